@@ -1,0 +1,279 @@
+"""Q-functions and policies as torch modules: flat networks over normalised observations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.nn import functional
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The shape of a Q-function or policy: all that is needed to build it again.
+
+    Attributes:
+        observation_shape: of one observation; () for a discrete observation space.
+        observation_count: states of a discrete observation space (fed in as one-hot vectors), or None.
+        action_count: actions of a discrete action space, or None.
+        action_low, action_high: bounds of a continuous action space, one number a dimension, or None.
+        hidden: widths of the hidden layers; () makes a discrete Q linear, which on one-hot states is a table.
+        activation: relu, tanh or elu.
+        layer_norm: LayerNorm before every activation.
+        critics: how many Q-functions a continuous critic holds.
+    """
+
+    observation_shape: tuple[int, ...]
+    observation_count: int | None
+    action_count: int | None
+    action_low: tuple[float, ...] | None
+    action_high: tuple[float, ...] | None
+    hidden: tuple[int, ...] = (64, 64)
+    activation: Literal["relu", "tanh", "elu"] = "relu"
+    layer_norm: bool = False
+    critics: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("observation_shape", "hidden", "action_low", "action_high"):  # JSON hands lists back
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else tuple(value))
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"The activation must be one of {', '.join(ACTIVATIONS)}; got {self.activation!r}.")
+        if (self.action_count is None) == (self.action_low is None or self.action_high is None):
+            raise ValueError("Actions are either discrete (action_count) or bounded (action_low and action_high).")
+        if any(width < 1 for width in self.hidden) or self.critics < 1:
+            raise ValueError(f"Layer widths and critics must be at least 1; got {self.hidden} and {self.critics}.")
+
+    @classmethod
+    def of(
+        cls,
+        observation_space: spaces.Space[object],
+        action_space: spaces.Space[object],
+        *,
+        hidden: Sequence[int] = (64, 64),
+        activation: Literal["relu", "tanh", "elu"] = "relu",
+        layer_norm: bool = False,
+        critics: int = 1,
+    ) -> NetworkSpec:
+        """The spec for a pair of Gymnasium spaces.
+
+        Raises ValueError unless observations are Box or Discrete and actions are Discrete or a Box with finite bounds.
+        """
+        shape: tuple[int, ...] = ()
+        states = actions = low = high = None
+        if isinstance(observation_space, spaces.Box):
+            shape = observation_space.shape
+        elif isinstance(observation_space, spaces.Discrete):
+            states = int(observation_space.n)
+        else:
+            raise ValueError(
+                f"The observation space must be Box or Discrete; got {observation_space}. "
+                "Flatten it first, for example with gymnasium.wrappers.FlattenObservation."
+            )
+        if isinstance(action_space, spaces.Discrete):
+            actions = int(action_space.n)
+        elif isinstance(action_space, spaces.Box) and action_space.is_bounded():
+            low, high = (tuple(map(float, bound.ravel())) for bound in (action_space.low, action_space.high))
+        else:
+            raise ValueError(
+                f"The action space must be Discrete or a Box with finite bounds; got {action_space}. "
+                "For an unbounded Box use gymnasium.wrappers.RescaleAction or clip it."
+            )
+        return cls(shape, states, actions, low, high, tuple(hidden), activation, layer_norm, critics)
+
+    @property
+    def input_width(self) -> int:
+        """Numbers in one encoded observation."""
+        return self.observation_count or math.prod(self.observation_shape)
+
+
+class ObservationEncoder(nn.Module):
+    """Observations to network input: one-hot for discrete spaces, otherwise flat and (o − mean)/scale."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.count = spec.observation_count
+        self.register_buffer("mean", torch.zeros(spec.input_width))
+        self.register_buffer("scale", torch.ones(spec.input_width))
+
+    def fit(self, observations: np.ndarray, *, floor: float = 1e-3) -> None:
+        """Take mean and standard deviation from observations (N, *shape); a no-op for discrete spaces.
+
+        A dimension that varies by less than `floor` in the observations keeps the scale 1, so that it is centred but not blown up.
+        """
+        if self.count is None:
+            flat = observations.reshape(len(observations), -1).astype(np.float64)
+            deviation = flat.std(axis=0)
+            self.mean.copy_(torch.as_tensor(flat.mean(axis=0)))
+            self.scale.copy_(torch.as_tensor(np.where(deviation < floor, 1.0, deviation)))
+
+    def forward(self, observations: Shaped[Tensor, " batch *shape"]) -> Float[Tensor, "batch width"]:
+        if self.count is not None:
+            return functional.one_hot(observations.long(), self.count).to(self.mean.dtype)
+        return (observations.flatten(1).to(self.mean.dtype) - self.mean) / self.scale
+
+
+def _mlp(width: int, outputs: int, spec: NetworkSpec) -> nn.Sequential:
+    """A multilayer perceptron of the spec's hidden layers; without any it is linear and has no bias."""
+    layers: list[nn.Module] = []
+    for hidden in spec.hidden:
+        layers.append(nn.Linear(width, hidden))
+        if spec.layer_norm:
+            layers.append(nn.LayerNorm(hidden))
+        layers.append(ACTIVATIONS[spec.activation]())
+        width = hidden
+    return nn.Sequential(*layers, nn.Linear(width, outputs, bias=bool(spec.hidden)))
+
+
+class DiscreteQ(nn.Module):
+    """Q(s, ·) for every discrete action."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        if spec.action_count is None:
+            raise ValueError("A DiscreteQ needs a discrete action space; use ContinuousQ for a Box.")
+        self.spec = spec
+        self.encoder = ObservationEncoder(spec)
+        self.layers = _mlp(spec.input_width, spec.action_count, spec)
+
+    @classmethod
+    def from_table(cls, table: np.ndarray) -> DiscreteQ:
+        """The Q-function that a table (S, A) is: linear on one-hot states, in double precision."""
+        states, actions = table.shape
+        network = cls(NetworkSpec((), states, actions, None, None, hidden=())).double()
+        with torch.no_grad():
+            next(network.layers.parameters()).copy_(torch.as_tensor(table).T)
+        return network
+
+    def forward(self, observations: Shaped[Tensor, " batch *shape"]) -> Float[Tensor, "batch actions"]:
+        return self.layers(self.encoder(observations))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+
+
+class EnsembleLinear(nn.Module):
+    """`count` linear layers side by side, each with its own input: (count, batch, in) → (count, batch, out)."""
+
+    def __init__(self, count: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)  # torch.nn.Linear's own initial range
+        self.weight = nn.Parameter(torch.empty(count, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(count, 1, outputs).uniform_(-bound, bound))
+
+    def forward(self, inputs: Float[Tensor, "count batch in"]) -> Float[Tensor, "count batch out"]:
+        return torch.baddbmm(self.bias, inputs, self.weight)
+
+
+class ContinuousQ(nn.Module):
+    """`spec.critics` Q-functions of state and action; actions in [−1, 1] (see `ActionScale`)."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        if spec.action_low is None:
+            raise ValueError("A ContinuousQ needs a Box action space; use DiscreteQ for a Discrete one.")
+        self.spec = spec
+        self.encoder = ObservationEncoder(spec)
+        width = spec.input_width + len(spec.action_low)
+        if spec.critics == 1:
+            self.layers = _mlp(width, 1, spec)
+            return
+        layers: list[nn.Module] = []
+        for hidden in spec.hidden:
+            layers.append(EnsembleLinear(spec.critics, width, hidden))
+            if spec.layer_norm:
+                layers.append(nn.LayerNorm(hidden))
+            layers.append(ACTIVATIONS[spec.activation]())
+            width = hidden
+        self.layers = nn.Sequential(*layers, EnsembleLinear(spec.critics, width, 1))
+
+    def forward(
+        self, observations: Shaped[Tensor, " batch *shape"], actions: Float[Tensor, "batch dim"]
+    ) -> Float[Tensor, "critics batch"]:
+        inputs = torch.cat([self.encoder(observations), actions], dim=-1)
+        if self.spec.critics == 1:
+            return self.layers(inputs).T  # type: ignore[no-any-return]  # nn.Module calls are untyped
+        return self.layers(inputs.expand(self.spec.critics, -1, -1)).squeeze(-1)  # type: ignore[no-any-return]
+
+
+class ActionScale:
+    """The affine map between an action space's own units and [−1, 1], dimension by dimension."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        if spec.action_low is None or spec.action_high is None:
+            raise ValueError("Only a Box action space has bounds to scale by.")
+        low, high = np.array(spec.action_low), np.array(spec.action_high)
+        self.centre, self.half = (high + low) / 2, (high - low) / 2
+
+    def to_unit(self, actions: np.ndarray) -> np.ndarray:
+        """Environment units (N, …) to [−1, 1], flat (N, dim) float32."""
+        return ((actions.reshape(len(actions), -1) - self.centre) / self.half).astype(np.float32)
+
+    def to_env(self, actions: np.ndarray) -> np.ndarray:
+        """[−1, 1] (N, dim) to environment units, float32."""
+        return (actions * self.half + self.centre).astype(np.float32)
+
+
+class GaussianPolicy(nn.Module):
+    """π(a|s): a = tanh(u), u ~ N(μ(s), σ(s)²), actions in [−1, 1]  (Haarnoja et al. 2018, App. C)."""
+
+    LOG_STD_RANGE = (-5.0, 2.0)
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        if spec.action_low is None:
+            raise ValueError("A GaussianPolicy needs a Box action space.")
+        self.spec = spec
+        self.encoder = ObservationEncoder(spec)
+        self.layers = _mlp(spec.input_width, 2 * len(spec.action_low), spec)
+
+    def forward(
+        self, observations: Shaped[Tensor, " batch *shape"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
+        """Mean and log standard deviation of u."""
+        mean, raw = self.layers(self.encoder(observations)).chunk(2, dim=-1)
+        low, high = self.LOG_STD_RANGE
+        return mean, low + 0.5 * (high - low) * (torch.tanh(raw) + 1)
+
+    def sample(
+        self, observations: Shaped[Tensor, " batch *shape"], noise: Float[Tensor, "batch dim"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
+        """The action for standard normal `noise`, and its log density."""
+        return squashed_gaussian(*self(observations), noise)
+
+    def log_density(
+        self,
+        observations: Shaped[Tensor, " batch *shape"],
+        actions: Float[Tensor, "batch dim"],
+        *,
+        margin: float = 1e-3,
+    ) -> Float[Tensor, " batch"]:
+        """log π(a|s) of given actions, which are pulled `margin` inside the open interval (−1, 1) first."""
+        mean, log_std = self(observations)
+        u = torch.atanh(actions.clamp(-1 + margin, 1 - margin))
+        return _log_density(u, (u - mean) / log_std.exp(), log_std)
+
+
+def squashed_gaussian(
+    mean: Float[Tensor, "batch dim"], log_std: Float[Tensor, "batch dim"], noise: Float[Tensor, "batch dim"]
+) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
+    """tanh(μ + σ·noise) and its log density."""
+    u = mean + log_std.exp() * noise
+    return torch.tanh(u), _log_density(u, noise, log_std)
+
+
+def _log_density(
+    u: Float[Tensor, "batch dim"], noise: Float[Tensor, "batch dim"], log_std: Float[Tensor, "batch dim"]
+) -> Float[Tensor, " batch"]:
+    """log N(u; μ, σ²) − Σ log(1 − tanh²u), the latter as 2(log 2 − u − softplus(−2u)), which never overflows."""
+    normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
+    return (normal - 2 * (math.log(2) - u - functional.softplus(-2 * u))).sum(-1)

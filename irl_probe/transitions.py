@@ -1,0 +1,203 @@
+"""The one data type that everything passes: steps of an environment in time order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """N steps (s, a, s′) in time order, one episode after the other.
+
+    Attributes:
+        observations: (N, *obs_shape), or (N,) int64 for a discrete observation space.
+        actions: (N, *action_shape) in the environment's units; (N,) int64 when discrete.
+        next_observations: like observations; the true successor, never the observation after a reset.
+        terminated: (N,) bool; the MDP ended here, so that V(s′) = 0 by default.
+        truncated: (N,) bool; only the clock ended, so that V(s′) still counts.
+        episode: (N,) int64; equal within an episode, and each episode is one contiguous block.
+        rewards: (N,) true rewards per step, or None. For evaluation only: no learner reads them.
+
+    The first row of an episode is its true first step, also after `subsample`.
+
+    Raises ValueError where lengths or shapes differ, where an observation, action or reward is NaN or infinite (the
+    message names the episode and step), where a step is both terminated and truncated or an episode goes on
+    after its end, and where there is no step at all.
+    """
+
+    observations: Array
+    actions: Array
+    next_observations: Array
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    episode: NDArray[np.int64]
+    rewards: Array | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                object.__setattr__(self, field.name, np.asarray(value))
+        for name, dtype in (("terminated", np.bool_), ("truncated", np.bool_), ("episode", np.int64)):
+            object.__setattr__(self, name, getattr(self, name).astype(dtype, copy=False))
+        self._check_shapes()
+        self._check_finite()
+        self._check_episodes()
+
+    def __len__(self) -> int:
+        return len(self.observations)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Row of each episode's first step, (E,)."""
+        changes = np.flatnonzero(np.diff(self.episode)) + 1
+        return np.concatenate([[0], changes]).astype(np.int64)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Steps held of each episode, (E,)."""
+        return np.diff(np.append(self.starts, len(self)))
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether every step's successor is the next row: False once steps were left out."""
+        inner = np.ones(len(self) - 1, dtype=bool)
+        inner[self.starts[1:] - 1] = False
+        return bool(np.array_equal(self.next_observations[:-1][inner], self.observations[1:][inner]))
+
+    def returns(self) -> NDArray[np.float64]:
+        """Undiscounted true return of each episode, (E,).
+
+        Raises ValueError where there are no rewards, or where steps were left out so that the sum would not be a return.
+        """
+        if self.rewards is None:
+            raise ValueError(
+                "Returns need the true rewards, and these transitions hold none; record them with "
+                "record_demos, or load a file that has a 'rewards' array."
+            )
+        if not self.contiguous:
+            raise ValueError(
+                "A return is the sum over a whole episode, and steps were left out of these transitions (subsample); "
+                "compute the returns before subsampling."
+            )
+        return np.add.reduceat(self.rewards.astype(np.float64), self.starts)
+
+    def rows(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Transitions:
+        """The steps at `index` (rows or a mask), in that order."""
+        return Transitions(**{f.name: None if (v := getattr(self, f.name)) is None else v[index] for f in fields(self)})
+
+    def episodes(self, selection: int | Sequence[int]) -> Transitions:
+        """The first `selection` episodes, or those whose positions are listed.
+
+        Raises ValueError where an episode is asked for that is not there.
+        """
+        count = len(self.starts)
+        positions = list(range(selection)) if isinstance(selection, int) else list(selection)
+        absent = [p for p in positions if not 0 <= p < count]
+        if absent or not positions:
+            raise ValueError(
+                f"Episodes must be chosen among the {count} there are (positions 0 to {count - 1}); got {selection!r}."
+            )
+        blocks = np.split(np.arange(len(self)), self.starts[1:])
+        return self.rows(np.concatenate([blocks[p] for p in positions]))
+
+    def subsample(self, every: int) -> Transitions:
+        """Every `every`-th step of each episode from its first one, and each episode's terminal step.
+
+        A kept step keeps its true successor s′ (t + 1, not t + every), so that r(s, a, s′) stays meaningful.
+
+        Raises ValueError unless `every` is at least 1.
+        """
+        if every < 1:
+            raise ValueError(f"Subsampling keeps every k-th step with k at least 1; got {every}.")
+        step = np.arange(len(self)) - np.repeat(self.starts, self.lengths)
+        return self.rows((step % every == 0) | self.terminated)
+
+    def content_hash(self) -> str:
+        """SHA-256 over the names, shapes, types and bytes of all arrays, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                digest.update(f"{field.name} {value.dtype.str} {value.shape}\n".encode())
+                digest.update(np.ascontiguousarray(value).tobytes())
+        return digest.hexdigest()
+
+    @staticmethod
+    def concatenate(parts: Iterable[Transitions]) -> Transitions:
+        """All parts one after the other, their episodes numbered anew; rewards only where every part has them."""
+        parts = list(parts)
+        if not parts:
+            raise ValueError("There must be at least one part to concatenate; got none.")
+        arrays: dict[str, Array | None] = {
+            name: np.concatenate([getattr(p, name) for p in parts])
+            for name in ("observations", "actions", "next_observations", "terminated", "truncated")
+        }
+        lengths = np.concatenate([p.lengths for p in parts])
+        rewards = None if any(p.rewards is None for p in parts) else np.concatenate([p.rewards for p in parts])  # type: ignore[misc]  # mypy does not narrow through any()
+        return Transitions(**arrays, episode=np.repeat(np.arange(len(lengths)), lengths), rewards=rewards)  # type: ignore[arg-type]  # one dict of arrays
+
+    def _check_shapes(self) -> None:
+        if self.observations.ndim == 0 or len(self.observations) == 0:
+            raise ValueError("Transitions must hold at least one step; got none.")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and (value.ndim == 0 or len(value) != len(self)):
+                raise ValueError(
+                    f"Every array must have one row a step: observations have {len(self)}, "
+                    f"'{field.name}' has shape {value.shape}."
+                )
+        if self.next_observations.shape != self.observations.shape:
+            raise ValueError(
+                f"next_observations must be shaped like observations {self.observations.shape}; "
+                f"got {self.next_observations.shape}."
+            )
+        for name in ("terminated", "truncated", "episode", "rewards"):
+            value = getattr(self, name)
+            if value is not None and value.ndim != 1:
+                raise ValueError(f"'{name}' must be one number a step, shape ({len(self)},); got {value.shape}.")
+
+    def _check_finite(self) -> None:
+        for name in ("observations", "actions", "next_observations", "rewards"):
+            value = getattr(self, name)
+            if value is None or not np.issubdtype(value.dtype, np.inexact):
+                if value is not None and not np.issubdtype(value.dtype, np.number):
+                    raise ValueError(f"'{name}' must be numbers; got dtype {value.dtype}.")
+                continue
+            bad = ~np.isfinite(value).reshape(len(self), -1).all(axis=1)
+            if bad.any():
+                row = int(np.argmax(bad))
+                step = row - int(self.starts[self.starts <= row][-1])
+                raise ValueError(
+                    f"'{name}' must be finite; episode {self.episode[row]}, step {step} holds {value[row]} "
+                    f"({int(bad.sum())} such steps in all). Leave that episode out or repair the file."
+                )
+
+    def _check_episodes(self) -> None:
+        labels = self.episode[self.starts]
+        if len(np.unique(labels)) != len(labels):
+            raise ValueError(
+                "Each episode must be one contiguous block of rows; an episode number returns after another."
+            )
+        done = self.terminated | self.truncated
+        last = np.zeros(len(self), dtype=bool)
+        last[np.append(self.starts[1:], len(self)) - 1] = True
+        if (done & ~last).any():
+            row = int(np.argmax(done & ~last))
+            raise ValueError(
+                f"An episode must stop where it terminates or is truncated; episode {self.episode[row]} goes on "
+                f"after row {row}. Give the steps after it a new episode number."
+            )
+        if (self.terminated & self.truncated).any():
+            row = int(np.argmax(self.terminated & self.truncated))
+            raise ValueError(
+                f"A step is terminated (the MDP ended) or truncated (the clock ended), not both; row {row} is both. "
+                "Gymnasium's rule: terminated wins."
+            )
