@@ -111,7 +111,7 @@ class ObservationEncoder(nn.Module):
     def fit(self, observations: np.ndarray, *, floor: float = 1e-3) -> None:
         """Take mean and standard deviation from observations (N, *shape); a no-op for discrete spaces.
 
-        A dimension that varies by less than `floor` in the observations keeps the scale 1, so that it is centred but not blown up.
+        A dimension that varies by less than `floor` is centred and keeps the scale 1, so that it is not blown up.
         """
         if self.count is None:
             flat = observations.reshape(len(observations), -1).astype(np.float64)
@@ -216,11 +216,11 @@ class ActionScale:
 
     def to_unit(self, actions: np.ndarray) -> np.ndarray:
         """Environment units (N, …) to [−1, 1], flat (N, dim) float32."""
-        return ((actions.reshape(len(actions), -1) - self.centre) / self.half).astype(np.float32)
+        return np.asarray((actions.reshape(len(actions), -1) - self.centre) / self.half, dtype=np.float32)
 
     def to_env(self, actions: np.ndarray) -> np.ndarray:
         """[−1, 1] (N, dim) to environment units, float32."""
-        return (actions * self.half + self.centre).astype(np.float32)
+        return np.asarray(actions * self.half + self.centre, dtype=np.float32)
 
 
 class GaussianPolicy(nn.Module):
@@ -248,7 +248,8 @@ class GaussianPolicy(nn.Module):
         self, observations: Shaped[Tensor, " batch *shape"], noise: Float[Tensor, "batch dim"]
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
         """The action for standard normal `noise`, and its log density."""
-        return squashed_gaussian(*self(observations), noise)
+        mean, log_std = self(observations)
+        return squashed_gaussian(mean, log_std, noise)
 
     def log_density(
         self,

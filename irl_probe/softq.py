@@ -91,7 +91,7 @@ class DiscreteSoftQ:
         q = self.table(observations)
         if not deterministic:
             q = q / self.temperature + (rng or np.random.default_rng()).gumbel(size=q.shape)
-        return q.argmax(axis=1)
+        return np.asarray(q.argmax(axis=1))
 
 
 class ContinuousSoftQ:
@@ -157,7 +157,7 @@ class ContinuousSoftQ:
         return self.scale.to_env(_chunked(act, observations))
 
     def _reduced(self, observations: Tensor, actions: Tensor) -> Tensor:
-        q = self.critic(observations, actions)
+        q: Tensor = self.critic(observations, actions)
         return q.amin(0) if self.reduce == "min" else q.mean(0)
 
     def _sampled_values(self, observations: Tensor) -> Float[Tensor, "samples batch"]:

@@ -75,7 +75,7 @@ class Transitions:
     def returns(self) -> NDArray[np.float64]:
         """Undiscounted true return of each episode, (E,).
 
-        Raises ValueError where there are no rewards, or where steps were left out so that the sum would not be a return.
+        Raises ValueError where there are no rewards, or where steps were left out (the sum is no return).
         """
         if self.rewards is None:
             raise ValueError(
@@ -91,7 +91,16 @@ class Transitions:
 
     def rows(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Transitions:
         """The steps at `index` (rows or a mask), in that order."""
-        return Transitions(**{f.name: None if (v := getattr(self, f.name)) is None else v[index] for f in fields(self)})
+        rewards = None if self.rewards is None else self.rewards[index]
+        return Transitions(
+            self.observations[index],
+            self.actions[index],
+            self.next_observations[index],
+            self.terminated[index],
+            self.truncated[index],
+            self.episode[index],
+            rewards,
+        )
 
     def episodes(self, selection: int | Sequence[int]) -> Transitions:
         """The first `selection` episodes, or those whose positions are listed.
@@ -136,13 +145,17 @@ class Transitions:
         parts = list(parts)
         if not parts:
             raise ValueError("There must be at least one part to concatenate; got none.")
-        arrays: dict[str, Array | None] = {
-            name: np.concatenate([getattr(p, name) for p in parts])
-            for name in ("observations", "actions", "next_observations", "terminated", "truncated")
-        }
         lengths = np.concatenate([p.lengths for p in parts])
-        rewards = None if any(p.rewards is None for p in parts) else np.concatenate([p.rewards for p in parts])  # type: ignore[misc]  # mypy does not narrow through any()
-        return Transitions(**arrays, episode=np.repeat(np.arange(len(lengths)), lengths), rewards=rewards)  # type: ignore[arg-type]  # one dict of arrays
+        rewards = [p.rewards for p in parts if p.rewards is not None]
+        return Transitions(
+            np.concatenate([p.observations for p in parts]),
+            np.concatenate([p.actions for p in parts]),
+            np.concatenate([p.next_observations for p in parts]),
+            np.concatenate([p.terminated for p in parts]),
+            np.concatenate([p.truncated for p in parts]),
+            np.repeat(np.arange(len(lengths)), lengths),
+            np.concatenate(rewards) if len(rewards) == len(parts) else None,
+        )
 
     def _check_shapes(self) -> None:
         if self.observations.ndim == 0 or len(self.observations) == 0:
