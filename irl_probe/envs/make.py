@@ -1,0 +1,76 @@
+"""Environments by name, and the spaces that the project supports."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import gymnasium as gym
+from gymnasium import spaces
+
+from irl_probe.envs.tabular import TabularEnv, gridworld
+
+Env = gym.Env[Any, Any]
+
+_REMEDY = "Wrap the environment, with gymnasium.wrappers.FlattenObservation for observations made of parts."
+
+
+def make_env(env_id: str, **kwargs: Any) -> Env:
+    """The environment called `env_id`: "GridWorld" (`gridworld` in a `TabularEnv`) or anything Gymnasium knows.
+
+    Keyword arguments go to the environment: `make_env("Ant-v5", include_cfrc_ext_in_observation=False)`. GridWorld
+    takes those of `gridworld` and `horizon` (steps to truncation).
+
+    Raises ValueError where no environment has that name (with the nearest names), ImportError where the packages that
+    it needs are not installed (with the extra to install).
+    """
+    if env_id == "GridWorld":
+        horizon = {"horizon": kwargs.pop("horizon")} if "horizon" in kwargs else {}
+        return TabularEnv(gridworld(**kwargs), **horizon)
+    if env_id not in gym.registry and ":" not in env_id:  # "module:Env-v0" registers itself as it is made
+        raise ValueError(_unknown(env_id))
+    try:
+        return gym.make(env_id, **kwargs)
+    except gym.error.DependencyNotInstalled as error:
+        raise ImportError(_missing_packages(env_id, error)) from error
+
+
+def check_spaces(env: Env) -> None:
+    """Check that the project supports the environment's spaces.
+
+    Observations: a Box of any shape (networks flatten it) or Discrete. Actions: Discrete, or a Box of floats with
+    finite bounds. Discrete spaces count from 0.
+
+    Raises ValueError that says which space does not fit and what to do.
+    """
+    name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+    observation, action = env.observation_space, env.action_space
+    for role, space in (("observation", observation), ("action", action)):
+        if not isinstance(space, spaces.Box | spaces.Discrete):
+            raise ValueError(f"The {role} space of {name} must be a Box or Discrete; got {space}. {_REMEDY}")
+        if isinstance(space, spaces.Discrete) and space.start != 0:
+            raise ValueError(
+                f"The {role} space of {name} must count from 0; got {space}. Wrap it to shift it by {space.start}."
+            )
+    if isinstance(action, spaces.Box) and not (
+        action.is_bounded() and action.dtype is not None and action.dtype.kind == "f"
+    ):
+        raise ValueError(
+            f"Continuous actions of {name} must be floats with finite bounds; got {action}. "
+            "Wrap the environment in gymnasium.wrappers.RescaleAction."
+        )
+
+
+def _missing_packages(env_id: str, error: Exception) -> str:
+    entry = str(gym.registry[env_id].entry_point) if env_id in gym.registry else ""
+    extra = next((extra for extra in ("box2d", "mujoco") if extra in entry), None)
+    remedy = f"Install them with: pip install 'irl_probe[{extra}]'." if extra else "Install what the message names."
+    return f"{env_id} needs packages that are not installed ({error}). {remedy}"
+
+
+def _unknown(env_id: str) -> str:
+    known = ["GridWorld", *gym.registry]
+    lowered = {name.lower(): name for name in known}
+    near = [lowered[name] for name in difflib.get_close_matches(env_id.lower(), lowered, n=3, cutoff=0.6)]
+    hint = f"Did you mean {' or '.join(near)}?" if near else "See gymnasium.pprint_registry() for what there is."
+    return f"An environment must be GridWorld or one that Gymnasium has registered; got {env_id!r}. {hint}"
