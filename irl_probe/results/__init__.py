@@ -1,0 +1,51 @@
+"""The one labelled form of every result: an xarray DataTree, its file, and its table.
+
+| group                | variables and their dims                                                          |
+|----------------------|-----------------------------------------------------------------------------------|
+| `/` (attributes)     | see `new_results`: what was learned from what, by which versions; warnings        |
+| `/learning`          | any figure of the learner's log over (step)                                       |
+| `/returns`           | returns, lengths (policy, episode), NaN-padded; mean, normalised (policy, bound)  |
+| `/correlation`       | value (reward, reference, coverage, metric, level, control, bound); reason        |
+| `/distance`          | value (reward, reference, coverage, metric, bound); reason                        |
+| `/points/<coverage>` | episode, true (step); recovered (reward, step)                                    |
+| `/retraining`        | return_mean, normalised (reward, seed); mean, normalised_mean (reward, bound)     |
+| `/grid`              | true_reward, true_value (row, col); recovered_reward, recovered_value (kind, row, col) |
+
+Any group but the root may be absent. Figures are float64; `bound` is (estimate, low, high); an undefined figure is NaN
+and its `reason` (the dims of `value` without bound) says why; a variable's unit is its attribute `units`.
+
+To put runs together (seeds, data sets), concatenate their tables:
+`pd.concat({seed: to_dataframe(tree) for seed, tree in runs.items()}, names=["run"])`.
+"""
+
+from irl_probe.results.files import COLUMNS, load_results, save_results, to_dataframe
+from irl_probe.results.groups import (
+    correlation_group,
+    distance_group,
+    grid_group,
+    learning_group,
+    points_group,
+    retraining_group,
+    returns_group,
+)
+from irl_probe.results.schema import BOUND, SCHEMA, SCHEMA_VERSION, join_results, new_results, validate
+
+__all__ = [
+    "BOUND",
+    "COLUMNS",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "correlation_group",
+    "distance_group",
+    "grid_group",
+    "join_results",
+    "learning_group",
+    "load_results",
+    "new_results",
+    "points_group",
+    "retraining_group",
+    "returns_group",
+    "save_results",
+    "to_dataframe",
+    "validate",
+]

@@ -1,0 +1,177 @@
+"""From arrays to each group of a results tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from irl_probe.results.schema import BOUND, SCHEMA
+
+Labels = Sequence[str] | Sequence[int]
+
+
+def learning_group(steps: ArrayLike, figures: Mapping[str, ArrayLike]) -> xr.Dataset:
+    """`/learning` from the learner's log: the steps (T,) and figures (T,) each, NaN where one was not taken."""
+    data = {name: (("step",), np.asarray(values, dtype=np.float64)) for name, values in figures.items()}
+    return xr.Dataset(data, coords={"step": np.asarray(steps)})
+
+
+def returns_group(
+    returns: Mapping[str, ArrayLike],
+    lengths: Mapping[str, ArrayLike],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """`/returns` from each policy's episodes: true returns (E,) and lengths (E,), where E may differ between policies.
+
+    `mean` is the mean return with a percentile bootstrap interval over episodes. Where "random" and "expert" are among
+    the policies, `normalised` is (mean − random) / (expert − random), the episodes of all three resampled; NaN where
+    expert and random have the same mean.
+
+    Raises ValueError where a policy has no episode, or not one length for each return.
+    """
+    columns = {}
+    for policy, values in returns.items():
+        pair = [np.asarray(values, dtype=np.float64), np.asarray(lengths.get(policy, ()), dtype=np.float64)]
+        if pair[0].ndim != 1 or pair[0].shape != pair[1].shape or not pair[0].size:
+            raise ValueError(
+                "Every policy needs at least one episode, with a return and a length for each; "
+                f"policy '{policy}' has {pair[0].size} returns and {pair[1].size} lengths."
+            )
+        columns[policy] = np.stack(pair)
+    padded = np.full((2, len(columns), max(c.shape[1] for c in columns.values())), np.nan)
+    rng = np.random.default_rng(seed)
+    means = {}
+    for row, (policy, column) in enumerate(columns.items()):
+        padded[:, row, : column.shape[1]] = column
+        draws = rng.integers(column.shape[1], size=(resamples, column.shape[1]))
+        means[policy] = np.append(column[0].mean(), column[0][draws].mean(axis=1))
+    normalised = None
+    if {"random", "expert"} <= means.keys():
+        span = means["expert"] - means["random"]
+        span[span == 0] = np.nan
+        normalised = np.stack([_interval((m - means["random"]) / span, confidence) for m in means.values()])
+    return _group(
+        "returns",
+        {
+            "returns": padded[0],
+            "lengths": padded[1],
+            "mean": np.stack([_interval(m, confidence) for m in means.values()]),
+            "normalised": normalised,
+        },
+        {"policy": list(columns)},
+    )
+
+
+def correlation_group(
+    value: ArrayLike,
+    reason: ArrayLike,
+    *,
+    rewards: Sequence[str],
+    references: Sequence[str],
+    coverages: Sequence[str],
+    metrics: Sequence[str],
+    levels: Sequence[str],
+    controls: Sequence[str],
+) -> xr.Dataset:
+    """`/correlation` from value (reward, reference, coverage, metric, level, control, 3) and reason (without the 3).
+
+    Controls: "none", the correlation itself; "constant", the same figure of a constant reward, which is what length
+    alone reaches; "length", the figure with length partialled out.
+    """
+    labels = {"reward": rewards, "reference": references, "coverage": coverages}
+    labels |= {"metric": metrics, "level": levels, "control": controls}
+    return _group("correlation", {"value": value, "reason": np.asarray(reason, dtype=str)}, labels)
+
+
+def distance_group(
+    value: ArrayLike,
+    reason: ArrayLike,
+    *,
+    rewards: Sequence[str],
+    references: Sequence[str],
+    coverages: Sequence[str],
+    metrics: Sequence[str],
+    exact: bool,
+) -> xr.Dataset:
+    """`/distance` from value (reward, reference, coverage, metric, 3) and reason (without the 3).
+
+    Exact values have low = high = estimate, and the group carries the attribute exact = 1.
+    """
+    labels = {"reward": rewards, "reference": references, "coverage": coverages, "metric": metrics}
+    return _group("distance", {"value": value, "reason": np.asarray(reason, dtype=str)}, labels).assign_attrs(
+        exact=int(exact)
+    )
+
+
+def points_group(episode: ArrayLike, true: ArrayLike, recovered: Mapping[str, ArrayLike]) -> xr.Dataset:
+    """One `/points/<coverage>` from episode (N,), the reference reward (N,) and each reward (N,), all per step."""
+    data = {"episode": np.asarray(episode, dtype=np.int64), "true": true, "recovered": _stack(recovered)}
+    return _group("points", data, {"reward": list(recovered)})
+
+
+def retraining_group(
+    return_mean: ArrayLike,
+    *,
+    rewards: Sequence[str],
+    seeds: Sequence[int],
+    normalised: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
+    normalised_mean: ArrayLike | None = None,
+) -> xr.Dataset:
+    """`/retraining` from the true return of policies trained on each reward alone, (reward, seed).
+
+    `normalised` (reward, seed) is (return − random) / (expert − random); `mean` and `normalised_mean` (reward, 3) are
+    centres over seeds with their intervals.
+    """
+    data = {"return_mean": return_mean, "normalised": normalised, "mean": mean, "normalised_mean": normalised_mean}
+    return _group("retraining", data, {"reward": rewards, "seed": seeds})
+
+
+def grid_group(
+    true_reward: ArrayLike,
+    recovered_reward: Mapping[str, ArrayLike],
+    true_value: ArrayLike | None = None,
+    recovered_value: Mapping[str, ArrayLike] | None = None,
+) -> xr.Dataset:
+    """`/grid` from maps (rows, cols), the recovered ones by kind ("30 demonstrations", ...); NaN is a wall."""
+    kinds = list(recovered_reward)
+    data = {
+        "true_reward": true_reward,
+        "recovered_reward": _stack(recovered_reward),
+        "true_value": true_value,
+        "recovered_value": None if recovered_value is None else _stack({k: recovered_value[k] for k in kinds}),
+    }
+    return _group("grid", data, {"kind": kinds})
+
+
+def _group(kind: str, data: Mapping[str, ArrayLike | None], labels: Mapping[str, Labels]) -> xr.Dataset:
+    """A dataset with the dims and units of the schema; a variable that is None is left out."""
+    given = {name: np.asarray(values) for name, values in data.items() if values is not None}
+    variables = {}
+    for name, values in given.items():
+        dims, units = SCHEMA[kind][name].dims, SCHEMA[kind][name].units
+        typed = values if name in ("episode", "reason") else values.astype(np.float64)
+        variables[name] = xr.Variable(dims, typed, {"units": units} if units else {})
+    coords = {dim: list(values) for dim, values in labels.items()}
+    if any("bound" in variable.dims for variable in variables.values()):
+        coords["bound"] = list(BOUND)
+    return xr.Dataset(variables, coords)
+
+
+def _interval(draws: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
+    """(estimate, low, high) of draws whose first is the estimate, by percentiles of the others that are finite."""
+    finite = draws[1:][np.isfinite(draws[1:])]
+    if not (finite.size and np.isfinite(draws[0])):
+        return np.full(3, np.nan)
+    tail = (1 - confidence) / 2
+    return np.append(draws[0], np.quantile(finite, [tail, 1 - tail]))
+
+
+def _stack(arrays: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    return np.stack([np.asarray(values, dtype=np.float64) for values in arrays.values()])

@@ -1,0 +1,233 @@
+"""What a results tree holds, how one is made, joined and checked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+
+import xarray as xr
+
+FORMAT = "irl_probe results"
+SCHEMA_VERSION = 1
+BOUND = ("estimate", "low", "high")
+PACKAGES = ("irl_probe", "numpy", "scipy", "torch", "gymnasium", "mujoco", "xarray")
+
+Json = str | float | int | None | Sequence["Json"] | Mapping[str, "Json"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One array of a group: its dims, its unit, and whether the group may come without it."""
+
+    dims: tuple[str, ...]
+    units: str = ""
+    optional: bool = False
+
+
+_CORRELATION = ("reward", "reference", "coverage", "metric", "level", "control")
+_DISTANCE = ("reward", "reference", "coverage", "metric")
+_RETURN, _NORMALISED = "true reward per episode", "random 0, expert 1"
+
+SCHEMA: Mapping[str, Mapping[str, Variable]] = {
+    "learning": {"*": Variable(("step",), optional=True)},
+    "returns": {
+        "returns": Variable(("policy", "episode"), _RETURN),
+        "lengths": Variable(("policy", "episode"), "steps"),
+        "mean": Variable(("policy", "bound"), _RETURN),
+        "normalised": Variable(("policy", "bound"), _NORMALISED, optional=True),
+    },
+    "correlation": {
+        "value": Variable((*_CORRELATION, "bound"), "correlation, -1 to 1"),
+        "reason": Variable(_CORRELATION),
+    },
+    "distance": {
+        "value": Variable((*_DISTANCE, "bound"), "distance, 0 where equivalent"),
+        "reason": Variable(_DISTANCE),
+    },
+    "points": {
+        "episode": Variable(("step",)),
+        "true": Variable(("step",), "true reward per step"),
+        "recovered": Variable(("reward", "step"), "recovered reward per step, known up to scale and shaping"),
+    },
+    "retraining": {
+        "return_mean": Variable(("reward", "seed"), _RETURN),
+        "normalised": Variable(("reward", "seed"), _NORMALISED, optional=True),
+        "mean": Variable(("reward", "bound"), _RETURN, optional=True),
+        "normalised_mean": Variable(("reward", "bound"), _NORMALISED, optional=True),
+    },
+    "grid": {
+        "true_reward": Variable(("row", "col"), "true reward per step"),
+        "recovered_reward": Variable(("kind", "row", "col"), "recovered reward per step"),
+        "true_value": Variable(("row", "col"), "true reward, discounted sum", optional=True),
+        "recovered_value": Variable(("kind", "row", "col"), "recovered reward, discounted sum", optional=True),
+    },
+}
+
+
+def new_results(
+    groups: Mapping[str, xr.Dataset],
+    *,
+    title: str | None = None,
+    env_id: str | None = None,
+    gamma: float | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+    reward_kind: str | None = None,
+    expectation: str | None = None,
+    terminal: str | None = None,
+    stochastic: bool | None = None,
+    demonstrations: Mapping[str, Json] | None = None,
+    config: Mapping[str, Json] | None = None,
+    warnings: Iterable[Mapping[str, str]] = (),
+) -> xr.DataTree:
+    """A results tree of `groups` with the root's attributes; None leaves an attribute out.
+
+    Args:
+        groups: path ("correlation", "points/expert", ...) → dataset, as the builders of `irl_probe.results` make it.
+        title: one line for a human.
+        env_id: the environment's Gymnasium id.
+        gamma: discount γ per environment step.
+        temperature: α, in units of the recovered reward: the policy is softmax(Q/α).
+        seed: the seed of the run.
+        reward_kind: "per-transition" for Q(s, a) − γV(s′), "marginal" for Q(s, a) − γE[V(s′)].
+        expectation: which E over s′ was taken ("exact", "resettable simulator", "observed s′", ...).
+        terminal: "zero" for V = 0 after termination, "absorbing" for the value of an absorbing state.
+        stochastic: whether the environment's transitions are random.
+        demonstrations: what `describe()` says of them.
+        config: one mapping for each verb that was run, e.g. {"compare": {...}}.
+        warnings: {"code", "text"} each, as `irl_probe.verdicts` derives them.
+
+    `format`, `schema`, `created` (UTC) and `versions` are added. NetCDF attributes are text and numbers only, so
+    demonstrations, config, versions and warnings are kept as JSON text, and stochastic as 0 or 1.
+
+    Raises ValueError as `validate` does.
+    """
+    attributes: dict[str, str | float | int | None] = {
+        "format": FORMAT,
+        "schema": SCHEMA_VERSION,
+        "title": title,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": json.dumps(package_versions()),
+        "env_id": env_id,
+        "gamma": gamma,
+        "temperature": temperature,
+        "seed": seed,
+        "reward_kind": reward_kind,
+        "expectation": expectation,
+        "terminal": terminal,
+        "stochastic": None if stochastic is None else int(stochastic),
+        "demonstrations": None if demonstrations is None else json.dumps(demonstrations),
+        "config": json.dumps(config or {}),
+        "warnings": json.dumps([dict(warning) for warning in warnings]),
+    }
+    root = xr.Dataset(attrs={name: value for name, value in attributes.items() if value is not None})
+    tree = xr.DataTree.from_dict({"/": root, **groups})
+    validate(tree)
+    return tree
+
+
+def join_results(*trees: xr.DataTree) -> xr.DataTree:
+    """One tree with the groups of all, e.g. of a training run, compare and retrain.
+
+    Configs are merged verb by verb and warnings appended without repeats; of every other attribute the first tree that
+    has it decides, and `created` and `versions` are those of now.
+
+    Raises ValueError where two trees hold the same group, or disagree on the environment, γ or α.
+    """
+    attributes: dict[str, str | float | int] = {}
+    groups: dict[str, xr.Dataset] = {}
+    config: dict[str, Json] = {}
+    warnings: list[Mapping[str, str]] = []
+    for tree in trees:
+        validate(tree)
+        for path, dataset in leaves(tree).items():
+            if path in groups:
+                raise ValueError(f"Each group may come from one tree only; two trees hold '/{path}'. Leave one out.")
+            groups[path] = dataset
+        for name in ("env_id", "gamma", "temperature"):
+            ours, theirs = attributes.get(name), tree.attrs.get(name)
+            if None not in (ours, theirs) and ours != theirs:
+                raise ValueError(
+                    f"Results can be joined only where they agree on '{name}'; got {ours!r} and {theirs!r}. "
+                    "Keep them in two files."
+                )
+        attributes = {**{str(name): value for name, value in tree.attrs.items()}, **attributes}
+        config |= json.loads(tree.attrs["config"])
+        warnings += [w for w in json.loads(tree.attrs["warnings"]) if w not in warnings]
+    joined = new_results(groups, config=config, warnings=warnings)
+    joined.attrs = {**attributes, **joined.attrs}
+    return joined
+
+
+def package_versions() -> dict[str, str]:
+    """Version of Python and of each installed package that can change a figure."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def leaves(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Path → dataset of every group that holds data, the root left out."""
+    nodes = {node.path.strip("/"): node for node in tree.subtree}
+    return {path: node.to_dataset() for path, node in nodes.items() if path and (node.data_vars or not node.children)}
+
+
+def validate(tree: xr.DataTree) -> None:
+    """Check a tree against `SCHEMA`.
+
+    Raises ValueError where the root does not name our format and schema version, where a group or variable is unknown
+    or missing or has other dims than the schema's, and where an undefined (NaN) figure comes without a reason.
+    """
+    if tree.attrs.get("format") != FORMAT:
+        raise ValueError(
+            f"A results tree must carry the attribute format='{FORMAT}'; got {tree.attrs.get('format')!r}. "
+            "Make it with new_results, or with compare, retrain or probe."
+        )
+    if tree.attrs.get("schema") != SCHEMA_VERSION:
+        raise ValueError(
+            f"This version of irl_probe reads results of schema {SCHEMA_VERSION}; got {tree.attrs.get('schema')!r}. "
+            "Read it with the version named in its attribute 'versions', or make it anew."
+        )
+    absent = [name for name in ("created", "versions", "config", "warnings") if name not in tree.attrs]
+    if absent:
+        raise ValueError(f"A results tree must carry the attributes {absent} too; make it with new_results.")
+    for path, dataset in leaves(tree).items():
+        kind, _, coverage = path.partition("/")
+        if kind not in SCHEMA or "/" in coverage or (kind == "points") != bool(coverage):
+            known = [kind if kind != "points" else "points/<coverage>" for kind in SCHEMA]
+            raise ValueError(f"A group must be one of {', '.join(known)}; got '{path}'.{_suggest(path, known)}")
+        _check_group(path, dataset, SCHEMA[kind])
+
+
+def _check_group(path: str, dataset: xr.Dataset, variables: Mapping[str, Variable]) -> None:
+    missing = [name for name, variable in variables.items() if not variable.optional and name not in dataset]
+    if missing:
+        raise ValueError(f"Group '/{path}' must hold {missing}; it has {sorted(map(str, dataset.data_vars))}.")
+    for key, array in dataset.data_vars.items():
+        name = str(key)
+        variable = variables.get(name, variables.get("*"))
+        if variable is None:
+            raise ValueError(f"'/{path}' may hold {', '.join(variables)}; got '{name}'.{_suggest(name, variables)}")
+        if array.dims != variable.dims:
+            raise ValueError(f"'/{path}/{name}' must have the dims {variable.dims}; got {array.dims}.")
+        if "bound" in array.dims and ("bound" not in array.coords or tuple(array["bound"].values) != BOUND):
+            raise ValueError(f"'/{path}/{name}' must have the coordinate bound = {BOUND}; it has another or none.")
+    if "reason" in variables:
+        unexplained = dataset["value"].sel(bound="estimate").isnull() & (dataset["reason"] == "")
+        if unexplained.any():
+            first = [int(index[0]) for index in unexplained.values.nonzero()]
+            where = {dim: str(dataset[dim].values[i]) for dim, i in zip(unexplained.dims, first, strict=True)}
+            raise ValueError(f"An undefined figure (NaN) must have a reason; '/{path}' at {where} has none.")
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
