@@ -1,0 +1,118 @@
+"""What the measures ask of their input; every function returns the checked float64 array or raises ValueError."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+PROBABILITY_TOLERANCE = 1e-6
+
+
+def check_numbers(values: ArrayLike, name: str) -> Array:
+    """`values` as float64; raises where they are no real numbers or one is NaN or infinite (named by its index)."""
+    array = np.asarray(values)
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_) or np.iscomplexobj(array):
+        raise ValueError(f"'{name}' must be real numbers; got dtype {array.dtype}.")
+    array = array.astype(np.float64, copy=False)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"'{name}' must be finite; got {array[index]} at index {index} ({int(bad.sum())} such entries in all). "
+            "Find out where it comes from: no measure is defined on it."
+        )
+    return array
+
+
+def check_gamma(gamma: float, *, one_allowed: bool = False) -> float:
+    """The discount γ in [0, 1), or in [0, 1] where the measure is defined without discounting."""
+    if 0 <= gamma < 1 or (one_allowed and gamma == 1):
+        return float(gamma)
+    interval = "[0, 1]" if one_allowed else "[0, 1)"
+    hint = " At γ = 1 values may be infinite; use a discount such as 0.99." if gamma == 1 else ""
+    raise ValueError(f"The discount γ must lie in {interval}; got {gamma}.{hint}")
+
+
+def check_temperature(temperature: float) -> float:
+    """The temperature α > 0, finite."""
+    if not 0 < temperature < np.inf:
+        raise ValueError(
+            f"The temperature must be positive and finite; got {temperature}. For a greedy value use q.max(-1)."
+        )
+    return float(temperature)
+
+
+def check_choice(value: str, options: Sequence[str], name: str) -> str:
+    """One of `options`; a near miss is suggested."""
+    if value in options:
+        return value
+    near = difflib.get_close_matches(str(value), options, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise ValueError(f"'{name}' must be one of {', '.join(repr(o) for o in options)}; got {value!r}.{hint}")
+
+
+def check_transition(transition: ArrayLike) -> Array:
+    """P (S, A, S): P[s, a, s′] ≥ 0 and every row P[s, a] sums to 1 (within 1e-6)."""
+    array = check_numbers(transition, "transition")
+    if array.ndim != 3 or array.shape[0] != array.shape[2] or 0 in array.shape:
+        raise ValueError(f"'transition' must have shape (S, A, S) with P[s, a, s′]; got {array.shape}.")
+    _check_rows(array, "transition", "P[s, a]")
+    return array
+
+
+def check_policy(policy: ArrayLike, shape: tuple[int, int]) -> Array:
+    """π (S, A): probabilities, every row sums to 1 (within 1e-6)."""
+    array = check_shape(policy, shape, "policy")
+    _check_rows(array, "policy", "π[s]")
+    return array
+
+
+def check_distribution(weights: ArrayLike, shape: tuple[int, ...], name: str) -> Array:
+    """A probability distribution over `shape`: non-negative, sums to 1 (within 1e-6)."""
+    array = check_shape(weights, shape, name)
+    _check_non_negative(array, name)
+    total = float(array.sum())
+    if abs(total - 1) > PROBABILITY_TOLERANCE:
+        raise ValueError(f"'{name}' must sum to 1; it sums to {total:.9g}. Divide counts by their sum.")
+    return array
+
+
+def check_shape(values: ArrayLike, shape: tuple[int, ...], name: str) -> Array:
+    """Finite numbers of exactly this shape."""
+    array = check_numbers(values, name)
+    if array.shape != shape:
+        raise ValueError(f"'{name}' must have shape {shape}; got {array.shape}.")
+    return array
+
+
+def check_reward(reward: ArrayLike, shape: tuple[int, int, int], name: str) -> Array:
+    """R as (S, A, S). One of shape (S, A) or (S,) does not depend on what is left out, and is broadcast (a view)."""
+    array = check_numbers(reward, name)
+    if array.ndim == 0 or array.shape != shape[: array.ndim]:
+        raise ValueError(
+            f"'{name}' must have shape {shape}, {shape[:2]} where it does not depend on s′, or {shape[:1]} where it "
+            f"depends on s alone; got {array.shape}."
+        )
+    return np.broadcast_to(array.reshape(array.shape + (1,) * (3 - array.ndim)), shape)
+
+
+def _check_non_negative(array: Array, name: str) -> None:
+    if array.min() < 0:
+        index = tuple(int(i) for i in np.unravel_index(np.argmin(array), array.shape))
+        raise ValueError(f"'{name}' holds probabilities, which are not negative; got {array[index]} at index {index}.")
+
+
+def _check_rows(array: Array, name: str, row_name: str) -> None:
+    _check_non_negative(array, name)
+    sums = array.sum(axis=-1)
+    error = np.abs(sums - 1)
+    if error.max() > PROBABILITY_TOLERANCE:
+        index = tuple(int(i) for i in np.unravel_index(np.argmax(error), sums.shape))
+        raise ValueError(
+            f"Every row {row_name} of '{name}' must sum to 1; the row at {index} sums to {sums[index]:.9g}."
+        )

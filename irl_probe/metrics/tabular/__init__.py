@@ -1,0 +1,33 @@
+"""Exact measures of rewards on tabular MDPs (METRICS of the documentation say what each answers and ignores).
+
+S states, A actions, P (S, A, S) with rows P[s, a] summing to 1, rewards R (S, A, S), discount γ, all in float64.
+A reward may leave out trailing axes that it does not depend on: (S, A) is r(s, a), (S,) is r(s).
+"""
+
+from irl_probe.metrics.tabular.decomposition import Decomposition, decompose
+from irl_probe.metrics.tabular.distances import dard, epic, npec, starc
+from irl_probe.metrics.tabular.identifiability import ambiguity_dimension
+from irl_probe.metrics.tabular.regrets import regret
+from irl_probe.metrics.tabular.soft import (
+    recovered_reward,
+    recovered_reward_per_transition,
+    soft_policy,
+    soft_q,
+    soft_value,
+)
+
+__all__ = [
+    "Decomposition",
+    "ambiguity_dimension",
+    "dard",
+    "decompose",
+    "epic",
+    "npec",
+    "recovered_reward",
+    "recovered_reward_per_transition",
+    "regret",
+    "soft_policy",
+    "soft_q",
+    "soft_value",
+    "starc",
+]

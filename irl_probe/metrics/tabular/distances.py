@@ -1,0 +1,222 @@
+"""Exact distances between two rewards of a tabular MDP: EPIC, DARD, STARC, NPEC.
+
+Rewards may be (S, A, S), (S, A) or (S,) (trailing axes they do not depend on left out). A canonical form that is zero
+(a reward that is trivial under the measure, such as a constant or a pure shaping) stays zero when others are scaled to
+unit norm. So two trivial rewards are at distance 0, and a trivial one is at ½ (EPIC, DARD) or 1 (STARC, NPEC) from any
+other; no distance is ever NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from irl_probe.metrics.checks import (
+    Array,
+    check_choice,
+    check_distribution,
+    check_gamma,
+    check_numbers,
+    check_policy,
+    check_reward,
+    check_transition,
+)
+from irl_probe.metrics.tabular.canonical import (
+    dard_form,
+    epic_form,
+    minimal_form,
+    val_form,
+    val_potential_form,
+)
+from irl_probe.metrics.tabular.policies import uniform_policy
+from irl_probe.metrics.tabular.shaping import fit_potential, shape
+
+Canonical = Literal["val", "val_potential", "minimal"]
+
+# A canonical form whose norm is below this share of the reward's largest entry is rounding error: it counts as zero.
+ZERO_TOLERANCE = 1e-10
+
+
+def epic(
+    reward_a: ArrayLike,
+    reward_b: ArrayLike,
+    gamma: float,
+    *,
+    coverage: ArrayLike,
+    states: ArrayLike | None = None,
+    actions: ArrayLike | None = None,
+) -> float:
+    """EPIC distance in [0, 1]: the Pearson distance √((1 − ρ_D)/2) of the canonically shaped rewards.
+
+    Gleave et al. 2021, Def. 4.3; C(R) in `canonical.epic_form`. Invariant to potential shaping, positive scale and
+    constants; not to S′-redistribution, so measure the marginal reward with it wherever P is stochastic.
+
+    Args:
+        reward_a: (S, A, S), (S, A) or (S,).
+        reward_b: likewise.
+        gamma: in [0, 1].
+        coverage: D (S, A, S), the distribution ρ is taken under.
+        states: d_S (S,), default uniform.
+        actions: d_A (A,), default uniform.
+
+    Raises ValueError for input that breaks the above.
+    """
+    weights = check_coverage(coverage)
+    gamma = check_gamma(gamma, one_allowed=True)
+    count, choices, _ = weights.shape
+    d_s = np.full(count, 1 / count) if states is None else check_distribution(states, (count,), "states")
+    d_a = np.full(choices, 1 / choices) if actions is None else check_distribution(actions, (choices,), "actions")
+    a, b = _check_pair(reward_a, reward_b, weights.shape)
+    return pearson_distance((a, epic_form(a, gamma, d_s, d_a)), (b, epic_form(b, gamma, d_s, d_a)), weights)
+
+
+def dard(
+    reward_a: ArrayLike,
+    reward_b: ArrayLike,
+    transition: ArrayLike,
+    gamma: float,
+    *,
+    coverage: ArrayLike | None = None,
+    actions: ArrayLike | None = None,
+) -> float:
+    """DARD distance in [0, 1]: EPIC with successors drawn from P, so that no impossible transition is asked for.
+
+    Wulfe et al. 2022, Def. 5; C(R) in `canonical.dard_form`. Invariances as EPIC's.
+
+    Args:
+        reward_a: (S, A, S), (S, A) or (S,).
+        reward_b: likewise.
+        transition: P (S, A, S).
+        gamma: in [0, 1].
+        coverage: D (S, A, S); default uniform over (s, a) times P.
+        actions: d_A (A,), default uniform.
+
+    Raises ValueError for input that breaks the above.
+    """
+    p = check_transition(transition)
+    gamma = check_gamma(gamma, one_allowed=True)
+    weights = default_coverage(p) if coverage is None else check_distribution(coverage, p.shape, "coverage")
+    choices = p.shape[1]
+    d_a = np.full(choices, 1 / choices) if actions is None else check_distribution(actions, (choices,), "actions")
+    a, b = _check_pair(reward_a, reward_b, p.shape)
+    return pearson_distance((a, dard_form(a, p, gamma, d_a)), (b, dard_form(b, p, gamma, d_a)), weights)
+
+
+def starc(
+    reward_a: ArrayLike,
+    reward_b: ArrayLike,
+    transition: ArrayLike,
+    gamma: float,
+    *,
+    canonical: Canonical = "val",
+    policy: ArrayLike | None = None,
+    coverage: ArrayLike | None = None,
+) -> float:
+    """STARC distance in [0, 2]: ‖C(R_a)/‖C(R_a)‖_D − C(R_b)/‖C(R_b)‖_D‖_D (Skalse et al. 2024, Def. 4).
+
+    Invariant to potential shaping, positive scale and constants, and, for "val" and "minimal", to S′-redistribution.
+
+    Args:
+        reward_a: (S, A, S), (S, A) or (S,).
+        reward_b: likewise.
+        transition: P (S, A, S).
+        gamma: in [0, 1).
+        canonical: "val", the advantage of π; "val_potential", the same before the mean over s′; "minimal", the reward
+            of least norm among all that differ by shaping and S′-redistribution.
+        policy: π (S, A) of "val" and "val_potential", default uniform; "minimal" has none.
+        coverage: D (S, A, S); default uniform over (s, a) times P.
+
+    Raises ValueError for input that breaks the above.
+    """
+    check_choice(canonical, ("val", "val_potential", "minimal"), "canonical")
+    p = check_transition(transition)
+    gamma = check_gamma(gamma)
+    weights = default_coverage(p) if coverage is None else check_distribution(coverage, p.shape, "coverage")
+    if canonical == "minimal" and policy is not None:
+        raise ValueError("The 'minimal' canonical form depends on no policy; leave 'policy' out, or use 'val'.")
+    pi = uniform_policy(p) if policy is None else check_policy(policy, (p.shape[0], p.shape[1]))
+
+    def form(reward: Array) -> Array:
+        if canonical == "val":
+            return val_form(reward, p, gamma, pi)
+        if canonical == "val_potential":
+            return val_potential_form(reward, p, gamma, pi)
+        return minimal_form(reward, p, gamma, weights)[0]
+
+    a, b = (unit(form(r), weights, float(np.abs(r).max())) for r in _check_pair(reward_a, reward_b, p.shape))
+    return norm(a - b, weights)
+
+
+def npec(reward_a: ArrayLike, reward_b: ArrayLike, gamma: float, *, coverage: ArrayLike) -> float:
+    """NPEC with p = 2 in [0, 1]: the least ‖R_a − λR_b − (γΦ(s′) − Φ(s))‖_D over λ ≥ 0 and Φ, over that at λ = 0.
+
+    Gleave et al. 2021, §5, in closed form: both rewards are projected off the shaping subspace
+    span{γδ_{s′=k} − δ_{s=k}} under D; with cos the cosine of the residuals the distance is √(1 − max(0, cos)²), which
+    is symmetric. Invariant to potential shaping, positive scale and constants; not to S′-redistribution.
+
+    Args:
+        reward_a: (S, A, S), (S, A) or (S,).
+        reward_b: likewise.
+        gamma: in [0, 1); at γ = 1 shaping would not include the constants.
+        coverage: D (S, A, S).
+
+    Raises ValueError for input that breaks the above.
+    """
+    weights = check_coverage(coverage)
+    gamma = check_gamma(gamma)
+
+    def residual(reward: Array) -> Array:
+        left = reward - shape(fit_potential(reward, gamma, weights), gamma)[:, None, :]
+        return unit(left, weights, float(np.abs(reward).max()))
+
+    a, b = (residual(r) for r in _check_pair(reward_a, reward_b, weights.shape))
+    if not a.any() and not b.any():
+        return 0.0
+    cosine = max(0.0, float((weights * a * b).sum()))
+    # ‖a − cos·b‖ is √(1 − cos²) without its cancellation near cos = 1.
+    return min(1.0, norm(a - cosine * b, weights)) if a.any() else 1.0
+
+
+def pearson_distance(first: tuple[Array, Array], second: tuple[Array, Array], weights: Array) -> float:
+    """√((1 − ρ)/2) of two (reward, canonical form) pairs, as ½‖ẑ_a − ẑ_b‖ of the standardised forms (exact near ρ = 1).
+
+    The reward gives the scale below which its form counts as constant; a constant form has ẑ = 0.
+    """
+    units = [unit(c - (weights * c).sum(), weights, float(np.abs(r).max())) for r, c in (first, second)]
+    return min(1.0, 0.5 * norm(units[0] - units[1], weights))
+
+
+def unit(form: Array, weights: Array, scale: float) -> Array:
+    """`form` divided by its D-weighted norm; zero where that is below ZERO_TOLERANCE·scale."""
+    length = norm(form, weights)
+    return form / length if length > ZERO_TOLERANCE * scale else np.zeros_like(form)
+
+
+def norm(values: Array, weights: Array) -> float:
+    """‖x‖_D = √(Σ D·x²)."""
+    return float(np.sqrt((weights * values**2).sum()))
+
+
+def default_coverage(transition: Array) -> Array:
+    """Uniform over (s, a) times P, (S, A, S)."""
+    coverage: Array = transition / (transition.shape[0] * transition.shape[1])
+    return coverage
+
+
+def check_coverage(coverage: ArrayLike) -> Array:
+    """D (S, A, S) for the measures that know no P: a distribution whose first and last axis agree."""
+    array = check_numbers(coverage, "coverage")
+    if array.ndim != 3 or array.shape[0] != array.shape[2] or 0 in array.shape:
+        raise ValueError(
+            f"'coverage' must be a distribution over (s, a, s′), shape (S, A, S); got {array.shape}. From weights over "
+            "(s, a), use weights[:, :, None] * transition."
+        )
+    return check_distribution(array, array.shape, "coverage")
+
+
+def _check_pair(reward_a: ArrayLike, reward_b: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    states, actions, _ = shape
+    full = (states, actions, states)
+    return check_reward(reward_a, full, "reward_a"), check_reward(reward_b, full, "reward_b")

@@ -1,0 +1,53 @@
+"""How far a family of environments pins down the reward that all its experts share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from irl_probe.metrics.checks import Array, check_gamma, check_transition
+
+
+def ambiguity_dimension(environments: Sequence[tuple[ArrayLike, float]], tol: float = 1e-9) -> int:
+    """dim {(V₁, …, Vₙ): V₁ − γ₁P₁V₁ = … = Vₙ − γₙPₙVₙ}: the directions in which r(s, a) stays open.
+
+    Cao, Cohen and Szpruch 2021, Theorem 2 (two environments). One environment leaves S directions (every shaping), 1
+    means that the environments together identify the reward up to a constant, which no choice of environments removes.
+    Since V ↦ V − γPV is one to one for γ < 1, it is the dimension of the intersection of the spaces that I − γᵢPᵢ
+    span, counted by principal angles.
+
+    Args:
+        environments: (P, γ) pairs with the same S and A: P (S, A, S), γ in [0, 1). One or more.
+        tol: sine of the angle below which a direction counts as shared.
+
+    Raises ValueError for input that breaks the above.
+    """
+    if not environments:
+        raise ValueError("There must be at least one environment, given as a list of (transition, gamma); got none.")
+    if not 0 < tol < 1:
+        raise ValueError(f"The tolerance is the sine of an angle and must lie in (0, 1); got {tol}.")
+    shared: Array | None = None
+    for transition, gamma in environments:
+        basis = _shaping_basis(check_transition(transition), check_gamma(gamma))
+        if shared is None:
+            shared = basis
+            continue
+        if len(basis) != len(shared):
+            raise ValueError(
+                "All environments must have the same states and actions; got P of sizes "
+                f"{sorted({np.shape(p) for p, _ in environments})}."
+            )
+        outside = shared - basis @ (basis.T @ shared)
+        _, sines, directions = np.linalg.svd(outside, full_matrices=False)
+        shared = shared @ directions[sines <= tol].T
+    assert shared is not None
+    return int(shared.shape[1])
+
+
+def _shaping_basis(transition: Array, gamma: float) -> Array:
+    """Orthonormal columns (S·A, S) that span {V(s) − γE[V(s′)]}."""
+    states, actions, _ = transition.shape
+    columns = np.repeat(np.eye(states), actions, axis=0) - gamma * transition.reshape(-1, states)
+    return np.linalg.qr(columns)[0]

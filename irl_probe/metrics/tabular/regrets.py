@@ -1,0 +1,75 @@
+"""What it costs, under the true reward, to act optimally for another one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from irl_probe.metrics.checks import (
+    check_choice,
+    check_distribution,
+    check_gamma,
+    check_reward,
+    check_transition,
+)
+from irl_probe.metrics.tabular.policies import (
+    expected_reward,
+    optimal_actions,
+    optimal_q,
+    policy_value,
+    tie_tolerance,
+)
+
+Ties = Literal["uniform", "best", "worst"]
+
+
+def regret(
+    true: ArrayLike,
+    proxy: ArrayLike,
+    transition: ArrayLike,
+    gamma: float,
+    initial: ArrayLike,
+    *,
+    ties: Ties = "uniform",
+) -> float:
+    """(J*(R) − J_R(π*_proxy)) / (J*(R) − J_min(R)) in [0, 1]: 0 as good as optimal, 1 as bad as any policy can be.
+
+    J are exact discounted returns from the initial distribution, J_min the least over all policies. Optimal actions of
+    the proxy are tied when their Q* agree up to rounding error (1e-10 of the largest); a constant proxy ties them all.
+    Where the true reward leaves nothing to lose (J* = J_min) the regret is 0.
+
+    Args:
+        true: R (S, A, S), (S, A) or (S,), under which returns count.
+        proxy: the reward acted for, likewise.
+        transition: P (S, A, S).
+        gamma: in [0, 1).
+        initial: distribution of the first state, (S,).
+        ties: among the proxy's optimal policies, "uniform" takes each tied action with the same probability, "best" and
+            "worst" take the policy that is best or worst for the true reward.
+
+    Invariant in either argument to potential shaping, positive scale, constants, and S′-redistribution under this P.
+    Raises ValueError for input that breaks the above.
+    """
+    check_choice(ties, ("uniform", "best", "worst"), "ties")
+    p = check_transition(transition)
+    gamma = check_gamma(gamma)
+    start = check_distribution(initial, p.shape[:1], "initial")
+    states, actions, _ = p.shape
+    r = expected_reward(check_reward(true, (states, actions, states), "true"), p)
+    r = r - r.mean()  # a constant shifts all three returns alike
+    allowed = optimal_actions(expected_reward(check_reward(proxy, (states, actions, states), "proxy"), p), p, gamma)
+
+    best = optimal_q(r, p, gamma)
+    worst = optimal_q(-r, p, gamma)
+    top, bottom = float(start @ best.max(axis=1)), -float(start @ worst.max(axis=1))
+    if top - bottom <= tie_tolerance(best) + tie_tolerance(worst):
+        return 0.0
+    if ties == "uniform":
+        reached = float(start @ policy_value(r, p, gamma, allowed / allowed.sum(axis=1, keepdims=True)))
+    else:
+        sign = 1 if ties == "best" else -1
+        q = optimal_q(sign * r, p, gamma, allowed)
+        reached = sign * float(start @ np.where(allowed > 0, q, -np.inf).max(axis=1))
+    return min(1.0, max(0.0, (top - reached) / (top - bottom)))

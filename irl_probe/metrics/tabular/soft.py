@@ -1,0 +1,97 @@
+"""Soft Q-functions of tabular MDPs and the rewards they imply: R → Q → R is the identity (IQ-Learn, Lemma 3.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import logsumexp, softmax
+
+from irl_probe.metrics.checks import (
+    Array,
+    check_gamma,
+    check_numbers,
+    check_reward,
+    check_shape,
+    check_temperature,
+    check_transition,
+)
+from irl_probe.metrics.tabular.policies import expected_reward, policy_value
+
+
+def soft_value(q: ArrayLike, temperature: float = 1.0) -> Array:
+    """V(s) = α log Σ_a exp(Q(s, a)/α), shape (S,), in reward units (Haarnoja et al. 2017, eq. 3).
+
+    Raises ValueError unless `q` is a finite (S, A) array and α > 0.
+    """
+    alpha = check_temperature(temperature)
+    values: Array = alpha * logsumexp(_check_q(q) / alpha, axis=1)
+    return values
+
+
+def soft_policy(q: ArrayLike, temperature: float = 1.0) -> Array:
+    """π(a|s) ∝ exp(Q(s, a)/α), shape (S, A). Raises like `soft_value`."""
+    alpha = check_temperature(temperature)
+    policy: Array = softmax(_check_q(q) / alpha, axis=1)
+    return policy
+
+
+def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Array:
+    """Optimal soft Q, the fixed point of Q(s, a) = E_{s′}[R(s, a, s′) + γ V(s′)], V = α log Σ_a exp(Q/α).
+
+    Haarnoja et al. 2017, Theorem 1. Solved by soft policy iteration, which is Newton's method on the Bellman
+    equation: each step solves (I − γP_π) V = r_π + αH(π), so the error squares from step to step also at γ near 1.
+
+    Args:
+        reward: (S, A, S), or (S, A), or (S,); reward units per step.
+        transition: (S, A, S), rows summing to 1.
+        gamma: discount in [0, 1).
+        temperature: α > 0, in reward units.
+
+    Returns Q (S, A) in reward units; its Bellman residual is rounding error of |V|.
+    Raises ValueError for input that breaks the above.
+    """
+    transition = check_transition(transition)
+    r = expected_reward(check_reward(reward, transition.shape, "reward"), transition)
+    gamma, alpha = check_gamma(gamma), check_temperature(temperature)
+    q = r
+    previous = np.inf
+    while True:
+        policy = softmax(q / alpha, axis=1)
+        # αH(π) + Σπr, with log π taken from q so that a vanishing probability costs no NaN.
+        log_policy = q / alpha - logsumexp(q / alpha, axis=1, keepdims=True)
+        value = policy_value(r - alpha * log_policy, transition, gamma, policy)
+        q = r + gamma * transition @ value
+        residual = float(np.abs(alpha * logsumexp(q / alpha, axis=1) - value).max())
+        # Converged: the residual is rounding error, and a further step no longer shrinks it.
+        if residual == 0 or (residual <= 1e-9 * np.abs(value).max() and residual >= 0.5 * previous):
+            return q
+        previous = residual
+
+
+def recovered_reward(q: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Array:
+    """The marginal reward r(s, a) = Q(s, a) − γ E_{s′~P}[V(s′)], shape (S, A): the inverse soft Bellman operator.
+
+    IQ-Learn, Lemma 3.1: the one reward of (s, a) for which `q` is the optimal soft Q. Units of reward per step.
+    Raises ValueError unless q is (S, A) and finite, P's rows sum to 1, γ in [0, 1) and α > 0.
+    """
+    transition = check_transition(transition)
+    q = check_shape(q, transition.shape[:2], "q")
+    return q - check_gamma(gamma) * transition @ soft_value(q, temperature)
+
+
+def recovered_reward_per_transition(q: ArrayLike, gamma: float, temperature: float = 1.0) -> Array:
+    """r(s, a, s′) = Q(s, a) − γ V(s′), shape (S, A, S): what a learner without P reads out.
+
+    It equals α log π(a|s) + (V(s) − γV(s′)): the soft advantage plus potential shaping. Its mean over s′~P is
+    `recovered_reward`; where P is stochastic, measures that are not invariant to S′-redistribution tell the two apart.
+    Raises ValueError unless q is (S, A) and finite, γ in [0, 1) and α > 0.
+    """
+    q = _check_q(q)
+    return q[:, :, None] - check_gamma(gamma) * soft_value(q, temperature)[None, None, :]
+
+
+def _check_q(q: ArrayLike) -> Array:
+    array = check_numbers(q, "q")
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"'q' must have shape (S, A); got {array.shape}.")
+    return array
