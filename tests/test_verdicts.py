@@ -1,0 +1,142 @@
+"""The warnings: each rule on the figures that call for it, and on those that do not."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from irl_probe.results import (
+    correlation_group,
+    distance_group,
+    new_results,
+    points_group,
+    retraining_group,
+    returns_group,
+)
+from irl_probe.verdicts import verdicts
+
+LEVELS, CONTROLS = ["step", "partial", "episode"], ["none", "constant", "length"]
+
+
+def correlation(figures: dict[tuple[str, str], float | tuple[float, float, float]]) -> xr.Dataset:
+    """Two coverages, "expert" with `figures` (level, control) → value, "random" with no trouble at all."""
+    value = np.full((1, 1, 2, 1, 3, 3, 3), 0.8)
+    value[..., CONTROLS.index("constant"), :] = 0.1
+    for (level, control), figure in figures.items():
+        value[0, 0, 0, 0, LEVELS.index(level), CONTROLS.index(control)] = figure
+    return correlation_group(
+        value,
+        np.where(np.isnan(value[..., 0]), "the true reward is constant", ""),
+        rewards=["iq"],
+        references=["true"],
+        coverages=["expert", "random"],
+        metrics=["pearson"],
+        levels=LEVELS,
+        controls=CONTROLS,
+    )
+
+
+def of_correlation(figures):
+    return verdicts(new_results({"correlation": correlation(figures)}))
+
+
+def returns(expert: float, learned: float, random: float) -> xr.Dataset:
+    figures = {"expert": [expert], "learned": [learned], "random": [random]}
+    return returns_group(figures, figures, resamples=2)
+
+
+def test_good_figures_raise_no_warning():
+    points = {
+        f"points/{name}": points_group(range(10), np.ones(10), {"iq": np.ones(10)}) for name in ("expert", "random")
+    }
+    tree = new_results(
+        {
+            "correlation": correlation({}),
+            "returns": returns(500, 490, 20),
+            "retraining": retraining_group([[480]], rewards=["iq"], seeds=[0], normalised=[[0.96]]),
+            **points,
+        }
+    )
+    assert verdicts(tree) == []
+    assert verdicts(new_results({})) == []
+
+
+@pytest.mark.parametrize(("reward", "constant"), [(0.97, 0.999), (0.96, -1.0), (-0.99, 0.99), (0.951, 1.0)])
+def test_length_confound_where_a_constant_reward_does_as_well(reward, constant):
+    found = of_correlation({("episode", "none"): reward, ("episode", "constant"): constant})
+    assert [v["code"] for v in found] == ["length-confound"]
+    assert "the episode correlation says nothing beyond episode length on expert" in found[0]["text"]
+    assert f"({reward:.2f}; a constant reward reaches {constant:.2f})" in found[0]["text"]
+
+
+@pytest.mark.parametrize(("reward", "constant"), [(0.76, 0.999), (0.12, 0.1), (0.9, np.nan)])
+def test_no_length_confound_where_the_constant_reward_differs_or_explains_nothing(reward, constant):
+    assert of_correlation({("episode", "none"): reward, ("episode", "constant"): constant}) == []
+
+
+def test_negative_correlation_is_read_with_length_partialled_out():
+    (found,) = of_correlation({("episode", "none"): 0.8, ("episode", "length"): -0.3})
+    assert found["code"] == "negative-correlation"
+    assert "goes against the truth at episode level on expert (-0.30, length partialled out)" in found["text"]
+    assert of_correlation({("episode", "none"): -0.3, ("episode", "length"): 0.5}) == []
+
+
+def test_negative_correlation_is_read_plainly_where_the_controlled_figure_is_undefined():
+    (found,) = of_correlation({("partial", "none"): -0.4, ("partial", "length"): np.nan})
+    assert found["code"] == "negative-correlation"
+    assert "at partial level on expert (-0.40)" in found["text"]
+
+
+def test_undefined_step_level_is_said_with_its_reason():
+    (found,) = of_correlation({("step", "none"): np.nan})
+    assert found["code"] == "undefined-step"
+    assert "no step-level correlation on expert (the true reward is constant)" in found["text"]
+
+
+def test_interval_that_includes_zero_is_said_with_its_levels():
+    wide = (0.2, -0.1, 0.5)
+    (found,) = of_correlation({("step", "none"): wide, ("episode", "none"): wide})
+    assert found["code"] == "includes-zero"
+    assert "includes 0 on expert (step and episode level)" in found["text"]
+    assert of_correlation({("step", "none"): (0.2, 0.1, 0.5), ("step", "length"): wide}) == []
+
+
+def test_imitation_below_nine_tenths_of_the_expert():
+    (found,) = verdicts(new_results({"returns": returns(100, 80, 0)}))
+    assert found["code"] == "imitation"
+    assert "reaches 0.80 of the expert's return" in found["text"]
+    assert verdicts(new_results({"returns": returns(100, 90, 0)})) == []
+
+
+def test_retraining_below_nine_tenths_names_the_reward():
+    group = retraining_group(
+        [[50, 60], [95, 99]], rewards=["iq", "bc"], seeds=[0, 1], normalised=[[0.5, 0.6], [0.95, 0.99]]
+    )
+    (found,) = verdicts(new_results({"retraining": group}))
+    assert found["code"] == "retraining"
+    assert "reward 'iq' alone reach 0.55" in found["text"]
+
+
+def test_few_episodes_are_counted_for_each_coverage():
+    few, enough = (points_group(range(n), np.ones(n), {"iq": np.ones(n)}) for n in (9, 10))
+    (found,) = verdicts(new_results({"points/expert": few, "points/random": enough}))
+    assert found["code"] == "few-episodes"
+    assert "on expert (9)" in found["text"]
+
+
+def distance(metrics: list[str]) -> xr.Dataset:
+    shape = (1, 1, 1, len(metrics))
+    labels = {"rewards": ["iq"], "references": ["true"], "coverages": ["uniform"], "metrics": metrics}
+    return distance_group(np.zeros((*shape, 3)), np.full(shape, ""), **labels, exact=True)
+
+
+def test_next_state_noise_is_said_of_measures_that_see_it():
+    group = {"distance": distance(["dard", "epic", "starc_val"])}
+    (found,) = verdicts(new_results(group, reward_kind="per-transition", stochastic=True))
+    assert found["code"] == "next-state-noise"
+    assert found["text"].startswith("Measured by dard and epic, the chance part of s′")
+    (found,) = verdicts(new_results(group, reward_kind="per-transition"))
+    assert "unless this environment is deterministic" in found["text"]
+    assert verdicts(new_results(group, reward_kind="per-transition", stochastic=False)) == []
+    assert verdicts(new_results(group, reward_kind="marginal", stochastic=True)) == []
+    invariant = {"distance": distance(["starc_val", "starc_minimal"])}
+    assert verdicts(new_results(invariant, reward_kind="per-transition", stochastic=True)) == []
