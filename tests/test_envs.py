@@ -5,6 +5,7 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mdps import GRID_STATE_REWARDS, grid
 
 from irl_probe.envs import TabularEnv, TabularMDP, check_spaces, gridworld, make_env, occupancy, soft_expert
 
@@ -44,6 +45,16 @@ def test_slip_replaces_the_action_by_a_uniform_one_the_chosen_included():
     corner = gridworld(np.zeros((3, 3)), slip=0.2).transition[0]
     np.testing.assert_allclose(corner[RIGHT], [0.12, 0.84, 0, 0.04, 0, 0, 0, 0, 0], atol=1e-15)
     np.testing.assert_allclose(corner[STAY], [0.92, 0.04, 0, 0.04, 0, 0, 0, 0, 0], atol=1e-15)
+
+
+@pytest.mark.parametrize("slip", [0.0, 0.2])
+@pytest.mark.parametrize("name", GRID_STATE_REWARDS)
+def test_gridworld_makes_the_grids_whose_distances_are_known(name, slip):
+    known, mdp = grid(name, slip), gridworld(np.reshape(GRID_STATE_REWARDS[name], (3, 3)), slip=slip)
+    np.testing.assert_array_equal(mdp.transition, known.transition)
+    np.testing.assert_array_equal(mdp.reward, known.reward)
+    np.testing.assert_array_equal(mdp.initial, known.initial)
+    assert mdp.gamma == known.gamma
 
 
 @pytest.mark.parametrize(

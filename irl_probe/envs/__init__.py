@@ -1,14 +1,24 @@
 """Environments: by name, tabular and exact, their true rewards, and simulators that start from any observation."""
 
-from irl_probe.envs.make import check_spaces, make_env
-from irl_probe.envs.tabular import TabularEnv, TabularMDP, gridworld, occupancy, soft_expert
+from irl_probe.envs.make import check_spaces, env_name, make_env
+from irl_probe.envs.simulator import SimulatedStep, Simulator, TabularSimulator, simulator
+from irl_probe.envs.tabular import ACTIONS, TabularEnv, TabularMDP, gridworld, occupancy, soft_expert
+from irl_probe.envs.true_reward import TrueReward, true_reward
 
 __all__ = [
+    "ACTIONS",
+    "SimulatedStep",
+    "Simulator",
     "TabularEnv",
     "TabularMDP",
+    "TabularSimulator",
+    "TrueReward",
     "check_spaces",
+    "env_name",
     "gridworld",
     "make_env",
     "occupancy",
+    "simulator",
     "soft_expert",
+    "true_reward",
 ]

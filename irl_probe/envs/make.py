@@ -35,6 +35,11 @@ def make_env(env_id: str, **kwargs: Any) -> Env:
         raise ImportError(_missing_packages(env_id, error)) from error
 
 
+def env_name(env: Env) -> str:
+    """The id under which the environment is registered, or the name of its class."""
+    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+
+
 def check_spaces(env: Env) -> None:
     """Check that the project supports the environment's spaces.
 
@@ -43,7 +48,7 @@ def check_spaces(env: Env) -> None:
 
     Raises ValueError that says which space does not fit and what to do.
     """
-    name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+    name = env_name(env)
     observation, action = env.observation_space, env.action_space
     for role, space in (("observation", observation), ("action", action)):
         if not isinstance(space, spaces.Box | spaces.Discrete):

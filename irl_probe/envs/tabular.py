@@ -9,7 +9,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
+
+from irl_probe.metrics.tabular import soft_policy, soft_q
 
 Floats = NDArray[np.float64]
 
@@ -181,10 +182,7 @@ def soft_expert(mdp: TabularMDP, temperature: float = 1.0) -> Floats:
 
     Raises ValueError unless α > 0.
     """
-    from irl_probe.metrics.tabular import soft_q
-
-    q = soft_q(mdp.reward, mdp.transition, mdp.gamma, temperature)
-    return np.asarray(softmax(q / temperature, axis=-1))
+    return soft_policy(soft_q(mdp.reward, mdp.transition, mdp.gamma, temperature), temperature)
 
 
 def occupancy(mdp: TabularMDP, policy: ArrayLike) -> Floats:

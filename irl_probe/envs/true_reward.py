@@ -1,0 +1,224 @@
+"""The environment's own reward as a function of (s, a, s′, terminated), also where no rollout has been."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irl_probe.envs.make import Env, env_name, make_env
+from irl_probe.envs.simulator import RESETS, Simulator, kind, simulator
+from irl_probe.envs.tabular import TabularEnv, TabularMDP
+from irl_probe.transitions import Transitions
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+RewardFunction = Callable[[Array, Array, Array, Bools], Floats]
+
+
+@dataclass(frozen=True)
+class TrueReward:
+    """What the environment pays for a transition: a reward in the sense of the protocol (DESIGN.md).
+
+    Attributes:
+        name: the environment's name.
+        exact: whether it is the environment's reward up to the rounding of the observations.
+        note: in words, how it is computed and what is inexact. For the results.
+        function: computes it on whole batches.
+    """
+
+    name: str
+    exact: bool
+    note: str
+    function: RewardFunction
+
+    def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Array) -> Floats:
+        """Rewards (N,) float64, in the environment's units per step.
+
+        Args:
+            observations: (N, *obs_shape), or (N,) when discrete.
+            actions: (N, *action_shape) in the environment's units, or (N,) when discrete.
+            next_observations: like observations.
+            terminated: (N,), whether the MDP ended at s′.
+
+        Raises ValueError where the lengths or shapes differ.
+        """
+        count = len(observations)
+        if next_observations.shape != observations.shape or len(actions) != count or terminated.shape != (count,):
+            raise ValueError(
+                f"A reward takes N rows of observations, actions, next observations and terminated; got shapes "
+                f"{observations.shape}, {actions.shape}, {next_observations.shape} and {terminated.shape}."
+            )
+        flags = terminated.astype(bool)
+        return np.asarray(self.function(observations, actions, next_observations, flags), dtype=np.float64)
+
+    def discrepancy(self, transitions: Transitions) -> Floats:
+        """Difference from the recorded rewards at each step, (N,): by how much the `note` matters on this data.
+
+        Raises ValueError where the transitions hold no rewards.
+        """
+        if transitions.rewards is None:
+            raise ValueError(
+                f"The discrepancy of {self.name}'s reward needs recorded rewards; these transitions hold none."
+            )
+        t = transitions
+        return self(t.observations, t.actions, t.next_observations, t.terminated) - transitions.rewards.astype(
+            np.float64
+        )
+
+
+def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
+    """The reward of `env` as a function of (s, a, s′, terminated).
+
+    By a formula for CartPole, Acrobot, Pendulum, both mountain cars, LunarLander and tabular MDPs; by `simulator` for
+    the other environments that have one (MuJoCo v5 but Pusher). The simulated reward is that of the step from (s, a)
+    and does not depend on the s′ given: for a deterministic simulator the s′ of (s, a) is the only one possible.
+
+    Args:
+        env: an id for `make_env`, an environment (whose parameters are read now), or a tabular MDP.
+        **kwargs: for `make_env`, where `env` is an id.
+
+    Raises ValueError where neither a formula nor a simulator is known, or where wrappers change the spaces.
+    """
+    if isinstance(env, TabularMDP):
+        return _tabular(env)
+    if isinstance(env, str):
+        env = make_env(env, **kwargs)
+    base, name = env.unwrapped, env_name(env)
+    if isinstance(base, TabularEnv):
+        return _tabular(base.mdp)
+    if kind(env) in _FORMULAS:
+        if env.observation_space != base.observation_space or env.action_space != base.action_space:
+            raise ValueError(
+                f"A wrapper of {name} changes its observations or actions; give the environment without it."
+            )
+        formula, note = _FORMULAS[kind(env)]
+        return TrueReward(name, True, note, formula(base))
+    if kind(env) not in RESETS:
+        raise ValueError(
+            f"The reward of {name} is neither known as a formula of (s, a, s′) nor readable from a simulator set to an "
+            "observation. Use the rewards recorded with the transitions (Transitions.rewards), on observed transitions "
+            f"only. Known: GridWorld, {', '.join(sorted(_FORMULAS | RESETS))}."
+        )
+    return _simulated(simulator(env))
+
+
+def _tabular(mdp: TabularMDP) -> TrueReward:
+    def reward(s: Array, a: Array, t: Array, _: Bools) -> Floats:
+        return mdp.reward[s.astype(np.int64), a.astype(np.int64), t.astype(np.int64)]
+
+    return TrueReward(mdp.name, True, "R(s, a, s′) from its table.", reward)
+
+
+def _simulated(source: Simulator) -> TrueReward:
+    cache: dict[bytes, Floats] = {}  # the last few batches: several measures ask for the same one
+
+    def reward(s: Array, a: Array, _: Array, __: Bools) -> Floats:
+        key = hashlib.sha256(s.tobytes() + a.tobytes()).digest()
+        if key not in cache:
+            if len(cache) == 8:
+                del cache[next(iter(cache))]
+            # Canonical forms ask for the same (s, a) with many s′: simulate each once.
+            rows = np.concatenate([s.reshape(len(s), -1), a.reshape(len(s), -1)], axis=1)
+            _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+            cache[key] = source.step(s[first], a[first]).rewards[inverse]
+        return cache[key].copy()
+
+    note = "One step of the simulator from (s, a); it does not depend on the s′ given. " + source.note
+    return TrueReward(source.name, source.exact, note.strip(), reward)
+
+
+def _cartpole(env: Any) -> RewardFunction:
+    """1 at every step, the last one included; with `sutton_barto_reward` −1 where the pole falls and 0 before."""
+    falling, standing = (-1.0, 0.0) if env._sutton_barto_reward else (1.0, 1.0)
+
+    def reward(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
+        return np.where(terminated, falling, standing)
+
+    return reward
+
+
+def _acrobot(env: Any) -> RewardFunction:
+    """−1, and 0 where the tip gets above the line: −cos θ₁ − cos(θ₁ + θ₂) > 1."""
+
+    def reward(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
+        cos1, sin1, cos2, sin2 = t[:, :4].astype(np.float64).T
+        above = -cos1 - (cos1 * cos2 - sin1 * sin2) > 1
+        return np.where(terminated | above, 0.0, -1.0)
+
+    return reward
+
+
+def _pendulum(env: Any) -> RewardFunction:
+    """−(θ² + 0.1 θ̇² + 0.001 u²) with θ in [−π, π] and u clipped to the torque limit."""
+    limit = env.max_torque
+
+    def reward(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
+        cos, sin, speed = s.astype(np.float64).T
+        torque = np.clip(a[:, 0].astype(np.float64), -limit, limit)
+        return np.asarray(-(np.arctan2(sin, cos) ** 2 + 0.1 * speed**2 + 0.001 * torque**2))
+
+    return reward
+
+
+def _mountain_car(env: Any) -> RewardFunction:
+    """−1 at every step, the last one included."""
+
+    def reward(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
+        return -np.ones(len(s))
+
+    return reward
+
+
+def _continuous_mountain_car(env: Any) -> RewardFunction:
+    """−0.1 a², and 100 at the goal."""
+    goal_position, goal_velocity = env.goal_position, env.goal_velocity
+
+    def reward(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
+        position, velocity = t.astype(np.float64).T
+        arrived = terminated | ((position >= goal_position) & (velocity >= goal_velocity))
+        return np.asarray(100.0 * arrived - 0.1 * a[:, 0].astype(np.float64) ** 2)
+
+    return reward
+
+
+def _lunar_lander(env: Any) -> RewardFunction:
+    """Φ(s′) − Φ(s) − fuel; at the end +100 where the lander sleeps (Box2D sets its velocities to exactly 0), else −100.
+
+    Φ = −100 |position| − 100 |velocity| − 100 |angle| + 10 per leg on the ground; fuel 0.3 × main + 0.03 × side power.
+    """
+    continuous = env.continuous
+
+    def potential(s: Array) -> Floats:
+        x, y, vx, vy, angle, _, left, right = s.astype(np.float64).T
+        return np.asarray(-100 * (np.hypot(x, y) + np.hypot(vx, vy) + abs(angle)) + 10 * (left + right))
+
+    def fuel(a: Array) -> Floats:
+        if not continuous:
+            return np.asarray(0.3 * (a == 2) + 0.03 * ((a == 1) | (a == 3)))
+        main, side = np.clip(a.astype(np.float64), -1, 1).T
+        return np.asarray(0.3 * (main > 0) * (main + 1) / 2 + 0.03 * (abs(side) > 0.5) * abs(side))
+
+    def reward(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
+        asleep = (t[:, [2, 3, 5]] == 0).all(axis=1)
+        return np.where(terminated, np.where(asleep, 100.0, -100.0), potential(t) - potential(s) - fuel(a))
+
+    return reward
+
+
+_FORMULAS: dict[str, tuple[Callable[[Any], RewardFunction], str]] = {
+    "cartpole": (_cartpole, "By formula; does not depend on s or a."),
+    "acrobot": (_acrobot, "By formula of s′."),
+    "pendulum": (_pendulum, "By formula of s and a."),
+    "mountain_car": (_mountain_car, "By formula: −1 at every step."),
+    "continuous_mountain_car": (_continuous_mountain_car, "By formula of a and s′."),
+    "lunar_lander": (
+        _lunar_lander,
+        "By formula of s, a, s′ and terminated: a transition to the ground must say that it terminated.",
+    ),
+}
