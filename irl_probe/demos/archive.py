@@ -1,0 +1,98 @@
+"""A .npz file as checked arrays; written atomically, and the same arrays always give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irl_probe.demos.assembly import flags, numbers
+from irl_probe.demos.errors import DemoError
+from irl_probe.demos.unpickling import read_npy
+from irl_probe.transitions import Array
+
+_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError)
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The members of a .npz file, each decoded when asked for.
+
+    Attributes:
+        where: the file, as messages name it.
+        members: the bytes of each .npy member by its name.
+    """
+
+    where: str
+    members: Mapping[str, bytes]
+
+    def value(self, name: str) -> object:
+        """Member `name`, whatever it is; objects are read without running a pickle."""
+        return read_npy(self.members[name], f"{self.where}, '{name}'")
+
+    def numbers(self, name: str) -> Array:
+        """Member `name` as real numbers of any shape."""
+        return numbers(self.value(name), self.where, name)  # type: ignore[arg-type]  # numbers() refuses what is no array
+
+    def optional_numbers(self, name: str) -> Array | None:
+        """Member `name` as real numbers, or None where the file has none."""
+        return self.numbers(name) if name in self.members else None
+
+    def flags(self, name: str) -> NDArray[np.bool_]:
+        """Member `name` as booleans."""
+        return flags(self.numbers(name), self.where, name)
+
+    def integers(self, name: str) -> NDArray[np.int64]:
+        """Member `name` as a vector of whole numbers."""
+        values = self.numbers(name)
+        if values.dtype.kind not in "iu" or values.ndim != 1:
+            raise DemoError(
+                f"{self.where}: '{name}' must be a vector of whole numbers; got {values.dtype} of shape {values.shape}."
+            )
+        return values.astype(np.int64)
+
+
+def read_archive(path: Path) -> Archive:
+    """The members of the .npz file. Raises DemoError where it is no zip file, cut off or damaged."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            members = {name.removesuffix(".npy"): file.read(name) for name in file.namelist() if name.endswith(".npy")}
+    except (*_BROKEN, MemoryError) as error:
+        raise DemoError(
+            f"{path}: this is not a whole .npz file ({error or type(error).__name__}). It is damaged or cut off: "
+            "fetch or write it again."
+        ) from error
+    return Archive(str(path), members)
+
+
+def write_archive(path: Path, arrays: Mapping[str, Array], overwrite: bool) -> None:
+    """Write the arrays as a compressed .npz: beside the target first, then moved there in one step.
+
+    Zip entries carry no time of writing, so that equal arrays give equal bytes.
+    Raises DemoError where the file exists and `overwrite` is false.
+    """
+    if path.exists() and not overwrite:
+        raise DemoError(f"{path} exists and is not overwritten; choose another name or pass overwrite=True.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+            for name, array in arrays.items():
+                content = io.BytesIO()
+                np.lib.format.write_array(content, np.asarray(array, order="C"), allow_pickle=False)
+                entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+                entry.external_attr = 0o644 << 16
+                entry.create_system = 3  # the same on every system
+                file.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED, 9)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

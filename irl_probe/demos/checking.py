@@ -1,0 +1,82 @@
+"""The verb check_demos: do demonstrations fit an environment?"""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from irl_probe.demos.demonstrations import Demonstrations, Space
+from irl_probe.demos.errors import DemoError
+from irl_probe.demos.recording import Environment
+from irl_probe.transitions import Array
+
+_ROUNDING = 1e-6  # float32 actions stored at a bound
+
+
+def check_demos(demos: Demonstrations, env: str | Environment | tuple[Space, Space]) -> None:
+    """Raise DemoError, naming both sides, unless `demos` could have been made in `env`.
+
+    Args:
+        demos: the demonstrations.
+        env: a Gymnasium id, an environment, or the pair (observation space, action space).
+
+    Checked are the kind (discrete or not) and shape of observations and actions, that discrete ones are in range,
+    and that continuous actions are within the bounds (1e-6 of rounding allowed). Observations are not held to the
+    bounds of their space, which environments often state loosely.
+    """
+    if isinstance(env, str):
+        made = gymnasium.make(env)
+        observation_space, action_space = made.observation_space, made.action_space
+        made.close()
+    elif isinstance(env, tuple):
+        observation_space, action_space = env
+    else:
+        observation_space, action_space = env.observation_space, env.action_space
+    t = demos.transitions
+    _check_kind(demos, "observation", t.observations, observation_space)
+    _check_kind(demos, "action", t.actions, action_space)
+    if isinstance(observation_space, spaces.Discrete):
+        _check_bounds(demos, "observation", t.observations, observation_space)
+        _check_bounds(demos, "observation", t.next_observations, observation_space)
+    _check_bounds(demos, "action", t.actions, action_space)
+
+
+def _check_kind(demos: Demonstrations, what: str, values: Array, space: Space) -> None:
+    if not isinstance(space, spaces.Box | spaces.Discrete):
+        raise DemoError(f"Demonstrations fit Box and Discrete spaces; the environment's {what} space is {space}.")
+    discrete = values.ndim == 1 and values.dtype.kind in "iu"
+    wants_discrete = isinstance(space, spaces.Discrete)
+    if discrete != wants_discrete:
+        kinds = {True: "discrete", False: "continuous"}
+        raise DemoError(
+            f"The {what}s of the demonstrations ({demos.source}) are {kinds[discrete]} ({values.dtype}, shape "
+            f"{values.shape[1:]}), and those of the environment are {kinds[wants_discrete]} ({space}). "
+            "Use demonstrations of this environment, or the environment they were made in."
+        )
+    if values.shape[1:] != space.shape:
+        raise DemoError(
+            f"The {what}s of the demonstrations ({demos.source}) have shape {values.shape[1:]}, and those of the "
+            f"environment {space.shape} ({space}). Use the same environment, version and options on both sides."
+        )
+
+
+def _check_bounds(demos: Demonstrations, what: str, values: Array, space: Space) -> None:
+    if isinstance(space, spaces.Discrete):
+        low, high = np.asarray(space.start), np.asarray(space.start + space.n - 1)
+    elif isinstance(space, spaces.Box):
+        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    x = values.astype(np.float64)
+    excess = np.maximum(low - x, x - high)
+    if not (excess > _ROUNDING).any():
+        return
+    row, *component = (int(i) for i in np.unravel_index(int(np.argmax(excess)), excess.shape))
+    t = demos.transitions
+    episode = int(np.searchsorted(t.starts, row, side="right")) - 1
+    outside = int((excess > _ROUNDING).reshape(len(x), -1).any(axis=1).sum())
+    place = f", component {component[0] if len(component) == 1 else tuple(component)}" if component else ""
+    raise DemoError(
+        f"The {what}s must lie in {space}; {outside} of {len(x)} in the demonstrations ({demos.source}) do not. "
+        f"The worst is {values[(row, *component)]}, outside by {excess.max():.6g}: episode {episode}, "
+        f"step {row - int(t.starts[episode])}{place}. Give {what}s in the environment's units."
+    )

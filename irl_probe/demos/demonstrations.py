@@ -1,0 +1,224 @@
+"""Demonstrations: transitions with where they came from and what the whole episodes were worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from irl_probe.demos.errors import DemoError
+from irl_probe.transitions import Transitions
+
+Space = gymnasium.Space[object]
+
+
+@dataclass(frozen=True, eq=False)
+class WholeEpisodes:
+    """What was true of the whole episodes, kept when steps or episodes are left out.
+
+    Attributes:
+        positions: (E,) int64; where each episode stood in its source.
+        lengths: (E,) int64; environment steps of the whole episode.
+        returns: (E,) float64 undiscounted true returns, or None where the source has no rewards.
+        terminated: (E,) bool; the MDP ended the episode.
+        truncated: (E,) bool; the clock (or the end of the file) did. Neither where the episode was cut without a mark.
+    """
+
+    positions: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    returns: NDArray[np.float64] | None
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+    @staticmethod
+    def of(transitions: Transitions) -> WholeEpisodes:
+        """The facts of transitions that hold every step of their episodes; no returns where steps were left out."""
+        lengths = transitions.lengths
+        last = np.cumsum(lengths) - 1
+        summable = transitions.rewards is not None and transitions.contiguous
+        return WholeEpisodes(
+            positions=np.arange(len(lengths)),
+            lengths=lengths,
+            returns=transitions.returns() if summable else None,
+            terminated=transitions.terminated[last],
+            truncated=transitions.truncated[last],
+        )
+
+    def at(self, positions: Sequence[int]) -> WholeEpisodes:
+        """The facts of the episodes listed, in that order."""
+        index = list(positions)
+        return WholeEpisodes(
+            positions=self.positions[index],
+            lengths=self.lengths[index],
+            returns=None if self.returns is None else self.returns[index],
+            terminated=self.terminated[index],
+            truncated=self.truncated[index],
+        )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, population standard deviation, least and greatest of one number per episode."""
+
+    mean: float
+    sd: float
+    min: float
+    max: float
+
+    @staticmethod
+    def of(values: NDArray[np.generic]) -> Spread:
+        """The spread of (E,) values."""
+        x = values.astype(np.float64)
+        return Spread(float(x.mean()), float(x.std()), float(x.min()), float(x.max()))
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.sd:.2f} (min {self.min:.2f}, max {self.max:.2f})"
+
+
+@dataclass(frozen=True)
+class DemoDescription:
+    """What a set of demonstrations holds; `str()` gives it as aligned text.
+
+    Returns, lengths and endings are those of the whole episodes, also where `steps` were subsampled from them.
+    """
+
+    env_id: str | None
+    source: str
+    episodes: int
+    steps: int
+    recorded_steps: int
+    subsampled: int
+    returns: Spread | None
+    lengths: Spread
+    terminated: int
+    truncated: int
+    unfinished: int
+    observation_shape: tuple[int, ...]
+    observation_dtype: str
+    action_shape: tuple[int, ...]
+    action_dtype: str
+    observation_space: str | None
+    action_space: str | None
+    content_hash: str
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        every = f", 1 in {self.subsampled} of {self.recorded_steps}" if self.subsampled > 1 else ""
+        unfinished = f", {self.unfinished} without a mark" if self.unfinished else ""
+        spaces = {
+            "observations": (self.observation_space, self.observation_shape, self.observation_dtype),
+            "actions": (self.action_space, self.action_shape, self.action_dtype),
+        }
+        rows = [
+            ("environment", self.env_id or "not stated"),
+            ("source", self.source),
+            ("episodes", str(self.episodes)),
+            ("steps", f"{self.steps}{every}"),
+            ("true return", "unknown: no rewards" if self.returns is None else str(self.returns)),
+            ("length", str(self.lengths)),
+            ("ended by", f"termination {self.terminated}, truncation {self.truncated}{unfinished}"),
+            *(
+                (name, f"{dtype} {shape}, {space or 'space not stated'}")
+                for name, (space, shape, dtype) in spaces.items()
+            ),
+            ("content", f"sha256 {self.content_hash}"),
+            *(("note", note) for note in self.notes),
+        ]
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstrations:
+    """Transitions and their provenance.
+
+    Attributes:
+        transitions: the steps, in time order.
+        env_id: the Gymnasium id they were made in, or None where the source does not say.
+        source: where they came from, in words.
+        observation_space: the environment's, or None where the source does not say.
+        action_space: the environment's, or None where the source does not say.
+        kept: facts of the whole episodes, where `transitions` no longer holds all their steps; None while it does.
+        subsampled: k where every k-th step was kept; 1 when all were.
+        notes: sentences about what the source could not say and which rule was used instead.
+    """
+
+    transitions: Transitions
+    env_id: str | None
+    source: str
+    observation_space: Space | None = None
+    action_space: Space | None = None
+    kept: WholeEpisodes | None = None
+    subsampled: int = 1
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.transitions)
+
+    @property
+    def whole(self) -> WholeEpisodes:
+        """Positions, lengths, true returns and endings of the whole episodes, as they were before subsampling."""
+        return WholeEpisodes.of(self.transitions) if self.kept is None else self.kept
+
+    def episodes(self, selection: int | Sequence[int]) -> Demonstrations:
+        """The first `selection` episodes, or those at the positions listed; `whole.positions` keeps their origin.
+
+        Raises DemoError where an episode is asked for that is not there, or twice.
+        """
+        positions = list(range(selection)) if isinstance(selection, int) else [int(p) for p in selection]
+        if len(set(positions)) < len(positions):
+            raise DemoError(f"Each episode can be chosen once; got {selection!r}, which names one twice.")
+        try:
+            chosen = self.transitions.episodes(positions)
+        except ValueError as error:
+            raise DemoError(f"{self.source}: {error}") from error
+        return replace(self, transitions=chosen, kept=self.whole.at(positions))
+
+    def subsample(self, every: int) -> Demonstrations:
+        """Every `every`-th step of each episode from its first, and each terminal step, with their true successors.
+
+        The returns, lengths and endings of the whole episodes stay in `whole`.
+
+        Raises DemoError unless `every` is at least 1.
+        """
+        try:
+            steps = self.transitions.subsample(every)
+        except ValueError as error:
+            raise DemoError(f"{self.source}: {error}") from error
+        return replace(self, transitions=steps, kept=self.whole, subsampled=self.subsampled * every)
+
+    def content_hash(self) -> str:
+        """SHA-256 of the transitions (names, shapes, types and bytes of all arrays), as hexadecimal digits."""
+        return self.transitions.content_hash()
+
+    def describe(self) -> DemoDescription:
+        """Counts, returns, lengths, termination, spaces and content hash; `print(demos.describe())` reads well."""
+        t, whole = self.transitions, self.whole
+        return DemoDescription(
+            env_id=self.env_id,
+            source=self.source,
+            episodes=len(whole.lengths),
+            steps=len(t),
+            recorded_steps=int(whole.lengths.sum()),
+            subsampled=self.subsampled,
+            returns=None if whole.returns is None else Spread.of(whole.returns),
+            lengths=Spread.of(whole.lengths),
+            terminated=int(whole.terminated.sum()),
+            truncated=int(whole.truncated.sum()),
+            unfinished=int((~whole.terminated & ~whole.truncated).sum()),
+            observation_shape=t.observations.shape[1:],
+            observation_dtype=str(t.observations.dtype),
+            action_shape=t.actions.shape[1:],
+            action_dtype=str(t.actions.dtype),
+            observation_space=_one_line(self.observation_space),
+            action_space=_one_line(self.action_space),
+            content_hash=self.content_hash(),
+            notes=self.notes,
+        )
+
+
+def _one_line(space: Space | None) -> str | None:
+    return None if space is None else " ".join(str(space).split())

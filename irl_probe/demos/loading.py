@@ -1,0 +1,107 @@
+"""The verb load_demos: from a name, a path or a dataset id to Demonstrations."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from irl_probe.demos.assembly import with_time_limit
+from irl_probe.demos.d4rl import read_d4rl
+from irl_probe.demos.demonstrations import Demonstrations
+from irl_probe.demos.errors import DemoError
+from irl_probe.demos.iq_learn import read_iq_learn
+from irl_probe.demos.minari_datasets import read_minari
+from irl_probe.demos.npz import read_npz
+
+SUFFIXES = (".npz", ".hdf5", ".h5", ".npy", ".pkl")
+_MINARI = "minari:"
+
+
+def bundled_demos() -> tuple[str, ...]:
+    """The names of the demonstrations that come with the package, sorted."""
+    folder = files("irl_probe.demos") / "data"
+    return tuple(sorted(f.name.removesuffix(".npz") for f in folder.iterdir() if f.name.endswith(".npz")))
+
+
+def load_demos(
+    source: str | Path,
+    *,
+    episodes: int | Sequence[int] | None = None,
+    subsample: int | None = None,
+    time_limit: int | None = None,
+    env_id: str | None = None,
+) -> Demonstrations:
+    """Demonstrations from the package, a file or a Minari dataset.
+
+    Args:
+        source: a bundled name ("CartPole-v1"); "minari:<dataset id>"; or a path: .npz (of `save_demos`, the flat
+            layout, or imitation), .hdf5 or .h5 (D4RL's keys), .npy or .pkl (IQ-Learn's dict of lists, read without
+            running the pickle).
+        episodes: the first so many, or the positions of those wanted; all by default.
+        subsample: keep every k-th step of each episode from its first, and terminal steps, with their true successors.
+        time_limit: the environment's limit in steps, for files that mark it as termination: a terminal at that step is
+            read as a truncation. IQ-Learn's files, imitation's without infos and D4RL's without timeouts cannot tell
+            the two apart: without this argument each marked end counts as a termination, and `describe()` says so.
+        env_id: the Gymnasium id, where the file does not state it or states another.
+
+    Raises DemoError, a ValueError, where the source is unknown, empty, damaged, lacks keys, asks to run code, holds
+    shapes that do not fit or numbers that are not finite, and where an episode is asked for that is not there.
+    """
+    demos = _read(source, time_limit)
+    if time_limit is not None:
+        demos = with_time_limit(demos, time_limit)
+    if env_id is not None:
+        demos = replace(demos, env_id=env_id)
+    if episodes is not None:
+        demos = demos.episodes(episodes)
+    if subsample is not None:
+        demos = demos.subsample(subsample)
+    return demos
+
+
+def _read(source: str | Path, time_limit: int | None) -> Demonstrations:
+    name = str(source)
+    if isinstance(source, str) and name.startswith(_MINARI):
+        return read_minari(name.removeprefix(_MINARI))
+    if isinstance(source, str) and name in bundled_demos():
+        with as_file(files("irl_probe.demos") / "data" / f"{name}.npz") as path:
+            return read_npz(path)
+    path = Path(source)
+    if not path.exists():
+        raise DemoError(_unknown(source, path))
+    if path.is_dir():
+        raise DemoError(
+            f"{path} is a folder; demonstrations are one file ({', '.join(SUFFIXES)}). imitation's newer folders can "
+            "be read with imitation itself and saved as a flat .npz."
+        )
+    if path.suffix not in SUFFIXES:
+        raise DemoError(
+            f"{path}: demonstrations are read from {', '.join(SUFFIXES)}; got '{path.suffix or path.name}'."
+        )
+    try:
+        if path.stat().st_size == 0:
+            raise DemoError(f"{path} is empty (0 bytes). Fetch or write it again.")
+        if path.suffix == ".npz":
+            return read_npz(path)
+        return read_d4rl(path, time_limit) if path.suffix in (".hdf5", ".h5") else read_iq_learn(path)
+    except OSError as error:
+        raise DemoError(f"{path} cannot be opened ({error}).") from error
+
+
+def _unknown(source: str | Path, path: Path) -> str:
+    bundled = bundled_demos()
+    if path.suffix in SUFFIXES or path.parent != Path():
+        siblings = [f.name for f in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, siblings, n=1)
+        hint = f" Did you mean '{path.parent / near[0]}'?" if near else ""
+        return f"There is no file '{path}'.{hint} Give the path of a {', '.join(SUFFIXES)} file."
+    folded = {name.lower(): name for name in bundled}
+    near = [folded[n] for n in difflib.get_close_matches(str(source).lower(), folded, n=1)]
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return (
+        f"No demonstrations called '{source}' come with the package.{hint} Bundled: {', '.join(bundled) or 'none'}. "
+        f"Otherwise give a path ({', '.join(SUFFIXES)}) or '{_MINARI}<dataset id>'."
+    )

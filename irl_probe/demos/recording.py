@@ -1,0 +1,149 @@
+"""The verb record_demos: from a policy and an environment to Demonstrations."""
+
+from __future__ import annotations
+
+import copy
+from typing import Protocol
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import ArrayLike
+
+from irl_probe.demos.assembly import assemble
+from irl_probe.demos.demonstrations import Demonstrations, Space
+from irl_probe.demos.errors import DemoError
+from irl_probe.transitions import Array
+
+Environment = gymnasium.Env[object, object]
+
+
+class Policy(Protocol):
+    """Actions for a batch of observations: (B, *obs_shape) to (B, *action_shape), or (B,) when discrete."""
+
+    def __call__(self, observations: Array, /, *, deterministic: bool = True) -> ArrayLike: ...
+
+
+def record_demos(
+    policy: Policy,
+    env: str | Environment,
+    episodes: int,
+    *,
+    seed: int = 0,
+    epsilon: float = 0.0,
+    deterministic: bool = True,
+    time_limit: int | None = None,
+) -> Demonstrations:
+    """Run `policy` in `env` for whole episodes and keep every step with its true successor and reward.
+
+    Args:
+        policy: `policy(observations, deterministic=True) -> actions`, with a batch axis of 1, in the environment's
+            units.
+        env: a Gymnasium id (made and closed here) or an environment (left open).
+        episodes: how many episodes, at least one.
+        seed: the same seed gives the same demonstrations; the first episodes do not depend on how many follow.
+        epsilon: probability of a uniformly random action at each step, in [0, 1]: a noisy expert.
+        deterministic: passed to the policy.
+        time_limit: truncate after this many steps, for an environment that has no limit of its own.
+
+    Observations keep the environment's dtype. Where a step is both terminated and truncated it is terminated.
+
+    Raises DemoError where `episodes`, `epsilon` or `time_limit` is out of range, where the environment's spaces are not
+    Box or Discrete, and where the policy's action does not fit the action space.
+    """
+    if episodes < 1 or not 0 <= epsilon <= 1 or (time_limit is not None and time_limit < 1):
+        raise DemoError(
+            "Recording needs at least one episode, epsilon in [0, 1] and a time limit of at least one step; "
+            f"got episodes={episodes}, epsilon={epsilon}, time_limit={time_limit}."
+        )
+    if isinstance(env, str):
+        made = gymnasium.make(env)
+        try:
+            return _record(policy, made, episodes, seed, epsilon, deterministic, time_limit)
+        finally:
+            made.close()
+    return _record(policy, env, episodes, seed, epsilon, deterministic, time_limit)
+
+
+def _record(
+    policy: Policy,
+    env: Environment,
+    episodes: int,
+    seed: int,
+    epsilon: float,
+    deterministic: bool,
+    time_limit: int | None,
+) -> Demonstrations:
+    for name, space in (("observation", env.observation_space), ("action", env.action_space)):
+        if not isinstance(space, spaces.Box | spaces.Discrete):
+            raise DemoError(
+                f"Demonstrations hold Box and Discrete spaces; the {name} space is {space}. Wrap the environment first "
+                "(gymnasium.wrappers.FlattenObservation)."
+            )
+    noise = np.random.default_rng([seed, 1])
+    random_actions = copy.deepcopy(env.action_space)
+    random_actions.seed(seed)
+    observations: list[object] = []
+    following: list[object] = []
+    actions: list[object] = []
+    rewards: list[float] = []
+    lengths: list[int] = []
+    ends: list[bool] = []
+    for episode_seed in np.random.SeedSequence(seed).generate_state(episodes):
+        observation, _ = env.reset(seed=int(episode_seed))
+        steps, over, terminated = 0, False, False
+        while not over:
+            if epsilon and noise.random() < epsilon:
+                action = random_actions.sample()
+            else:
+                batch = np.asarray(observation)[None]
+                action = _action(policy(batch, deterministic=deterministic), env.action_space, len(lengths), steps)
+            successor, reward, terminated, truncated, _ = env.step(action)
+            observations.append(np.array(observation))
+            following.append(np.array(successor))
+            actions.append(np.array(action))
+            rewards.append(float(reward))
+            observation, steps = successor, steps + 1
+            over = terminated or truncated or steps == time_limit
+        lengths.append(steps)
+        ends.append(bool(terminated))
+    specification = env.spec
+    env_id = None if specification is None else specification.id
+    options = f" {specification.kwargs}" if specification is not None and specification.kwargs else ""
+    terminations = np.array(ends, dtype=np.bool_)
+    return assemble(
+        f"recorded in {env_id or 'an environment without an id'}{options}, seed {seed}, epsilon {epsilon:g}",
+        observations=np.stack(observations),  # type: ignore[arg-type]  # arrays, as Box and Discrete observations are
+        next_observations=np.stack(following),  # type: ignore[arg-type]
+        actions=np.stack(actions),  # type: ignore[arg-type]
+        rewards=np.array(rewards),
+        lengths=np.array(lengths, dtype=np.int64),
+        terminated=terminations,
+        truncated=~terminations,
+        env_id=env_id,
+        observation_space=env.observation_space,
+        action_space=env.action_space,
+    )
+
+
+def _action(batch: ArrayLike, space: Space, episode: int, step: int) -> object:
+    """The one action of the batch, as the environment wants it."""
+    given = np.asarray(batch)
+    wanted = space.shape or ()
+    if given.shape != (1, *wanted):
+        raise DemoError(
+            f"The policy must return one action for one observation, shape {(1, *wanted)}; got {given.shape} "
+            f"in episode {episode}, step {step}."
+        )
+    if isinstance(space, spaces.Discrete):
+        if given.dtype.kind not in "biu":
+            raise DemoError(f"The actions of {space} are whole numbers; the policy returned {given.dtype}.")
+        action: object = np.int64(given[0])
+    else:
+        action = given[0].astype(space.dtype)
+    if not space.contains(action):
+        raise DemoError(
+            f"The policy's action must lie in {space}; got {given[0]} in episode {episode}, step {step}. "
+            "Return actions in the environment's units, clipped to its bounds."
+        )
+    return action
