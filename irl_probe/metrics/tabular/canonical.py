@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from irl_probe.metrics.checks import Array
@@ -17,8 +16,8 @@ SPARSE_DENSITY = 0.1
 
 def epic_form(reward: Array, gamma: float, states: Array, actions: Array) -> Array:
     """C(R) = R + E[γR(s′, A, S′) − R(s, A, S′) − γR(S, A, S′)], A ~ d_A, S, S′ ~ d_S (Gleave et al. 2021, Def. 4.1)."""
-    mean = np.einsum("sat,a,t->s", reward, actions, states, optimize=True)
-    return reward + shape(mean, gamma)[:, None, :] - gamma * (states @ mean)
+    mean: Array = np.einsum("sat,a,t->s", reward, actions, states, optimize=True)
+    return reward + shape(mean, gamma)[:, None, :] - gamma * float(states @ mean)
 
 
 def dard_form(reward: Array, transition: Array, gamma: float, actions: Array) -> Array:
@@ -69,12 +68,11 @@ class Redistribution:
         covered = coverage > 0
         ratio = np.divide(transition, coverage, out=np.zeros_like(transition), where=covered)
         weights: Array = 1 / np.maximum((transition * ratio).sum(axis=2), np.finfo(np.float64).tiny)
-        free: NDArray[np.bool_] = (transition > 0) & ~covered
-        escapes = free.any(axis=2)
-        weights[escapes] = 0.0
-        profile = weights[:, :, None] * ratio
+        free = (transition > 0) & ~covered
+        escapes = free.sum(axis=2, keepdims=True) > 0
         on_free = free / np.maximum((transition * free).sum(axis=2, keepdims=True), np.finfo(np.float64).tiny)
-        return Redistribution(weights, np.where(escapes[:, :, None], on_free, profile))
+        profile = np.where(escapes, on_free, weights[:, :, None] * ratio)
+        return Redistribution(np.where(escapes[:, :, 0], 0.0, weights), profile)
 
 
 def minimal_form(reward: Array, transition: Array, gamma: float, coverage: Array) -> tuple[Array, Array]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from irl_probe.metrics.checks import Array
 
-# Differences below this share of the largest value are rounding error: actions that close are equally good.
-TIE_TOLERANCE = 1e-10
+# Rounding error of a value, as a share of the largest, is a small multiple of 1e-16/(1 − γ): the condition of I − γP.
+TIE_TOLERANCE = 1e-13
 
 
 def uniform_policy(transition: Array) -> Array:
@@ -20,6 +20,12 @@ def expected_reward(reward: Array, transition: Array) -> Array:
     """r(s, a) = Σ_{s′} P(s′|s, a) R(s, a, s′), shape (S, A), from (S, A, S)."""
     expected: Array = np.einsum("sat,sat->sa", transition, reward)
     return expected
+
+
+def centred(reward: Array) -> Array:
+    """R less the middle of its range: the same policies, a constant is exactly 0, tolerances are tight."""
+    middle = (float(reward.max()) + float(reward.min())) / 2
+    return reward - middle
 
 
 def policy_value(reward: Array, transition: Array, gamma: float, policy: Array) -> Array:
@@ -38,11 +44,11 @@ def optimal_q(reward: Array, transition: Array, gamma: float, allowed: Array | N
     choice = np.argmax(reward + barrier, axis=1)
     while True:
         value = policy_value(reward, transition, gamma, np.eye(reward.shape[1])[choice])
-        q = reward + gamma * transition @ value
+        q: Array = reward + gamma * (transition @ value)
         better = np.argmax(q + barrier, axis=1)
         # An action is changed only for a gain above rounding error, so that the iteration cannot cycle.
         gain = q[states, better] - q[states, choice]
-        improved = gain > 1e-2 * tie_tolerance(q)
+        improved = gain > 0.1 * tie_tolerance(q, gamma)
         if not improved.any():
             return q
         choice = np.where(improved, better, choice)
@@ -50,11 +56,11 @@ def optimal_q(reward: Array, transition: Array, gamma: float, allowed: Array | N
 
 def optimal_actions(reward: Array, transition: Array, gamma: float) -> Array:
     """(S, A) ones where an action is optimal for the reward (S, A), ties within rounding error included."""
-    # A constant changes no policy, and without it the tolerance is relative to what does.
-    q = optimal_q(reward - reward.mean(), transition, gamma)
-    return (q >= q.max(axis=1, keepdims=True) - tie_tolerance(q)).astype(np.float64)
+    q = optimal_q(reward, transition, gamma)
+    tied = q >= q.max(axis=1, keepdims=True) - tie_tolerance(q, gamma)
+    return np.where(tied, 1.0, 0.0)
 
 
-def tie_tolerance(q: Array) -> float:
+def tie_tolerance(q: Array, gamma: float) -> float:
     """The gap below which two entries of `q` count as equal, in reward units."""
-    return TIE_TOLERANCE * float(np.abs(q).max())
+    return TIE_TOLERANCE / (1 - gamma) * float(np.abs(q).max())

@@ -15,6 +15,7 @@ from irl_probe.metrics.checks import (
     check_transition,
 )
 from irl_probe.metrics.tabular.policies import (
+    centred,
     expected_reward,
     optimal_actions,
     optimal_q,
@@ -37,7 +38,7 @@ def regret(
     """(J*(R) − J_R(π*_proxy)) / (J*(R) − J_min(R)) in [0, 1]: 0 as good as optimal, 1 as bad as any policy can be.
 
     J are exact discounted returns from the initial distribution, J_min the least over all policies. Optimal actions of
-    the proxy are tied when their Q* agree up to rounding error (1e-10 of the largest); a constant proxy ties them all.
+    the proxy are tied when their Q* agree up to rounding error, 1e-13/(1 − γ) of the largest; a constant ties them all.
     Where the true reward leaves nothing to lose (J* = J_min) the regret is 0.
 
     Args:
@@ -57,14 +58,14 @@ def regret(
     gamma = check_gamma(gamma)
     start = check_distribution(initial, p.shape[:1], "initial")
     states, actions, _ = p.shape
-    r = expected_reward(check_reward(true, (states, actions, states), "true"), p)
-    r = r - r.mean()  # a constant shifts all three returns alike
-    allowed = optimal_actions(expected_reward(check_reward(proxy, (states, actions, states), "proxy"), p), p, gamma)
+    r = expected_reward(centred(check_reward(true, (states, actions, states), "true")), p)
+    guide = expected_reward(centred(check_reward(proxy, (states, actions, states), "proxy")), p)
+    allowed = optimal_actions(guide, p, gamma)
 
     best = optimal_q(r, p, gamma)
     worst = optimal_q(-r, p, gamma)
     top, bottom = float(start @ best.max(axis=1)), -float(start @ worst.max(axis=1))
-    if top - bottom <= tie_tolerance(best) + tie_tolerance(worst):
+    if top - bottom <= tie_tolerance(best, gamma) + tie_tolerance(worst, gamma):
         return 0.0
     if ties == "uniform":
         reached = float(start @ policy_value(r, p, gamma, allowed / allowed.sum(axis=1, keepdims=True)))
