@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdps import GRID_STATE_REWARDS, grid
 
-from irl_probe.envs import TabularEnv, TabularMDP, check_spaces, gridworld, make_env, occupancy, soft_expert
+from irl_probe.envs import (
+    TabularEnv,
+    TabularMDP,
+    TabularPolicy,
+    check_spaces,
+    gridworld,
+    make_env,
+    occupancy,
+    soft_expert,
+)
 
 LEFT, RIGHT, UP, DOWN, STAY = range(5)
 
@@ -122,11 +131,26 @@ def test_occupancy_sums_to_one_and_obeys_the_bellman_flow(seed, gamma):
 
 @pytest.mark.parametrize(
     ("policy", "message"),
-    [(np.ones((2, 3)), r"shape \(S, A\) = \(2, 2\); got \(2, 3\)"), (np.ones((2, 2)), "distribution over actions")],
+    [(np.ones((2, 3)), r"shape \(S, A\) = \(2, 2\); got \(2, 3\)"), (np.ones((2, 2)), "distributions over actions")],
 )
 def test_occupancy_refuses(policy, message):
     with pytest.raises(ValueError, match=message):
         occupancy(two_states(), policy)
+
+
+def test_tabular_policy_draws_from_its_table():
+    table = np.array([[0.2, 0.8], [1.0, 0.0]])
+    states = np.repeat([0, 1], 5000)
+    actions = TabularPolicy(table, seed=1)(states, deterministic=False)
+    assert actions[:5000].mean() == pytest.approx(0.8, abs=0.03)
+    assert not actions[5000:].any()
+    np.testing.assert_array_equal(actions, TabularPolicy(table, seed=1)(states, deterministic=False))
+    np.testing.assert_array_equal(TabularPolicy(table)(np.array([0, 1])), [1, 0])
+
+
+def test_tabular_policy_refuses_a_table_that_is_no_distribution():
+    with pytest.raises(ValueError, match=r"rows are distributions over actions.*got shape \(2, 2\).* 2 to 2"):
+        TabularPolicy(np.ones((2, 2)))
 
 
 # --- the environment
@@ -173,6 +197,12 @@ def test_environment_can_be_made_again_from_its_spec():
     again = gym.make(env.spec)
     assert again.unwrapped.horizon == 3
     assert env.spec.id == "GridWorld"
+
+
+def test_environment_of_any_name_has_a_spec_that_gymnasium_takes():
+    env = TabularEnv(gridworld(np.eye(3), name="3×3, goal (2, 2)"))
+    assert env.spec.id == "3-3-goal-2-2-"
+    assert str(env.spec.kwargs["mdp"]) == "TabularMDP('3×3, goal (2, 2)', S=9, A=5, gamma=0.99)"
 
 
 def test_horizon_must_be_positive():

@@ -101,7 +101,7 @@ def test_tabular_simulator_draws_from_p():
 
 
 def test_tabular_simulator_without_slip_is_deterministic():
-    source = simulator("GridWorld")
+    source = simulator(gridworld())
     assert source.deterministic
     assert source.step(np.array([0]), np.array([1])).next_observations == [1]
 

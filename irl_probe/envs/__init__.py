@@ -2,7 +2,7 @@
 
 from irl_probe.envs.make import check_spaces, env_name, make_env
 from irl_probe.envs.simulator import SimulatedStep, Simulator, TabularSimulator, simulator
-from irl_probe.envs.tabular import ACTIONS, TabularEnv, TabularMDP, gridworld, occupancy, soft_expert
+from irl_probe.envs.tabular import ACTIONS, TabularEnv, TabularMDP, TabularPolicy, gridworld, occupancy, soft_expert
 from irl_probe.envs.true_reward import TrueReward, true_reward
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Simulator",
     "TabularEnv",
     "TabularMDP",
+    "TabularPolicy",
     "TabularSimulator",
     "TrueReward",
     "check_spaces",

@@ -66,6 +66,18 @@ def check_spaces(env: Env) -> None:
         )
 
 
+def check_unwrapped_spaces(env: Env) -> None:
+    """Check that no wrapper changes the spaces, so that observations and actions mean what the environment says.
+
+    Raises ValueError where one does.
+    """
+    base = env.unwrapped
+    if env.observation_space != base.observation_space or env.action_space != base.action_space:
+        raise ValueError(
+            f"A wrapper of {env_name(env)} changes its observations or actions; give the environment without it."
+        )
+
+
 def _missing_packages(env_id: str, error: Exception) -> str:
     entry = str(gym.registry[env_id].entry_point) if env_id in gym.registry else ""
     extra = next((extra for extra in ("box2d", "mujoco") if extra in entry), None)

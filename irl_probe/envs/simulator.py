@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
-from irl_probe.envs.make import Env, env_name, make_env
+from irl_probe.envs.make import Env, check_unwrapped_spaces, env_name, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 Array = NDArray[np.generic]
@@ -50,7 +50,7 @@ class Simulator(Protocol):
         ...
 
 
-def simulator(env: str | Env, *, seed: int = 0, workers: int | None = None, **kwargs: Any) -> Simulator:
+def simulator(env: str | Env | TabularMDP, *, seed: int = 0, workers: int | None = None, **kwargs: Any) -> Simulator:
     """A simulator of `env` that can be started from any observation.
 
     Classic control, the MuJoCo v5 tasks but Pusher, and tabular MDPs have one. The environment's own `step` is run on a
@@ -58,7 +58,7 @@ def simulator(env: str | Env, *, seed: int = 0, workers: int | None = None, **kw
     and `env` is left as it was.
 
     Args:
-        env: an id for `make_env`, or an environment.
+        env: an id for `make_env`, an environment, or a tabular MDP.
         seed: of the draws, where the environment is stochastic.
         workers: threads for MuJoCo; None is one a core. The result does not depend on their number.
         **kwargs: for `make_env`, where `env` is an id.
@@ -66,6 +66,8 @@ def simulator(env: str | Env, *, seed: int = 0, workers: int | None = None, **kw
     Raises ValueError where the state cannot be set from the observation, with what to use instead, or where wrappers
     change the spaces.
     """
+    if isinstance(env, TabularMDP):
+        return TabularSimulator(env, seed=seed)
     if isinstance(env, str):
         env = make_env(env, **kwargs)
     base, name = env.unwrapped, env_name(env)
@@ -78,8 +80,7 @@ def simulator(env: str | Env, *, seed: int = 0, workers: int | None = None, **kw
             "successor s′ in place of E over s′, recorded rewards in place of simulated ones, or one of the "
             f"environments that can be set: {', '.join(sorted(RESETS))}, and tabular MDPs."
         )
-    if env.observation_space != base.observation_space or env.action_space != base.action_space:
-        raise ValueError(f"A wrapper of {name} changes its observations or actions; give the environment without it.")
+    check_unwrapped_spaces(env)
     return EnvSimulator(base, reset, name, seed=seed, workers=workers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ _ENTRY = "irl_probe.envs.tabular:TabularEnv"
 _MOVES = np.array([(0, -1), (0, 1), (-1, 0), (1, 0), (0, 0)])  # (row, column) offset of each of ACTIONS
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TabularMDP:
     """A finite MDP with an infinite horizon: S states, A actions, no terminal states, γ < 1.
 
@@ -76,6 +77,10 @@ class TabularMDP:
             raise ValueError(
                 f"A grid of shape {self.shape} must have as many cells as there are states; got {p.shape[0]}."
             )
+
+    def __repr__(self) -> str:
+        states, actions, _ = self.transition.shape
+        return f"TabularMDP({self.name!r}, S={states}, A={actions}, gamma={self.gamma:g})"
 
 
 def gridworld(
@@ -146,7 +151,9 @@ class TabularEnv(gym.Env[np.int64, np.int64]):
         self.horizon = horizon
         self.observation_space = gym.spaces.Discrete(mdp.transition.shape[0])
         self.action_space = gym.spaces.Discrete(mdp.transition.shape[1])
-        self.spec = EnvSpec(mdp.name, entry_point=_ENTRY, kwargs={"mdp": mdp, "horizon": horizon})
+        self.spec = EnvSpec(
+            re.sub(r"[^\w.-]+", "-", mdp.name), entry_point=_ENTRY, kwargs={"mdp": mdp, "horizon": horizon}
+        )
         self._state = np.int64(-1)
         self._steps = 0
         # Normalised so that the sum is exactly 1 from the last possible successor on: no draw can be impossible.
@@ -185,6 +192,37 @@ def soft_expert(mdp: TabularMDP, temperature: float = 1.0) -> Floats:
     return soft_policy(soft_q(mdp.reward, mdp.transition, mdp.gamma, temperature), temperature)
 
 
+class TabularPolicy:
+    """A policy table π(a|s), (S, A), as the callable that recorders and evaluations take.
+
+    Not deterministic, it draws actions from a generator of its own, seeded with `seed`: two policies with the same
+    table and seed draw the same.
+
+    Raises ValueError where a row of the table is no distribution.
+    """
+
+    def __init__(self, table: ArrayLike, *, seed: int = 0) -> None:
+        probabilities = _check_policy(np.asarray(table, dtype=np.float64))
+        self.table = probabilities / probabilities.sum(axis=1, keepdims=True)
+        self._rng = np.random.default_rng(seed)
+
+    def __call__(self, observations: NDArray[np.generic], deterministic: bool = True) -> NDArray[np.int64]:
+        """The most likely action, or a draw, of each state: observations (N,) to actions (N,)."""
+        rows = self.table[observations.astype(np.int64)]
+        if deterministic:
+            return np.asarray(rows.argmax(axis=1))
+        return np.asarray(self._rng.multinomial(1, rows).argmax(axis=1))
+
+
+def _check_policy(table: Floats) -> Floats:
+    if table.ndim != 2 or (table < 0).any() or not np.allclose(table.sum(axis=1), 1.0, rtol=0, atol=1e-9):
+        raise ValueError(
+            "A policy must be a table (S, A) whose rows are distributions over actions (none negative, sum 1); "
+            f"got shape {table.shape}, whose last axis sums to {table.sum(-1).min():g} to {table.sum(-1).max():g}."
+        )
+    return table
+
+
 def occupancy(mdp: TabularMDP, policy: ArrayLike) -> Floats:
     """Discounted occupancy ρ(s, a) = (1 − γ) Σ_t γᵗ Pr(s_t = s, a_t = a), (S, A), which sums to 1.
 
@@ -199,11 +237,7 @@ def occupancy(mdp: TabularMDP, policy: ArrayLike) -> Floats:
     table = np.asarray(policy, dtype=np.float64)
     if table.shape != mdp.transition.shape[:2]:
         raise ValueError(f"A policy must be a table of shape (S, A) = {mdp.transition.shape[:2]}; got {table.shape}.")
-    if (table < 0).any() or not np.allclose(table.sum(axis=1), 1.0, rtol=0, atol=1e-9):
-        raise ValueError(
-            "Each row of a policy must be a distribution over actions (none negative, sum 1); "
-            f"sums run from {table.sum(1).min():g} to {table.sum(1).max():g}."
-        )
+    _check_policy(table)
     moves = np.einsum("sa,sat->st", table, mdp.transition)
     states = np.linalg.solve(np.eye(len(moves)) - mdp.gamma * moves.T, (1 - mdp.gamma) * mdp.initial)
     return np.asarray(states[:, None] * table)

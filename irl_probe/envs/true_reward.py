@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe.envs.make import Env, env_name, make_env
+from irl_probe.envs.make import Env, check_unwrapped_spaces, env_name, make_env
 from irl_probe.envs.simulator import RESETS, Simulator, kind, simulator
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 from irl_probe.transitions import Transitions
@@ -93,10 +93,7 @@ def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
     if isinstance(base, TabularEnv):
         return _tabular(base.mdp)
     if kind(env) in _FORMULAS:
-        if env.observation_space != base.observation_space or env.action_space != base.action_space:
-            raise ValueError(
-                f"A wrapper of {name} changes its observations or actions; give the environment without it."
-            )
+        check_unwrapped_spaces(env)
         formula, note = _FORMULAS[kind(env)]
         return TrueReward(name, True, note, formula(base))
     if kind(env) not in RESETS:
