@@ -1,0 +1,29 @@
+"""Reward models: recovered from a soft Q-function, saved, loaded, checked, and paid by an environment."""
+
+from irl_probe.rewards.artifact import load_reward, save_reward
+from irl_probe.rewards.checker import check_reward_model
+from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
+from irl_probe.rewards.model import Reward, evaluate_reward
+from irl_probe.rewards.recovered import RecoveredReward, SoftQSource, recover
+from irl_probe.rewards.wrappers import RewardWrapper, VectorRewardWrapper
+from irl_probe.rewards.zoo import list_zoo
+
+__all__ = [
+    "ExactExpectation",
+    "Expectation",
+    "ObservedSuccessor",
+    "RecoveredReward",
+    "Reward",
+    "RewardError",
+    "RewardWrapper",
+    "SimulatedExpectation",
+    "SoftQSource",
+    "VectorRewardWrapper",
+    "check_reward_model",
+    "evaluate_reward",
+    "list_zoo",
+    "load_reward",
+    "recover",
+    "save_reward",
+]

@@ -1,0 +1,206 @@
+"""Saved rewards: a folder with reward.json, reward.safetensors and README.md; nothing in it is ever executed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from irl_probe.rewards.card import card
+from irl_probe.rewards.description import TRANSITION, WEIGHTS, Description, describe, networks_of, read
+from irl_probe.rewards.encoding import read_expectation
+from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.expectation import ExactExpectation
+from irl_probe.rewards.fields import canonical
+from irl_probe.rewards.recovered import RecoveredReward
+from irl_probe.rewards.zoo import find
+
+DESCRIPTION, CARD = "reward.json", "README.md"
+FILES = (DESCRIPTION, WEIGHTS, CARD)
+MAX_BYTES = 256 << 20
+_MAX_JSON = 16 << 20
+
+
+def save_reward(
+    reward: RecoveredReward,
+    folder: str | os.PathLike[str],
+    *,
+    figures: Mapping[str, object] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a reward as a folder that `load_reward` reads back bit for bit.
+
+    The same reward and figures give the same bytes (under the same versions of the libraries, which are noted). The
+    folder is written beside its place and renamed into it, so that a reader sees all of it or nothing.
+
+    Args:
+        reward: what `recover` gives.
+        folder: where to; its parents are made.
+        figures: what was measured of it, by name, for the card; None keeps `reward.figures`.
+        overwrite: replace a reward that is there already.
+
+    Returns the folder's path. Raises RewardError where the folder exists (without `overwrite`, or if it holds anything
+    but a reward), and where the reward or a figure cannot be written or is not finite.
+    """
+    target = Path(folder).absolute()
+    kept = reward.figures if figures is None else figures
+    weights = _weights(reward)
+    described = describe(reward, weights, kept)
+    _check_replaceable(target, overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+        fresh = Path(scratch, "new")
+        fresh.mkdir()
+        (fresh / WEIGHTS).write_bytes(weights)
+        (fresh / DESCRIPTION).write_bytes(canonical(described))
+        (fresh / CARD).write_text(card(described), encoding="utf-8")
+        old = Path(scratch, "old")
+        try:
+            if target.exists():
+                target.rename(old)
+            fresh.rename(target)
+        except OSError as error:
+            if old.exists():
+                old.rename(target)
+            raise RewardError(
+                f"{target} could not be put in place ({error}); does something else write there?"
+            ) from error
+    return target
+
+
+def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> RecoveredReward:
+    """Read a reward that `save_reward` wrote.
+
+    Everything is checked before anything is built: each field of reward.json, sizes, hashes, and the name, shape, type
+    and finiteness of every tensor. Nothing is unpickled and no module is imported.
+
+    Args:
+        source: the folder, or the id of a shipped reward ("CartPole-v1/iq"); a folder of that name comes first.
+        max_bytes: the largest weights file to read.
+
+    Raises RewardError where there is no such reward (with the nearest names) or where anything in it is wrong.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = find(os.fspath(source))
+    data, weights = _read_pair(folder, max_bytes)
+    try:
+        description = read(data)
+        tensors = _read_tensors(weights, description)
+        transition = tensors[TRANSITION].numpy() if description.exact else None
+        return RecoveredReward(
+            soft_q=description.soft_q.build(tensors),
+            observation_space=description.observation_space,
+            action_space=description.action_space,
+            terminal_value=description.terminal_value,
+            expectation=read_expectation(description.expectation, transition),
+            provenance=description.provenance,
+            figures=description.figures,
+        )
+    except RewardError as error:
+        raise RewardError(f"The reward in {folder} cannot be used. {error}") from error
+
+
+def _weights(reward: RecoveredReward) -> bytes:
+    """The safetensors file: networks under their names, and P(s′|s, a) where the expectation over s′ is exact."""
+    tensors = {
+        f"{name}.{key}": tensor.detach().cpu().contiguous()
+        for name, network in networks_of(reward).items()
+        for key, tensor in network.state_dict().items()
+    }
+    if isinstance(reward.expectation, ExactExpectation):
+        tensors[TRANSITION] = torch.from_numpy(np.array(reward.expectation.transition))
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise RewardError(f"The weights must be finite; the tensor '{name}' is not. Did the training diverge?")
+    return safetensors.torch.save(tensors)
+
+
+def _check_replaceable(target: Path, overwrite: bool) -> None:
+    if not (target.exists() or target.is_symlink()):
+        return
+    if not overwrite:
+        raise RewardError(f"{target} exists already; choose another folder, or replace it with overwrite=True.")
+    if not target.is_dir() or target.is_symlink():
+        raise RewardError(f"{target} is no folder of a reward, and is not replaced; choose another place.")
+    others = sorted({part.name for part in target.iterdir()} - set(FILES))
+    if others:
+        raise RewardError(
+            f"{target} holds more than a reward ({', '.join(others[:3])}), and is not replaced; choose another folder."
+        )
+
+
+def _read_pair(folder: Path, max_bytes: int) -> tuple[bytes, bytes]:
+    """reward.json and the weights as they belong together.
+
+    A writer may replace the folder between the two reads; then the JSON has changed as well, and both are read again.
+    """
+    for pause in (0.01, 0.05, 0.2):
+        try:
+            data = _read_file(folder, DESCRIPTION, _MAX_JSON)
+            weights = _read_file(folder, WEIGHTS, max_bytes)
+            if _read_file(folder, DESCRIPTION, _MAX_JSON) == data:
+                return data, weights
+        except FileNotFoundError:
+            time.sleep(pause)
+    missing = [name for name in (DESCRIPTION, WEIGHTS) if not (folder / name).is_file()]
+    raise RewardError(
+        f"{folder} must hold a reward, the files {DESCRIPTION} and {WEIGHTS}; "
+        + (f"{' and '.join(missing)} is missing." if missing else "it changes faster than it can be read.")
+    )
+
+
+def _read_file(folder: Path, name: str, limit: int) -> bytes:
+    path = folder / name
+    if path.is_symlink():
+        raise RewardError(f"{path} must be a file of its own; it is a link, which may lead out of the folder. Copy it.")
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RewardError(f"{path} cannot be read: {error}.") from error
+    if len(data) > limit:
+        raise RewardError(f"{path} must not be larger than {limit} bytes; if it is meant to be, raise max_bytes.")
+    return data
+
+
+def _read_tensors(weights: bytes, description: Description) -> dict[str, torch.Tensor]:
+    """The tensors of the weights file, once their bytes, names, types, shapes and values are as described."""
+    if len(weights) != description.weights_bytes:
+        raise RewardError(
+            f"{WEIGHTS} must have {description.weights_bytes} bytes; got {len(weights)}. The copy is incomplete."
+        )
+    if hashlib.sha256(weights).hexdigest() != description.weights_sha256:
+        raise RewardError(f"{WEIGHTS} does not have the hash that reward.json gives; it was changed or damaged.")
+    try:
+        found = {name: (view["dtype"], tuple(view["shape"])) for name, view in safetensors.deserialize(weights)}  # type: ignore[no-untyped-call]  # safetensors has no types
+    except safetensors.SafetensorError as error:
+        raise RewardError(f"{WEIGHTS} must be a safetensors file; {error}.") from error
+    types = {torch.float32: "F32", torch.float64: "F64"}
+    wanted = {name: (types[dtype], shape) for name, (dtype, shape) in description.tensors().items()}
+    if found.keys() != wanted.keys():
+        missing, unexpected = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+        raise RewardError(
+            f"{WEIGHTS} must hold the tensors of the networks in reward.json; "
+            f"missing: {', '.join(missing) or 'none'}; unexpected: {', '.join(unexpected) or 'none'}."
+        )
+    for name, (dtype, shape) in wanted.items():
+        if found[name] != (dtype, shape):
+            raise RewardError(
+                f"The tensor '{name}' must be {dtype} of shape {shape}; got {found[name][0]} of {found[name][1]}."
+            )
+    tensors = safetensors.torch.load(weights)
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise RewardError(f"The tensor '{name}' must be finite; it holds NaN or infinite values.")
+    return tensors

@@ -1,0 +1,115 @@
+"""The card of a saved reward: its README.md, written from reward.json alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from irl_probe.rewards.fields import Json
+
+
+def card(described: Mapping[str, Json]) -> str:
+    """Markdown that says what the reward is, where it comes from, what was measured and how to load it."""
+    return "\n".join(_lines(described)) + "\n"
+
+
+def _lines(described: Mapping[str, Json]) -> Iterator[str]:
+    soft_q, provenance, terminal = (
+        _part(described, "soft_q"),
+        _part(described, "provenance"),
+        _part(described, "terminal"),
+    )
+    marginal = described["kind"] == "marginal"
+    formula = "r(s, a) = Q(s, a) − γ·E[V(s′)]" if marginal else "r(s, a, s′) = Q(s, a) − γ·V(s′)"
+    yield f"# A recovered reward for {provenance.get('env_id', 'an environment that was not noted')}"
+    yield ""
+    yield f"The {described['kind']} reward `{formula}` of a soft Q-function that was learned from demonstrations"
+    yield "with IQ-Learn (Garg et al., NeurIPS 2021). It was written by `irl_probe.save_reward`."
+    yield ""
+    yield "## What it is"
+    yield ""
+    yield from _table(
+        {
+            "reward": f"{described['kind']}; E over s′: {_part(described, 'expectation')['name']}",
+            "discount γ": soft_q["gamma"],
+            "temperature α": f"{soft_q['temperature']} (the policy is softmax(Q/α))",
+            "after the end": f'convention "{terminal["convention"]}", V = {terminal["value"]}',
+            "Q-function": f"{soft_q['kind']}, {soft_q['dtype']}",
+            "observations": _space(_part(described, "observation_space")),
+            "actions": _space(_part(described, "action_space")),
+        }
+    )
+    yield "## Data and algorithm"
+    yield ""
+    yield from _table(dict(sorted(provenance.items()))) if provenance else ("Not noted.", "")
+    yield "## Figures"
+    yield ""
+    figures = _part(described, "figures")
+    yield from (
+        _table(dict(sorted(_flat(figures)))) if figures else ("None were measured. Compare and retrain before use.", "")
+    )
+    yield "## Limits"
+    yield ""
+    yield "- Known only where the demonstrations and the learner's own steps went; elsewhere Q is an extrapolation."
+    yield "- It depends on the dynamics it was learned in, for Q and V look ahead. Elsewhere, retrain and see."
+    if not marginal:
+        yield "- It is α·log π(a|s) plus shaping: where the dynamics are stochastic, EPIC and DARD see only that."
+    if terminal["convention"] == "absorbing":
+        yield "- An end pays r alone: what the absorbing state goes on paying, γ·V, is added by `RewardWrapper`."
+    else:
+        yield "- Nothing is worth anything after the end: its sign decides whether staying alive pays."
+    yield "- A policy that imitates well is no proof of a good reward: see the figures, and what is missing among them."
+    yield ""
+    yield "## How to load it"
+    yield ""
+    yield "```python"
+    yield "import gymnasium as gym"
+    yield "import irl_probe as ip"
+    yield ""
+    yield 'reward = ip.load_reward("path/to/this/folder")'
+    yield f'env = ip.RewardWrapper(gym.make("{provenance.get("env_id", "CartPole-v1")}"), reward)'
+    yield "```"
+    yield ""
+    yield "## Files"
+    yield ""
+    weights = _part(described, "weights")
+    yield f"- `{weights['file']}`: the weights, {weights['bytes']} bytes, SHA-256 `{weights['sha256']}`"
+    yield f"- `reward.json`: all that is said here and more, id `{described['id']}`"
+    yield f"- written with {', '.join(f'{name} {v}' for name, v in sorted(_part(described, 'versions').items()))}"
+    yield ""
+    yield "## Licence"
+    yield ""
+    yield f"{provenance.get('licence', 'MIT, like irl_probe')}, as far as the demonstrations' own terms allow."
+    yield "The method may be covered by a patent; check before commercial use."
+
+
+def _part(described: Mapping[str, Json], name: str) -> dict[str, Json]:
+    part = described[name]
+    assert isinstance(part, dict)
+    return part
+
+
+def _table(rows: Mapping[str, Json]) -> Iterator[str]:
+    yield "| | |"
+    yield "|---|---|"
+    for name, value in rows.items():
+        yield f"| {_cell(name)} | {_cell(value)} |"
+    yield ""
+
+
+def _cell(value: Json) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else "undefined" if value is None else str(value)
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _flat(figures: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, Json]]:
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name} / ")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _space(space: Mapping[str, Json]) -> str:
+    if space["type"] == "Discrete":
+        return f"Discrete({space['n']})"
+    return f"Box, shape {space['shape']}, {space['dtype']}"

@@ -1,0 +1,128 @@
+"""The ways to take E over the successor s′ in r(s, a) = Q(s, a) − γ E[V(s′)]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+
+from irl_probe.envs.simulator import Simulator, simulator
+from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.model import Bools, Floats
+from irl_probe.transitions import Array
+
+Kind = Literal["per-transition", "marginal"]
+ValueAfter = Callable[[Array, Bools], Floats]
+"""(s′, terminated) → (N,): V(s′) where the MDP goes on, the value of the absorbing state where it ended."""
+
+
+class Expectation(Protocol):
+    """E over s′ of a value of s′, with its standard error.
+
+    `name` is what artifacts and results call it. `kind` says which reward it gives: "per-transition" (a function of
+    the observed s′) or "marginal" (a function of s and a alone).
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    def __call__(
+        self, value: ValueAfter, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+    ) -> tuple[Floats, Floats]: ...
+
+
+@dataclass(frozen=True)
+class ObservedSuccessor:
+    """The value of the one s′ that was observed: no expectation at all, so the reward is r(s, a, s′)."""
+
+    name: ClassVar[str] = "observed"
+    kind: ClassVar[Kind] = "per-transition"
+
+    def __call__(
+        self, value: ValueAfter, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+    ) -> tuple[Floats, Floats]:
+        return value(next_observations, terminated), np.zeros(len(next_observations))
+
+
+@dataclass(frozen=True, eq=False)
+class ExactExpectation:
+    """Σ_s′ P(s′ | s, a) V(s′) on a tabular MDP without terminal states (`envs.TabularMDP`), in float64.
+
+    Attributes:
+        transition: (S, A, S), P(s′ | s, a).
+
+    Raises RewardError unless each row of `transition` is a distribution over S states (to 1e-9).
+    """
+
+    transition: Floats
+    name: ClassVar[str] = "exact"
+    kind: ClassVar[Kind] = "marginal"
+
+    def __post_init__(self) -> None:
+        p = np.array(self.transition, dtype=np.float64)
+        if p.ndim != 3 or p.shape[0] != p.shape[2] or 0 in p.shape:
+            raise RewardError(f"'transition' must have shape (S, A, S), P(s′ | s, a); got {p.shape}.")
+        if not ((p >= 0).all() and np.allclose(p.sum(axis=2), 1.0, rtol=0, atol=1e-9)):
+            raise RewardError("Each row of 'transition' must be a distribution over s′: none negative or NaN, sum 1.")
+        p.flags.writeable = False
+        object.__setattr__(self, "transition", p)
+
+    def __call__(
+        self, value: ValueAfter, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+    ) -> tuple[Floats, Floats]:
+        states = len(self.transition)
+        values = value(np.arange(states), np.zeros(states, dtype=bool))
+        expected = self.transition @ values
+        return expected[observations.astype(np.int64), actions.astype(np.int64)], np.zeros(len(observations))
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedExpectation:
+    """The mean of V(s′) over `samples` successors that a simulator draws from (s, a).
+
+    One sample is exact where the dynamics are deterministic (MuJoCo, classic control), and its standard error 0.
+    Elsewhere the standard error is the samples' standard deviation (K − 1 in the denominator) over √K, and the
+    draws, and so the reward, differ from call to call.
+
+    Attributes:
+        env_id: the environment; an artifact stores it, and loading builds its default simulator.
+        simulator: it.
+        samples: K; at least 1, and at least 2 where the simulator is stochastic.
+    """
+
+    env_id: str
+    simulator: Simulator
+    samples: int = 1
+    name: ClassVar[str] = "simulator"
+    kind: ClassVar[Kind] = "marginal"
+
+    def __post_init__(self) -> None:
+        least = 1 if self.simulator.deterministic else 2
+        if self.samples < least:
+            raise RewardError(
+                f"The expectation over s′ in {self.env_id} takes at least {least} successors of each state and action "
+                f"(a standard error needs 2 where the dynamics are stochastic); got {self.samples}."
+            )
+
+    @classmethod
+    def of(cls, env_id: str, *, samples: int | None = None) -> SimulatedExpectation:
+        """With the default simulator of `env_id`; by default 1 sample where it is deterministic and 16 elsewhere.
+
+        Raises ValueError where the environment is unknown or cannot be set to an observation.
+        """
+        built = simulator(env_id)
+        return cls(env_id, built, samples if samples is not None else 1 if built.deterministic else 16)
+
+    def __call__(
+        self, value: ValueAfter, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+    ) -> tuple[Floats, Floats]:
+        drawn = np.empty((self.samples, len(observations)))
+        for k in range(self.samples):
+            successors, _, ended = self.simulator.step(observations, actions)
+            drawn[k] = value(successors, ended)
+        if self.simulator.deterministic:
+            return drawn[0], np.zeros(len(observations))
+        return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / np.sqrt(self.samples)

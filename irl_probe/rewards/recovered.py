@@ -1,0 +1,231 @@
+"""The reward that a soft Q-function implies: r = Q − γ E[V]  (IQ-Learn, Lemma 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from gymnasium import spaces
+
+from irl_probe.networks import NetworkSpec
+from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.expectation import Expectation, Kind, ObservedSuccessor
+from irl_probe.rewards.model import Bools, Floats
+from irl_probe.softq import ContinuousSoftQ, SoftQ
+from irl_probe.transitions import Array
+
+Space = spaces.Space[object]
+Provenance = Mapping[str, str | float | int]
+
+
+@runtime_checkable
+class SoftQSource(Protocol):
+    """What has learned a soft Q-function, such as a training run.
+
+    Attributes:
+        soft_q: the Q-function.
+        terminal_value: V_abs, the value after the MDP ended that the learner used; 0 is the convention "zero".
+        provenance: what it was learned from and how, as plain numbers and texts.
+    """
+
+    @property
+    def soft_q(self) -> SoftQ: ...
+    @property
+    def terminal_value(self) -> float: ...
+    @property
+    def provenance(self) -> Provenance: ...
+
+
+@runtime_checkable
+class _AnySoftQ(SoftQ, Protocol): ...
+
+
+@dataclass(frozen=True, eq=False)
+class RecoveredReward:
+    """r(s, a, s′, d) = Q(s, a) − γ E[(1 − d)·V(s′) + d·V_abs]  (Garg et al. 2021, Lemma 3.1 and eq. 4).
+
+    d is whether the MDP terminated. `expectation` decides what E is, and so whether this is the per-transition reward
+    r(s, a, s′) = Q − γV(s′) or the marginal r(s, a) = Q − γE[V(s′)]. In reward units, those in which the policy
+    is softmax(Q/α). Calling it follows `Reward`: (N, …) arrays in, (N,) float64 out.
+
+    Attributes:
+        soft_q: the soft Q-function, with its γ and α.
+        observation_space, action_space: what it takes.
+        terminal_value: V_abs; 0 is the convention "zero" (nothing after the end), anything else "absorbing".
+        expectation: how E over s′ is taken.
+        provenance: where it comes from (algorithm, environment, hash of the demonstrations, ...).
+        figures: what was measured of it, by name; plain numbers and texts, nested as wanted.
+
+    Raises RewardError where the spaces do not fit the Q-network or V_abs is not finite.
+    """
+
+    soft_q: SoftQ
+    observation_space: Space
+    action_space: Space
+    terminal_value: float = 0.0
+    expectation: Expectation = field(default_factory=ObservedSuccessor)
+    provenance: Provenance = field(default_factory=dict)
+    figures: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.terminal_value):
+            raise RewardError(f"The value after the end must be finite; got {self.terminal_value}.")
+        object.__setattr__(self, "terminal_value", float(self.terminal_value))
+        check_spaces_fit(self.soft_q.spec, self.observation_space, self.action_space)
+
+    @property
+    def gamma(self) -> float:
+        """The discount γ of Q."""
+        return self.soft_q.gamma
+
+    @property
+    def temperature(self) -> float:
+        """The temperature α of Q, in reward units."""
+        return self.soft_q.temperature
+
+    @property
+    def terminal(self) -> Literal["zero", "absorbing"]:
+        """The terminal convention: "zero" where V_abs = 0, otherwise "absorbing"."""
+        return "zero" if self.terminal_value == 0 else "absorbing"
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it is the "per-transition" reward r(s, a, s′) or the "marginal" one r(s, a)."""
+        return self.expectation.kind
+
+    @property
+    def tail(self) -> float:
+        """γ·V_abs: what a learner that stops at the end must be paid there on top of r to optimise the same return.
+
+        After the end the absorbing state goes on paying r_abs = (1 − γ)·V_abs for ever, which is worth V_abs one step
+        later; 0 in the convention "zero".
+        """
+        return self.gamma * self.terminal_value
+
+    def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /) -> Floats:
+        o, a, o2, d = _batch(observations, actions, next_observations, terminated)
+        expected, _ = self.expectation(self.value_after, o, a, o2, d)
+        return self.q(o, a) - self.gamma * expected
+
+    def q(self, observations: Array, actions: Array) -> Floats:
+        """Q(s, a), (N,): the part of the reward that depends on s and a."""
+        return self.soft_q.q(observations, actions)
+
+    def v(self, observations: Array) -> Floats:
+        """The soft value of s, (N,).
+
+        A step that goes on has the separable reward r(s, a, s′) = q(s, a) − γ v(s′).
+        """
+        return self.soft_q.value(observations)
+
+    def value_after(self, next_observations: Array, terminated: Bools) -> Floats:
+        """(1 − d)·V(s′) + d·V_abs, (N,)."""
+        return np.where(terminated, self.terminal_value, self.v(next_observations))
+
+    def standard_error(
+        self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+    ) -> Floats:
+        """Standard error of the reward, (N,): γ times that of E[V], from sampled successors and sampled actions in V.
+
+        0 where both are exact (discrete actions, and an observed or exact s′). Action samples are shared by all
+        states, so their errors do not average out over successors: the mean error over s′ is taken, an upper bound.
+        """
+        batch = _batch(observations, actions, next_observations, terminated)
+        _, from_successors = self.expectation(self.value_after, *batch)
+        soft_q = self.soft_q
+        if not isinstance(soft_q, ContinuousSoftQ):
+            return self.gamma * from_successors
+        from_actions, _ = self.expectation(lambda o, d: np.where(d, 0.0, soft_q.value_error(o)), *batch)
+        return self.gamma * np.hypot(from_successors, from_actions)
+
+
+def recover(
+    source: SoftQSource | SoftQ,
+    *,
+    expectation: Expectation | Literal["observed"] = "observed",
+    terminal: float | Literal["zero"] | None = None,
+    observation_space: Space | None = None,
+    action_space: Space | None = None,
+) -> RecoveredReward:
+    """The reward that a soft Q-function implies (`RecoveredReward` has the equation).
+
+    Args:
+        source: a training run (anything with `soft_q`, `terminal_value` and `provenance`) or a soft Q-function.
+        expectation: "observed" for the per-transition reward r(s, a, s′); an `ExactExpectation` or a
+            `SimulatedExpectation` for the marginal reward r(s, a).
+        terminal: the value V_abs after the MDP ended; "zero" is 0. None takes the one that `source` was trained with
+            (0 for a bare soft Q-function). Another one makes another reward: it prices the end of an episode.
+        observation_space: the environment's; None takes the widest that fits the network.
+        action_space: the environment's; None takes the network's bounds, with one dimension.
+
+    Raises RewardError where `source` is neither, `expectation` or `terminal` is none of the above, or spaces do not
+    fit.
+    """
+    if isinstance(source, SoftQSource):
+        soft_q, trained, provenance = source.soft_q, source.terminal_value, dict(source.provenance)
+    elif isinstance(source, _AnySoftQ):
+        soft_q, trained, provenance = source, 0.0, {}
+    else:
+        raise RewardError(
+            "A reward is recovered from a training run or a soft Q-function (softq.SoftQ: spec, gamma, temperature, "
+            f"modules, q, value, policy); got {type(source).__name__}."
+        )
+    if isinstance(terminal, str) and terminal != "zero":
+        raise RewardError(f"'terminal' must be a number (V_abs), 'zero' or None (as trained); got {terminal!r}.")
+    if isinstance(expectation, str) and expectation != "observed":
+        raise RewardError(
+            f"'expectation' must be 'observed', or an expectation over s′ as an object; got {expectation!r}. "
+            "For the marginal reward give ExactExpectation(transition) or SimulatedExpectation(env_id, simulator)."
+        )
+    return RecoveredReward(
+        soft_q=soft_q,
+        terminal_value=trained if terminal is None else 0.0 if isinstance(terminal, str) else terminal,
+        expectation=ObservedSuccessor() if isinstance(expectation, str) else expectation,
+        observation_space=_widest_observations(soft_q.spec) if observation_space is None else observation_space,
+        action_space=_network_actions(soft_q.spec) if action_space is None else action_space,
+        provenance=provenance,
+    )
+
+
+def check_spaces_fit(spec: NetworkSpec, observation_space: Space, action_space: Space) -> None:
+    """Raise RewardError unless a network of shape `spec` takes observations and actions of these spaces."""
+    for role, space in (("observation", observation_space), ("action", action_space)):
+        if isinstance(space, spaces.Discrete) and space.start != 0:
+            raise RewardError(f"A Discrete {role} space must count from 0; got {space}. Shift it by {space.start}.")
+    try:
+        wanted = NetworkSpec.of(observation_space, action_space)
+    except ValueError as error:
+        raise RewardError(str(error)) from error
+    for role, space, names in (
+        ("observation", observation_space, ("observation_shape", "observation_count")),
+        ("action", action_space, ("action_count", "action_low", "action_high")),
+    ):
+        if any(getattr(wanted, name) != getattr(spec, name) for name in names):
+            fit = _widest_observations(spec) if role == "observation" else _network_actions(spec)
+            raise RewardError(
+                f"The reward's Q-function takes {role}s of {fit}, and the {role} space is {space}: they must fit. "
+                "Use the environment, with the same wrappers, that its demonstrations come from."
+            )
+
+
+def _widest_observations(spec: NetworkSpec) -> Space:
+    if spec.observation_count is not None:
+        return spaces.Discrete(spec.observation_count)
+    return spaces.Box(-np.inf, np.inf, spec.observation_shape, np.float32)
+
+
+def _network_actions(spec: NetworkSpec) -> Space:
+    if spec.action_count is not None:
+        return spaces.Discrete(spec.action_count)
+    bounds = np.array([spec.action_low, spec.action_high])
+    exact = np.array_equal(bounds.astype(np.float32), bounds)
+    return spaces.Box(*bounds, dtype=np.float32 if exact else np.float64)
+
+
+def _batch(
+    observations: Array, actions: Array, next_observations: Array, terminated: Bools
+) -> tuple[Array, Array, Array, Bools]:
+    o, a, o2 = np.asarray(observations), np.asarray(actions), np.asarray(next_observations)
+    return o, a, o2, np.asarray(terminated, dtype=bool)

@@ -1,0 +1,127 @@
+"""Gymnasium environments that pay a recovered reward in place of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+
+from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.model import Bools, Floats, Reward, check_values
+from irl_probe.rewards.recovered import RecoveredReward, Space, check_spaces_fit
+from irl_probe.transitions import Array
+
+
+class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
+    """An environment that pays `reward`; its own reward is in `info["true_reward"]`.
+
+    Any RL library that trains on a Gymnasium environment trains on the recovered reward with it. Such a learner takes
+    the value after termination to be 0. Where the reward's convention is "absorbing" the last step therefore pays
+    r + γ·V_abs (`RecoveredReward.tail`): what the absorbing state would go on paying for ever is paid at once, and the
+    best policy is the same. A truncated episode is paid r alone: its value goes on, and the learner must bootstrap it.
+
+    Raises RewardError where the environment's spaces do not fit the reward's (both are named).
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], reward: Reward) -> None:
+        super().__init__(env)
+        _check_fit(reward, env.observation_space, env.action_space)
+        self.reward = reward
+        self._observation: Array | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the environment; its first observation is the first step's s."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._observation = np.array(observation)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Step the environment and pay r(s, a, s′), with the tail where it terminated."""
+        if self._observation is None:
+            raise RewardError("An environment is reset before its first step; call reset() first.")
+        observation, true_reward, terminated, truncated, info = self.env.step(action)
+        successor = np.array(observation)  # a copy: some environments write into what they returned
+        paid = _pay(
+            self.reward, self._observation[None], np.array(action)[None], successor[None], np.array([terminated])
+        )
+        self._observation = successor
+        return observation, float(paid[0]), terminated, truncated, {**info, "true_reward": float(true_reward)}
+
+
+class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
+    """A vector environment that pays `reward`, by one call for all of its environments; see `RewardWrapper`.
+
+    The successor s′ of an episode's last step is its final observation, under each of Gymnasium's autoreset modes:
+    with SAME_STEP it is read from `infos["final_obs"]`; with NEXT_STEP it is the observation itself, and the
+    step after it, which only resets, is no step of the MDP: it pays 0, its `infos["reset_step"]` is True, and a learner
+    must leave it out. With DISABLED the caller resets.
+
+    `infos["true_reward"]` (n,) holds the environments' own rewards; `infos["_true_reward"]` is False at reset steps.
+
+    Raises RewardError where the spaces of one environment do not fit the reward's (both are named), and where the
+    vector environment does not say how it resets itself.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward) -> None:
+        super().__init__(env)
+        _check_fit(reward, env.single_observation_space, env.single_action_space)
+        mode = env.metadata.get("autoreset_mode")
+        if not isinstance(mode, AutoresetMode):
+            raise RewardError(
+                f"A vector environment must say how it resets itself, by an AutoresetMode in metadata['autoreset_mode']; "
+                f"got {mode!r}. Make it with gymnasium.make_vec, or set it."
+            )
+        self.reward = reward
+        self._mode = mode
+        self._observations: Array | None = None
+        self._ended = np.zeros(env.num_envs, dtype=bool)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset all environments, or those of `options["reset_mask"]`."""
+        mask = (options or {}).get("reset_mask")  # read first: environments take it out of the options
+        observations, infos = self.env.reset(seed=seed, options=options)
+        self._observations = np.array(observations)
+        self._ended[slice(None) if mask is None else mask] = False
+        return observations, infos
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step all environments and pay r(s, a, s′) in each, 0 where the step was only a reset."""
+        if self._observations is None:
+            raise RewardError("An environment is reset before its first step; call reset() first.")
+        observations, true_rewards, terminated, truncated, infos = self.env.step(actions)
+        after = np.array(observations)
+        successors = self._successors(after, terminated | truncated, infos)
+        resets = self._ended if self._mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._ended)
+        rewards = _pay(self.reward, self._observations, np.array(actions), successors, np.array(terminated, dtype=bool))
+        self._observations, self._ended = after, np.array(terminated | truncated, dtype=bool)
+        infos = {
+            **infos,
+            "true_reward": np.array(true_rewards, dtype=np.float64),
+            "_true_reward": ~resets,
+            "reset_step": resets,
+            "_reset_step": np.ones_like(resets),
+        }
+        return observations, np.where(resets, 0.0, rewards), terminated, truncated, infos
+
+    def _successors(self, after: Array, ended: Bools, infos: dict[str, Any]) -> Array:
+        """The observations that the steps led to; under SAME_STEP those after a reset stand in their place."""
+        if self._mode is not AutoresetMode.SAME_STEP or not ended.any():
+            return after
+        successors = after.copy()
+        successors[ended] = np.stack(list(infos["final_obs"][ended]))
+        return successors
+
+
+def _pay(reward: Reward, observations: Array, actions: Array, successors: Array, terminated: Bools) -> Floats:
+    """The reward of each step, with the tail γ·V_abs where the MDP ended and the convention is absorbing."""
+    values = check_values(
+        reward(observations, actions, successors, terminated), len(observations), name=type(reward).__name__
+    )
+    return values + reward.tail * terminated if isinstance(reward, RecoveredReward) else values
+
+
+def _check_fit(reward: Reward, observation_space: Space, action_space: Space) -> None:
+    if isinstance(reward, RecoveredReward):
+        check_spaces_fit(reward.soft_q.spec, observation_space, action_space)
