@@ -1,0 +1,250 @@
+"""The figures, one call each: a group of the results in, a matplotlib Axes out.
+
+Every function draws on `ax`, or on a new figure where none is given, changes no global setting and returns the Axes:
+`reward_scatter(tree["points/expert"].dataset, "iq", "episode").figure.savefig("scatter.svg")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from irl_probe.report import marks
+from irl_probe.report.marks import MOST_MARKS, Floats
+from irl_probe.report.palette import (
+    BLUE,
+    DASHES,
+    FONT,
+    GREEN,
+    INK,
+    MUTED,
+    PAPER,
+    PURPLE,
+    VERMILION,
+    label_width,
+    legend_above,
+    literal,
+    plain_axes,
+)
+
+MOST_STEPS = 300  # of one episode, for a line that can still be read
+
+Level = Literal["step", "partial", "episode"]
+
+POLICY_COLOURS = {"expert": GREEN, "learned": BLUE, "retrained": VERMILION, "bc": PURPLE, "random": MUTED}
+
+
+def aggregate(values: Floats, episode: NDArray[np.int64], level: Level, window: int = 20) -> Floats:
+    """Rewards at a level: each step (N,), the sum of each block of `window` steps, or of each episode.
+
+    Blocks do not cross episodes; the last of an episode may be shorter. Undiscounted, in reward units.
+
+    Raises ValueError for an unknown level.
+    """
+    if level not in get_args(Level):
+        raise ValueError(f"The level must be one of {', '.join(get_args(Level))}; got {level!r}.")
+    if level == "step" or len(values) == 0:
+        return values
+    return np.add.reduceat(values, _block_starts(episode, level, window))
+
+
+def _block_starts(episode: NDArray[np.int64], level: Level, window: int) -> NDArray[np.intp]:
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(episode)) + 1])
+    if level == "episode":
+        return starts
+    position = np.arange(len(episode)) - np.repeat(starts, np.diff(np.append(starts, len(episode))))
+    return np.flatnonzero(position % window == 0)
+
+
+def learning_curve(
+    learning: xr.Dataset, *, references: Mapping[str, float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """True evaluation return while learning: mean and interval against gradient steps; references as lines."""
+    ax = plain_axes(ax, 4.4, 3.0)
+    mean = learning["return_mean"].dropna("step")
+    ax.plot(mean["step"], mean, color=BLUE, linewidth=1.6, label="learned", marker="o" if mean.size < 12 else "")
+    if {"return_low", "return_high"} <= set(learning.data_vars):
+        band = learning[["return_low", "return_high"]].dropna("step")
+        ax.fill_between(band["step"], band["return_low"], band["return_high"], color=BLUE, alpha=0.18, linewidth=0)
+    for name, value in (references or {}).items():
+        ax.axhline(value, color=POLICY_COLOURS.get(name, INK), linestyle=DASHES, linewidth=1.1, label=literal(name))
+    ax.set(xlabel="training (gradient steps)", ylabel="true return per episode (reward units)")
+    legend_above(ax, 4)
+    return ax
+
+
+def diagnostic(learning: xr.Dataset, name: str, *, ax: Axes | None = None) -> Axes:
+    """One logged quantity against gradient steps."""
+    ax = plain_axes(ax, 3.4, 2.0)
+    line = learning[name].dropna("step")
+    ax.plot(line["step"], line, color=BLUE, linewidth=1.2)
+    ax.set_xlabel("training (gradient steps)")
+    ax.set_ylabel(literal(f"{name.replace('_', ' ')}{marks.units(learning[name])}"))
+    return ax
+
+
+def returns_by_policy(returns: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """True return of every policy: a dot per episode, and the mean with its interval."""
+    policies = [str(p) for p in returns["policy"].values]
+    ax = plain_axes(ax, 4.4, 0.75 + 0.42 * len(policies), grid="x", left=label_width(policies))
+    rng = np.random.default_rng(0)
+    for row, policy in enumerate(policies):
+        colour = POLICY_COLOURS.get(policy, INK)
+        if "returns" in returns:
+            values = marks.thin(marks.finite(returns["returns"].sel(policy=policy).values))
+            jitter = row + rng.uniform(-0.2, 0.2, len(values))
+            ax.plot(values, jitter, "o", color=colour, alpha=0.35, markersize=3, markeredgewidth=0)
+        if "mean" in returns:
+            marks.interval(ax, returns["mean"].sel(policy=policy).values, row, colour, "D")
+    marks.rows(ax, policies)
+    ax.set_xlabel("true return per episode (reward units)")
+    return ax
+
+
+def retraining_by_reward(retraining: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Normalised true return of the policy retrained on each reward: a dot per seed, a bar at their mean."""
+    rewards = [str(r) for r in retraining["reward"].values]
+    ax = plain_axes(ax, 4.4, 0.75 + 0.42 * len(rewards), grid="x", left=label_width(rewards))
+    for row, reward in enumerate(rewards):
+        values = marks.finite(retraining["normalised"].sel(reward=reward).values)
+        ax.plot(values, np.full(len(values), row), "o", color=BLUE, alpha=0.5, markersize=5, markeredgewidth=0)
+        if len(values):
+            ax.plot([values.mean()] * 2, [row - 0.25, row + 0.25], color=INK, linewidth=1.8)
+    for value in (0.0, 1.0):
+        ax.axvline(value, color=MUTED, linewidth=1.0, linestyle=DASHES)
+    marks.rows(ax, rewards)
+    ax.set_xlabel("normalised true return (random 0, expert 1)")
+    return ax
+
+
+def reward_scatter(points: xr.Dataset, reward: str, level: Level, *, window: int = 20, ax: Axes | None = None) -> Axes:
+    """True against recovered reward at a level, after IQ-Learn's figures.
+
+    More than 400 points are drawn as density (hexagons, logarithmic counts). Episodes are coloured by their length,
+    for a relation that only follows the colours is one of length. Where the true reward is the same everywhere, the
+    distribution of the recovered one is drawn. The dashed line is the least-squares fit.
+    """
+    episode = points["episode"].values.astype(np.int64)
+    true = aggregate(points["true"].values.astype(np.float64), episode, level, window)
+    recovered = aggregate(points["recovered"].sel(reward=reward).values.astype(np.float64), episode, level, window)
+    known = np.isfinite(true) & np.isfinite(recovered)
+    true, recovered = true[known], recovered[known]
+    ax = plain_axes(ax, 4.4, 3.0, right=0.75 if level == "episode" else 0.12)
+    what = {"step": "reward per step", "partial": f"reward per {window} steps", "episode": "return per episode"}
+    ax.set_ylabel(f"recovered {what[level]} (reward units)")
+    if len(true) == 0:
+        return marks.note(ax, "no finite points")
+    if np.ptp(true) <= 1e-12 * np.abs(true).max(initial=1.0):
+        ax.hist(recovered, bins=40, orientation="horizontal", color=BLUE, alpha=0.7)
+        ax.set_xlabel({"step": "steps", "partial": "blocks", "episode": "episodes"}[level])
+        return marks.note(ax, f"the true {what[level]} is always {true[0]:g}")
+    ax.set_xlabel(f"true {what[level]} (reward units)")
+    if level == "episode":
+        lengths = aggregate(np.ones(len(episode)), episode, level)[known]
+        marks.episode_dots(ax, true, recovered, lengths)
+    elif len(true) > MOST_MARKS:
+        marks.density(ax, true, recovered)
+    else:
+        ax.plot(true, recovered, "o", color=BLUE, alpha=0.5, markersize=3.5, markeredgewidth=0)
+    marks.fit(ax, true, recovered)
+    return ax
+
+
+def episode_trace(points: xr.Dataset, reward: str, *, ax: Axes | None = None) -> Axes:
+    """True and recovered reward along the episode of median true return, each in standard deviations from its mean.
+
+    Of a longer episode the first 300 steps are drawn.
+    """
+    episode = points["episode"].values.astype(np.int64)
+    totals = aggregate(points["true"].values.astype(np.float64), episode, "episode")
+    labels = episode[_block_starts(episode, "episode", 1)]
+    chosen = episode == labels[np.argsort(totals, kind="stable")[len(totals) // 2]]
+    ax = plain_axes(ax, 4.4, 3.0)
+    for name, values, colour in (
+        ("true reward", points["true"].values[chosen], MUTED),
+        ("recovered reward", points["recovered"].sel(reward=reward).values[chosen], BLUE),
+    ):
+        known = marks.finite(values)
+        spread = known.std() if known.size else 0.0
+        scaled = (values - (known.mean() if known.size else 0.0)) / (spread if spread > 0 else 1.0)
+        ax.plot(scaled[:MOST_STEPS], color=colour, linewidth=2.4 if colour == MUTED else 1.1, label=name)
+    ax.set(xlabel="time in the episode (environment steps)", ylabel="reward (standard deviations)")
+    legend_above(ax, 2)
+    return ax
+
+
+def correlation_forest(
+    correlation: xr.Dataset, reward: str, metric: str, *, reference: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """One metric's correlations by coverage and level: raw, length controlled, and a constant reward's."""
+    reference = reference or str(correlation["reference"].values[0])
+    values = correlation["value"].sel(reward=reward, metric=metric, reference=reference)
+    coverages = [str(c) for c in values["coverage"].values]
+    levels = [str(v) for v in values["level"].values]
+    height = 0.8 + 0.26 * len(coverages) * (len(levels) + 1)
+    ax = plain_axes(ax, 4.4, height, grid="x", left=label_width([*coverages, *levels]))
+    ax.axvline(0, color=MUTED, linewidth=1.0)
+    kinds = {
+        "constant": (0.24, MUTED, "D", "constant reward (baseline)"),
+        "length": (0.0, VERMILION, "s", "length controlled"),
+        "none": (-0.24, BLUE, "o", "raw"),
+    }
+    labels: list[str] = []
+    for coverage in coverages:
+        labels.append(coverage)
+        for level in levels:
+            row = len(labels)
+            labels.append(level)
+            for control, (offset, colour, marker, _) in kinds.items():
+                if control in values["control"].values:
+                    bounds = values.sel(coverage=coverage, level=level, control=control).values
+                    marks.interval(ax, bounds, row + offset, colour, marker, hollow=control == "constant")
+            if np.isnan(values.sel(coverage=coverage, level=level, control="none", bound="estimate")):
+                ax.text(0.03, row, "undefined", color=MUTED, fontsize=FONT - 1, va="center", style="italic")
+    marks.rows(ax, labels)
+    for tick, label in zip(ax.get_yticklabels(), labels, strict=True):
+        tick.set_fontweight("normal" if label in levels else "bold")
+    for _, colour, marker, name in reversed(kinds.values()):
+        hollow = marker == "D"
+        face = PAPER if hollow else colour
+        ax.plot([], [], marker, color=colour, markerfacecolor=face, markersize=5, label=name)
+    ax.set(xlim=(-1.06, 1.06), xlabel=f"{metric.capitalize()} correlation with the true reward (no unit)")
+    legend_above(ax, 3)
+    return ax
+
+
+def grid_heatmap(values: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """A tabular grid as (row, col) cells, colour and number in each; cells without a value (walls) are left blank."""
+    crowded = values.size > 64
+    ax = plain_axes(ax, 3.2, 3.0, grid="none", left=0.5, right=0.7 if crowded else 0.1, top=0.1)
+    cells = values.transpose("row", "col").values.astype(np.float64)
+    height, width = cells.shape
+    mesh = ax.pcolormesh(
+        np.ma.masked_invalid(cells), cmap="cividis", edgecolors=PAPER, linewidth=0.8, rasterized=cells.size > 2500
+    )
+    ax.set_aspect("equal")
+    ax.invert_yaxis()
+    ax.spines[:].set_visible(False)
+    for axis, count in ((ax.xaxis, width), (ax.yaxis, height)):
+        shown = np.arange(0, count, -(-count // 12))
+        axis.set_ticks(shown + 0.5, [str(n) for n in shown])
+    ax.tick_params(length=0)
+    ax.set(xlabel="column", ylabel="row")
+    if not crowded:
+        lowest, highest = (float(limit or 0.0) for limit in mesh.get_clim())
+        digits = 2 if max(abs(lowest), abs(highest)) < 10 else 1 if max(abs(lowest), abs(highest)) < 100 else 0
+        for (row, column), value in np.ndenumerate(cells):
+            if np.isfinite(value):
+                dark = value < lowest + 0.55 * (highest - lowest)
+                ax.text(
+                    column + 0.5, row + 0.5, f"{value:.{digits}f}".replace("-", "−"), ha="center", va="center",
+                    fontsize=FONT if width <= 5 else FONT - 2, color="#ffffff" if dark else "#111111",
+                )  # fmt: skip
+    else:
+        marks.colour_bar(ax, mesh, "reward units")
+    return ax

@@ -1,0 +1,222 @@
+"""The tables of the page as plain data: cells with an estimate, an interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+import xarray as xr
+
+from irl_probe.report.definitions import TERMS, term_of
+from irl_probe.report.judgement import bounds_of, correlation_bounds, main_coverage, retrained_bounds, rewards_of
+
+CONTROLS = ("none", "constant", "length")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure as text; `reason` says why an undefined one is so."""
+
+    text: str
+    interval: str = ""
+    reason: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A column's or row's name, and the key of its definition."""
+
+    label: str
+    term: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Row headings (a label each) and the cells beside them; `first` starts a new block of rows."""
+
+    headings: Sequence[Heading]
+    cells: Sequence[Cell]
+    first: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, the header, rows, and the data attributes that the page's controls select it by."""
+
+    caption: str
+    header: Sequence[Heading]
+    rows: Sequence[Row]
+    select: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Every reason for an undefined cell, once each."""
+        cells = (cell for row in self.rows for cell in row.cells)
+        return list(dict.fromkeys(cell.reason for cell in cells if cell.reason))
+
+
+def named(name: str) -> Heading:
+    """The heading of a metric or control, as the definitions call it."""
+    key = term_of(name)
+    return Heading(TERMS[key].label if key else name, key)
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Fixed decimals below a thousand, grouped thousands above, and a true minus sign."""
+    text = f"{value:,.{digits}f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return ("0" + text[2:] if text.startswith("-0") and not text.strip("-0.") else text).replace("-", "−")
+
+
+def cell(bounds: tuple[float, float, float], digits: int = 2, *, reason: str = "") -> Cell:
+    """The cell of an (estimate, low, high); an exact or single one has no interval."""
+    estimate, low, high = bounds
+    if np.isnan(estimate):
+        return Cell("undefined", reason=reason or "no reason was recorded")
+    interval = "" if np.isnan(low) or low == high else f"[{number(low, digits)}, {number(high, digits)}]"
+    return Cell(number(estimate, digits), interval)
+
+
+def returns_table(returns: xr.Dataset) -> Table:
+    """Mean true return, normalised return and mean length of each policy."""
+    header = [
+        Heading("policy"),
+        Heading("true return", "return"),
+        *([Heading("normalised", "normalised")] if "normalised" in returns else []),
+        *([Heading("length (steps)")] if "lengths" in returns else []),
+        Heading("episodes"),
+    ]
+    rows = []
+    for policy in (str(p) for p in returns["policy"].values):
+        one = returns.sel(policy=policy)
+        cells = [cell(bounds_of(one["mean"]), 1)]
+        if "normalised" in one:
+            cells.append(cell(bounds_of(one["normalised"]), reason="expert and random have the same mean return"))
+        if "lengths" in one:
+            cells.append(Cell(number(float(one["lengths"].mean()), 1)))
+        cells.append(Cell(number(float(one["returns"].notnull().sum()), 0)))
+        rows.append(Row([Heading(policy, policy)], cells))
+    return Table("True return per episode, with 95 % intervals.", header, rows)
+
+
+def correlation_table(correlation: xr.Dataset, reward: str, reference: str, metric: str) -> Table:
+    """One metric's correlations of a reward: a row per coverage and level, the raw figure beside its two controls."""
+    values = correlation.sel(reward=reward, reference=reference, metric=metric)
+    controls = [c for c in CONTROLS if c in values["control"].values]
+    header = [Heading("coverage", "coverage"), Heading("level"), *(named(c) for c in controls)]
+    rows = []
+    for coverage in (str(c) for c in values["coverage"].values):
+        for place, level in enumerate(str(v) for v in values["level"].values):
+            ones = [values.sel(coverage=coverage, level=level, control=control) for control in controls]
+            cells = [cell(bounds_of(one["value"]), reason=_reason(one)) for one in ones]
+            rows.append(Row([Heading("" if place else coverage), Heading(level, level)], cells, first=place == 0))
+    caption = f"{metric.capitalize()} correlation of “{reward}” with “{reference}”, with 95 % intervals."
+    return Table(caption, header, rows, {"reward": reward, "metric": metric})
+
+
+def distance_table(distance: xr.Dataset) -> Table:
+    """Distances: a row per reward, reference and coverage, a column per metric."""
+    metrics = [str(m) for m in distance["metric"].values]
+    header = [
+        Heading("reward"),
+        Heading("reference"),
+        Heading("coverage", "coverage"),
+        *(named(m) for m in metrics),
+    ]
+    rows = []
+    for reward in (str(r) for r in distance["reward"].values):
+        pairs = product(distance["reference"].values, distance["coverage"].values)
+        for place, (reference, coverage) in enumerate(pairs):
+            ones = [distance.sel(reward=reward, reference=reference, coverage=coverage, metric=m) for m in metrics]
+            cells = [cell(bounds_of(one["value"]), 4, reason=_reason(one)) for one in ones]
+            headings = [Heading("" if place else reward), Heading(str(reference)), Heading(str(coverage))]
+            rows.append(Row(headings, cells, first=place == 0))
+    exact = " Exact: computed from the known transition probabilities." if distance.attrs.get("exact") else ""
+    return Table(f"Distance between rewards: 0 is equivalent.{exact}", header, rows)
+
+
+def glance_table(tree: xr.DataTree) -> Table | None:
+    """One row a reward with the figures that the verdict rests on; the best of each column is marked."""
+    rewards = rewards_of(tree)
+    if not rewards:
+        return None
+    columns: list[tuple[Heading, list[tuple[float, float, float]], int]] = [
+        (Heading("retrained", "retrained"), [retrained_bounds(tree, r) for r in rewards], 1)
+    ]
+    for heading, level, control in (
+        (Heading("step", "step"), "step", "none"),
+        (Heading("episode", "episode"), "episode", "none"),
+        (Heading("its constant baseline", "constant"), "episode", "constant"),
+        (Heading("length controlled", "length"), "episode", "length"),
+    ):
+        columns.append(
+            (heading, [correlation_bounds(tree, r, level, control) for r in rewards], int(control != "constant"))
+        )
+    if "distance" in tree.children:
+        group = tree["distance"].to_dataset().isel(reference=0)
+        at = group.sel(coverage=main_coverage(group))
+        for metric in (m for m in ("starc_minimal", "epic", "regret") if m in at["metric"].values):
+            bounds = [bounds_of(at["value"].sel(reward=r, metric=metric)) for r in rewards if r in at["reward"].values]
+            if len(bounds) == len(rewards):
+                columns.append((named(metric), bounds, -1))
+    columns = [column for column in columns if not all(np.isnan(b[0]) for b in column[1])]
+    rows = []
+    for place, reward in enumerate(rewards):
+        cells = []
+        for _, bounds, rated in columns:
+            shown = cell(bounds[place], reason="see the tables below")
+            lead = len(rewards) > 1 and rated and bounds[place][0] * rated == np.nanmax([b[0] * rated for b in bounds])
+            cells.append(Cell(shown.text, shown.interval, shown.reason, best=bool(lead)))
+        rows.append(Row([Heading(reward)], cells))
+    coverage = f", on {main_coverage(tree['correlation'].to_dataset())} data" if "correlation" in tree.children else ""
+    caption = f"Each reward at a glance: normalised true return after retraining, Pearson correlations{coverage}."
+    return Table(caption, [Heading("reward", "recovered"), *(c[0] for c in columns)], rows)
+
+
+def provenance(attributes: Mapping[str, object]) -> list[tuple[str, str | None, list[tuple[str, str]]]]:
+    """(title, definition key, [(name, value), ...]) of what was learned from what, nested settings flattened."""
+    singles = [
+        ("environment", None, "env_id"), ("discount γ", "gamma", "gamma"),
+        ("temperature α", "temperature", "temperature"),
+        ("kind of reward", "reward_kind", "reward_kind"), ("expectation over s′", "expectation", "expectation"),
+        ("terminal convention", "terminal", "terminal"), ("stochastic", None, "stochastic"), ("seed", None, "seed"),
+        ("made on", None, "created"),
+    ]  # fmt: skip
+    blocks: list[tuple[str, str | None, list[tuple[str, str]]]] = []
+    for label, term, name in singles:
+        value = attributes.get(name)
+        if name == "stochastic" and value is not None:
+            value = "yes" if value else "no"
+        blocks.append((label, term, [("", "not recorded" if value is None else str(value))]))
+    for label in ("demonstrations", "config", "versions"):
+        blocks.append((label, None, list(_flatten(_parsed(attributes.get(label))))))
+    return blocks
+
+
+def _parsed(text: object) -> object:
+    if not isinstance(text, str):
+        return "not recorded" if text is None else text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _flatten(value: object, name: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        for place, inner in enumerate(value):
+            yield from _flatten(inner, f"{name}.{place}" if name else str(place))
+    elif isinstance(value, list):
+        yield name, ", ".join(str(item) for item in value)
+    else:
+        yield name, str(value)
+
+
+def _reason(one: xr.Dataset) -> str:
+    return str(one["reason"].values) if "reason" in one else ""
