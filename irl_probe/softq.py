@@ -26,6 +26,8 @@ def soft_value(q: Float[Tensor, "*batch actions"], temperature: float) -> Float[
     """
     if not temperature > 0:
         raise ValueError(f"The temperature must be positive; got {temperature}. For a greedy value use q.max(-1).")
+    if temperature == 1:
+        return torch.logsumexp(q, dim=-1)
     return temperature * torch.logsumexp(q / temperature, dim=-1)
 
 

@@ -1,0 +1,190 @@
+"""What can be set about learning, with the defaults that the studies chose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any, Literal, Self
+
+from irl_probe.learn.objectives import Chi2On, Divergence, IQSettings, ValueTerm, check_option
+
+Objective = Literal["iq", "bc", "bellman"]
+Terminal = Literal["zero", "absorbing"]
+Activation = Literal["relu", "tanh", "elu"]
+Precision = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True)
+class IQConfig:
+    """How a soft Q-function is learned. None means: the default for this kind of action space, offline or online.
+
+    `IQConfig().resolve(discrete=True, online=False)` shows those defaults. Rewards, Q, V and α share one unit.
+
+    Objective:
+        objective: `iq` (IQ-Learn), `bc` (behavioural cloning of the same policy), `bellman` (a given reward).
+        divergence: chi2, kl, hellinger, js, tv or w1; see `irl_probe.learn.objectives.phi`.
+        value_term: initial, expert, mixture or expert_states; see `irl_probe.learn.objectives.value_term`.
+        chi2_on: whose steps the χ² regulariser averages over: expert or mixture.
+        chi2_c: c of (r − target)²/(4c); the larger, the weaker the regulariser.
+        reward_targets: what the regulariser pulls the rewards of expert and of policy steps to.
+        reward_bound: r_max of tv.
+        max_weight: the largest weight φ′ that kl, hellinger and js may give an expert step.
+        gradient_penalty: weight of w1's Lipschitz penalty.
+        terminal: `zero` (V = 0 after termination) or `absorbing` (a learned value; the absorbing state's steps count).
+        observation_only: ignore the demonstrations' actions and draw them from the policy (IQ-Learn §5.4).
+        gamma: discount γ. temperature: α, the scale on which the policy is softmax(Q/α).
+
+    Network and optimiser:
+        hidden, activation, layer_norm: shape of the networks. normalise: observations by the demonstrations' moments.
+        learning_rate, weight_decay: AdamW's. target_rate: Polyak rate of the target network for V(s′); 0 uses none.
+        batch_size: steps of the expert and as many of the policy; 0 takes every step (full batch).
+        precision: float32 or float64.
+
+    Run:
+        steps: gradient updates offline, environment steps online. updates_per_step, update_every: online, so many
+        updates after every so many steps. learning_starts: environment steps with random actions before the first one.
+        replay_capacity: steps kept. epsilon: share of uniformly random actions online.
+        evaluate_every, evaluate_episodes: steps between evaluations, and their episodes; 0 evaluates never.
+        checkpoint_every, log_every: steps. seed: of everything.
+
+    Raises ValueError for values that cannot be, naming the field.
+    """
+
+    objective: Objective = "iq"
+    divergence: Divergence = "chi2"
+    value_term: ValueTerm | None = None
+    chi2_on: Chi2On | None = None
+    chi2_c: float | None = None
+    reward_targets: tuple[float, float] | None = None
+    reward_bound: float = 1.0
+    max_weight: float = 10.0
+    gradient_penalty: float = 10.0
+    terminal: Terminal = "zero"
+    observation_only: bool = False
+    gamma: float = 0.99
+    temperature: float | None = None
+
+    hidden: tuple[int, ...] | None = None
+    activation: Activation = "relu"
+    layer_norm: bool = False
+    normalise: bool = True
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    target_rate: float | None = None
+    batch_size: int | None = None
+    precision: Precision = "float32"
+
+    steps: int | None = None
+    updates_per_step: int = 1
+    update_every: int = 1
+    learning_starts: int | None = None
+    replay_capacity: int = 200_000
+    epsilon: float = 0.0
+    evaluate_every: int = 0
+    evaluate_episodes: int = 10
+    checkpoint_every: int = 10_000
+    log_every: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.hidden, list):  # JSON hands lists back
+            object.__setattr__(self, "hidden", tuple(self.hidden))
+        if isinstance(self.reward_targets, list):
+            object.__setattr__(self, "reward_targets", tuple(self.reward_targets))
+        for name, options in _OPTIONS.items():
+            if getattr(self, name) is not None:
+                check_option(getattr(self, name), options, name)
+        for name, (low, high, what) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} must be {what}; got {value!r}.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The config of these fields. Raises ValueError for an unknown key, suggesting the near miss."""
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = get_close_matches(key, known, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else f" The keys are {', '.join(known)}."
+                raise ValueError(f"{cls.__name__} has no key {key!r}.{hint}")
+        return cls(**values)
+
+    def resolve(self, *, discrete: bool, online: bool) -> IQConfig:
+        """This config with every None filled in by the default for the setting."""
+        given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        defaults = DEFAULTS["discrete" if discrete else "continuous", "online" if online else "offline"]
+        return replace(self, **{**defaults, **given})
+
+    def settings(self) -> IQSettings:
+        """The part that `iq_loss` reads; of a resolved config."""
+        assert self.value_term is not None
+        assert self.chi2_on is not None
+        assert self.chi2_c is not None
+        assert self.reward_targets is not None
+        return IQSettings(
+            self.gamma,
+            self.divergence,
+            self.value_term,
+            self.chi2_on,
+            self.chi2_c,
+            self.reward_targets,
+            self.reward_bound,
+            self.max_weight,
+        )
+
+
+_OPTIONS: dict[str, object] = {
+    "objective": Objective,
+    "divergence": Divergence,
+    "value_term": ValueTerm,
+    "chi2_on": Chi2On,
+    "terminal": Terminal,
+    "activation": Activation,
+    "precision": Precision,
+}
+_TINY = math.ulp(0.0)
+_POSITIVE = (_TINY, math.inf, "positive")
+_NOT_NEGATIVE = (0.0, math.inf, "zero or more")
+_SHARE = (0.0, 1.0, "between 0 and 1")
+_RANGES: dict[str, tuple[float, float, str]] = {
+    "chi2_c": _POSITIVE,
+    "reward_bound": _POSITIVE,
+    "max_weight": (1.0, math.inf, "at least 1, the weight at r = 0"),
+    "gradient_penalty": _NOT_NEGATIVE,
+    "gamma": (0.0, 1 - 1e-12, "at least 0 and below 1"),
+    "temperature": _POSITIVE,
+    "learning_rate": _POSITIVE,
+    "weight_decay": _NOT_NEGATIVE,
+    "target_rate": _SHARE,
+    "batch_size": (0, math.inf, "zero (every step) or more"),
+    "steps": (1, math.inf, "at least 1"),
+    "updates_per_step": (1, math.inf, "at least 1"),
+    "update_every": (1, math.inf, "at least 1"),
+    "learning_starts": _NOT_NEGATIVE,
+    "replay_capacity": (1, math.inf, "at least 1"),
+    "epsilon": _SHARE,
+    "evaluate_every": _NOT_NEGATIVE,
+    "evaluate_episodes": (1, math.inf, "at least 1"),
+    "checkpoint_every": (1, math.inf, "at least 1"),
+    "log_every": (1, math.inf, "at least 1"),
+    "seed": _NOT_NEGATIVE,
+}
+
+_DISCRETE: dict[str, Any] = {
+    "temperature": 1.0,
+    "hidden": (64, 64),
+    "learning_rate": 1e-3,
+    "weight_decay": 1e-2,
+    "target_rate": 0.0,
+    "batch_size": 64,
+    "learning_starts": 0,
+}
+DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("discrete", "offline"): _DISCRETE
+    | {"value_term": "expert", "chi2_on": "expert", "chi2_c": 5.0, "reward_targets": (1.0, 1.0), "steps": 10_000},
+    ("discrete", "online"): _DISCRETE
+    | {"value_term": "mixture", "chi2_on": "mixture", "chi2_c": 0.5, "reward_targets": (0.0, 0.0), "steps": 30_000},
+}

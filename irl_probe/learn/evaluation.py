@@ -1,0 +1,93 @@
+"""The true return of a policy: evaluation only, with random numbers of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from irl_probe.envs import make_env
+from irl_probe.transitions import Array
+
+Env = gym.Env[Any, Any]
+
+
+class Policy(Protocol):
+    """Actions (N, …) in the environment's units for observations (N, …)."""
+
+    def __call__(
+        self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
+    ) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Undiscounted true returns and lengths of episodes, (E,) each."""
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+
+    def __str__(self) -> str:
+        return f"{self.returns.mean():.2f} ± {self.returns.std():.2f} over {len(self.returns)} episodes"
+
+
+def random_policy(action_space: gym.Space[Any], seed: int = 0) -> Policy:
+    """Uniformly random actions of a space, as a policy."""
+    default = np.random.default_rng(seed)
+
+    def act(observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None) -> Array:
+        rng = rng or default
+        if isinstance(action_space, gym.spaces.Discrete):
+            return rng.integers(action_space.n, size=len(observations))
+        assert isinstance(action_space, gym.spaces.Box)
+        shape = (len(observations), *action_space.shape)
+        return rng.uniform(action_space.low, action_space.high, size=shape).astype(action_space.dtype)
+
+    return act
+
+
+def evaluate(
+    policy: Policy, env: str | Env, *, episodes: int = 20, seed: int = 0, deterministic: bool = True
+) -> Evaluation:
+    """Run a policy for whole episodes; the i-th starts from the i-th seed drawn from `seed`.
+
+    An environment id is made once per episode and all run side by side, so that the policy is asked once a step; an
+    environment object runs its episodes one after the other and is left open.
+
+    Raises ValueError unless `episodes` is at least 1.
+    """
+    if episodes < 1:
+        raise ValueError(f"An evaluation takes at least one episode; got {episodes}.")
+    seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(episodes)]
+    rng = np.random.default_rng([seed, 1])
+    if not isinstance(env, str):
+        results = [_side_by_side(policy, [env], [s], deterministic, rng) for s in seeds]
+        return Evaluation(*(np.concatenate(parts) for parts in zip(*results, strict=True)))
+    copies = [make_env(env) for _ in seeds]
+    try:
+        return Evaluation(*_side_by_side(policy, copies, seeds, deterministic, rng))
+    finally:
+        for copy in copies:
+            copy.close()
+
+
+def _side_by_side(
+    policy: Policy, envs: list[Env], seeds: list[int], deterministic: bool, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """One episode in each environment, in lockstep."""
+    observations = np.stack([env.reset(seed=s)[0] for env, s in zip(envs, seeds, strict=True)])
+    returns, lengths = np.zeros(len(envs)), np.zeros(len(envs), dtype=np.int64)
+    running = np.arange(len(envs))
+    while len(running):
+        actions = policy(observations[running], deterministic, rng=rng)
+        over = []
+        for i, action in zip(running, actions, strict=True):
+            observations[i], reward, terminated, truncated, _ = envs[i].step(action)
+            returns[i] += float(reward)
+            lengths[i] += 1
+            over.append(terminated or truncated)
+        running = running[~np.array(over)]
+    return returns, lengths

@@ -1,0 +1,101 @@
+"""What a run tells while it learns: JSON lines, TensorBoard, and a progress bar."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+from torch.utils.tensorboard import SummaryWriter
+
+from irl_probe.learn.checkpoints import write_atomically
+
+Row = dict[str, float]
+
+
+class Log:
+    """Rows of figures by step: kept in memory and, given a folder, in log.jsonl and as TensorBoard events.
+
+    No row holds a time, so that a resumed run writes the same bytes as one that was never interrupted.
+    """
+
+    def __init__(self, folder: Path | None, rows: list[Row] | None = None) -> None:
+        self.rows: list[Row] = list(rows or [])
+        self._path = None if folder is None else folder / "log.jsonl"
+        self._events = None
+        if self._path is not None and folder is not None:
+            text = "".join(json.dumps(row) + "\n" for row in self.rows)
+            write_atomically(self._path, lambda file: file.write(text.encode()))
+            after = int(self.rows[-1]["step"]) + 1 if self.rows else None
+            self._events = SummaryWriter(str(folder), purge_step=after)
+
+    def add(self, row: Row) -> None:
+        """Put a row (with its "step") down everywhere."""
+        self.rows.append(row)
+        if self._path is not None and self._events is not None:
+            with self._path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            for name, value in row.items():
+                if name != "step":
+                    self._events.add_scalar(name, value, int(row["step"]))
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self._events is not None:
+            self._events.close()
+
+
+class Bar:
+    """A progress bar with the latest figures beside it."""
+
+    def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
+        self._progress, self._task = progress, task
+
+    def move(self, step: int) -> None:
+        """Show that so many steps are done."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=step)
+
+    def show(self, row: Row) -> None:
+        """Show the figures of a row."""
+        if self._progress is not None and self._task is not None:
+            text = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "step")
+            self._progress.update(self._task, figures=text)
+
+
+class _Speed(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.0f} steps/s")
+
+
+@contextmanager
+def progress_bar(title: str, total: int, *, start: int, shown: bool) -> Iterator[Bar]:
+    """A bar on standard error, with steps a second and the time left; nothing at all unless `shown`."""
+    if not shown:
+        yield Bar(None, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        _Speed(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bar(progress, progress.add_task(title, total=total, completed=start, figures=""))

@@ -1,0 +1,234 @@
+"""The critic objectives of inverse soft Q-learning, as pure functions of Q and V at a batch of steps.
+
+Every function takes tensors that an engine has computed (discrete or continuous alike) and returns a scalar loss or a
+tensor of rewards. Notation of Garg et al. 2021 (IQ-Learn, arXiv 2106.12142): ρ_E the expert's steps, ρ_0 the
+initial states, φ the concave function of a divergence, r = Q(s, a) − γV(s′).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+Divergence = Literal["chi2", "kl", "hellinger", "js", "tv", "w1"]
+ValueTerm = Literal["initial", "expert", "mixture", "expert_states"]
+Chi2On = Literal["expert", "mixture"]
+
+TV_STIFFNESS = 10.0  # how hard the wall at |r| = r_max is; the optimum overshoots it by at most 1/(2·stiffness)
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """What the objectives need of a batch of steps, each (batch,).
+
+    Q(s, a); V(s); V(s′), which is 0 where the step terminated; and 1 where it terminated, else 0.
+    """
+
+    q: Float[Tensor, " batch"]
+    value: Float[Tensor, " batch"]
+    next_value: Float[Tensor, " batch"]
+    terminated: Float[Tensor, " batch"]
+
+
+def check_option(value: str, options: object, name: str) -> None:
+    """Raises ValueError unless `value` is one of the Literal `options`; suggests the near miss."""
+    known = [str(option) for option in get_args(options)]
+    if value not in known:
+        near = get_close_matches(str(value), known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}.{hint}")
+
+
+def inverse_soft_bellman(
+    steps: StepValues, gamma: float, terminal_value: Float[Tensor, ""] | None = None
+) -> Float[Tensor, " batch"]:
+    """r(s, a, s′) = Q(s, a) − γ[(1 − d)·V(s′) + d·V_absorbing]  (IQ-Learn eq. 6, at one sampled s′).
+
+    In reward units per step. `terminal_value` is V_absorbing; None is the convention `zero`, V = 0 after termination.
+    """
+    reward = torch.add(steps.q, steps.next_value, alpha=-gamma)
+    return reward if terminal_value is None else reward - gamma * steps.terminated * terminal_value
+
+
+def phi(
+    reward: Float[Tensor, " batch"],
+    divergence: Divergence,
+    *,
+    c: float = 0.5,
+    r_max: float = 1.0,
+    max_weight: float = 10.0,
+) -> Float[Tensor, " batch"]:
+    """The concave φ of a divergence (IQ-Learn Table 3 and App. B, C), elementwise.
+
+    chi2       r − r²/(4c)
+    kl         1 − e^{−r}
+    hellinger  r/(1 + r), for r > −1
+    js         log(2 − e^{−r}), for r > −log 2
+    tv         r, for |r| ≤ r_max; beyond it r less a quadratic wall, the differentiable form of the constraint
+    w1         r; that r be 1-Lipschitz is the gradient penalty's part
+
+    φ′ is the weight of an expert step. For kl, hellinger and js it grows without bound as r falls: below the r at which
+    it reaches `max_weight`, φ goes on along its tangent. That keeps φ concave and differentiable, defines it on all
+    reals, and leaves every optimum whose weights stay below `max_weight` where it was.
+
+    Raises ValueError for an unknown divergence (the reference code trains on with φ′ = 1).
+    """
+    check_option(divergence, Divergence, "The divergence")
+    if divergence == "chi2":
+        return reward - reward.square() / (4 * c)
+    if divergence == "w1":
+        return reward
+    if divergence == "tv":
+        return reward - TV_STIFFNESS * torch.relu(reward.abs() - r_max).square()
+    if divergence == "kl":
+        inside = reward.clamp(min=-math.log(max_weight))
+        curve = 1 - torch.exp(-inside)
+    elif divergence == "hellinger":
+        inside = reward.clamp(min=max_weight**-0.5 - 1)
+        curve = inside / (1 + inside)
+    else:
+        inside = reward.clamp(min=-math.log(2 * max_weight / (1 + max_weight)))
+        curve = torch.log(2 - torch.exp(-inside))
+    return curve + max_weight * (reward - inside)
+
+
+def value_term(
+    kind: ValueTerm,
+    expert: StepValues,
+    policy: StepValues | None,
+    initial_value: Float[Tensor, " starts"],
+    gamma: float,
+) -> Float[Tensor, ""]:
+    """(1 − γ)E_{ρ0}[V(s0)], or what telescopes to it: E_μ[V(s) − γV(s′)] for any occupancy μ  (IQ-Learn App. A).
+
+    initial        (1 − γ) mean V(s0) over initial states
+    expert         mean of V(s) − γV(s′) over expert steps; V(s′) = 0 after a terminal step
+    mixture        the same over expert and policy steps, half and half
+    expert_states  (1 − γ) mean V(s) over expert states; not an estimate of `initial`, and what the reference calls v0
+
+    After a terminal step an absorbing state's V cancels in the telescoped sum, so both terminal conventions agree here.
+    Raises ValueError for an unknown kind, or for `mixture` without policy steps.
+    """
+    check_option(kind, ValueTerm, "The value term")
+    if kind == "initial":
+        return (1 - gamma) * initial_value.mean()
+    if kind == "expert_states":
+        return (1 - gamma) * expert.value.mean()
+    expert_term = torch.add(expert.value, expert.next_value, alpha=-gamma).mean()
+    if kind == "expert":
+        return expert_term
+    if policy is None:
+        raise ValueError(
+            "The value term 'mixture' needs steps of the policy: give an env, or use 'expert' or 'initial'."
+        )
+    policy_term = torch.add(policy.value, policy.next_value, alpha=-gamma).mean()
+    return 0.5 * (expert_term + policy_term)
+
+
+@dataclass(frozen=True)
+class IQSettings:
+    """The options of `iq_loss`; `irl_probe.IQConfig` says what each means."""
+
+    gamma: float
+    divergence: Divergence
+    value_term: ValueTerm
+    chi2_on: Chi2On
+    chi2_c: float
+    reward_targets: tuple[float, float]
+    reward_bound: float
+    max_weight: float
+
+    def __post_init__(self) -> None:
+        check_option(self.chi2_on, Chi2On, "chi2_on")
+
+
+def mean_over_steps(
+    function: Callable[[Tensor], Tensor],
+    steps: StepValues,
+    gamma: float,
+    terminal_value: Float[Tensor, ""] | None,
+) -> Float[Tensor, ""]:
+    """E_μ[f(r)] over a batch of steps, with the absorbing state's steps where it is modelled.
+
+    A step into the absorbing state is followed by γ/(1 − γ) discounted steps there, each of reward (1 − γ)·V_absorbing;
+    each counts like a step of the batch. `terminal_value` None is the convention `zero`, which has no such steps.
+    """
+    reward = inverse_soft_bellman(steps, gamma, terminal_value)
+    if terminal_value is None:
+        return function(reward).mean()
+    absorbing = function((1 - gamma) * terminal_value)
+    return (function(reward) + steps.terminated * gamma / (1 - gamma) * absorbing).mean()
+
+
+def iq_loss(
+    expert: StepValues,
+    policy: StepValues | None,
+    initial_value: Float[Tensor, " starts"],
+    terminal_value: Float[Tensor, ""] | None,
+    settings: IQSettings,
+) -> Float[Tensor, ""]:
+    """−J(Q) = −E_{ρE}[φ(r)] + value term + (1/4c)·E_μ[(r − r_target)²]  (IQ-Learn eq. 9, with LS-IQ's targets).
+
+    The last term is there for χ² alone, with φ(r) = r: μ is the expert's steps (`chi2_on` = expert; with target 0
+    this is φ(r) = r − r²/4c) or expert and policy steps half and half (mixture). Other divergences carry their
+    regulariser in φ.
+
+    Raises ValueError where an option needs policy steps and there are none.
+    """
+    gamma = settings.gamma
+    values = value_term(settings.value_term, expert, policy, initial_value, gamma)
+
+    def mean(function: Callable[[Tensor], Tensor], steps: StepValues) -> Tensor:
+        return mean_over_steps(function, steps, gamma, terminal_value)
+
+    if settings.divergence != "chi2":
+        return values - mean(
+            lambda r: phi(r, settings.divergence, r_max=settings.reward_bound, max_weight=settings.max_weight), expert
+        )
+
+    def penalty(steps: StepValues, target: float) -> Tensor:
+        return mean(lambda r: (r - target).square(), steps) / (4 * settings.chi2_c)
+
+    expert_target, policy_target = settings.reward_targets
+    gain, regulariser = mean(lambda r: r, expert), penalty(expert, expert_target)
+    if settings.chi2_on == "mixture":
+        if policy is None:
+            raise ValueError("chi2_on='mixture' needs steps of the policy: give an env, or use chi2_on='expert'.")
+        regulariser = 0.5 * (regulariser + penalty(policy, policy_target))
+    return values - gain + regulariser
+
+
+def cloning_loss(q: Float[Tensor, " batch"], value: Float[Tensor, " batch"], temperature: float) -> Float[Tensor, ""]:
+    """Behavioural cloning with the soft policy: −E_{ρE}[log π(a|s)], log π = (Q(s, a) − V(s))/α."""
+    return -((q - value) / temperature).mean()
+
+
+def bellman_loss(
+    q: Float[Tensor, " batch"],
+    reward: Float[Tensor, " batch"],
+    next_value: Float[Tensor, " batch"],
+    terminated: Float[Tensor, " batch"],
+    gamma: float,
+) -> Float[Tensor, ""]:
+    """Soft Bellman error of a given reward: Huber(Q(s, a) − [r + γ(1 − d)V̄(s′)])  (Haarnoja et al. 2017, eq. 11).
+
+    The target is not differentiated; V̄ comes from the target network. Huber's threshold is 1, as in Mnih et al. 2015.
+    """
+    target = (reward + gamma * (1 - terminated) * next_value).detach()
+    return functional.smooth_l1_loss(q, target)
+
+
+def lipschitz_penalty(gradient: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
+    """One-sided penalty E[max(0, ‖∇r‖ − 1)²] that keeps r 1-Lipschitz  (Petzka et al. 2018).
+
+    On the gradient of r itself: the reference code penalises that of Q, which bounds another function.
+    """
+    return torch.relu(gradient.norm(dim=-1) - 1).square().mean()

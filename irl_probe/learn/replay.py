@@ -1,0 +1,111 @@
+"""Steps as one preallocated matrix, so that a batch is one gather whatever the buffer's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from irl_probe.networks import ActionScale, NetworkSpec, ObservationEncoder
+from irl_probe.transitions import Transitions
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Steps as an engine reads them.
+
+    States are encoded (`ObservationEncoder`), (batch, width). Actions are indices (batch,) int64, or scaled to
+    [−1, 1] (batch, dim). `terminated` is 0 or 1; `rewards` is 0 where no reward was given.
+    """
+
+    states: Float[Tensor, "batch width"]
+    actions: Shaped[Tensor, " batch *dim"]
+    successors: Float[Tensor, "batch width"]
+    terminated: Float[Tensor, " batch"]
+    rewards: Float[Tensor, " batch"]
+
+    def __len__(self) -> int:
+        return len(self.terminated)
+
+
+class Replay:
+    """The last `capacity` steps; sampling is uniform with replacement and costs O(batch).
+
+    A row is [s, s′, a, terminated, reward], with s and s′ as the encoder gives them, in the encoder's precision.
+    """
+
+    def __init__(self, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int) -> None:
+        self.capacity, self._encoder = capacity, encoder
+        self._width = spec.input_width
+        self._scale = None if spec.action_low is None else ActionScale(spec)
+        self._actions = 1 if self._scale is None else len(self._scale.half)
+        self.rows = torch.empty(capacity, 2 * self._width + self._actions + 2, dtype=encoder.mean.dtype)
+        self.added = 0
+
+    @classmethod
+    def of(cls, spec: NetworkSpec, encoder: ObservationEncoder, transitions: Transitions) -> Replay:
+        """A buffer that holds just these transitions, without their rewards: no learner reads them."""
+        replay = cls(spec, encoder, len(transitions))
+        replay.extend(
+            transitions.observations,
+            transitions.actions,
+            transitions.next_observations,
+            transitions.terminated,
+            np.zeros(len(transitions)),
+        )
+        return replay
+
+    def __len__(self) -> int:
+        return min(self.added, self.capacity)
+
+    def extend(
+        self,
+        observations: np.ndarray,
+        actions: np.ndarray,
+        next_observations: np.ndarray,
+        terminated: np.ndarray,
+        rewards: np.ndarray,
+    ) -> None:
+        """Put steps in, over the oldest ones once the buffer is full; actions in the environment's units."""
+        count, width = len(observations), self._width
+        index = torch.arange(self.added, self.added + count) % self.capacity
+        block = torch.empty(count, self.rows.shape[1], dtype=self.rows.dtype)
+        block[:, :width] = self._encoder(torch.as_tensor(observations))
+        block[:, width : 2 * width] = self._encoder(torch.as_tensor(next_observations))
+        scaled = actions if self._scale is None else self._scale.to_unit(actions)
+        block[:, 2 * width : -2] = torch.as_tensor(scaled).reshape(count, -1)
+        block[:, -2], block[:, -1] = torch.as_tensor(terminated), torch.as_tensor(rewards)
+        self.rows[index] = block
+        self.added += count
+
+    def sample(self, size: int, generator: torch.Generator) -> Batch:
+        """`size` steps drawn with replacement; 0 gives every step once."""
+        if size == 0:
+            return self._unpack(self.rows[: len(self)])
+        return self._unpack(self.rows[torch.randint(len(self), (size,), generator=generator)])
+
+    def state(self) -> dict[str, Tensor | int]:
+        """What a checkpoint needs."""
+        return {"rows": self.rows[: len(self)], "added": self.added}
+
+    def restore(self, state: dict[str, Tensor | int]) -> None:
+        """Take a checkpoint's state back."""
+        rows, added = state["rows"], state["added"]
+        assert isinstance(rows, Tensor)
+        assert isinstance(added, int)
+        self.rows[: len(rows)] = rows
+        self.added = added
+
+    def _unpack(self, rows: Tensor) -> Batch:
+        width = self._width
+        actions = rows[:, 2 * width : -2]
+        return Batch(
+            rows[:, :width],
+            actions if self._scale is not None else actions[:, 0].long(),
+            rows[:, width : 2 * width],
+            rows[:, -2],
+            rows[:, -1],
+        )

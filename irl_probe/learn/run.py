@@ -1,0 +1,127 @@
+"""A finished (or resumed) run: the learned soft Q-function and all that is known of how it came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from irl_probe.learn.checkpoints import CheckpointError, write_atomically
+from irl_probe.learn.config import IQConfig
+from irl_probe.softq import SoftQ
+from irl_probe.transitions import Array
+
+DESCRIPTION = "run.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What `train` returns.
+
+    Attributes:
+        soft_q: the learned soft Q-function.
+        config: resolved, as it was used.
+        terminal_value: value of the absorbing state; 0 with the convention `zero`.
+        history: logged figures and evaluations by step. return_mean is the true return, for evaluation only.
+        env_id: the environment learned in or named by the demonstrations, or None.
+        provenance: what it was learned from and how, as plain texts and numbers.
+    """
+
+    soft_q: SoftQ
+    config: IQConfig
+    terminal_value: float
+    history: xr.Dataset
+    env_id: str | None
+    provenance: Mapping[str, str | float | int]
+
+    def policy(
+        self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
+    ) -> Array:
+        """Actions (N, …) in the environment's units for observations (N, …): the mode, or a draw from π with `rng`."""
+        return self.soft_q.policy(observations, deterministic, rng=rng)
+
+    def q(self, observations: Array, actions: Array) -> NDArray[np.float64]:
+        """Q(s, a), (N,)."""
+        return self.soft_q.q(observations, actions)
+
+    def value(self, observations: Array) -> NDArray[np.float64]:
+        """Soft value V(s), (N,)."""
+        return self.soft_q.value(observations)
+
+
+def history_dataset(rows: list[dict[str, float]]) -> xr.Dataset:
+    """Logged rows as a dataset over `step`; NaN where a figure was not logged at that step."""
+    steps = sorted({int(row["step"]) for row in rows})
+    names = sorted({name for row in rows for name in row if name != "step"})
+    position = {step: i for i, step in enumerate(steps)}
+    columns = {name: np.full(len(steps), np.nan) for name in names}
+    for row in rows:
+        for name, value in row.items():
+            if name != "step":
+                columns[name][position[int(row["step"])]] = value
+    return xr.Dataset({name: ("step", values) for name, values in columns.items()}, coords={"step": steps})
+
+
+def describe_run(config: IQConfig, demonstrations: str | None, env_id: str | None) -> dict[str, Any]:
+    """What run.json holds: enough to know what a run is, and to refuse to resume another one."""
+    return {
+        "config": asdict(config),
+        "demonstrations": demonstrations,
+        "env_id": env_id,
+        "versions": {name: version(name) for name in ("irl_probe", "torch", "numpy", "gymnasium")},
+    }
+
+
+def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
+    """Make a run's folder, or check that the run in it is the one to resume.
+
+    Raises CheckpointError where a folder with content is to be written anew, where there is nothing to resume, and
+    where the run in it was another one (the differences are listed).
+    """
+    if resume:
+        differences = _differences(read_description(folder), description)
+        if differences:
+            raise CheckpointError(
+                f"The run in {folder} can only be resumed as it was begun; these differ: {'; '.join(differences)}. "
+                "Give the same config and demonstrations, or another folder."
+            )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CheckpointError(
+            f"The output folder {folder} must be new or empty, so that nothing is overwritten; it exists. "
+            "Resume the run in it (resume=True) or name another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(description, indent=2)
+    write_atomically(folder / DESCRIPTION, lambda file: file.write(text.encode()))
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Raises CheckpointError where the folder holds no run."""
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"A run's folder must hold a {DESCRIPTION}; {folder} does not ({error}). Train with out= first."
+        ) from error
+    if not isinstance(description, dict):
+        raise CheckpointError(f"{folder / DESCRIPTION} must hold a JSON object.")
+    return description
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    now = json.loads(json.dumps(now))  # tuples as the file has them
+    flat_before = {**before.get("config", {}), "demonstrations": before.get("demonstrations")}
+    flat_now = {**now["config"], "demonstrations": now["demonstrations"]}
+    return [
+        f"{name} was {flat_before.get(name)!r}, now {flat_now.get(name)!r}"
+        for name in sorted(flat_before.keys() | flat_now.keys())
+        if flat_before.get(name) != flat_now.get(name)
+    ]

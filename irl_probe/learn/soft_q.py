@@ -1,0 +1,209 @@
+"""Soft Q-learning with discrete actions: one engine whose critic objective is a setting."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from irl_probe.learn.config import IQConfig
+from irl_probe.learn.objectives import (
+    StepValues,
+    bellman_loss,
+    cloning_loss,
+    inverse_soft_bellman,
+    iq_loss,
+    lipschitz_penalty,
+)
+from irl_probe.learn.replay import Batch
+from irl_probe.networks import DiscreteQ, NetworkSpec
+from irl_probe.softq import DiscreteSoftQ, soft_value
+
+
+class SoftQLearner:
+    """Q(s, ·) as a network with V = α logsumexp(Q/α) and π = softmax(Q/α); `update` is one gradient step.
+
+    `observations` (N, *shape) set the normalisation; None leaves them as they are. All random numbers come from
+    `generator` or from the config's seed.
+    """
+
+    def __init__(self, spec: NetworkSpec, config: IQConfig, observations: np.ndarray | None) -> None:
+        self.config = config
+        assert config.temperature is not None
+        self.temperature = config.temperature
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.network = DiscreteQ(spec)
+        if config.precision == "float64":
+            self.network.double()
+        if config.normalise and observations is not None:
+            self.network.encoder.fit(observations)
+        self.target = copy.deepcopy(self.network).requires_grad_(False) if config.target_rate else self.network
+        dtype = next(self.network.parameters()).dtype
+        absorbing = config.objective == "iq" and config.terminal == "absorbing"
+        self.terminal_value = nn.Parameter(torch.zeros((), dtype=dtype)) if absorbing else None
+        groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
+        if self.terminal_value is not None:
+            groups.append({"params": [self.terminal_value], "weight_decay": 0.0})
+        assert config.learning_rate is not None
+        assert config.weight_decay is not None
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self._settings = config.settings() if config.objective == "iq" else None
+
+    @property
+    def soft_q(self) -> DiscreteSoftQ:
+        """The learned soft Q-function; it shares its weights with the learner."""
+        return DiscreteSoftQ(self.network, gamma=self.config.gamma, temperature=self.temperature)
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
+        """One draw from softmax(Q(s, ·)/α)."""
+        with torch.no_grad():
+            q = self.network(torch.as_tensor(np.asarray(observation)[None]))[0].numpy()
+        return int(np.argmax(q / self.temperature + rng.gumbel(size=q.shape)))
+
+    def update(
+        self,
+        expert: Batch | None,
+        policy: Batch | None,
+        starts: Float[Tensor, "starts width"],
+        generator: torch.Generator,
+    ) -> Tensor:
+        """One gradient step on the objective; returns the loss as a tensor, so that nothing waits for it."""
+        loss = self.loss(expert, policy, starts, generator)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch
+        self.optimizer.step()
+        if self.target is not self.network:
+            self._move_target()
+        return loss.detach()
+
+    def loss(
+        self,
+        expert: Batch | None,
+        policy: Batch | None,
+        starts: Float[Tensor, "starts width"],
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The config's objective at batches of expert and policy steps and (encoded) initial states."""
+        if self.config.objective == "bellman":
+            assert policy is not None
+            return self._bellman(policy)
+        assert expert is not None
+        if self.config.objective == "bc":
+            q = self.network.layers(expert.states)
+            return cloning_loss(_taken(q, expert.actions), self._value(q), self.temperature)
+        assert self._settings is not None
+        steps, initial_value = self._step_values([b for b in (expert, policy) if b is not None], starts, generator)
+        policy_steps = steps[1] if policy is not None else None
+        loss = iq_loss(steps[0], policy_steps, initial_value, self.terminal_value, self._settings)
+        if self.config.divergence == "w1":
+            loss = loss + self.config.gradient_penalty * self._lipschitz(expert, policy, generator)
+        return loss
+
+    def metrics(self, expert: Batch | None, policy: Batch | None, generator: torch.Generator) -> dict[str, float]:
+        """Mean Q(s, a) and r(s, a, s′) of each batch, and the absorbing state's value where it is learned."""
+        batches = {name: batch for name, batch in (("expert", expert), ("policy", policy)) if batch is not None}
+        with torch.no_grad():
+            steps, _ = self._step_values(list(batches.values()), next(iter(batches.values())).states[:0], generator)
+            result: dict[str, float] = {}
+            for name, values in zip(batches, steps, strict=True):
+                reward = inverse_soft_bellman(values, self.config.gamma, self.terminal_value)
+                result |= {f"q_{name}": values.q.mean().item(), f"reward_{name}": reward.mean().item()}
+        if self.terminal_value is not None:
+            result["terminal_value"] = self.terminal_value.item()
+        return result
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs."""
+        return {
+            "network": self.network.state_dict(),
+            "target": self.target.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "terminal_value": None if self.terminal_value is None else self.terminal_value.detach(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take a checkpoint's state back."""
+        self.network.load_state_dict(state["network"])
+        self.target.load_state_dict(state["target"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.terminal_value is not None:
+            with torch.no_grad():
+                self.terminal_value.copy_(state["terminal_value"])
+
+    def _value(self, q: Float[Tensor, "batch actions"]) -> Float[Tensor, " batch"]:
+        return soft_value(q, self.temperature)
+
+    def _step_values(
+        self, batches: list[Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator
+    ) -> tuple[list[StepValues], Float[Tensor, " starts"]]:
+        """Q and V of every state the objective asks for, in one forward pass (two with a target network)."""
+        states = [batch.states for batch in batches]
+        successors = [batch.successors for batch in batches]
+        if self.config.value_term == "initial":
+            states.append(starts)
+        if self.target is self.network:
+            q = self.network.layers(torch.cat([*states, *successors]))
+            value, next_value = torch.tensor_split(self._value(q), [sum(map(len, states))])
+        else:
+            q = self.network.layers(torch.cat(states))
+            value = self._value(q)
+            with torch.no_grad():
+                next_value = self._value(self.target.layers(torch.cat(successors)))
+        steps, row = [], 0
+        for i, batch in enumerate(batches):
+            own = slice(row, row + len(batch))
+            actions = batch.actions
+            if self.config.observation_only and i == 0:
+                actions = _draw(q[own].detach() / self.temperature, generator)
+            steps.append(
+                StepValues(
+                    _taken(q[own], actions), value[own], next_value[own] * (1 - batch.terminated), batch.terminated
+                )
+            )
+            row += len(batch)
+        return steps, value[row:]
+
+    def _bellman(self, batch: Batch) -> Tensor:
+        q = _taken(self.network.layers(batch.states), batch.actions)
+        with torch.no_grad():
+            next_value = self._value(self.target.layers(batch.successors))
+        return bellman_loss(q, batch.rewards, next_value, batch.terminated, self.config.gamma)
+
+    def _lipschitz(self, expert: Batch, policy: Batch | None, generator: torch.Generator) -> Tensor:
+        """The penalty on ∇r(s, a, s′) by the encoded (s, s′), at the expert's steps mixed with the policy's."""
+        points = torch.cat([expert.states, expert.successors], dim=-1)
+        if policy is not None:
+            share = torch.rand(len(points), 1, generator=generator, dtype=points.dtype)
+            points = share * points + (1 - share) * torch.cat([policy.states, policy.successors], dim=-1)
+        points.requires_grad_()
+        state, successor = points.chunk(2, dim=-1)
+        q = self.network.layers(state)
+        next_value = self._value(self.network.layers(successor)) * (1 - expert.terminated)
+        steps = StepValues(_taken(q, expert.actions), self._value(q), next_value, expert.terminated)
+        reward = inverse_soft_bellman(steps, self.config.gamma, self.terminal_value)
+        (gradient,) = torch.autograd.grad(reward.sum(), points, create_graph=True)
+        return lipschitz_penalty(gradient)
+
+    def _move_target(self) -> None:
+        assert self.config.target_rate is not None
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.target.parameters()), list(self.network.parameters()), self.config.target_rate
+            )
+
+
+def _taken(q: Float[Tensor, "batch actions"], actions: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    return q.gather(1, actions[:, None])[:, 0]
+
+
+def _draw(logits: Float[Tensor, "batch actions"], generator: torch.Generator) -> Int[Tensor, " batch"]:
+    """One action a row from softmax(logits), by the Gumbel trick."""
+    uniform = torch.rand(logits.shape, generator=generator, dtype=logits.dtype)
+    return (logits - torch.log(-torch.log(uniform))).argmax(dim=-1)

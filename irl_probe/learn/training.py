@@ -1,0 +1,193 @@
+"""The verb train: demonstrations (and an environment) to a soft Q-function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import torch
+from gymnasium import spaces
+
+from irl_probe.demos import Demonstrations, check_demos
+from irl_probe.envs import check_spaces, env_name, make_env
+from irl_probe.learn.config import IQConfig
+from irl_probe.learn.interaction import Interaction
+from irl_probe.learn.loop import Loop, RewardFunction
+from irl_probe.learn.replay import Replay
+from irl_probe.learn.run import Run, begin_folder, describe_run, history_dataset
+from irl_probe.learn.soft_q import SoftQLearner
+from irl_probe.networks import NetworkSpec
+from irl_probe.transitions import Transitions
+
+Env = gym.Env[Any, Any]
+Space = gym.Space[Any]
+
+
+def train(
+    demos: Demonstrations,
+    config: IQConfig | None = None,
+    env: str | Env | None = None,
+    *,
+    others: Transitions | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """Learn a soft Q-function from demonstrations by the objective of the config.
+
+    Args:
+        demos: what the expert did. Their true rewards, if any, are not read.
+        config: see `IQConfig`; None takes the defaults for this action space, offline or online.
+        env: an environment (or its id) to collect the policy's own steps in; None learns offline.
+        others: steps of any other policy, used as policy steps; offline this allows `mixture`.
+        out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None keeps nothing on disk.
+        resume: go on with the run in `out`. The result is the same, bit for bit, as without the interruption.
+        progress: show a progress bar; None shows it where standard error is a terminal.
+
+    Evaluations (config.evaluate_every) run in the environment of `env`, or offline in the one the demonstrations name.
+
+    Raises ValueError where the demonstrations do not fit the environment, where the spaces are not supported, or where
+    there are fewer than two steps; TrainingDiverged; CheckpointError where `out` is not empty or resume does not fit.
+    """
+    config = config or IQConfig()
+    if config.objective == "bellman":
+        raise ValueError(
+            "The objective 'bellman' learns from a reward, not from demonstrations; use retrain(reward, env)."
+        )
+    steps = demos.transitions
+    if len(steps) < 2:
+        raise ValueError(f"Learning needs at least two demonstrated steps; got {len(steps)}. Record or load more.")
+    live = make_env(env) if isinstance(env, str) else env
+    if live is not None:
+        check_spaces(live)
+    online = live is not None
+    observation_space, action_space = _spaces(demos, live)
+    check_demos(demos, (observation_space, action_space))
+    config = config.resolve(discrete=isinstance(action_space, spaces.Discrete), online=online)
+    spec = _spec(observation_space, action_space, config)
+    learner = SoftQLearner(spec, config, steps.observations)
+    encoder = learner.network.encoder
+    policy = None
+    if online:
+        policy = Replay(spec, encoder, config.replay_capacity)
+    elif others is not None:
+        policy = Replay.of(spec, encoder, others)
+    env_id = env_name(live) if live is not None else demos.env_id
+    loop = Loop(
+        learner,
+        config,
+        f"{config.objective} {env_id or ''} seed {config.seed}",
+        expert=Replay.of(spec, encoder, steps),
+        policy=policy,
+        starts=encoder(torch.as_tensor(steps.observations[steps.starts])),
+        interaction=None if live is None else Interaction(live, config.seed),
+        evaluation_env=env_id,
+    )
+    return _finish(loop, env_id, steps.content_hash(), out, resume, progress)
+
+
+def train_on_reward(
+    env: str | Env,
+    config: IQConfig | None = None,
+    *,
+    reward: RewardFunction | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """Soft Q-learning of a given reward: the objective `bellman`, which makes experts and retrained policies.
+
+    Args:
+        env: the environment (or its id).
+        config: see `IQConfig`; its objective must be `bellman`. None takes the defaults.
+        reward: a reward function; None takes the environment's own.
+        out: folder, as in `train`.
+        resume: as in `train`.
+        progress: as in `train`.
+
+    Raises as `train` does.
+    """
+    config = config or IQConfig(objective="bellman")
+    if config.objective != "bellman":
+        raise ValueError(f"Learning from a reward has the objective 'bellman'; got {config.objective!r}. Use train.")
+    live = make_env(env) if isinstance(env, str) else env
+    check_spaces(live)
+    config = config.resolve(discrete=isinstance(live.action_space, spaces.Discrete), online=True)
+    spec = _spec(live.observation_space, live.action_space, config)
+    learner = SoftQLearner(spec, config, None)
+    encoder = learner.network.encoder
+    env_id = env_name(live)
+    loop = Loop(
+        learner,
+        config,
+        f"bellman {env_id} seed {config.seed}",
+        expert=None,
+        policy=Replay(spec, encoder, config.replay_capacity),
+        starts=torch.empty(0, spec.input_width),
+        interaction=Interaction(live, config.seed),
+        reward=reward,
+        evaluation_env=env_id,
+    )
+    return _finish(loop, env_id, None, out, resume, progress)
+
+
+def _finish(
+    loop: Loop,
+    env_id: str | None,
+    demonstrations: str | None,
+    out: str | Path | None,
+    resume: bool,
+    progress: bool | None,
+) -> Run:
+    """Run the loop, in a folder where one is given, and hand over what it learned."""
+    if resume and out is None:
+        raise ValueError("Resuming needs the run's folder; give out=.")
+    description = describe_run(loop.config, demonstrations, env_id)
+    if out is not None:
+        loop.folder = Path(out)
+        begin_folder(loop.folder, description, resume=resume)
+    loop.run(resume=resume, progress=progress)
+    end = loop.learner.terminal_value
+    provenance: dict[str, str | float | int] = {
+        "algorithm": loop.config.objective,
+        "seed": loop.config.seed,
+        "steps": loop.step,
+    }
+    provenance |= {f"{name}_version": number for name, number in description["versions"].items()}
+    provenance |= {"env_id": env_id} if env_id else {}
+    provenance |= {"demonstrations": demonstrations} if demonstrations else {}
+    return Run(
+        loop.learner.soft_q,
+        loop.config,
+        0.0 if end is None else float(end),
+        history_dataset(loop.log.rows),
+        env_id,
+        provenance,
+    )
+
+
+def _spec(observation_space: Space, action_space: Space, config: IQConfig) -> NetworkSpec:
+    return NetworkSpec.of(
+        observation_space,
+        action_space,
+        hidden=config.hidden or (),
+        activation=config.activation,
+        layer_norm=config.layer_norm,
+    )
+
+
+def _spaces(demos: Demonstrations, env: Env | None) -> tuple[Space, Space]:
+    """The environment's spaces: as the live one has them, as the demonstrations state them, or as their env_id does."""
+    if env is not None:
+        return env.observation_space, env.action_space
+    if demos.observation_space is not None and demos.action_space is not None:
+        return demos.observation_space, demos.action_space
+    if demos.env_id is None:
+        raise ValueError(
+            "Learning needs the spaces of the environment, and these demonstrations "
+            f"({demos.source}) name neither spaces nor an environment; give load_demos(..., env_id=) or an env."
+        )
+    made = make_env(demos.env_id)
+    made.close()
+    return made.observation_space, made.action_space
