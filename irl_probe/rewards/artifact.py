@@ -21,7 +21,7 @@ from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation
 from irl_probe.rewards.fields import canonical
 from irl_probe.rewards.recovered import RecoveredReward
-from irl_probe.rewards.zoo import find
+from irl_probe.rewards.zoo import locate, unknown
 
 DESCRIPTION, CARD = "reward.json", "README.md"
 FILES = (DESCRIPTION, WEIGHTS, CARD)
@@ -88,9 +88,7 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
 
     Raises RewardError where there is no such reward (with the nearest names) or where anything in it is wrong.
     """
-    folder = Path(source)
-    if not folder.is_dir():
-        folder = find(os.fspath(source))
+    folder = locate(os.fspath(source))
     data, weights = _read_pair(folder, max_bytes)
     try:
         description = read(data)
@@ -142,8 +140,9 @@ def _read_pair(folder: Path, max_bytes: int) -> tuple[bytes, bytes]:
     """reward.json and the weights as they belong together.
 
     A writer may replace the folder between the two reads; then the JSON has changed as well, and both are read again.
+    For an instant of that the folder is absent, so that its absence is believed only the third time.
     """
-    for pause in (0.01, 0.05, 0.2):
+    for pause in (0.005, 0.02, 0.1):
         try:
             data = _read_file(folder, DESCRIPTION, _MAX_JSON)
             weights = _read_file(folder, WEIGHTS, max_bytes)
@@ -151,6 +150,8 @@ def _read_pair(folder: Path, max_bytes: int) -> tuple[bytes, bytes]:
                 return data, weights
         except FileNotFoundError:
             time.sleep(pause)
+    if not folder.is_dir():
+        raise unknown(str(folder))
     missing = [name for name in (DESCRIPTION, WEIGHTS) if not (folder / name).is_file()]
     raise RewardError(
         f"{folder} must hold a reward, the files {DESCRIPTION} and {WEIGHTS}; "

@@ -185,18 +185,18 @@ def _bounds_to_json(bounds: Array) -> Json:
 
 
 def _read_bounds(value: Json, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
-    parts = value if isinstance(value, list) else [value] * math.prod(shape)
+    parts = value if isinstance(value, list) else [value]
     infinite = {"inf": math.inf, "-inf": -math.inf}
     numbers = [
         infinite.get(part) if isinstance(part, str) else None if isinstance(part, bool | list | dict) else part
         for part in parts
     ]
-    if len(parts) != math.prod(shape) or None in numbers:
+    if (isinstance(value, list) and len(parts) != math.prod(shape)) or None in numbers:
         raise RewardError(
             f"'{name}' of a Box must be one number (or 'inf', '-inf'), or a flat list of one for each of the "
             f"{math.prod(shape)} dimensions."
         )
-    array = np.array(numbers, dtype=np.float64).reshape(shape)
+    array = np.array(numbers, dtype=np.float64)
     if dtype.kind != "f":
         limits = np.iinfo(dtype)
         inside = (array >= limits.min) & (array < float(limits.max) + 1)
@@ -206,4 +206,5 @@ def _read_bounds(value: Json, shape: tuple[int, ...], dtype: np.dtype[Any], name
         raise RewardError(f"'{name}' of a Box of {dtype} must be within its range; got {np.abs(array).max()}.")
     if not np.array_equal(array.astype(dtype), array):
         raise RewardError(f"'{name}' of a Box must be exact in its type {dtype}; it is not.")
-    return array.astype(dtype)
+    array = array.astype(dtype)
+    return array.reshape(shape) if isinstance(value, list) else np.full(shape, array[0])

@@ -220,8 +220,9 @@ def _network_actions(spec: NetworkSpec) -> Space:
     if spec.action_count is not None:
         return spaces.Discrete(spec.action_count)
     bounds = np.array([spec.action_low, spec.action_high])
-    exact = np.array_equal(bounds.astype(np.float32), bounds)
-    return spaces.Box(*bounds, dtype=np.float32 if exact else np.float64)
+    narrow = bounds.astype(np.float32)
+    low, high = narrow if np.array_equal(narrow, bounds) else bounds
+    return spaces.Box(low, high, dtype=low.dtype.type)
 
 
 def _batch(

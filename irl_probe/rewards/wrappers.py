@@ -70,7 +70,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         mode = env.metadata.get("autoreset_mode")
         if not isinstance(mode, AutoresetMode):
             raise RewardError(
-                f"A vector environment must say how it resets itself, by an AutoresetMode in metadata['autoreset_mode']; "
+                "A vector environment says how it resets itself, by an AutoresetMode in metadata['autoreset_mode']; "
                 f"got {mode!r}. Make it with gymnasium.make_vec, or set it."
             )
         self.reward = reward

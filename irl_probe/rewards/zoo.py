@@ -22,11 +22,14 @@ def list_zoo() -> tuple[str, ...]:
     return tuple(sorted(path.parent.relative_to(root).as_posix() for path in root.glob("**/reward.json")))
 
 
-def find(reward_id: str) -> Path:
-    """The folder of a shipped reward. Raises RewardError where none has that id, with the nearest ones."""
+def locate(source: str) -> Path:
+    """The folder `source`, or else the shipped reward of that id; the folder as it stands where neither is there."""
+    return zoo_folder() / source if not Path(source).is_dir() and source in list_zoo() else Path(source)
+
+
+def unknown(source: str) -> RewardError:
+    """The error for what is neither a folder nor a shipped reward, with the nearest ids."""
     known = list_zoo()
-    if reward_id in known:
-        return zoo_folder() / reward_id
-    near = difflib.get_close_matches(reward_id, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(source, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Shipped are: {', '.join(known) or 'none'}."
-    raise RewardError(f"A reward is a folder or the id of a shipped one; got {reward_id!r}, which is neither. {hint}")
+    return RewardError(f"A reward is a folder or the id of a shipped one; got {source!r}, which is neither. {hint}")
