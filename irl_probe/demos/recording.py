@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Protocol
+from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
@@ -15,7 +15,7 @@ from irl_probe.demos.demonstrations import Demonstrations, Space
 from irl_probe.demos.errors import DemoError
 from irl_probe.transitions import Array
 
-Environment = gymnasium.Env[object, object]
+Environment = gymnasium.Env[Any, Any]
 
 
 class Policy(Protocol):
