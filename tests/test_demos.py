@@ -293,6 +293,11 @@ class TestRecording:
         a, b, c = (record_demos(balance, "CartPole-v1", 2, seed=s, epsilon=0.3).content_hash() for s in (1, 1, 2))
         assert a == b != c
 
+    def test_the_source_names_the_options_of_the_environment(self):
+        env = gymnasium.make("Pendulum-v1", g=9.81)
+        demos = record_demos(lambda o, deterministic: np.zeros((1, 1)), env, 1, seed=3, epsilon=0.1, time_limit=2)
+        assert demos.source == "recorded in Pendulum-v1, g=9.81, seed 3, epsilon 0.1"
+
     def test_the_first_episodes_do_not_depend_on_how_many_follow(self):
         short = record_demos(balance, "CartPole-v1", 1)
         assert record_demos(balance, "CartPole-v1", 3).episodes(1).content_hash() == short.content_hash()

@@ -109,7 +109,8 @@ def _record(
         ends.append(bool(terminated))
     specification = env.spec
     env_id = None if specification is None else specification.id
-    options = f" {specification.kwargs}" if specification is not None and specification.kwargs else ""
+    kwargs = {} if specification is None else specification.kwargs
+    options = "".join(f", {k}={v!r}" for k, v in kwargs.items() if isinstance(v, str | bool | int | float))
     terminations = np.array(ends, dtype=np.bool_)
     return assemble(
         f"recorded in {env_id or 'an environment without an id'}{options}, seed {seed}, epsilon {epsilon:g}",
