@@ -103,13 +103,13 @@ def _undefined_step(tree: xr.DataTree) -> Iterator[str]:
     for who, values, reasons in _pairs(tree):
         step = values.sel(level="step", control="none", bound="estimate")
         why = reasons.sel(level="step", control="none")
-        found = [
-            f"{coverage} ({why.sel(coverage=coverage).item()})"
-            for coverage in values["coverage"].values
-            if np.isnan(step.sel(coverage=coverage)) and why.sel(coverage=coverage).item()
-        ]
-        if found:
-            yield f"{who} has no step-level correlation on {_listed(found)}: it says nothing about single steps there."
+        coverages: dict[str, list[str]] = {}
+        for coverage in values["coverage"].values:
+            if np.isnan(step.sel(coverage=coverage)):
+                coverages.setdefault(why.sel(coverage=coverage).item(), []).append(coverage)
+        for reason, names in coverages.items():
+            if reason:
+                yield f"{who} has no step-level correlation on {_listed(names)}: {reason}"
 
 
 def _includes_zero(tree: xr.DataTree) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _includes_zero(tree: xr.DataTree) -> Iterator[str]:
 
 
 def _next_state_noise(tree: xr.DataTree) -> Iterator[str]:
-    if tree.attrs.get("reward_kind") != "per-transition" or tree.attrs.get("stochastic") == 0:
+    if "per-transition" not in tree.attrs.get("reward_kind", "") or tree.attrs.get("stochastic") == 0:
         return
     present = set(tree["distance"].to_dataset()["metric"].values) if "distance" in tree.children else set()
     sensitive = sorted(SUCCESSOR_SENSITIVE & present)

@@ -25,7 +25,7 @@ def correlation(figures: dict[tuple[str, str], float | tuple[float, float, float
         value[0, 0, 0, 0, LEVELS.index(level), CONTROLS.index(control)] = figure
     return correlation_group(
         value,
-        np.where(np.isnan(value[..., 0]), "the true reward is constant", ""),
+        np.where(np.isnan(value[..., 0]), "The true reward does not vary at step level.", ""),
         rewards=["iq"],
         references=["true"],
         coverages=["expert", "random"],
@@ -89,7 +89,10 @@ def test_negative_correlation_is_read_plainly_where_the_controlled_figure_is_und
 def test_undefined_step_level_is_said_with_its_reason():
     (found,) = of_correlation({("step", "none"): np.nan})
     assert found["code"] == "undefined-step"
-    assert "no step-level correlation on expert (the true reward is constant)" in found["text"]
+    assert (
+        found["text"]
+        == "Reward 'iq' has no step-level correlation on expert: The true reward does not vary at step level."
+    )
 
 
 def test_interval_that_includes_zero_is_said_with_its_levels():

@@ -8,8 +8,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from irl_probe.metrics.bootstrap import percentile_interval, resample_counts
 from irl_probe.results.schema import BOUND, SCHEMA
 
+Floats = NDArray[np.float64]
 Labels = Sequence[str] | Sequence[int]
 
 
@@ -31,7 +33,7 @@ def returns_group(
 
     `mean` is the mean return with a percentile bootstrap interval over episodes. Where "random" and "expert" are among
     the policies, `normalised` is (mean − random) / (expert − random), the episodes of all three resampled; NaN where
-    expert and random have the same mean.
+    expert and random have the same mean. With one episode there is no interval: its bounds are NaN.
 
     Raises ValueError where a policy has no episode, or not one length for each return.
     """
@@ -49,19 +51,27 @@ def returns_group(
     means = {}
     for row, (policy, column) in enumerate(columns.items()):
         padded[:, row, : column.shape[1]] = column
-        draws = rng.integers(column.shape[1], size=(resamples, column.shape[1]))
-        means[policy] = np.append(column[0].mean(), column[0][draws].mean(axis=1))
+        means[policy] = resample_counts(column.shape[1], resamples, rng) @ column[0] / column.shape[1]
+
+    def intervals(replicates: Mapping[str, Floats], *others: str) -> Floats:
+        rows = []
+        for policy, row in replicates.items():
+            one = any(columns[p].shape[1] == 1 for p in (policy, *others))
+            rows.append(percentile_interval(row, confidence, one_group=one).array)
+        return np.stack(rows)
+
     normalised = None
     if {"random", "expert"} <= means.keys():
         span = means["expert"] - means["random"]
         span[span == 0] = np.nan
-        normalised = np.stack([_interval((m - means["random"]) / span, confidence) for m in means.values()])
+        scaled = {policy: (mean - means["random"]) / span for policy, mean in means.items()}
+        normalised = intervals(scaled, "random", "expert")
     return _group(
         "returns",
         {
             "returns": padded[0],
             "lengths": padded[1],
-            "mean": np.stack([_interval(m, confidence) for m in means.values()]),
+            "mean": intervals(means),
             "normalised": normalised,
         },
         {"policy": list(columns)},
@@ -164,14 +174,5 @@ def _group(kind: str, data: Mapping[str, ArrayLike | None], labels: Mapping[str,
     return xr.Dataset(variables, coords)
 
 
-def _interval(draws: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
-    """(estimate, low, high) of draws whose first is the estimate, by percentiles of the others that are finite."""
-    finite = draws[1:][np.isfinite(draws[1:])]
-    if not (finite.size and np.isfinite(draws[0])):
-        return np.full(3, np.nan)
-    tail = (1 - confidence) / 2
-    return np.append(draws[0], np.quantile(finite, [tail, 1 - tail]))
-
-
-def _stack(arrays: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+def _stack(arrays: Mapping[str, ArrayLike]) -> Floats:
     return np.stack([np.asarray(values, dtype=np.float64) for values in arrays.values()])

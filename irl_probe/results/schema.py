@@ -81,6 +81,7 @@ def new_results(
     reward_kind: str | None = None,
     expectation: str | None = None,
     terminal: str | None = None,
+    true_reward: str | None = None,
     stochastic: bool | None = None,
     demonstrations: Mapping[str, Json] | None = None,
     config: Mapping[str, Json] | None = None,
@@ -95,9 +96,11 @@ def new_results(
         gamma: discount γ per environment step.
         temperature: α, in units of the recovered reward: the policy is softmax(Q/α).
         seed: the seed of the run.
-        reward_kind: "per-transition" for Q(s, a) − γV(s′), "marginal" for Q(s, a) − γE[V(s′)].
+        reward_kind: "per-transition" for Q(s, a) − γV(s′), "marginal" for Q(s, a) − γE[V(s′)]; this, and the next
+            two, separated by commas where rewards differ.
         expectation: which E over s′ was taken ("exact", "resettable simulator", "observed s′", ...).
         terminal: "zero" for V = 0 after termination, "absorbing" for the value of an absorbing state.
+        true_reward: where the true reward comes from and what is inexact about it.
         stochastic: whether the environment's transitions are random.
         demonstrations: what `describe()` says of them.
         config: one mapping for each verb that was run, e.g. {"compare": {...}}.
@@ -121,6 +124,7 @@ def new_results(
         "reward_kind": reward_kind,
         "expectation": expectation,
         "terminal": terminal,
+        "true_reward": true_reward,
         "stochastic": None if stochastic is None else int(stochastic),
         "demonstrations": None if demonstrations is None else json.dumps(demonstrations),
         "config": json.dumps(config or {}),
