@@ -157,12 +157,8 @@ def read_provenance(fields: Mapping[str, Json]) -> Provenance:
 
 def _read_spec(fields: Fields) -> NetworkSpec:
     low, high = (fields.optional_numbers(name, length=MOST_ACTION_DIMENSIONS) for name in ("action_low", "action_high"))
-    if (
-        low is not None
-        and high is not None
-        and not (low and len(low) == len(high) and all(map(float.__lt__, low, high)))
-    ):
-        raise RewardError("The action bounds of a network must have low < high in every dimension.")
+    if (low is not None or high is not None) and not _bounded(low or (), high or ()):
+        raise RewardError("The action bounds of a network must have one low < high for every dimension.")
     spec = NetworkSpec(
         observation_shape=fields.integers("observation_shape", 1, WIDEST, length=8),
         observation_count=fields.optional_integer("observation_count", 1, WIDEST),
@@ -177,6 +173,10 @@ def _read_spec(fields: Fields) -> NetworkSpec:
     if math.prod(spec.observation_shape) > WIDEST:
         raise RewardError(f"An observation must have at most {WIDEST} numbers; got the shape {spec.observation_shape}.")
     return spec
+
+
+def _bounded(low: tuple[float, ...], high: tuple[float, ...]) -> bool:
+    return len(low) > 0 and len(low) == len(high) and all(map(float.__lt__, low, high))
 
 
 def _bounds_to_json(bounds: Array) -> Json:

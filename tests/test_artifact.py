@@ -1,0 +1,510 @@
+"""Saved rewards: bit for bit, deterministic, replaced whole, and nothing but a correct load or a RewardError."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import struct
+import threading
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from gymnasium import spaces
+
+from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from irl_probe.rewards import (
+    ExactExpectation,
+    ObservedSuccessor,
+    RecoveredReward,
+    RewardError,
+    SimulatedExpectation,
+    list_zoo,
+    load_reward,
+    recover,
+    save_reward,
+    zoo,
+)
+from irl_probe.rewards.description import content_id
+from irl_probe.rewards.encoding import read_space, space_to_json
+from irl_probe.rewards.fields import Fields, canonical
+from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
+from tests.mdps import random_mdp
+
+FILES = ("reward.json", "reward.safetensors", "README.md")
+PROVENANCE = {"algorithm": "iq", "env_id": "CartPole-v1", "demonstrations_sha256": "ab" * 32, "seed": 3, "lr": 1e-3}
+
+
+def table_reward(seed=0, **kwargs):
+    mdp = random_mdp(seed)
+    q = np.random.default_rng(seed).normal(size=(6, 3))
+    soft_q = DiscreteSoftQ(DiscreteQ.from_table(q), gamma=mdp.gamma, temperature=0.3)
+    return recover(soft_q, expectation=ExactExpectation(mdp.transition), **kwargs)
+
+
+def network_reward(seed=0, env_id="CartPole-v1", **kwargs):
+    torch.manual_seed(seed)
+    env = gym.make(env_id)
+    spaces_ = {"observation_space": env.observation_space, "action_space": env.action_space}
+    if isinstance(env.action_space, spaces.Discrete):
+        spec = NetworkSpec.of(**spaces_, hidden=(8,))
+        return recover(DiscreteSoftQ(DiscreteQ(spec), gamma=0.99, temperature=0.1), **spaces_, **kwargs)
+    spec = NetworkSpec.of(**spaces_, hidden=(8, 5), activation="tanh", layer_norm=True, critics=2)
+    critic, actor = ContinuousQ(spec), GaussianPolicy(spec)
+    critic.encoder.fit(np.random.default_rng(seed).normal(size=(50, *spec.observation_shape)))
+    soft_q = ContinuousSoftQ(critic, actor, gamma=0.95, temperature=0.1, reduce="mean", samples=5, seed=7)
+    return recover(soft_q, **spaces_, **kwargs)
+
+
+def rewards():
+    return {
+        "table, exact": table_reward(),
+        "network": network_reward(terminal=-12.5),
+        "continuous": network_reward(env_id="Pendulum-v1"),
+        "simulated": network_reward(env_id="Pendulum-v1", expectation=SimulatedExpectation.of("Pendulum-v1")),
+    }
+
+
+def batch(reward: RecoveredReward, count=40):
+    """Random transitions in the reward's spaces."""
+    rng = np.random.default_rng(0)
+    o, o2 = (_draw(reward.observation_space, count, rng) for _ in range(2))
+    return o, _draw(reward.action_space, count, rng), o2, rng.random(count) < 0.3
+
+
+def _draw(space, count, rng):
+    if isinstance(space, spaces.Discrete):
+        return rng.integers(space.n, size=count)
+    return np.clip(rng.normal(size=(count, *space.shape)), space.low, space.high).astype(space.dtype)
+
+
+@pytest.mark.parametrize("name", list(rewards()))
+def test_a_reward_comes_back_bit_for_bit(name, tmp_path):
+    reward = rewards()[name]
+    loaded = load_reward(save_reward(reward, tmp_path / "a", figures={"retrain": {"return": 0.97, "why": None}}))
+    assert np.array_equal(loaded(*batch(reward)), reward(*batch(reward)))
+    o = batch(reward)[0]
+    assert np.array_equal(loaded.soft_q.policy(o), reward.soft_q.policy(o))
+    for attribute in (
+        "gamma",
+        "temperature",
+        "terminal",
+        "terminal_value",
+        "kind",
+        "observation_space",
+        "action_space",
+    ):
+        assert getattr(loaded, attribute) == getattr(reward, attribute)
+    assert loaded.expectation.name == reward.expectation.name
+    assert loaded.figures == {"retrain": {"return": 0.97, "why": None}}
+
+
+@pytest.mark.parametrize("name", list(rewards()))
+def test_the_same_reward_has_the_same_bytes(name, tmp_path):
+    first = save_reward(rewards()[name], tmp_path / "here" / "a", figures={"b": np.float32(1.5), "a": [1, 2]})
+    again = save_reward(rewards()[name], tmp_path / "b", figures={"a": (1, 2), "b": 1.5})
+    reloaded = save_reward(load_reward(first), tmp_path / "c")
+    for file in FILES:
+        assert (first / file).read_bytes() == (again / file).read_bytes() == (reloaded / file).read_bytes()
+
+
+def test_another_weight_another_figure_another_gamma_is_another_id(tmp_path):
+    made = [network_reward(), network_reward(1), network_reward(terminal=1.0)]
+    paths = [save_reward(reward, tmp_path / str(i)) for i, reward in enumerate(made)]
+    paths.append(save_reward(made[0], tmp_path / "figures", figures={"x": 1}))
+    assert len({json.loads((path / "reward.json").read_text())["id"] for path in paths}) == 4
+
+
+def test_the_card_says_what_a_person_wants_to_know(tmp_path):
+    reward = network_reward(terminal=-12.5)
+    reward = RecoveredReward(reward.soft_q, reward.observation_space, reward.action_space, -12.5, provenance=PROVENANCE)
+    card = (save_reward(reward, tmp_path / "a", figures={"expert": {"pearson": 0.5}}) / "README.md").read_text()
+    for said in (
+        "CartPole-v1",
+        "r(s, a, s′) = Q(s, a) − γ·V(s′)",
+        'convention "absorbing", V = -12.5',
+        "| demonstrations_sha256 | " + "ab" * 32,
+        "| expert / pearson | 0.5 |",
+        "## Limits",
+        "ip.load_reward(",
+        "## Licence",
+    ):
+        assert said in card
+
+
+def test_a_wide_action_set_and_flat_bounds_come_back(tmp_path):
+    for space in (
+        spaces.Box(0, 255, (4, 4, 3), np.uint8),
+        spaces.Box(-np.inf, np.inf, (3,), np.float32),
+        spaces.Box(np.array([-1.5, -np.inf]), np.array([0.1, np.inf]), dtype=np.float64),
+        spaces.Discrete(7, start=2),
+    ):
+        assert read_space(Fields(json.loads(canonical(space_to_json(space))), "space")) == space
+
+
+# --- Writing
+
+
+def test_an_existing_folder_is_kept_unless_asked(tmp_path):
+    first, second = network_reward(0), network_reward(1)
+    folder = save_reward(first, tmp_path / "a")
+    with pytest.raises(RewardError, match=r"exists already; choose another folder, or .*overwrite=True"):
+        save_reward(second, folder)
+    assert np.array_equal(load_reward(folder)(*batch(first)), first(*batch(first)))
+    save_reward(second, folder, overwrite=True)
+    assert np.array_equal(load_reward(folder)(*batch(first)), second(*batch(first)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+def test_a_folder_with_other_things_is_never_replaced(tmp_path):
+    folder = save_reward(network_reward(), tmp_path / "a")
+    (folder / "thesis.tex").write_text("all my work")
+    with pytest.raises(RewardError, match=r"holds more than a reward \(thesis.tex\)"):
+        save_reward(network_reward(), folder, overwrite=True)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RewardError, match="is no folder of a reward"):
+        save_reward(network_reward(), tmp_path / "file", overwrite=True)
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
+    broken = network_reward()
+    with torch.no_grad():
+        next(broken.soft_q.network.parameters()).fill_(float("nan"))
+    unlike = network_reward()
+    unlike.soft_q.network.encoder.double()
+
+    class Own(ObservedSuccessor):
+        pass
+
+    class OwnExpectation:
+        name, kind = "own", "marginal"
+
+    good = network_reward()
+    own = RecoveredReward(good.soft_q, good.observation_space, good.action_space, expectation=OwnExpectation())
+    for reward, figures, message in (
+        (broken, {}, "must be finite; the tensor 'q.layers.0.weight' is not"),
+        (unlike, {}, "All weights must be of one type"),
+        (own, {}, "OwnExpectation, which loading could not build again"),
+        (good, {"a": float("nan")}, "figures.a must be a finite number; got nan. Use None"),
+        (good, {"a": {1: 2}}, "Names in figures.a must be texts; got 1"),
+        (good, {"a": object()}, "figures.a must be a number, text, list or mapping; got object"),
+    ):
+        with pytest.raises(RewardError, match=message):
+            save_reward(reward, tmp_path / "a", figures=figures)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_never_sees_half_a_reward(tmp_path):
+    made = [network_reward(0), network_reward(1)]
+    answers = [reward(*batch(reward)) for reward in made]
+    folder = save_reward(made[0], tmp_path / "a")
+    stop = threading.Event()
+
+    def write():
+        turn = 0
+        while not stop.is_set():
+            turn += 1
+            save_reward(made[turn % 2], folder, overwrite=True)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        loaded = [load_reward(folder)(*batch(made[0])) for _ in range(60)]
+    finally:
+        stop.set()
+        writer.join()
+    assert all(any(np.array_equal(found, answer) for answer in answers) for found in loaded)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+# --- Reading what is not as it should be
+
+
+def tampered(folder: Path, change, *, weights: bytes | None = None) -> Path:
+    """reward.json after `change`, with all hashes made right again: what an attacker would hand over."""
+    described = json.loads((folder / "reward.json").read_text())
+    if weights is not None:
+        (folder / "reward.safetensors").write_bytes(weights)
+        described["weights"] |= {"bytes": len(weights), "sha256": hashlib.sha256(weights).hexdigest()}
+    change(described)
+    described["id"] = content_id(described)
+    (folder / "reward.json").write_text(json.dumps(described))
+    return folder
+
+
+def put(path, value):
+    """A change that sets one nested field."""
+    *parents, last = path.split(".")
+
+    def change(described):
+        for part in parents:
+            described = described[part]
+        described[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("schema_version", 2), "schema version 1; got 2. Another version of irl_probe"),
+        (put("schema", "other"), "'schema' of reward.json must be 'irl_probe.reward'; got 'other'"),
+        (lambda d: d.pop("terminal"), "must have the field 'terminal'; it is missing"),
+        (lambda d: d.update(figure={}), r"unexpected field 'figure'. Did you mean 'figures'\?"),
+        (put("soft_q.gamma", "0.99"), "'gamma' of reward.json.soft_q must be a finite number; got '0.99'"),
+        (put("soft_q.gamma", True), "'gamma' of reward.json.soft_q must be a finite number; got True"),
+        (put("soft_q.gamma", 1.5), r"γ in \[0, 1\] and α > 0; reward.json has 1.5"),
+        (put("soft_q.temperature", 0.0), "α > 0"),
+        (put("soft_q.dtype", "float16"), "must be 'float32' or 'float64'; got 'float16'"),
+        (put("soft_q.networks.q.hidden", [8, 8]), "missing: q.layers.4.bias, q.layers.4.weight; unexpected: none"),
+        (
+            put("soft_q.networks.q.hidden", [9]),
+            r"'q.layers.0.weight' must be F32 of shape \(9, 4\); got F32 of \(8, 4\)",
+        ),
+        (
+            put("soft_q.networks.q.hidden", [10**12]),
+            "'hidden' of reward.json.soft_q.networks.q must be whole, from 1 to",
+        ),
+        (put("soft_q.networks.q.hidden", [8] * 1000), "must be a list of at most 64"),
+        (put("soft_q.networks.q.activation", "gelu"), "must be 'relu' or 'tanh' or 'elu'; got 'gelu'"),
+        (put("soft_q.networks.q.layer_norm", 1), "must be true or false; got 1"),
+        (
+            put("soft_q.networks.q.action_count", 3),
+            r"takes actions of Discrete\(3\), and the action space is Discrete\(2\)",
+        ),
+        (put("soft_q.networks.q.action_low", [-1.0]), "one low < high for every dimension"),
+        (put("terminal.convention", "zero"), "'convention' of reward.json.terminal must be 'absorbing'; got 'zero'"),
+        (put("kind", "marginal"), "'kind' of reward.json must be 'per-transition'; got 'marginal'"),
+        (
+            put("expectation", {"name": "simulator", "env_id": "os:system", "samples": 1}),
+            "registered environment; got 'os:",
+        ),
+        (put("weights.file", "../../other.safetensors"), "got '../../other.safetensors'. A path that leads elsewhere"),
+        (put("weights.file", "/etc/passwd"), "got '/etc/passwd'. A path that leads elsewhere"),
+        (put("weights.bytes", 7), "must have 7 bytes; got"),
+        (put("weights.sha256", "0" * 64), "does not have the hash"),
+        (put("observation_space.shape", [2, 2]), "takes observations of Box|a flat list of one for each"),
+        (put("observation_space.dtype", "object"), "must be 'float32' or"),
+        (put("observation_space.low", "low"), "'low' of a Box must be one number"),
+        (put("observation_space.low", 1e300), "'low' of a Box of float32 must be within its range"),
+        (put("observation_space.low", "inf"), "low ≤ high"),
+        (put("provenance", {"a": None}), "provenance.a must be a text or a number; got NoneType"),
+        (put("figures", []), "'figures' of reward.json must be an object; got"),
+    ],
+)
+def test_a_wrong_field_is_named(change, message, tmp_path):
+    folder = save_reward(network_reward(terminal=-12.5), tmp_path / "a")
+    with pytest.raises(RewardError, match=message):
+        load_reward(tampered(folder, change))
+
+
+def test_a_simulator_that_cannot_be_built_is_said(tmp_path):
+    folder = save_reward(rewards()["simulated"], tmp_path / "a")
+    with pytest.raises(
+        RewardError, match=r"simulator of Pendulum-v9, which cannot be built: .*Did you mean Pendulum-v1"
+    ):
+        load_reward(tampered(folder, put("expectation.env_id", "Pendulum-v9")))
+
+
+def test_an_exact_expectation_must_be_a_distribution(tmp_path):
+    folder = save_reward(table_reward(), tmp_path / "a")
+    tensors = safetensors.torch.load((folder / "reward.safetensors").read_bytes())
+    tensors["expectation.transition"] *= 2
+    with pytest.raises(RewardError, match="'transition' must be a distribution"):
+        load_reward(tampered(folder, lambda d: None, weights=safetensors.torch.save(tensors)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("q.layers.0.bias"), "missing: q.layers.0.bias; unexpected: none"),
+        (lambda t: t.update({"../x": torch.zeros(1)}), r"missing: none; unexpected: \.\./x"),
+        (lambda t: t.update({"q.layers.0.bias": torch.zeros(8, dtype=torch.float64)}), "must be F32 .*; got F64 of"),
+        (lambda t: t.update({"q.layers.0.bias": torch.zeros(9)}), r"must be F32 of shape \(8,\); got F32 of \(9,\)"),
+        (lambda t: t.update({"q.layers.0.bias": torch.full((8,), np.inf)}), "'q.layers.0.bias' must be finite"),
+    ],
+)
+def test_a_wrong_tensor_is_named(change, message, tmp_path):
+    folder = save_reward(network_reward(), tmp_path / "a")
+    tensors = safetensors.torch.load((folder / "reward.safetensors").read_bytes())
+    change(tensors)
+    with pytest.raises(RewardError, match=message):
+        load_reward(tampered(folder, lambda d: None, weights=safetensors.torch.save(tensors)))
+
+
+def test_damaged_files_are_said(tmp_path):
+    def fresh(name):
+        return save_reward(network_reward(), tmp_path / name)
+
+    folder = fresh("truncated")
+    weights = folder / "reward.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(RewardError, match=r"must have \d+ bytes; got \d+. The copy is incomplete"):
+        load_reward(folder)
+    folder = fresh("flipped")
+    weights = folder / "reward.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(RewardError, match=r"does not have the hash that reward\.json gives"):
+        load_reward(folder)
+    with pytest.raises(RewardError, match="must be a safetensors file"):
+        load_reward(tampered(folder, lambda d: None, weights=b"no tensors"))
+    for text, message in (
+        ("{", "must be valid JSON"),
+        ("[]", "must be one JSON object; got list"),
+        ('{"a": 1, "a": 2}', "a name stands twice"),
+        ('{"a": NaN}', "NaN is not a number"),
+        ('{"a": 1e999}', "must be a finite number"),
+        ("[" * 100_000, "must be valid JSON"),
+        ('{"a":' + "[" * 50 + "]" * 50 + "}", "nested deeper"),
+    ):
+        (folder / "reward.json").write_text(text)
+        with pytest.raises(RewardError, match=message):
+            load_reward(folder)
+    folder = fresh("edited")
+    text = (folder / "reward.json").read_text()
+    (folder / "reward.json").write_text(text.replace('"gamma": 0.99', '"gamma": 0.98'))
+    with pytest.raises(RewardError, match="does not have the hash in its field 'id'"):
+        load_reward(folder)
+    (folder / "reward.json").unlink()
+    with pytest.raises(RewardError, match=r"reward\.json is missing"):
+        load_reward(folder)
+
+
+def test_links_and_large_files_are_not_read(tmp_path):
+    folder = save_reward(network_reward(), tmp_path / "a")
+    with pytest.raises(RewardError, match=r"must not be larger than 100 bytes; .* raise max_bytes"):
+        load_reward(folder, max_bytes=100)
+    (folder / "reward.safetensors").rename(tmp_path / "elsewhere")
+    (folder / "reward.safetensors").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RewardError, match="it is a link, which may lead out of the folder"):
+        load_reward(folder)
+
+
+def test_shipped_rewards_load_by_id(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "zoo_folder", lambda: tmp_path)
+    reward = network_reward()
+    save_reward(reward, tmp_path / "CartPole-v1" / "iq-chi2")
+    save_reward(network_reward(env_id="Pendulum-v1"), tmp_path / "Pendulum-v1" / "iq-chi2")
+    assert list_zoo() == ("CartPole-v1/iq-chi2", "Pendulum-v1/iq-chi2")
+    assert np.array_equal(load_reward("CartPole-v1/iq-chi2")(*batch(reward)), reward(*batch(reward)))
+    with pytest.raises(
+        RewardError, match=r"got 'CartPole-v1/iq-chi', which is neither. Did you mean CartPole-v1/iq-chi2"
+    ):
+        load_reward("CartPole-v1/iq-chi")
+    with pytest.raises(RewardError, match="Shipped are: CartPole-v1/iq-chi2, Pendulum-v1/iq-chi2"):
+        load_reward("../../../secret")
+
+
+# --- Fuzzing: the only outcomes are a correct load and RewardError
+
+
+JUNK = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2,
+    1 << 40,
+    10**300,
+    -0.5,
+    1e308,
+    "",
+    "inf",
+    "../x",
+    "\ud800",
+    [],
+    [1],
+    ["inf"] * 3,
+    {},
+    {"a": 1},
+]
+
+
+def mutate_value(value, rng: random.Random):
+    """JSON with one random thing replaced, left out, renamed, repeated or added."""
+    if isinstance(value, dict) and value and rng.random() < 0.85:
+        key = rng.choice(sorted(value))
+        value = dict(value)
+        match rng.random():
+            case chance if chance < 0.7:
+                value[key] = mutate_value(value[key], rng)
+            case chance if chance < 0.85:
+                del value[key]
+            case _:
+                value[key + rng.choice(["", "s", "\0"])] = rng.choice(JUNK)
+        return value
+    if isinstance(value, list) and value and rng.random() < 0.6:
+        value = list(value)
+        index = rng.randrange(len(value))
+        value[index : index + 1] = rng.choice([[], [mutate_value(value[index], rng)], [value[index]] * 2])
+        return value
+    if isinstance(value, int | float) and rng.random() < 0.5:
+        return value * rng.choice([-1, 0, 2, 1.0, 1e-3])
+    return rng.choice(JUNK)
+
+
+def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
+    """A flipped, lost, repeated or inserted run of bytes; for the weights often in the header."""
+    start = rng.randrange(min(len(data), rng.choice([8, 600, len(data)])))
+    stop = start + rng.choice([1, 1, 2, 8, 100])
+    middle = rng.choice(
+        [b"", rng.randbytes(stop - start), bytes([data[start] ^ (1 << rng.randrange(8))]), data[start:stop] * 2]
+    )
+    return data[: rng.choice([start, len(data)])] if rng.random() < 0.1 else data[:start] + middle + data[stop:]
+
+
+def fuzz(folder: Path, count: int, seed: int) -> dict[str, int]:
+    """Mutate the artifact `count` times; count the outcomes. What loads must be evaluated without an error."""
+    rng = random.Random(seed)
+    originals = {name: (folder / name).read_bytes() for name in FILES[:2]}
+    sample = batch(load_reward(folder))
+    answer = load_reward(folder)(*sample)
+    outcomes = {"loaded": 0, "refused": 0}
+    for _ in range(count):
+        for name, data in originals.items():
+            (folder / name).write_bytes(data)
+        kind = rng.choice(["raw", "json", "weights"])
+        if kind == "raw":
+            name = rng.choice(FILES[:2])
+            (folder / name).write_bytes(mutate_bytes(originals[name], rng))
+        elif kind == "json":
+            described = mutate_value(json.loads(originals["reward.json"]), rng)
+            if isinstance(described, dict):
+                described["id"] = content_id(described)
+            (folder / "reward.json").write_text(json.dumps(described))
+        else:
+            tampered(folder, lambda d: None, weights=mutate_bytes(originals["reward.safetensors"], rng))
+        try:
+            loaded = load_reward(folder)
+        except RewardError:
+            outcomes["refused"] += 1
+            continue
+        outcomes["loaded"] += 1
+        if kind == "raw":  # the hashes are those of the original, so nothing but white space can have changed
+            assert np.array_equal(loaded(*sample), answer)
+        else:
+            assert loaded(*batch(loaded)).shape == (40,)
+    return outcomes
+
+
+@pytest.mark.parametrize("name", list(rewards()))
+def test_a_mutated_artifact_loads_correctly_or_is_refused(name, tmp_path):
+    outcomes = fuzz(save_reward(rewards()[name], tmp_path / "a", figures={"x": [1.5]}), 250, seed=1)
+    assert outcomes["refused"] > 100
+
+
+def test_a_header_that_claims_too_much_is_refused(tmp_path):
+    folder = save_reward(network_reward(), tmp_path / "a")
+    header = json.dumps(
+        {"q.layers.0.bias": {"dtype": "F32", "shape": [1 << 40, 1 << 30], "data_offsets": [0, 8]}}
+    ).encode()
+    weights = struct.pack("<Q", len(header)) + header + b"\0" * 8
+    with pytest.raises(RewardError, match="must be a safetensors file"):
+        load_reward(tampered(folder, lambda d: None, weights=weights))
