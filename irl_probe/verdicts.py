@@ -72,15 +72,17 @@ def _negative(tree: xr.DataTree) -> Iterator[str]:
         for level in ("partial", "episode"):
             found = []
             for coverage in values["coverage"].values:
-                here = values.sel(coverage=coverage, level=level, bound="estimate")
-                controlled, plain = (float(here.sel(control=c)) for c in ("length", "none"))
-                value, kind = (plain, "") if np.isnan(controlled) else (controlled, ", length partialled out")
-                if value < 0:
-                    found.append(f"{coverage} ({value:.2f}{kind})")
+                controlled, plain = (values.sel(coverage=coverage, level=level, control=c) for c in ("length", "none"))
+                undefined = bool(controlled.sel(bound="estimate").isnull())
+                estimate, low, high = (plain if undefined else controlled).values
+                if estimate < 0:
+                    interval = f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
+                    kind = "" if undefined else ", length partialled out"
+                    found.append(f"{coverage} ({estimate:.2f}{interval}{kind})")
             if found:
                 yield (
-                    f"{who} goes against the truth at {level} level on {_listed(found)}: where it is higher, "
-                    "the true return is lower."
+                    f"{who} is negatively correlated with the truth at {level} level on {_listed(found)}: where it is "
+                    "higher, the true return tends to be lower."
                 )
 
 

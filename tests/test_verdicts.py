@@ -74,14 +74,14 @@ def test_no_length_confound_where_the_constant_reward_differs_or_explains_nothin
 
 
 def test_negative_correlation_is_read_with_length_partialled_out():
-    (found,) = of_correlation({("episode", "none"): 0.8, ("episode", "length"): -0.3})
+    (found,) = of_correlation({("episode", "none"): 0.8, ("episode", "length"): (-0.3, -0.5, -0.1)})
     assert found["code"] == "negative-correlation"
-    assert "goes against the truth at episode level on expert (-0.30, length partialled out)" in found["text"]
+    assert "with the truth at episode level on expert (-0.30 [-0.50, -0.10], length partialled out)" in found["text"]
     assert of_correlation({("episode", "none"): -0.3, ("episode", "length"): 0.5}) == []
 
 
 def test_negative_correlation_is_read_plainly_where_the_controlled_figure_is_undefined():
-    (found,) = of_correlation({("partial", "none"): -0.4, ("partial", "length"): np.nan})
+    (found,) = of_correlation({("partial", "none"): (-0.4, np.nan, np.nan), ("partial", "length"): np.nan})
     assert found["code"] == "negative-correlation"
     assert "at partial level on expert (-0.40)" in found["text"]
 
