@@ -1,0 +1,114 @@
+"""Percentile bootstrap: one way to put an interval beside a figure, over whole episodes or over seeds within tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import trim_mean
+
+from irl_probe.metrics.checks import Array, check_numbers
+
+Seed = int | np.random.Generator
+
+# An interval is given when at least this share of the resamples has a defined figure.
+DEFINED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its bootstrap interval; NaN with the reason in words where it is undefined."""
+
+    value: float
+    low: float
+    high: float
+    reason: str = ""
+
+    @property
+    def array(self) -> Array:
+        """(value, low, high), the order of the results' `bound` axis."""
+        return np.array([self.value, self.low, self.high])
+
+    @staticmethod
+    def undefined(reason: str) -> Estimate:
+        """NaN three times, and why."""
+        return Estimate(np.nan, np.nan, np.nan, reason)
+
+
+def check_confidence(confidence: float, resamples: int) -> None:
+    """Raises ValueError unless 0 < confidence < 1 and there is at least one resample."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"The confidence must lie between 0 and 1, for example 0.95; got {confidence}.")
+    if resamples < 1:
+        raise ValueError(f"A bootstrap needs at least one resample, for example 1000; got {resamples}.")
+
+
+def resample_counts(groups: int, resamples: int, seed: Seed) -> Array:
+    """How often each of `groups` is drawn in each resample, (1 + resamples, groups); row 0 is the sample itself."""
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
+    return np.vstack([np.ones(groups), counts]).astype(np.float64)
+
+
+def percentile_interval(replicates: Array, confidence: float, *, without: str = "") -> Estimate:
+    """The estimate, replicates[0], with the percentile interval of the rest.
+
+    Undefined replicates (NaN) are left out; with more than half of them undefined there is an estimate without an
+    interval, and the reason says so. `without` is such a reason known beforehand: one episode, one seed.
+    """
+    value, rest = float(replicates[0]), replicates[1:]
+    if without:
+        return Estimate(value, np.nan, np.nan, without)
+    defined = rest[np.isfinite(rest)]
+    if defined.size < DEFINED_SHARE * rest.size:
+        share = 1 - defined.size / rest.size
+        return Estimate(value, np.nan, np.nan, f"The figure is undefined in {share:.0%} of the bootstrap resamples.")
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return Estimate(value, float(low), float(high))
+
+
+def iqm(scores: ArrayLike, axis: int | None = None) -> Array:
+    """Interquartile mean: the mean of the middle half (Agarwal et al. 2021, "Deep RL at the Edge of the Precipice").
+
+    Over all entries, or along `axis`. A quarter of the entries, rounded down, is dropped at either end.
+    """
+    mean: Array = trim_mean(check_numbers(scores, "scores"), 0.25, axis=axis)
+    return mean
+
+
+def stratified_bootstrap(
+    scores: ArrayLike,
+    *,
+    statistic: Callable[[Array], Array] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: Seed = 0,
+) -> Estimate:
+    """A statistic of scores (seeds, tasks) with its stratified bootstrap interval, as in rliable.
+
+    In each resample the seeds are drawn anew within every task on its own (Agarwal et al. 2021, §4.1).
+
+    Args:
+        scores: (seeds, tasks), or (seeds,) for one task; for example normalised returns.
+        statistic: maps (resamples, seeds·tasks) to (resamples,), default the interquartile mean.
+        confidence: of the interval.
+        resamples: how many.
+        seed: an int or a Generator; the same seed gives the same interval.
+
+    With one seed there is no interval. Raises ValueError where scores are not finite or of another shape.
+    """
+    check_confidence(confidence, resamples)
+    table = check_numbers(scores, "scores")
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or not table.size:
+        raise ValueError(f"'scores' must have shape (seeds, tasks) or (seeds,); got {np.shape(scores)}.")
+    seeds, tasks = table.shape
+    figure = statistic if statistic is not None else lambda rows: iqm(rows, axis=1)
+    rng = np.random.default_rng(seed)
+    drawn = table[rng.integers(seeds, size=(resamples, seeds, tasks)), np.arange(tasks)]
+    replicates = figure(np.concatenate([table[None], drawn]).reshape(resamples + 1, seeds * tasks))
+    without = "There is one seed, so there is no interval over seeds." if seeds == 1 else ""
+    return percentile_interval(replicates, confidence, without=without)

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from irl_probe.metrics import Estimate, iqm, ranking_agreement, stratified_bootstrap
+from irl_probe.metrics.bootstrap import percentile_interval, resample_counts
+
+
+def test_counts_draw_every_episode_with_replacement_and_begin_with_the_sample():
+    counts = resample_counts(10, 500, 0)
+    np.testing.assert_array_equal(counts[0], 1)
+    np.testing.assert_array_equal(counts.sum(axis=1), 10)
+    assert counts[1:].mean() == pytest.approx(1)
+    assert counts[1:].var() == pytest.approx(0.9, abs=0.05)  # multinomial: p(1 − p)·n
+
+
+def test_iqm_is_the_mean_of_the_middle_half():
+    assert iqm([0, 1, 2, 3, 4, 5, 6, 100]) == pytest.approx(3.5)
+    assert iqm([[0.0, 1.0], [2.0, 100.0]]) == pytest.approx(1.5)
+
+
+def test_the_interval_of_a_mean_is_that_of_theory():
+    scores = np.random.default_rng(0).normal(size=400)
+    found = stratified_bootstrap(scores, statistic=lambda rows: rows.mean(axis=1), resamples=4000)
+    half = 1.96 * scores.std() / 20
+    assert found.value == pytest.approx(scores.mean())
+    assert found.low == pytest.approx(scores.mean() - half, abs=0.01)
+    assert found.high == pytest.approx(scores.mean() + half, abs=0.01)
+
+
+def test_strata_keep_differences_between_tasks_out_of_the_interval():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(scale=0.01, size=(10, 4)) + np.array([0.0, 1.0, 2.0, 3.0])
+    stratified = stratified_bootstrap(scores)
+    pooled = stratified_bootstrap(scores.ravel())
+    assert stratified.value == pytest.approx(pooled.value)
+    assert stratified.high - stratified.low < 0.05 < pooled.high - pooled.low
+
+
+def test_one_seed_has_no_interval():
+    found = stratified_bootstrap([[0.5, 0.7]])
+    assert found.value == pytest.approx(0.6)
+    assert np.isnan(found.low)
+    assert "one seed" in found.reason
+
+
+def test_mostly_undefined_resamples_leave_no_interval():
+    assert percentile_interval(np.array([0.5, np.nan, np.nan, 0.4]), 0.95).reason == (
+        "The figure is undefined in 67% of the bootstrap resamples."
+    )
+    assert percentile_interval(np.array([0.5, 0.3, np.nan, 0.4]), 0.95).reason == ""
+
+
+def test_an_undefined_estimate_is_nan_with_its_reason():
+    assert np.isnan(Estimate.undefined("why").array).all()
+
+
+def test_scores_must_be_a_table_of_finite_numbers():
+    with pytest.raises(ValueError, match=r"'scores' must be finite; got nan at index \(1,\)"):
+        stratified_bootstrap([0.0, np.nan])
+    with pytest.raises(ValueError, match=r"must have shape \(seeds, tasks\) or \(seeds,\); got \(1, 1, 1\)"):
+        stratified_bootstrap([[[1.0]]])
+
+
+# Policy ladder
+
+
+def ladder(means, episodes=30, noise=0.1, seed=0):
+    rng = np.random.default_rng(seed)
+    return [m + noise * rng.normal(size=episodes) for m in means]
+
+
+def test_ranking_is_kendalls_tau_of_the_mean_returns():
+    true, recovered = [0, 1, 2, 3, 4], [0, 2, 1, 3, 9]
+    found = ranking_agreement(ladder(true), ladder(recovered, seed=1))
+    assert found.value == pytest.approx(stats.kendalltau(true, recovered).statistic)
+    assert found.low <= found.value <= found.high
+    assert ranking_agreement(ladder(true), ladder([-m for m in true])).value == pytest.approx(-1)
+
+
+def test_policies_that_the_data_cannot_order_widen_the_interval():
+    clear = ranking_agreement(ladder([0, 1, 2, 3]), ladder([0, 1, 2, 3], seed=1))
+    vague = ranking_agreement(ladder([0, 1, 2, 3]), ladder([0, 1, 2, 3], seed=1, noise=10.0))
+    assert clear.low == clear.high == 1
+    assert vague.high - vague.low > 0.5
+
+
+def test_one_episode_a_policy_gives_an_order_without_an_interval():
+    found = ranking_agreement([[0], [1], [2]], [[0], [2], [1]])
+    assert found.value == pytest.approx(1 / 3)
+    assert np.isnan(found.low)
+    assert "one episode" in found.reason
+
+
+def test_a_ladder_of_one_or_of_ties_is_undefined_with_a_reason():
+    assert "one policy" in ranking_agreement([[1.0, 2.0]], [[1.0, 3.0]]).reason
+    tied = ranking_agreement(ladder([0, 1]), [np.ones(30), np.ones(30)])
+    assert np.isnan(tied.value)
+    assert "same mean return" in tied.reason
+
+
+def test_ladders_must_correspond():
+    with pytest.raises(ValueError, match="got 2 policies for the true reward and 1"):
+        ranking_agreement(ladder([0, 1]), ladder([0]))
+    with pytest.raises(ValueError, match=r"policy 1 has shapes \(2,\) and \(3,\)"):
+        ranking_agreement([[0, 1], [1, 2]], [[0, 1], [1, 2, 3]])
+    with pytest.raises(ValueError, match=r"'recovered\[0\]' must be finite"):
+        ranking_agreement([[0, 1], [1, 2]], [[0, np.inf], [1, 2]])
