@@ -38,7 +38,7 @@ class IQConfig:
 
     Network and optimiser:
         hidden, activation, layer_norm: shape of the networks. normalise: observations by the demonstrations' moments.
-        learning_rate, weight_decay: AdamW's. target_rate: Polyak rate of the target network for V(s′); 0 uses none.
+        learning_rate, weight_decay: AdamW's. anneal: let the learning rate fall linearly to 0 over the run. target_rate: Polyak rate of the target network for V(s′); 0 uses none.
         batch_size: steps of the expert and as many of the policy; 0 takes every step (full batch).
         precision: float32 or float64.
 
@@ -72,6 +72,7 @@ class IQConfig:
     normalise: bool = True
     learning_rate: float | None = None
     weight_decay: float | None = None
+    anneal: bool = True
     target_rate: float | None = None
     batch_size: int | None = None
     precision: Precision = "float32"
@@ -115,7 +116,8 @@ class IQConfig:
     def resolve(self, *, discrete: bool, online: bool) -> IQConfig:
         """This config with every None filled in by the default for the setting."""
         given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
-        defaults = DEFAULTS["discrete" if discrete else "continuous", "online" if online else "offline"]
+        setting = "bellman" if self.objective == "bellman" else "online" if online else "offline"
+        defaults = DEFAULTS["discrete" if discrete else "continuous", setting]
         return replace(self, **{**defaults, **given})
 
     def settings(self) -> IQSettings:
@@ -182,9 +184,18 @@ _DISCRETE: dict[str, Any] = {
     "batch_size": 64,
     "learning_starts": 0,
 }
+_NO_DEMONSTRATIONS = {
+    "value_term": "mixture",
+    "chi2_on": "mixture",
+    "chi2_c": 0.5,
+    "reward_targets": (0.0, 0.0),
+}  # unread
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("discrete", "offline"): _DISCRETE
     | {"value_term": "expert", "chi2_on": "expert", "chi2_c": 5.0, "reward_targets": (1.0, 1.0), "steps": 10_000},
     ("discrete", "online"): _DISCRETE
     | {"value_term": "mixture", "chi2_on": "mixture", "chi2_c": 0.5, "reward_targets": (0.0, 0.0), "steps": 30_000},
+    ("discrete", "bellman"): _DISCRETE
+    | _NO_DEMONSTRATIONS
+    | {"weight_decay": 0.0, "target_rate": 0.01, "learning_starts": 1000, "steps": 40_000},
 }

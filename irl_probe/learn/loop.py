@@ -47,6 +47,7 @@ class Learner(Protocol):
     @property
     def terminal_value(self) -> Tensor | None: ...
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Any: ...
+    def anneal(self, share: float) -> None: ...
     def update(
         self, expert: Batch | None, policy: Batch | None, starts: Tensor, generator: torch.Generator
     ) -> Tensor: ...
@@ -121,6 +122,9 @@ class Loop:
             assert config.learning_starts is not None
             due = self.step > config.learning_starts and self.step % config.update_every == 0
             updates = config.updates_per_step if due else 0
+        if config.anneal:
+            assert config.steps is not None
+            self.learner.anneal(1 - (self.step - 1) / config.steps)
         loss = None
         for _ in range(updates):
             loss = self.learner.update(*self._batches(), self.generator)

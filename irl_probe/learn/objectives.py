@@ -29,13 +29,19 @@ TV_STIFFNESS = 10.0  # how hard the wall at |r| = r_max is; the optimum overshoo
 class StepValues:
     """What the objectives need of a batch of steps, each (batch,).
 
-    Q(s, a); V(s); V(s′), which is 0 where the step terminated; and 1 where it terminated, else 0.
+    Q(s, a); V(s); V(s′), which is 0 where the step terminated; and 1 where it terminated, else 0. `weight` is each
+    step's share in an expectation, which sum to 1; None counts all steps alike.
     """
 
     q: Float[Tensor, " batch"]
     value: Float[Tensor, " batch"]
     next_value: Float[Tensor, " batch"]
     terminated: Float[Tensor, " batch"]
+    weight: Float[Tensor, " batch"] | None = None
+
+    def mean(self, values: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
+        """The expectation of one value a step."""
+        return values.mean() if self.weight is None else self.weight @ values
 
 
 def check_option(value: str, options: object, name: str) -> None:
@@ -121,15 +127,15 @@ def value_term(
     if kind == "initial":
         return (1 - gamma) * initial_value.mean()
     if kind == "expert_states":
-        return (1 - gamma) * expert.value.mean()
-    expert_term = torch.add(expert.value, expert.next_value, alpha=-gamma).mean()
+        return (1 - gamma) * expert.mean(expert.value)
+    expert_term = expert.mean(torch.add(expert.value, expert.next_value, alpha=-gamma))
     if kind == "expert":
         return expert_term
     if policy is None:
         raise ValueError(
             "The value term 'mixture' needs steps of the policy: give an env, or use 'expert' or 'initial'."
         )
-    policy_term = torch.add(policy.value, policy.next_value, alpha=-gamma).mean()
+    policy_term = policy.mean(torch.add(policy.value, policy.next_value, alpha=-gamma))
     return 0.5 * (expert_term + policy_term)
 
 
@@ -163,9 +169,9 @@ def mean_over_steps(
     """
     reward = inverse_soft_bellman(steps, gamma, terminal_value)
     if terminal_value is None:
-        return function(reward).mean()
+        return steps.mean(function(reward))
     absorbing = function((1 - gamma) * terminal_value)
-    return (function(reward) + steps.terminated * gamma / (1 - gamma) * absorbing).mean()
+    return steps.mean(function(reward) + steps.terminated * gamma / (1 - gamma) * absorbing)
 
 
 def iq_loss(

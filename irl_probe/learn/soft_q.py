@@ -19,6 +19,7 @@ from irl_probe.learn.objectives import (
     iq_loss,
     lipschitz_penalty,
 )
+from irl_probe.learn.optimizer import AdamW
 from irl_probe.learn.replay import Batch
 from irl_probe.networks import DiscreteQ, NetworkSpec
 from irl_probe.softq import DiscreteSoftQ, soft_value
@@ -46,13 +47,11 @@ class SoftQLearner:
         dtype = next(self.network.parameters()).dtype
         absorbing = config.objective == "iq" and config.terminal == "absorbing"
         self.terminal_value = nn.Parameter(torch.zeros((), dtype=dtype)) if absorbing else None
-        groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
-        if self.terminal_value is not None:
-            groups.append({"params": [self.terminal_value], "weight_decay": 0.0})
         assert config.learning_rate is not None
         assert config.weight_decay is not None
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        ends = [] if self.terminal_value is None else [self.terminal_value]
+        self.optimizer = AdamW(
+            [*self.network.parameters(), *ends], learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )
         self._settings = config.settings() if config.objective == "iq" else None
 
@@ -67,6 +66,11 @@ class SoftQLearner:
             q = self.network(torch.as_tensor(np.asarray(observation)[None]))[0].numpy()
         return int(np.argmax(q / self.temperature + rng.gumbel(size=q.shape)))
 
+    def anneal(self, share: float) -> None:
+        """Let the learning rate be this share of the config's from now on."""
+        assert self.config.learning_rate is not None
+        self.optimizer.learning_rate = share * self.config.learning_rate
+
     def update(
         self,
         expert: Batch | None,
@@ -76,9 +80,7 @@ class SoftQLearner:
     ) -> Tensor:
         """One gradient step on the objective; returns the loss as a tensor, so that nothing waits for it."""
         loss = self.loss(expert, policy, starts, generator)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch
-        self.optimizer.step()
+        self.optimizer.step(loss)
         if self.target is not self.network:
             self._move_target()
         return loss.detach()
@@ -124,7 +126,7 @@ class SoftQLearner:
         return {
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state(),
             "terminal_value": None if self.terminal_value is None else self.terminal_value.detach(),
         }
 
@@ -132,7 +134,7 @@ class SoftQLearner:
         """Take a checkpoint's state back."""
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.restore(state["optimizer"])
         if self.terminal_value is not None:
             with torch.no_grad():
                 self.terminal_value.copy_(state["terminal_value"])
