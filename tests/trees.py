@@ -50,7 +50,7 @@ def correlations(coverages: Mapping[str, xr.Dataset], metrics: Sequence[str] = M
                     for k, control in enumerate(CONTROLS):
                         figure, why = _figure(true, recovered, lengths, metric, control)
                         margin = min(0.4, 1.5 / np.sqrt(len(true))) * (1 - figure**2)
-                        value[r, 0, c, m, v, k] = figure, max(-1, figure - margin), min(1, figure + margin)
+                        value[r, 0, c, m, v, k] = np.clip([figure, figure - margin, figure + margin], -1, 1)
                         reason[r, 0, c, m, v, k] = why
     return correlation_group(
         value, reason, rewards=rewards, references=["true"], coverages=list(coverages), metrics=list(metrics),

@@ -89,10 +89,13 @@ def correlation_bounds(
 ) -> tuple[float, float, float]:
     """(estimate, low, high) with the first reference; NaN where it is undefined or not in the results."""
     group = tree["correlation"].to_dataset() if "correlation" in tree.children else xr.Dataset()
-    wanted = {"reward": reward, "level": level, "control": control, "metric": metric}
-    if any(dim not in group.coords or label not in group[dim].values for dim, label in wanted.items()):
+    if "coverage" not in group.coords:
         return (np.nan, np.nan, np.nan)
-    values = group["value"].isel(reference=0).sel(wanted | {"coverage": coverage or main_coverage(group)})
+    wanted = {"reward": reward, "level": level, "control": control, "metric": metric}
+    wanted["coverage"] = coverage or main_coverage(group)
+    if any(label not in group[dim].values for dim, label in wanted.items()):
+        return (np.nan, np.nan, np.nan)
+    values = group["value"].isel(reference=0).sel(wanted)
     return bounds_of(values)
 
 

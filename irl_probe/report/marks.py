@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
 
-from irl_probe.report.palette import BLUE, DASHES, DENSITY, FONT, INK, MUTED, PAPER, VERMILION, literal
+from irl_probe.report.palette import BLUE, DASHES, DENSITY, FONT, INK, LONGEST, MUTED, PAPER, VERMILION, literal
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +30,10 @@ def interval(ax: Axes, bounds: Floats, row: float, colour: str, marker: str, *, 
 
 def rows(ax: Axes, labels: list[str]) -> None:
     """Name the rows 0, 1, ... from the top down."""
-    ax.set_yticks(np.arange(len(labels)), [literal(label) for label in labels])
+    ax.set_yticks(
+        np.arange(len(labels)),
+        [literal(f"{label[: LONGEST - 1]}…" if len(label) > LONGEST else label) for label in labels],
+    )
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)

@@ -32,6 +32,7 @@ DENSITY = LinearSegmentedColormap.from_list("density", [to_rgba(BLUE, 0.15), to_
 
 DASHES = (0, (4, 2))
 FONT = 8.5  # points
+LONGEST = 28  # letters of a row label before it is cut
 BOTTOM = 0.48  # inches below the Axes: tick labels and the axis label
 
 
@@ -77,14 +78,14 @@ def literal(text: object) -> str:
 
 def label_width(labels: Sequence[str]) -> float:
     """Inches that the longest of these row labels needs at most, with its distance from the Axes."""
-    return 0.15 + max(map(len, labels), default=0) * 0.62 * FONT / 72
+    return 0.15 + min(max(map(len, labels), default=0), LONGEST) * 0.62 * FONT / 72
 
 
 def legend_above(ax: Axes, columns: int) -> None:
     """The legend in one row above the Axes, where it hides no data."""
     ax.legend(
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
         ncols=columns,
         frameon=False,
         fontsize=FONT - 0.5,

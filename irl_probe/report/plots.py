@@ -190,7 +190,7 @@ def correlation_forest(
     ax = plain_axes(ax, 4.4, height, grid="x", left=label_width([*coverages, *levels]))
     ax.axvline(0, color=MUTED, linewidth=1.0)
     kinds = {
-        "constant": (0.24, MUTED, "D", "constant reward (baseline)"),
+        "constant": (0.24, MUTED, "D", "constant reward"),
         "length": (0.0, VERMILION, "s", "length controlled"),
         "none": (-0.24, BLUE, "o", "raw"),
     }

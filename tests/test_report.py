@@ -1,0 +1,362 @@
+"""The page as a file: complete, self-contained, inert to what names say, and honest about what is missing."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trees
+import xarray as xr
+
+from irl_probe.report import write_report
+from irl_probe.report.definitions import TERMS
+from irl_probe.report.judgement import judge
+from irl_probe.report.page import render
+from irl_probe.report.tables import cell, correlation_table, distance_table, glance_table, number
+from irl_probe.results import load_results, new_results, returns_group, save_results
+
+
+class Page(HTMLParser):
+    """Tags, ids, links and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def cartpole() -> xr.DataTree:
+    return trees.cartpole()
+
+
+@pytest.fixture(scope="module")
+def html(cartpole) -> str:
+    return render(cartpole)
+
+
+@pytest.fixture(scope="module")
+def page(html) -> Page:
+    return Page(html)
+
+
+@pytest.fixture(scope="module")
+def grid_page() -> Page:
+    return Page(render(trees.gridworld()))
+
+
+def normalised(policies: dict[str, float]) -> xr.DataTree:
+    """Results whose policies have these normalised returns, without spread."""
+    episodes = {"expert": [1.0, 1.0], "random": [0.0, 0.0]} | {p: [v, v] for p, v in policies.items()}
+    return new_results({"returns": returns_group(episodes, episodes, resamples=10)})
+
+
+def with_correlations(tree: xr.DataTree, **figures: tuple[float, float, float]) -> xr.DataTree:
+    """The tree's correlations with Pearson figures on the mixture replaced, by "level_control"."""
+    group = tree["correlation"].to_dataset().copy(deep=True)
+    for name, bounds in figures.items():
+        level, control = name.split("_")
+        where = {"level": level, "control": control, "metric": "pearson", "coverage": "noisy expert mixture"}
+        group["value"].loc[where] = np.array(bounds)
+        group["reason"].loc[where] = "made so" if np.isnan(bounds[0]) else ""
+    return new_results({"correlation": group})
+
+
+def test_every_section_with_results_is_there(page, grid_page):
+    headings = (
+        "Returns|True against recovered reward|Correlations|Learning curve|What was learned from what|Definitions"
+    )
+    for heading in headings.split("|"):
+        assert heading in page.text
+    assert "Distances" in grid_page.text
+    assert "Reward and value on the grid" in grid_page.text
+    assert "Distances" not in page.text
+
+
+def test_page_needs_no_network_and_no_other_file(html, page):
+    for _, attrs in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            assert re.match(r"#|data:|$", attrs.get(name, "")), attrs
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+
+
+def test_ids_are_unique_and_links_and_labels_lead_somewhere(page, grid_page):
+    for one in (page, grid_page):
+        ids = [attrs["id"] for _, attrs in one.tags if "id" in attrs]
+        assert len(ids) == len(set(ids))
+        targets = [a[name][1:] for _, a in one.tags for name in ("href", "xlink:href") if a.get(name, "")[:1] == "#"]
+        targets += [word for _, a in one.tags for word in a.get("aria-labelledby", "").split()]
+        assert set(targets) <= set(ids)
+
+
+def test_page_is_accessible_by_its_markup(page):
+    assert page.all("html")[0]["lang"] == "en"
+    levels = [int(name[1]) for name, _ in page.tags if re.fullmatch("h[1-6]", name)]
+    assert levels.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+    assert all(len(svg["aria-label"]) > 20 and svg["role"] == "img" for svg in page.all("svg"))
+    assert len(page.all("figure")) == len(page.all("figcaption")) == len(page.all("svg"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(th.get("scope") in ("row", "col") for th in page.all("th"))
+    assert all(attrs.get("tabindex", "0") == "0" for _, attrs in page.tags)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2 contrast ratio of two hex colours."""
+
+    def luminance(colour: str) -> float:
+        parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        return float(
+            [0.2126, 0.7152, 0.0722] @ np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        )
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_colours_have_enough_contrast(theme):
+    style = files("irl_probe.report").joinpath("style.css").read_text()
+    blocks = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#\w{6});", blocks[theme]))
+    for ground in ("paper", "panel"):
+        for text in ("ink", "muted", "link", "good", "caution", "bad"):
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        for mark in ("blue", "vermilion", "green", "purple"):
+            assert contrast(colours[mark], colours[ground]) >= 3, (mark, ground)
+
+
+HOSTILE = '</svg></script><script>alert("x")</script><img src=x onerror=alert(1)>" onload="alert(2)'
+
+
+def test_hostile_names_are_inert():
+    points = trees.points(np.random.default_rng(0), np.array([5, 7]), {HOSTILE: 0.5})
+    tree = new_results(
+        {f"points/{HOSTILE.replace('/', '')}": points, "correlation": trees.correlations({HOSTILE: points})},
+        title=HOSTILE,
+        env_id=HOSTILE,
+        terminal=HOSTILE,
+        demonstrations={HOSTILE: HOSTILE},
+        config={HOSTILE: {HOSTILE: HOSTILE}},
+        warnings=[{"code": HOSTILE, "text": HOSTILE}],
+    )
+    hostile = Page(render(tree))
+    assert len(hostile.all("script")) == 1
+    assert not hostile.all("img")
+    assert not [name for _, attrs in hostile.tags for name in attrs if name.startswith("on")]
+    assert hostile.text.count("</svg>") >= 5  # shown as text
+
+
+def test_every_definition_used_is_defined_and_one_hover_away(page):
+    used = [a for a in page.all("a") if a.get("class") == "term"]
+    assert len(used) > 20
+    for link in used:
+        assert TERMS[link["href"].removeprefix("#def-")].definition == link["title"]
+
+
+def test_undefined_figures_are_shown_with_their_reason(cartpole, page):
+    table = correlation_table(cartpole["correlation"].to_dataset(), "iq", "true", "pearson")
+    assert table.rows[0].cells[0].text == "undefined"
+    reason = "the true reward is the same everywhere here, and a constant has no correlation"
+    assert reason in table.reasons
+    assert f"undefined: {reason}" in page.text
+    assert "nan" not in page.text.lower().split()
+
+
+def test_captions_hold_raw_constant_and_controlled_figures(grid_page):
+    group = trees.gridworld()["correlation"].to_dataset().sel(reward="30 demonstrations", metric="pearson")
+    values = group["value"].sel(coverage="expert", level="episode", bound="estimate").squeeze()
+    raw, constant, controlled = (number(float(values.sel(control=c))) for c in ("none", "constant", "length"))
+    pattern = rf"Pearson {raw} \[[^]]*\]; constant baseline {constant} \[[^]]*\]; length controlled {controlled} \["
+    assert re.search(rf"Episode level, “30 demonstrations” on expert data\. {pattern}", grid_page.text)
+
+
+def test_tables_hold_the_figures_of_the_results():
+    tree = trees.gridworld()
+    table = distance_table(tree["distance"].to_dataset())
+    assert [h.label for h in table.header][3:] == ["EPIC", "DARD", "STARC (value)", "STARC (minimal)", "NPEC", "regret"]
+    assert [c.text for c in table.rows[0].cells] == ["0.2100", "0.1900", "0.3100", "0.2800", "0.2000", "0.0400"]
+    assert not any(c.interval for c in table.rows[0].cells)
+    glance = glance_table(tree)
+    assert [[c.best for c in row.cells] for row in glance.rows] == [
+        [False] * 7,
+        [True, True, False, True, True, True, True],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(0.126, 2, "0.13"), (-0.5, 1, "−0.5"), (-0.001, 2, "0.00"), (12345.6, 1, "12,346"), (0, 0, "0")],
+)
+def test_numbers_read_well(value, digits, text):
+    assert number(value, digits) == text
+
+
+def test_cell_says_why_it_is_empty():
+    assert cell((np.nan, np.nan, np.nan)).reason == "no reason was recorded"
+    assert cell((0.5, 0.4, 0.6)).interval == "[0.40, 0.60]"
+    assert cell((0.5, 0.5, 0.5)).interval == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "tone", "phrase"),
+    [
+        (0.95, "good", "usable for retraining in this environment"),
+        (0.6, "caution", "only partly usable for retraining"),
+        (0.1, "bad", "not usable for retraining"),
+        (-0.2, "bad", "not usable for retraining"),
+    ],
+)
+def test_verdict_on_retraining_follows_its_thresholds(share, tone, phrase):
+    claim = judge(normalised({"retrained": share})).claims[0]
+    assert (claim.tone, claim.phrase) == (tone, phrase)
+    assert f"{100 * share:.0f}\u00a0%".replace("-", "−") in claim.sentence
+
+
+def test_verdict_says_what_was_not_measured():
+    verdict = judge(normalised({"learned": 1.0}))
+    assert verdict.headline == "Retraining not measured; the learned policy imitates the expert."
+    assert judge(new_results({})).headline.startswith("Retraining not measured")
+
+
+@pytest.mark.parametrize(
+    ("raw", "constant", "controlled", "phrase"),
+    [
+        ((0.99, 0.98, 1.0), 0.98, (0.6, 0.5, 0.7), "mostly length"),
+        ((0.9, 0.8, 0.95), 0.5, (0.2, 0.1, 0.3), "mostly length"),
+        ((0.9, 0.8, 0.95), 0.5, (0.5, -0.1, 0.8), "mostly length"),
+        ((0.8, 0.7, 0.9), 0.99, (np.nan,) * 3, "mostly length"),
+        ((0.9, 0.8, 0.95), 0.3, (0.8, 0.7, 0.9), "strong beyond length"),
+        ((0.6, 0.5, 0.7), 0.9, (0.8, 0.7, 0.9), "moderate beyond length"),
+        ((-0.6, -0.7, -0.5), 0.9, (-0.2, -0.3, 0.1), "against the truth"),
+        ((0.1, 0.0, 0.2), 0.0, (0.1, 0.0, 0.2), "weak"),
+    ],
+)
+def test_verdict_tells_length_from_agreement(cartpole, raw, constant, controlled, phrase):
+    tree = with_correlations(cartpole, episode_none=raw, episode_constant=(constant,) * 3, episode_length=controlled)
+    assert phrase in judge(tree).headline
+
+
+@pytest.mark.parametrize(
+    ("raw", "phrase"),
+    [(0.8, "agrees with the truth"), (0.5, "moderate"), (0.1, "weak"), (-0.1, "weak"), (-0.5, "contrary to the truth")],
+)
+def test_verdict_on_steps_follows_its_thresholds(cartpole, raw, phrase):
+    assert phrase in judge(with_correlations(cartpole, step_none=(raw,) * 3)).headline
+
+
+def test_best_reward_is_the_one_that_retrains_best_and_its_figures_come_first():
+    tree = trees.many(steps=400, episodes=4, rewards=2, metrics=("pearson",))
+    tree["retraining"]["normalised_mean"].loc[{"reward": "reward-1"}] = [1.1, 1.0, 1.2]
+    assert judge(tree).reward == "reward-1"
+    options = [o["value"] for o in Page(render(tree)).all("option")]
+    assert options[0] == "reward-1"
+
+
+@pytest.mark.parametrize("group", ["correlation", "points", "retraining", "grid", "distance"])
+def test_missing_groups_are_left_out(group):
+    tree = (
+        trees.gridworld(3)
+        if group in ("grid", "distance")
+        else trees.many(steps=400, episodes=4, rewards=1, metrics=("pearson",))
+    )
+    del tree[group]
+    assert "Verdict" in Page(render(tree)).text
+
+
+def test_results_without_any_group_still_make_a_page():
+    text = Page(render(new_results({}))).text
+    assert "Recovered reward: unnamed environment" in text
+    assert "not recorded" in text
+
+
+def test_provenance_is_on_the_page(cartpole, page):
+    for told in ("chi2", "64, 64", "resettable simulator", "absorbing", "9f2c" * 16, "γ 0.99"):
+        assert told in page.text
+    for name, version in json.loads(cartpole.attrs["versions"]).items():
+        assert f"{name} {version}" in page.text
+    for warning in json.loads(cartpole.attrs["warnings"]):
+        assert warning["text"] in page.text
+
+
+def test_report_reads_back_from_disk_the_same(tmp_path):
+    tree = trees.many(steps=400, episodes=8, rewards=1, metrics=("pearson",))
+    again = load_results(save_results(tree, tmp_path / "results.nc"))
+    assert render(again) == render(tree)
+
+
+def test_report_is_not_overwritten_unless_asked(tmp_path):
+    tree, path = normalised({}), tmp_path / "deep" / "report.html"
+    assert write_report(tree, path) == path
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"A report is not overwritten unless asked to; .* pass overwrite=True"):
+        write_report(tree, path)
+    assert path.read_text() == "mine"
+    write_report(tree, str(path), overwrite=True)
+    assert path.read_text().startswith("<!doctype html>")
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_failure_leaves_the_old_report(tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("mine")
+    broken = normalised({})
+    broken.attrs["warnings"] = "not json"
+    with pytest.raises(ValueError, match="Expecting value"):
+        write_report(broken, path, overwrite=True)
+    assert path.read_text() == "mine"
+
+
+def test_folder_as_path_is_refused(tmp_path):
+    with pytest.raises(IsADirectoryError, match=r"The report is one file; .* is a folder"):
+        write_report(normalised({}), tmp_path)
+
+
+def test_what_is_no_results_tree_is_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"made of an xarray.DataTree of results; got Dataset"):
+        write_report(xr.Dataset(), tmp_path / "report.html")
+    with pytest.raises(ValueError, match="must carry the attribute format"):
+        write_report(xr.DataTree(), tmp_path / "report.html")
+
+
+def test_million_steps_make_a_small_page_in_little_memory(tmp_path):
+    code = (
+        "import resource, sys, time; import trees; from irl_probe.report import write_report\n"
+        "tree = trees.many(steps=1_000_000, episodes=1000, rewards=1, metrics=('pearson',))\n"
+        "started = time.process_time()\n"
+        "page = write_report(tree, sys.argv[1])\n"
+        "print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, "
+        "page.stat().st_size)"
+    )
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "report.html")],
+        env={"PYTHONPATH": f"{here}:{here.parent}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds, gigabytes, size = (float(word) for word in done.stdout.split())
+    assert seconds < 10
+    assert gigabytes < 1
+    assert size < 3e6
