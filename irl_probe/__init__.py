@@ -1,1 +1,66 @@
-"""."""
+"""Learn a soft Q-function from demonstrations, read out the reward it implies, and say what that reward is worth."""
+
+from irl_probe.comparison import CompareConfig, compare
+from irl_probe.demos import Demonstrations, check_demos, load_demos, record_demos, save_demos
+from irl_probe.envs import gridworld, make_env, simulator, true_reward
+from irl_probe.learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
+from irl_probe.pipeline import Probe, ProbeConfig, probe
+from irl_probe.report import write_report
+from irl_probe.results import load_results, save_results, to_dataframe
+from irl_probe.retraining import RetrainConfig, retrain
+from irl_probe.rewards import (
+    RecoveredReward,
+    RewardWrapper,
+    VectorRewardWrapper,
+    check_reward_model,
+    list_zoo,
+    load_reward,
+    recover,
+    save_reward,
+)
+from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
+from irl_probe.transitions import Transitions
+from irl_probe.verdicts import verdicts
+
+__all__ = [
+    "CompareConfig",
+    "ContinuousSoftQ",
+    "Demonstrations",
+    "DiscreteSoftQ",
+    "Evaluation",
+    "IQConfig",
+    "Probe",
+    "ProbeConfig",
+    "RecoveredReward",
+    "RetrainConfig",
+    "RewardWrapper",
+    "Run",
+    "Transitions",
+    "VectorRewardWrapper",
+    "check_demos",
+    "check_reward_model",
+    "compare",
+    "evaluate",
+    "gridworld",
+    "list_zoo",
+    "load_demos",
+    "load_results",
+    "load_reward",
+    "load_run",
+    "make_env",
+    "probe",
+    "random_policy",
+    "record_demos",
+    "recover",
+    "retrain",
+    "save_demos",
+    "save_results",
+    "save_reward",
+    "simulator",
+    "to_dataframe",
+    "train",
+    "train_on_reward",
+    "true_reward",
+    "verdicts",
+    "write_report",
+]

@@ -38,7 +38,8 @@ class IQConfig:
 
     Network and optimiser:
         hidden, activation, layer_norm: shape of the networks. normalise: observations by the demonstrations' moments.
-        learning_rate, weight_decay: AdamW's. anneal: let the learning rate fall linearly to 0 over the run. target_rate: Polyak rate of the target network for V(s′); 0 uses none.
+        learning_rate, weight_decay: AdamW's. anneal: let the learning rate fall linearly to 0 over the run.
+        target_rate: Polyak rate of the target network for V(s′); 0 uses none.
         batch_size: steps of the expert and as many of the policy; 0 takes every step (full batch).
         precision: float32 or float64.
 

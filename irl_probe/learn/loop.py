@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from irl_probe.learn.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
@@ -24,11 +23,9 @@ from irl_probe.learn.interaction import Interaction
 from irl_probe.learn.logs import Bar, Log, progress_bar
 from irl_probe.learn.replay import Batch, Replay
 from irl_probe.softq import SoftQ
-from irl_probe.transitions import Array
 
 CHECKPOINT = "checkpoint.pt"
 Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged
-RewardFunction = Callable[[Array, Array, Array, NDArray[np.bool_]], Array]
 
 
 class TrainingDiverged(RuntimeError):
@@ -66,7 +63,6 @@ class Loop:
         policy: the steps of the policy (filled online) or of anybody else (offline), or None.
         starts: encoded initial states, (starts, width).
         interaction: the environment online, or None.
-        reward: the reward that `bellman` learns from; None takes the environment's own.
         evaluation_env: id of the environment for evaluations, or None.
         folder: where checkpoints and logs go, or None.
     """
@@ -78,7 +74,6 @@ class Loop:
     policy: Replay | None
     starts: Tensor
     interaction: Interaction | None = None
-    reward: RewardFunction | None = None
     evaluation_env: str | None = None
     folder: Path | None = None
 
@@ -150,8 +145,7 @@ class Loop:
         step = interaction.step(action)
         ended = np.array([step.terminated])
         columns = (step.observation[None], np.asarray(step.action)[None], step.successor[None])
-        reward = np.array([step.reward]) if self.reward is None else self.reward(*columns, ended)
-        self.policy.extend(*columns, ended, reward)
+        self.policy.extend(*columns, ended, np.array([step.reward]))
 
     def _batches(self) -> tuple[Batch | None, Batch | None, Tensor]:
         size = self.config.batch_size

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from irl_probe.learn.checkpoints import CheckpointError, write_atomically
 from irl_probe.learn.config import IQConfig
+from irl_probe.networks import NetworkSpec
 from irl_probe.softq import SoftQ
 from irl_probe.transitions import Array
 
@@ -69,9 +70,10 @@ def history_dataset(rows: list[dict[str, float]]) -> xr.Dataset:
     return xr.Dataset({name: ("step", values) for name, values in columns.items()}, coords={"step": steps})
 
 
-def describe_run(config: IQConfig, demonstrations: str | None, env_id: str | None) -> dict[str, Any]:
-    """What run.json holds: enough to know what a run is, and to refuse to resume another one."""
+def describe_run(spec: NetworkSpec, config: IQConfig, demonstrations: str | None, env_id: str | None) -> dict[str, Any]:
+    """What run.json holds: enough to load the run, and to refuse to resume another one."""
     return {
+        "spec": asdict(spec),
         "config": asdict(config),
         "demonstrations": demonstrations,
         "env_id": env_id,
@@ -114,6 +116,19 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not isinstance(description, dict):
         raise CheckpointError(f"{folder / DESCRIPTION} must hold a JSON object.")
     return description
+
+
+def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str | float | int]:
+    """What is known of how a run came about, as plain texts and numbers."""
+    config = description["config"]
+    known: dict[str, str | float | int] = {
+        "algorithm": config["objective"],
+        "divergence": config["divergence"],
+        "seed": config["seed"],
+        "steps": steps,
+    }
+    known |= {name: value for name in ("env_id", "demonstrations") if (value := description[name]) is not None}
+    return known | {f"{name}_version": number for name, number in description["versions"].items()}
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -11,11 +11,12 @@ from gymnasium import spaces
 
 from irl_probe.demos import Demonstrations, check_demos
 from irl_probe.envs import check_spaces, env_name, make_env
+from irl_probe.learn.checkpoints import CheckpointError, load_checkpoint
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.interaction import Interaction
-from irl_probe.learn.loop import Loop, RewardFunction
+from irl_probe.learn.loop import CHECKPOINT, Learner, Loop
 from irl_probe.learn.replay import Replay
-from irl_probe.learn.run import Run, begin_folder, describe_run, history_dataset
+from irl_probe.learn.run import Run, begin_folder, describe_run, history_dataset, provenance_of, read_description
 from irl_probe.learn.soft_q import SoftQLearner
 from irl_probe.networks import NetworkSpec
 from irl_probe.transitions import Transitions
@@ -91,7 +92,6 @@ def train_on_reward(
     env: str | Env,
     config: IQConfig | None = None,
     *,
-    reward: RewardFunction | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
@@ -99,9 +99,8 @@ def train_on_reward(
     """Soft Q-learning of a given reward: the objective `bellman`, which makes experts and retrained policies.
 
     Args:
-        env: the environment (or its id).
+        env: the environment (or its id), whose reward is learned from. `RewardWrapper` makes it pay any other reward.
         config: see `IQConfig`; its objective must be `bellman`. None takes the defaults.
-        reward: a reward function; None takes the environment's own.
         out: folder, as in `train`.
         resume: as in `train`.
         progress: as in `train`.
@@ -126,7 +125,6 @@ def train_on_reward(
         policy=Replay(spec, encoder, config.replay_capacity),
         starts=torch.empty(0, spec.input_width),
         interaction=Interaction(live, config.seed),
-        reward=reward,
         evaluation_env=env_id,
     )
     return _finish(loop, env_id, None, out, resume, progress)
@@ -143,28 +141,44 @@ def _finish(
     """Run the loop, in a folder where one is given, and hand over what it learned."""
     if resume and out is None:
         raise ValueError("Resuming needs the run's folder; give out=.")
-    description = describe_run(loop.config, demonstrations, env_id)
+    description = describe_run(loop.learner.soft_q.spec, loop.config, demonstrations, env_id)
     if out is not None:
         loop.folder = Path(out)
         begin_folder(loop.folder, description, resume=resume)
     loop.run(resume=resume, progress=progress)
-    end = loop.learner.terminal_value
-    provenance: dict[str, str | float | int] = {
-        "algorithm": loop.config.objective,
-        "seed": loop.config.seed,
-        "steps": loop.step,
-    }
-    provenance |= {f"{name}_version": number for name, number in description["versions"].items()}
-    provenance |= {"env_id": env_id} if env_id else {}
-    provenance |= {"demonstrations": demonstrations} if demonstrations else {}
+    return _run(loop.learner, loop.config, loop.log.rows, description, loop.step)
+
+
+def _run(
+    learner: Learner, config: IQConfig, rows: list[dict[str, float]], description: dict[str, Any], steps: int
+) -> Run:
+    end = learner.terminal_value
     return Run(
-        loop.learner.soft_q,
-        loop.config,
+        learner.soft_q,
+        config,
         0.0 if end is None else float(end),
-        history_dataset(loop.log.rows),
-        env_id,
-        provenance,
+        history_dataset(rows),
+        description["env_id"],
+        provenance_of(description, steps),
     )
+
+
+def load_run(folder: str | Path) -> Run:
+    """The run that a folder holds, at its last checkpoint.
+
+    Raises CheckpointError where the folder holds no whole run.
+    """
+    description = read_description(Path(folder))
+    state = load_checkpoint(Path(folder) / CHECKPOINT)
+    try:
+        config = IQConfig.from_dict(description["config"])
+        learner = SoftQLearner(NetworkSpec(**description["spec"]), config, None)
+        learner.restore(state["learner"])
+        return _run(learner, config, state["rows"], description, state["step"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"The run in {folder} does not hold what a run should ({error}). Train it anew."
+        ) from error
 
 
 def _spec(observation_space: Space, action_space: Space, config: IQConfig) -> NetworkSpec:

@@ -56,8 +56,9 @@ def returns_group(
     def intervals(replicates: Mapping[str, Floats], *others: str) -> Floats:
         rows = []
         for policy, row in replicates.items():
-            one = any(columns[p].shape[1] == 1 for p in (policy, *others))
-            rows.append(percentile_interval(row, confidence, one_group=one).array)
+            single = any(columns[p].shape[1] == 1 for p in (policy, *others))
+            without = "One episode has no interval." if single else ""
+            rows.append(percentile_interval(row, confidence, without=without).array)
         return np.stack(rows)
 
     normalised = None

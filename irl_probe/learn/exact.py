@@ -1,0 +1,53 @@
+"""IQ-Learn's objective on a tabular MDP with every expectation exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from irl_probe.learn.config import IQConfig
+from irl_probe.learn.objectives import StepValues, iq_loss
+from irl_probe.networks import DiscreteQ
+from irl_probe.softq import DiscreteSoftQ, soft_value
+
+Floats = NDArray[np.float64]
+
+
+def solve_exactly(
+    occupancy: Floats, transition: Floats, config: IQConfig | None = None, *, iterations: int = 2000
+) -> DiscreteSoftQ:
+    """argmax_Q J(Q) of IQ-Learn (eq. 9) at an expert's occupancy ρ_E, by L-BFGS in float64.
+
+    J(Q) = E_{ρE}[φ(Q − γE_{s′}V)] − (1 − γ)E_{ρ0}V, the latter telescoped into E_{ρE}[V(s) − γE_{s′}V(s′)], which at an
+    exact occupancy is the same number. Where ρ_E is 0 nothing is known of Q, and it stays low.
+
+    Args:
+        occupancy: ρ_E(s, a), (S, A), sum 1; for example `envs.occupancy` of the expert's policy.
+        transition: P(s′ | s, a), (S, A, S).
+        config: its divergence, chi2_c, reward target of the expert, γ and α are used; None takes the offline defaults.
+        iterations: at most so many of L-BFGS.
+    """
+    config = (config or IQConfig(value_term="expert", chi2_on="expert")).resolve(discrete=True, online=False)
+    settings, temperature = config.settings(), config.temperature
+    assert temperature is not None
+    weight, p = torch.tensor(occupancy).flatten(), torch.tensor(transition)
+    states, actions = occupancy.shape
+    q = torch.zeros(states, actions, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [q], max_iter=iterations, tolerance_grad=1e-12, tolerance_change=0, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = soft_value(q, temperature)
+        steps = StepValues(
+            q.flatten(), value.repeat_interleave(actions), (p @ value).flatten(), torch.zeros_like(weight), weight
+        )
+        result = iq_loss(steps, None, value[:0], None, settings)
+        result.backward()  # type: ignore[no-untyped-call]  # torch
+        return result
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]  # torch
+    return DiscreteSoftQ(DiscreteQ.from_table(q.detach().numpy()), gamma=config.gamma, temperature=temperature)

@@ -1,0 +1,6 @@
+"""The whole chain: demonstrations, soft Q, reward, figures, report."""
+
+from irl_probe.pipeline.config import ProbeConfig
+from irl_probe.pipeline.probe import Probe, probe
+
+__all__ = ["Probe", "ProbeConfig", "probe"]

@@ -1,0 +1,47 @@
+"""What can be set about a probe."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from irl_probe.learn import IQConfig
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """How a probe is made.
+
+    Attributes:
+        demos: what to learn from: a bundled name, a file or "minari:..."; None takes the bundled demonstrations of the
+            environment.
+        episodes: the first so many demonstrations; None takes all.
+        subsample: keep every so-manieth step.
+        offline: learn from the demonstrations alone, without steps of the policy's own.
+        learner: see `IQConfig`.
+        retrain_steps: environment steps of the retrained policy; None takes its default.
+        evaluation_episodes: episodes for every true return.
+        rollouts: episodes of each coverage that is rolled out (learned, random, and each noise level of the mixture).
+        seed: of everything.
+
+    Raises ValueError for counts below 1.
+    """
+
+    demos: str | None = None
+    episodes: int | None = None
+    subsample: int = 1
+    offline: bool = False
+    learner: IQConfig = field(default_factory=IQConfig)
+    retrain_steps: int | None = None
+    evaluation_episodes: int = 20
+    rollouts: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("subsample", "evaluation_episodes", "rollouts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, for the results."""
+        return asdict(self)

@@ -1,0 +1,146 @@
+"""Probing a Gymnasium environment: learn, recover, compare on four coverages, retrain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from rich.console import Console
+
+from irl_probe.comparison import CompareConfig, compare
+from irl_probe.demos import Demonstrations, load_demos, record_demos
+from irl_probe.envs import make_env
+from irl_probe.learn import Evaluation, IQConfig, Policy, Run, evaluate, random_policy, train
+from irl_probe.pipeline.config import ProbeConfig
+from irl_probe.results import join_results, learning_group, new_results, retraining_group, returns_group
+from irl_probe.retraining import RetrainConfig, retrain
+from irl_probe.rewards import RecoveredReward, recover
+from irl_probe.transitions import Transitions
+
+NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: the learned policy with this share of random actions
+
+
+def probe_environment(
+    env_id: str, config: ProbeConfig, folder: Path, console: Console
+) -> tuple[xr.DataTree, RecoveredReward]:
+    """Everything of a probe but the files: the results and the recovered reward.
+
+    Coverages: the demonstrations (expert), and rollouts of the learned policy, of the random policy, and of the learned
+    policy with each of `NOISE` as the probability of a random action (mixture).
+
+    Raises DemoError where there are no demonstrations, ValueError where they hold no true rewards, and as the verbs do.
+    """
+    whole = load_demos(config.demos or env_id, episodes=config.episodes, env_id=env_id)
+    if whole.whole.returns is None:
+        raise ValueError(
+            f"A probe compares with the true reward, and these demonstrations ({whole.source}) hold none. "
+            "Record them with record_demos, or train and recover without comparing."
+        )
+    demos = whole.subsample(config.subsample)
+    console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
+
+    run = train(demos, _with_curve(config), None if config.offline else env_id, out=folder / "run")
+    cloned = train(demos, IQConfig(objective="bc", seed=config.seed))
+    reward = recover(run)
+    console.print("Recovered r(s, a, s′) = Q(s, a) − γV(s′); now a fresh policy learns from it alone")
+    retrained = retrain(reward, env_id, _retraining(config))
+
+    policies = {"learned": run.policy, "retrained": retrained.policy, "bc": cloned.policy}
+    evaluations = _evaluate(env_id, policies, config)
+    returns = _returns(whole, evaluations, config.seed)
+    console.print(_table(returns), highlight=False)
+    name = run.config.objective
+    learned = new_results(
+        {
+            "learning": learning_group(run.history["step"], {str(n): run.history[n] for n in run.history}),
+            "returns": returns,
+            "retraining": _retraining_group(name, returns, config.seed),
+        },
+        title=f"{env_id}: the reward that {name} recovered from {len(whole.whole.lengths)} demonstrations",
+        env_id=env_id,
+        seed=config.seed,
+        true_reward="as the environment paid it",
+        demonstrations=asdict(demos.describe()),
+        config={"probe": config.record(), "train": asdict(run.config), "retrain": asdict(retrained.config)},
+    )
+    compared = compare(
+        {name: reward},
+        transitions=_coverages(env_id, run, whole, config),
+        config=CompareConfig(seed=config.seed),
+    )
+    return join_results(learned, compared), reward
+
+
+def _with_curve(config: ProbeConfig) -> IQConfig:
+    """The probe's learner, evaluated ten times over its run unless the user says how often."""
+    learner = replace(config.learner, seed=config.seed)
+    if learner.evaluate_every:
+        return learner
+    resolved = learner.resolve(discrete=True, online=not config.offline)
+    assert resolved.steps is not None
+    return replace(learner, evaluate_every=max(1, resolved.steps // 10))
+
+
+def _retraining(config: ProbeConfig) -> RetrainConfig:
+    return RetrainConfig(IQConfig(objective="bellman", steps=config.retrain_steps, seed=config.seed + 1))
+
+
+def _evaluate(env_id: str, policies: dict[str, Policy], config: ProbeConfig) -> dict[str, Evaluation]:
+    """True returns of every policy and of the random one, from the same starts."""
+    env = make_env(env_id)
+    env.close()
+    everyone = {**policies, "random": random_policy(env.action_space, config.seed)}
+    return {
+        name: evaluate(policy, env_id, episodes=config.evaluation_episodes, seed=config.seed + 10_000)
+        for name, policy in everyone.items()
+    }
+
+
+def _returns(demos: Demonstrations, evaluations: dict[str, Evaluation], seed: int) -> xr.Dataset:
+    assert demos.whole.returns is not None
+    returns = {"expert": demos.whole.returns} | {name: result.returns for name, result in evaluations.items()}
+    lengths = {"expert": demos.whole.lengths} | {name: result.lengths for name, result in evaluations.items()}
+    return returns_group(returns, lengths, seed=seed)
+
+
+def _retraining_group(name: str, returns: xr.Dataset, seed: int) -> xr.Dataset:
+    """The one retrained policy: its mean return, raw and with random at 0 and the expert at 1."""
+    figures = returns.sel(policy="retrained", bound="estimate")
+    return retraining_group(
+        np.array([[float(figures["mean"])]]),
+        rewards=[name],
+        seeds=[seed + 1],
+        normalised=np.array([[float(figures["normalised"])]]) if "normalised" in figures else None,
+    )
+
+
+def _coverages(env_id: str, run: Run, demos: Demonstrations, config: ProbeConfig) -> dict[str, Transitions]:
+    """Whole episodes under each coverage distribution, with the true rewards that the environment paid."""
+    env = make_env(env_id)
+    try:
+
+        def roll(policy: Policy, seed: int, epsilon: float = 0.0) -> Transitions:
+            recorded = record_demos(policy, env, config.rollouts, seed=config.seed + seed, epsilon=epsilon)
+            return recorded.transitions
+
+        return {
+            "expert": demos.transitions,
+            "learned": roll(run.policy, 30_000),
+            "random": roll(random_policy(env.action_space, config.seed), 40_000),
+            "mixture": Transitions.concatenate(
+                roll(run.policy, 50_000 + i, epsilon) for i, epsilon in enumerate(NOISE)
+            ),
+        }
+    finally:
+        env.close()
+
+
+def _table(returns: xr.Dataset) -> str:
+    """True returns, a line a policy."""
+    lines = ["True return (mean, 95 % interval)"]
+    for policy in returns["policy"].values:
+        mean, low, high = returns["mean"].sel(policy=policy).values
+        lines.append(f"  {policy:<10} {mean:>10.2f}   [{low:.2f}, {high:.2f}]")
+    return "\n".join(lines)

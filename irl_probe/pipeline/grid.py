@@ -1,0 +1,145 @@
+"""Probing the paper's grid, where every figure is exact: IQ-Learn, Fig. 4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from rich.console import Console
+
+from irl_probe.comparison import CompareConfig, compare
+from irl_probe.demos import Demonstrations, record_demos
+from irl_probe.envs import TabularEnv, TabularMDP, gridworld, occupancy, soft_expert, true_reward
+from irl_probe.envs.tabular import TabularPolicy
+from irl_probe.learn import IQConfig, Run, train
+from irl_probe.learn.exact import solve_exactly
+from irl_probe.metrics import tabular
+from irl_probe.pipeline.config import ProbeConfig
+from irl_probe.results import distance_group, grid_group, join_results, learning_group, new_results
+from irl_probe.rewards import ExactExpectation, RecoveredReward, recover
+
+Floats = NDArray[np.float64]
+DEMONSTRATIONS = 30  # as in the paper
+TEMPERATURE = 0.5
+LEARNER = IQConfig(
+    hidden=(),
+    batch_size=0,
+    precision="float64",
+    learning_rate=0.05,
+    weight_decay=0.0,
+    steps=4000,
+    log_every=100,
+    temperature=TEMPERATURE,
+)
+
+
+def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console) -> tuple[xr.DataTree, RecoveredReward]:
+    """The grid of IQ-Learn's Fig. 4: soft expert, 30 demonstrations, and beside them its exact occupancy.
+
+    A table learned from the demonstrations by the ordinary learner, and the optimum at the exact occupancy, each give a
+    marginal reward Q − γE[V] with E exact; both are held against the truth by the exact tabular measures.
+    """
+    mdp = gridworld()
+    expert = soft_expert(mdp, TEMPERATURE)
+    env = TabularEnv(mdp)
+    demos = record_demos(
+        TabularPolicy(expert, seed=config.seed), env, DEMONSTRATIONS, seed=config.seed, deterministic=False
+    )
+    console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
+    learner = replace(LEARNER, seed=config.seed, gamma=mdp.gamma)
+    run = train(demos, learner, out=folder / "run")
+    expectation = ExactExpectation(mdp.transition)
+    rewards = {
+        f"{DEMONSTRATIONS} demonstrations": recover(run, expectation=expectation),
+        "exact occupancy": recover(
+            solve_exactly(occupancy(mdp, expert), mdp.transition, learner), expectation=expectation
+        ),
+    }
+    exact = _exact(mdp, rewards, run, demos, config)
+    random = TabularPolicy(np.full_like(expert, 1 / expert.shape[1]), seed=config.seed)
+    coverages = {
+        "expert": demos.transitions,
+        "random": record_demos(random, env, 100, seed=config.seed + 1, deterministic=False).transitions,
+    }
+    compared = compare(
+        dict(rewards),
+        reference=true_reward(mdp),
+        transitions=coverages,
+        config=CompareConfig(seed=config.seed),
+    )
+    return join_results(exact, compared), next(iter(rewards.values()))
+
+
+def _exact(
+    mdp: TabularMDP, rewards: Mapping[str, RecoveredReward], run: Run, demos: Demonstrations, config: ProbeConfig
+) -> xr.DataTree:
+    """Heat maps and exact distances of the marginal rewards, and the learning curve."""
+    tables = {name: _table(mdp, reward) for name, reward in rewards.items()}
+    values = {name: reward.v(np.arange(len(mdp.transition))) for name, reward in rewards.items()}
+    shape = mdp.shape
+    assert shape is not None
+    true_q = tabular.soft_q(mdp.reward, mdp.transition, mdp.gamma, TEMPERATURE)
+    distances = {name: _distances(mdp, table) for name, table in tables.items()}
+    metrics = list(next(iter(distances.values())))
+    value = np.array([[[[[d[m]] * 3 for m in metrics]]] for d in distances.values()])
+    return new_results(
+        {
+            "learning": learning_group(run.history["step"], {str(n): run.history[n] for n in run.history}),
+            "grid": grid_group(
+                mdp.reward[:, 0, 0].reshape(shape),
+                {name: _of_states(reward, tables[name]).reshape(shape) for name, reward in rewards.items()},
+                tabular.soft_value(true_q, TEMPERATURE).reshape(shape),
+                {name: v.reshape(shape) for name, v in values.items()},
+            ),
+            "distance": distance_group(
+                value,
+                np.full(value.shape[:-1], ""),
+                rewards=list(distances),
+                references=["true"],
+                coverages=["uniform"],
+                metrics=metrics,
+                exact=True,
+            ),
+        },
+        title=f"GridWorld: the reward that IQ-Learn recovered from {DEMONSTRATIONS} demonstrations",
+        env_id="GridWorld",
+        seed=config.seed,
+        true_reward="exact",
+        stochastic=False,
+        demonstrations=asdict(demos.describe()),
+        config={"probe": config.record(), "train": asdict(run.config)},
+    )
+
+
+def _table(mdp: TabularMDP, reward: RecoveredReward) -> Floats:
+    """The marginal reward of every (s, a), (S, A)."""
+    states, actions, _ = mdp.transition.shape
+    s, a = (index.ravel() for index in np.indices((states, actions)))
+    return reward(s, a, s, np.zeros(len(s), dtype=bool)).reshape(states, actions)
+
+
+def _of_states(reward: RecoveredReward, table: Floats) -> Floats:
+    """Σ_a π(a|s) r(s, a), (S,): the reward of a state under the learned policy, for the heat map."""
+    states, actions = table.shape
+    s, a = (index.ravel() for index in np.indices((states, actions)))
+    q = reward.q(s, a).reshape(states, actions)
+    return (tabular.soft_policy(q, reward.temperature) * table).sum(axis=1)
+
+
+def _distances(mdp: TabularMDP, table: Floats) -> dict[str, float]:
+    """Every exact measure of a marginal reward against the true one, over uniform (s, a) and P."""
+    states, actions, _ = mdp.transition.shape
+    coverage = mdp.transition / (states * actions)
+    pair, dynamics = (table, mdp.reward), (mdp.transition, mdp.gamma)
+    return {
+        "epic": tabular.epic(*pair, mdp.gamma, coverage=coverage),
+        "dard": tabular.dard(*pair, *dynamics),
+        "npec": tabular.npec(*pair, mdp.gamma, coverage=coverage),
+        "starc_val": tabular.starc(*pair, *dynamics, canonical="val"),
+        "starc_minimal": tabular.starc(*pair, *dynamics, canonical="minimal"),
+        "regret": tabular.regret(mdp.reward, table, *dynamics, mdp.initial),
+    }
