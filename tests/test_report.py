@@ -18,6 +18,7 @@ from irl_probe.report import write_report
 from irl_probe.report.definitions import TERMS
 from irl_probe.report.judgement import judge
 from irl_probe.report.page import render
+from irl_probe.report.sections import sections
 from irl_probe.report.tables import cell, correlation_table, distance_table, glance_table, number
 from irl_probe.results import load_results, new_results, returns_group, save_results
 
@@ -178,7 +179,7 @@ def test_undefined_figures_are_shown_with_their_reason(cartpole, page):
     table = correlation_table(cartpole["correlation"].to_dataset(), "iq", "true", "pearson")
     assert table.rows[0].cells[0].text == "undefined"
     reason = "the true reward is the same everywhere here, and a constant has no correlation"
-    assert reason in table.reasons
+    assert f"undefined: {reason}" in table.notes
     assert f"undefined: {reason}" in page.text
     assert "nan" not in page.text.lower().split()
 
@@ -214,6 +215,7 @@ def test_numbers_read_well(value, digits, text):
 
 def test_cell_says_why_it_is_empty():
     assert cell((np.nan, np.nan, np.nan)).reason == "no reason was recorded"
+    assert cell((0.5, np.nan, np.nan), reason="One episode only.").note == "no interval: one episode only"
     assert cell((0.5, 0.4, 0.6)).interval == "[0.40, 0.60]"
     assert cell((0.5, 0.5, 0.5)).interval == ""
 
@@ -246,6 +248,7 @@ def test_verdict_says_what_was_not_measured():
         ((0.9, 0.8, 0.95), 0.5, (0.2, 0.1, 0.3), "mostly length"),
         ((0.9, 0.8, 0.95), 0.5, (0.5, -0.1, 0.8), "mostly length"),
         ((0.8, 0.7, 0.9), 0.99, (np.nan,) * 3, "mostly length"),
+        ((0.99, 0.98, 1.0), -0.98, (0.6, 0.5, 0.7), "mostly length"),  # rewards of −1 a step
         ((0.9, 0.8, 0.95), 0.3, (0.8, 0.7, 0.9), "strong beyond length"),
         ((0.6, 0.5, 0.7), 0.9, (0.8, 0.7, 0.9), "moderate beyond length"),
         ((-0.6, -0.7, -0.5), 0.9, (-0.2, -0.3, 0.1), "against the truth"),
@@ -270,7 +273,16 @@ def test_best_reward_is_the_one_that_retrains_best_and_its_figures_come_first():
     tree["retraining"]["normalised_mean"].loc[{"reward": "reward-1"}] = [1.1, 1.0, 1.2]
     assert judge(tree).reward == "reward-1"
     options = [o["value"] for o in Page(render(tree)).all("option")]
-    assert options[0] == "reward-1"
+    assert options[0] == "“reward-1” on noisy expert mixture data"
+
+
+def test_of_too_many_pairs_of_reward_and_data_those_that_decide_are_drawn(monkeypatch):
+    monkeypatch.setattr("irl_probe.report.sections.MOST_VIEWS", 3)
+    points = trees.points(np.random.default_rng(0), np.array([3, 4]), {"a": 0.5, "b": 0.5})
+    tree = new_results({"points/first": points, "points/second": points})
+    (section,) = sections(tree, "b", window=20)
+    assert section.controls["view"] == ["“b” on first data", "“a” on first data", "“b” on second data"]
+    assert "Drawn are 3 of 4 pairs" in section.intro
 
 
 @pytest.mark.parametrize("group", ["correlation", "points", "retraining", "grid", "distance"])

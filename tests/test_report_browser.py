@@ -46,7 +46,7 @@ const labelOf = (figure) => figure.querySelector("svg").ariaLabel;
 const shown = (e) => e.getClientRects().length > 0;
 const figures = [...document.querySelectorAll("figure")];
 const section = document.getElementById("points");
-const select = section.querySelector("select[name=coverage]");
+const select = section.querySelector("select[name=view]");
 const visible = () => [...section.querySelectorAll("figure")].filter(shown).map(labelOf);
 const found = { overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth };
 found.dark = matchMedia("(prefers-color-scheme: dark)").matches;

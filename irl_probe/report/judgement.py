@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-GOOD, FAIR = 0.9, 0.5  # normalised return
+from irl_probe.verdicts import GOOD_SHARE, LENGTH_MARGIN, LENGTH_MATTERS
+
+GOOD, FAIR = GOOD_SHARE, 0.5  # normalised return
 STRONG, WEAK = 0.7, 0.3  # absolute correlation
-MARGIN = 0.05  # how far above the constant baseline a correlation must be to say anything
 SMALL_REGRET, LARGE_REGRET = 0.05, 0.2
 BASELINES = ("true", "constant")
 
@@ -23,9 +24,9 @@ RULES: Sequence[str] = (
     f"Imitation and retraining: good from a normalised return of {GOOD:g}, provided the interval does not reach below "
     f"{FAIR:g}; partial from {FAIR:g}; otherwise failed.",
     f"Steps: Pearson at step level is strong from {STRONG:g}, weak below {WEAK:g}, and contrary at or below −{WEAK:g}.",
-    f"Episodes: mostly length where the reward's Pearson is within {MARGIN:g} of a constant reward's, where the "
-    f"length-controlled figure is below {WEAK:g} or its interval reaches 0, or, that being undefined, where a constant "
-    "reward does as well.",
+    f"Episodes: mostly length where the reward's Pearson is within {LENGTH_MARGIN:g} of a constant reward's (up to "
+    f"sign, and that at least {LENGTH_MATTERS:g}), where the length-controlled figure is below {WEAK:g} or its interval "
+    "reaches 0, or, that being undefined, where a constant reward does as well.",
     f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}.",
     "Correlations are judged on the mixture coverage where there is one, else on the first. Among several rewards the "
     "best is the one with the highest normalised return after retraining, then by length-controlled episode Pearson.",
@@ -166,7 +167,7 @@ def _imitation(tree: xr.DataTree) -> Claim | None:
 def _steps(tree: xr.DataTree, reward: str) -> Claim:
     estimate, low, high = correlation_bounds(tree, reward, "step", "none")
     if np.isnan(estimate):
-        reason = reason_of(tree["correlation"].to_dataset(), reward, level="step")
+        reason = reason_of(tree["correlation"].to_dataset(), reward, "step")
         text = f"Step by step, correlation with the true reward is undefined: {reason}."
         return Claim("open", "step-level agreement undefined", text, "step")
     figure = f"Pearson {_figures(estimate, low, high)} with the true reward"
@@ -185,7 +186,7 @@ def _episodes(tree: xr.DataTree, reward: str) -> Claim:
     constant = correlation_bounds(tree, reward, "episode", "constant")[0]
     controlled = correlation_bounds(tree, reward, "episode", "length")
     if np.isnan(raw[0]):
-        reason = reason_of(tree["correlation"].to_dataset(), reward, level="episode")
+        reason = reason_of(tree["correlation"].to_dataset(), reward, "episode")
         return Claim(
             "open", "episode-level agreement undefined", f"Over episodes it is undefined: {reason}.", "episode"
         )
@@ -197,7 +198,9 @@ def _episodes(tree: xr.DataTree, reward: str) -> Claim:
     if raw[0] < WEAK:
         return Claim("caution", "episode-level agreement is weak", f"{figure}.", "episode")
     undefined = bool(np.isnan(controlled[0]))
-    near = abs(raw[0] - constant) <= MARGIN or (undefined and raw[0] <= constant)
+    # The constant's sign is free: where true rewards are negative, −1 at every step is as blind as 1.
+    near = abs(constant) >= LENGTH_MATTERS and abs(raw[0] - abs(constant)) <= LENGTH_MARGIN
+    near = near or (undefined and raw[0] <= abs(constant))
     by_length = near or controlled[0] < WEAK or controlled[1] <= 0
     if by_length:
         return Claim("caution", "episode correlation is mostly length", f"{figure}.", "length")
@@ -237,21 +240,18 @@ def _certainty(tree: xr.DataTree, reward: str | None) -> Claim:
     return Claim("note", "", f"{text} Transfer to changed dynamics is not part of these results.", "interval")
 
 
-def reason_of(group: xr.Dataset, reward: str, *, level: str) -> str:
-    """Why the raw Pearson figure at this level is undefined, as the results have it."""
-    if "reason" not in group:
-        return "no reason was recorded"
-    labels = {
-        "reward": reward,
-        "level": level,
-        "control": "none",
-        "metric": "pearson",
-        "coverage": main_coverage(group),
-    }
-    reasons = group["reason"].isel(reference=0)
+def reason_of(group: xr.Dataset, reward: str, level: str, control: str = "none", *, coverage: str | None = None) -> str:
+    """Why a Pearson figure is undefined, as the results have it."""
+    labels = {"reward": reward, "level": level, "control": control, "metric": "pearson"}
+    labels["coverage"] = coverage or main_coverage(group)
     if any(label not in group[dim].values for dim, label in labels.items()):
         return "it was not measured"
-    return str(reasons.sel(labels).values).rstrip(".") or "no reason was recorded"
+    return clause(str(group["reason"].isel(reference=0).sel(labels).values)) or "no reason was recorded"
+
+
+def clause(sentence: str) -> str:
+    """A sentence without its capital and full stop, to stand behind a colon."""
+    return f"{sentence[:1].lower()}{sentence[1:]}".rstrip(".")
 
 
 def _percent(estimate: float, low: float, high: float) -> str:

@@ -142,7 +142,7 @@ def reward_scatter(points: xr.Dataset, reward: str, level: Level, *, window: int
     if np.ptp(true) <= 1e-12 * np.abs(true).max(initial=1.0):
         ax.hist(recovered, bins=40, orientation="horizontal", color=BLUE, alpha=0.7)
         ax.set_xlabel({"step": "steps", "partial": "blocks", "episode": "episodes"}[level])
-        return marks.note(ax, f"the true {what[level]} is always {true[0]:g}")
+        return marks.note(ax, f"the true {what[level]} is always {true[0]:g}".replace("-", "−"))
     ax.set_xlabel(f"true {what[level]} (reward units)")
     if level == "episode":
         lengths = aggregate(np.ones(len(episode)), episode, level)[known]

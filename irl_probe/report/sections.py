@@ -12,9 +12,11 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from irl_probe.report import plots
-from irl_probe.report.judgement import BASELINES, correlation_bounds, main_coverage
+from irl_probe.report.judgement import BASELINES, correlation_bounds, main_coverage, reason_of
 from irl_probe.report.svg import inline_svg
 from irl_probe.report.tables import Table, correlation_table, distance_table, number, returns_table
+
+MOST_VIEWS = 16  # pairs of reward and coverage that are drawn, for a page that stays below 3 MB
 
 
 @dataclass(frozen=True)
@@ -129,52 +131,63 @@ def _scatters(tree: xr.DataTree, best: str | None, window: int) -> Section | Non
     coverages = {name: points for name, points in coverages.items() if points.sizes.get("step", 0)}
     if not coverages:
         return None
-    figures: list[Figure] = []
     names = dict.fromkeys(str(r) for p in coverages.values() for r in p["reward"].values)
     rewards = _chosen_first([r for r in names if r not in BASELINES] or list(names), best)
     shown = tree["correlation"].to_dataset() if "correlation" in tree.children else None
     order = _chosen_first(list(coverages), main_coverage(shown) if shown is not None else None)
-    for coverage in order:
-        for reward in (r for r in rewards if r in coverages[coverage]["reward"].values):
-            key = f"fig-points-{order.index(coverage)}-{rewards.index(reward)}"
-            figures += _panels(tree, coverages[coverage], coverage, reward, key, window)
+    # Every reward on the main coverage and the best one on every coverage come first: they decide.
+    pairs = [(r, c) for c in order for r in rewards if r in coverages[c]["reward"].values]
+    views = sorted(pairs, key=lambda pair: pair[0] != rewards[0] and pair[1] != order[0])[:MOST_VIEWS]
+    figures = [
+        figure
+        for place, (reward, coverage) in enumerate(views)
+        for figure in _panels(tree, coverages[coverage], coverage, reward, f"fig-view-{place}", window)
+    ]
     intro = (
-        "Each panel sets the recovered reward against the true one, after the figures of IQ-Learn. What counts "
-        "is a rising "
-        "line, not its slope or height: scale and constant are free. At episode level colour is length: if the "
-        "dots order by colour "
-        "rather than along the line within a colour, the relation is one of length."
+        "Each panel sets the recovered reward against the true one, after the figures of IQ-Learn. What counts is a "
+        "rising line, not its slope or height: scale and constant are free. At episode level colour is length: if the "
+        "dots order by colour rather than along the line within a colour, the relation is one of length."
     )
-    controls = {"reward": rewards, "coverage": order}
+    if len(views) < len(pairs):
+        intro += f" Drawn are {len(views)} of {len(pairs)} pairs of reward and data; the tables below have all."
+    controls = {"view": [_view(*view) for view in views]}
     return Section("points", "True against recovered reward", intro, figures, controls=controls)
+
+
+def _view(reward: str, coverage: str) -> str:
+    return f"“{reward}” on {coverage} data"
+
+
+def _pearson(tree: xr.DataTree, reward: str, coverage: str, level: str) -> str:
+    """The three Pearson figures in words, and why one of them is undefined."""
+    if "correlation" not in tree.children:
+        return "No correlation was measured."
+    group = tree["correlation"].to_dataset()
+    told, reasons = [], []
+    for control, name in (("none", "Pearson"), ("constant", "constant baseline"), ("length", "length controlled")):
+        bounds = correlation_bounds(tree, reward, level, control, coverage=coverage)
+        told.append(f"{name} {_bounds(bounds)}")
+        if np.isnan(bounds[0]):
+            reasons.append(reason_of(group, reward, level, control, coverage=coverage))
+    why = f" Undefined: {'; '.join(dict.fromkeys(reasons))}." if reasons else ""
+    return f"{'; '.join(told)}.{why}"
 
 
 def _panels(
     tree: xr.DataTree, points: xr.Dataset, coverage: str, reward: str, key: str, window: int
 ) -> Iterator[Figure]:
-    select = {"reward": reward, "coverage": coverage}
+    view = _view(reward, coverage)
     for level in get_args(plots.Level):
-        raw, constant, controlled = (
-            correlation_bounds(tree, reward, level, control, coverage=coverage)
-            for control in ("none", "constant", "length")
-        )
-        figures = (
-            f"Pearson {_bounds(raw)}; constant baseline {_bounds(constant)}; length controlled {_bounds(controlled)}."
-        )
-        alt = f"True against recovered reward “{reward}”, {level} level, {coverage} data. {figures}"
+        text = f"{view}. {_pearson(tree, reward, coverage, level)}"
         ax = plots.reward_scatter(points, reward, level, window=window)
-        yield _draw(
-            ax, f"{key}-{level}", alt, f"{level.capitalize()} level, “{reward}” on {coverage} data. {figures}", **select
-        )
-    ax = plots.episode_trace(points, reward)
+        alt = f"True against recovered reward, {level} level, {text}"
+        yield _draw(ax, f"{key}-{level}", alt, f"{level.capitalize()} level, {text}", view=view)
     caption = (
-        f"Along one episode of {coverage} data, that of median true return: “{reward}” and the true reward, both "
-        f"standardised. "
-        "Look whether they rise and fall together, or one lags or leads (shaping does that)."
+        f"Over time, {view}: the episode of median true return, both rewards standardised. Look whether they rise and "
+        "fall together, or one lags or leads (shaping does that)."
     )
-    yield _draw(
-        ax, f"{key}-trace", f"True and recovered reward over time in one {coverage} episode.", caption, **select
-    )
+    alt = f"True and recovered reward over time in one episode, {view}."
+    yield _draw(plots.episode_trace(points, reward), f"{key}-trace", alt, caption, view=view)
 
 
 def _correlation(correlation: xr.Dataset | None, best: str | None) -> Section | None:
@@ -190,7 +203,7 @@ def _correlation(correlation: xr.Dataset | None, best: str | None) -> Section | 
             alt = f"{metric.capitalize()} correlations of “{reward}”; the same figures are in the table beside it."
             caption = (
                 f"{metric.capitalize()} correlation of “{reward}” with the true reward by coverage and level, with "
-                "95 % intervals. A blue dot no further right than its hollow diamond tells nothing: a constant reward "
+                "95 % intervals. A blue dot no further from 0 than its hollow diamond tells nothing: a constant reward "
                 "does as well. The square is what is left once length is controlled."
             )
             items.append(_draw(ax, f"fig-forest-{place}-{metric}", alt, caption, reward=reward, metric=metric))

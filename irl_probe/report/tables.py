@@ -11,19 +11,32 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.report.definitions import TERMS, term_of
-from irl_probe.report.judgement import bounds_of, correlation_bounds, main_coverage, retrained_bounds, rewards_of
+from irl_probe.report.judgement import (
+    bounds_of,
+    clause,
+    correlation_bounds,
+    main_coverage,
+    retrained_bounds,
+    rewards_of,
+)
 
+UNDEFINED = "undefined"
 CONTROLS = ("none", "constant", "length")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as text; `reason` says why an undefined one is so."""
+    """A figure as text; `reason` says why it is undefined, or has no interval."""
 
     text: str
     interval: str = ""
     reason: str = ""
     best: bool = False
+
+    @property
+    def note(self) -> str:
+        """The reason as it stands below the table, or nothing."""
+        return f"{'undefined' if self.text == UNDEFINED else 'no interval'}: {self.reason}" if self.reason else ""
 
 
 @dataclass(frozen=True)
@@ -53,10 +66,10 @@ class Table:
     select: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def reasons(self) -> list[str]:
-        """Every reason for an undefined cell, once each."""
+    def notes(self) -> list[str]:
+        """Why cells are undefined or have no interval, once each."""
         cells = (cell for row in self.rows for cell in row.cells)
-        return list(dict.fromkeys(cell.reason for cell in cells if cell.reason))
+        return list(dict.fromkeys(cell.note for cell in cells if cell.note))
 
 
 def named(name: str) -> Heading:
@@ -75,9 +88,9 @@ def cell(bounds: tuple[float, float, float], digits: int = 2, *, reason: str = "
     """The cell of an (estimate, low, high); an exact or single one has no interval."""
     estimate, low, high = bounds
     if np.isnan(estimate):
-        return Cell("undefined", reason=reason or "no reason was recorded")
+        return Cell(UNDEFINED, reason=clause(reason) or "no reason was recorded")
     interval = "" if np.isnan(low) or low == high else f"[{number(low, digits)}, {number(high, digits)}]"
-    return Cell(number(estimate, digits), interval)
+    return Cell(number(estimate, digits), interval, clause(reason) if np.isnan(low) else "")
 
 
 def returns_table(returns: xr.Dataset) -> Table:
@@ -94,7 +107,12 @@ def returns_table(returns: xr.Dataset) -> Table:
         one = returns.sel(policy=policy)
         cells = [cell(bounds_of(one["mean"]), 1)]
         if "normalised" in one:
-            cells.append(cell(bounds_of(one["normalised"]), reason="expert and random have the same mean return"))
+            cells.append(
+                cell(
+                    bounds_of(one["normalised"]),
+                    reason="expert and random have the same mean return" if np.isnan(one["normalised"][0]) else "",
+                )
+            )
         if "lengths" in one:
             cells.append(Cell(number(float(one["lengths"].mean()), 1)))
         cells.append(Cell(number(float(one["returns"].notnull().sum()), 0)))
@@ -167,7 +185,7 @@ def glance_table(tree: xr.DataTree) -> Table | None:
     for place, reward in enumerate(rewards):
         cells = []
         for _, bounds, rated in columns:
-            shown = cell(bounds[place], reason="see the tables below")
+            shown = cell(bounds[place], reason="see the tables below" if np.isnan(bounds[place][0]) else "")
             lead = len(rewards) > 1 and rated and bounds[place][0] * rated == np.nanmax([b[0] * rated for b in bounds])
             cells.append(Cell(shown.text, shown.interval, shown.reason, best=bool(lead)))
         rows.append(Row([Heading(reward)], cells))
@@ -181,7 +199,7 @@ def provenance(attributes: Mapping[str, object]) -> list[tuple[str, str | None, 
     singles = [
         ("environment", None, "env_id"), ("discount γ", "gamma", "gamma"),
         ("temperature α", "temperature", "temperature"),
-        ("kind of reward", "reward_kind", "reward_kind"), ("expectation over s′", "expectation", "expectation"),
+        ("kind of reward", "reward_kind", "reward_kind"), ("expectation over s′", "expectation", "expectation"), ("true reward taken from", "true", "true_reward"),
         ("terminal convention", "terminal", "terminal"), ("stochastic", None, "stochastic"), ("seed", None, "seed"),
         ("made on", None, "created"),
     ]  # fmt: skip
