@@ -1,1 +1,212 @@
-"""The command line: one sub-command a verb, no logic."""
+"""The command line: one sub-command a verb, no logic of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+
+import irl_probe as ip
+from irl_probe.learn import TrainingDiverged, TrainingInterrupted
+from irl_probe.learn.run import read_description
+from irl_probe.pipeline import ProbeConfig
+
+Word = Annotated[str, tyro.conf.Positional]
+Words = Annotated[tuple[str, ...], tyro.conf.Positional]
+OneRun = Annotated[Path, tyro.conf.Positional]
+
+
+def probe(env: Word, config: Annotated[ProbeConfig, tyro.conf.arg(name="")], out: Path | None = None) -> None:
+    """Run the whole chain: demonstrations, soft Q, reward, figures, report.
+
+    Args:
+        env: environment id; GridWorld is probed exactly.
+        config: what to learn from and how.
+        out: folder for everything; default runs/probe/ENV.
+    """
+    ip.probe(env, config, out=out)
+
+
+def demos(source: Word, episodes: int | None = None, subsample: int | None = None, env_id: str | None = None) -> None:
+    """Describe demonstrations.
+
+    Args:
+        source: bundled name, file, or "minari:<dataset id>".
+        episodes: the first so many.
+        subsample: every so-manieth step.
+        env_id: the environment, where the source does not name it.
+    """
+    print(ip.load_demos(source, episodes=episodes, subsample=subsample, env_id=env_id).describe())
+
+
+def expert(
+    env: Word,
+    out: Path,
+    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),  # noqa: B008  # frozen
+    episodes: int = 10,
+    resume: bool = False,
+) -> None:
+    """Train an expert on the true reward and record demonstrations of it (OUT/demos.npz).
+
+    Args:
+        env: environment id.
+        out: folder of the run.
+        learner: of the objective bellman.
+        episodes: demonstrations to record.
+        resume: go on with the run in OUT.
+    """
+    run = ip.train_on_reward(env, learner, out=out, resume=resume)
+    live = ip.make_env(env)
+    recorded = ip.record_demos(run.policy, live, episodes, seed=learner.seed)
+    live.close()
+    print(ip.save_demos(recorded, out / "demos.npz", overwrite=resume))
+    print(recorded.describe())
+
+
+def train(
+    source: Annotated[str | None, tyro.conf.Positional] = None,
+    out: Path | None = None,
+    resume: Path | None = None,
+    env: str | None = None,
+    episodes: int | None = None,
+    subsample: int | None = None,
+    env_id: str | None = None,
+    learner: ip.IQConfig = ip.IQConfig(),  # noqa: B008  # frozen
+) -> None:
+    """Learn a soft Q-function from demonstrations.
+
+    Args:
+        source: bundled name, file, or "minari:<dataset id>".
+        out: folder of the run; new or empty.
+        resume: folder of an interrupted run to go on with; takes everything else from it.
+        env: environment to collect steps in; offline without.
+        episodes: the first so many demonstrations.
+        subsample: every so-manieth step.
+        env_id: the environment of the demonstrations, where the source does not name it.
+        learner: see irl_probe.IQConfig.
+    """
+    command: dict[str, Any] = {
+        "source": source,
+        "episodes": episodes,
+        "subsample": subsample,
+        "env_id": env_id,
+        "env": env,
+        "learner": asdict(learner),
+    }
+    if resume is not None:
+        command, folder = _command(resume), resume
+    elif source is None or out is None:
+        raise ValueError(
+            "Training needs demonstrations and a folder: irl-probe train SOURCE --out DIR; or --resume DIR."
+        )
+    else:
+        folder = out
+    choice = {name: command[name] for name in ("source", "episodes", "subsample", "env_id")}
+    run = ip.train(
+        ip.load_demos(**choice),
+        ip.IQConfig.from_dict(command["learner"]),
+        command["env"],
+        out=folder,
+        resume=resume is not None,
+        note={"command": command},
+    )
+    print(f"{folder}: {run.provenance}")
+
+
+def export(run: OneRun, out: Path, overwrite: bool = False) -> None:
+    """Recover the reward of a run and save it as a folder.
+
+    Args:
+        run: folder of a run.
+        out: folder of the reward.
+        overwrite: replace a reward that is there.
+    """
+    print(ip.save_reward(ip.recover(ip.load_run(run)), out, overwrite=overwrite))
+
+
+def compare(rewards: Words, demos: str, out: Path, env_id: str | None = None) -> None:
+    """Correlate rewards with the true one on demonstrations; write results and report.
+
+    Args:
+        rewards: folders, or ids of shipped rewards.
+        demos: bundled name or file with true rewards: the steps to compare on.
+        out: folder for results.nc and report.html; new or empty.
+        env_id: the environment, where the source does not name it.
+    """
+    steps = ip.load_demos(demos, env_id=env_id)
+    tree = ip.compare({name: ip.load_reward(name) for name in rewards}, transitions={"data": steps.transitions})
+    out.mkdir(parents=True, exist_ok=True)
+    ip.save_results(tree, out / "results.nc")
+    ip.write_report(tree, out / "report.html")
+    table = ip.to_dataframe(tree)
+    print(table[table["group"] == "correlation"].dropna(axis="columns", how="all").to_string(index=False))
+    print(out / "report.html")
+
+
+def retrain(
+    reward: Word,
+    env: Word,
+    out: Path,
+    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),  # noqa: B008  # frozen
+    episodes: int = 20,
+    resume: bool = False,
+) -> None:
+    """Train a fresh policy on a recovered reward alone and print its true return.
+
+    Args:
+        reward: folder, or id of a shipped reward.
+        env: environment id.
+        out: folder of the run.
+        learner: of the objective bellman.
+        episodes: of the evaluation.
+        resume: go on with the run in OUT.
+    """
+    run = ip.retrain(ip.load_reward(reward), env, ip.RetrainConfig(learner), out=out, resume=resume)
+    print(f"true return {ip.evaluate(run.policy, env, episodes=episodes)}")
+
+
+def zoo() -> None:
+    """List the shipped rewards."""
+    for reward_id in ip.list_zoo():
+        print(reward_id)
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "probe": probe,
+    "demos": demos,
+    "expert": expert,
+    "train": train,
+    "export": export,
+    "compare": compare,
+    "retrain": retrain,
+    "zoo": zoo,
+}
+
+
+def main() -> None:
+    """Run a sub-command; an error that the user can mend is a message, not a traceback."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(VERBS, prog="irl-probe", description=ip.__doc__)
+    except (ValueError, ImportError, TrainingDiverged) as error:
+        Console(stderr=True).print(f"[red]irl-probe:[/] {escape(str(error))}", highlight=False)
+        sys.exit(2)
+    except TrainingInterrupted as interrupted:
+        Console(stderr=True).print(f"\n{escape(str(interrupted))}", highlight=False)
+        sys.exit(130)
+
+
+def _command(folder: Path) -> dict[str, Any]:
+    """What the run in a folder was begun with."""
+    command = read_description(folder).get("command")
+    if not isinstance(command, dict):
+        raise ValueError(
+            f"The run in {folder} was not begun on the command line; go on with it in Python, by "
+            "irl_probe.train(..., resume=True)."
+        )
+    return command

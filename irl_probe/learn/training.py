@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    note: Mapping[str, Any] | None = None,
 ) -> Run:
     """Learn a soft Q-function from demonstrations by the objective of the config.
 
@@ -45,6 +47,7 @@ def train(
         out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None keeps nothing on disk.
         resume: go on with the run in `out`. The result is the same, bit for bit, as without the interruption.
         progress: show a progress bar; None shows it where standard error is a terminal.
+        note: more to keep in run.json, as plain values.
 
     Evaluations (config.evaluate_every) run in the environment of `env`, or offline in the one the demonstrations name.
 
@@ -85,7 +88,7 @@ def train(
         interaction=None if live is None else Interaction(live, config.seed),
         evaluation_env=env_id,
     )
-    return _finish(loop, env_id, steps.content_hash(), out, resume, progress)
+    return _finish(loop, env_id, steps.content_hash(), out, resume, progress, note)
 
 
 def train_on_reward(
@@ -137,11 +140,12 @@ def _finish(
     out: str | Path | None,
     resume: bool,
     progress: bool | None,
+    note: Mapping[str, Any] | None = None,
 ) -> Run:
     """Run the loop, in a folder where one is given, and hand over what it learned."""
     if resume and out is None:
         raise ValueError("Resuming needs the run's folder; give out=.")
-    description = describe_run(loop.learner.soft_q.spec, loop.config, demonstrations, env_id)
+    description = {**describe_run(loop.learner.soft_q.spec, loop.config, demonstrations, env_id), **(note or {})}
     if out is not None:
         loop.folder = Path(out)
         begin_folder(loop.folder, description, resume=resume)

@@ -32,6 +32,7 @@ def probe_environment(
 
     Raises DemoError where there are no demonstrations, ValueError where they hold no true rewards, and as the verbs do.
     """
+    make_env(env_id).close()  # an unknown environment is said to be so, before demonstrations are looked for
     whole = load_demos(config.demos or env_id, episodes=config.episodes, env_id=env_id)
     if whole.whole.returns is None:
         raise ValueError(

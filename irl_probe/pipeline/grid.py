@@ -127,7 +127,7 @@ def _of_states(reward: RecoveredReward, table: Floats) -> Floats:
     states, actions = table.shape
     s, a = (index.ravel() for index in np.indices((states, actions)))
     q = reward.q(s, a).reshape(states, actions)
-    return (tabular.soft_policy(q, reward.temperature) * table).sum(axis=1)
+    return np.asarray((tabular.soft_policy(q, reward.temperature) * table).sum(axis=1))
 
 
 def _distances(mdp: TabularMDP, table: Floats) -> dict[str, float]:

@@ -1,0 +1,34 @@
+# make probe: set up and run the whole chain on CartPole-v1. make test: set up and run every test. make lint: the linters.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: probe test lint clean
+
+probe: .venv/installed
+	$(BIN)/irl-probe probe CartPole-v1 --out runs/probe/CartPole-v1-$$(date +%Y%m%d-%H%M%S)
+
+test: .venv/tested
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || echo "Left out: the report in a real browser (no Chromium was found; on Debian: apt-get install chromium)."
+
+lint: .venv/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/tested: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch .venv/installed $@
+
+clean:
+	rm -rf .venv
