@@ -24,9 +24,9 @@ RULES: Sequence[str] = (
     f"Imitation and retraining: good from a normalised return of {GOOD:g}, provided the interval does not reach below "
     f"{FAIR:g}; partial from {FAIR:g}; otherwise failed.",
     f"Steps: Pearson at step level is strong from {STRONG:g}, weak below {WEAK:g}, and contrary at or below −{WEAK:g}.",
-    f"Episodes: mostly length where the reward's Pearson is within {LENGTH_MARGIN:g} of a constant reward's (up to "
-    f"sign, and that at least {LENGTH_MATTERS:g}), where the length-controlled figure is below {WEAK:g} or its interval "
-    "reaches 0, or, that being undefined, where a constant reward does as well.",
+    f"Episodes: mostly length where the reward's Pearson is within {LENGTH_MARGIN:g} of a constant reward's (up "
+    f"to sign, and that at least {LENGTH_MATTERS:g}), where the length-controlled figure is below {WEAK:g} or its "
+    "interval reaches 0, or, that being undefined, where a constant reward does as well.",
     f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}.",
     "Correlations are judged on the mixture coverage where there is one, else on the first. Among several rewards the "
     "best is the one with the highest normalised return after retraining, then by length-controlled episode Pearson.",

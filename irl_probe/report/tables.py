@@ -197,12 +197,17 @@ def glance_table(tree: xr.DataTree) -> Table | None:
 def provenance(attributes: Mapping[str, object]) -> list[tuple[str, str | None, list[tuple[str, str]]]]:
     """(title, definition key, [(name, value), ...]) of what was learned from what, nested settings flattened."""
     singles = [
-        ("environment", None, "env_id"), ("discount γ", "gamma", "gamma"),
+        ("environment", None, "env_id"),
+        ("discount γ", "gamma", "gamma"),
         ("temperature α", "temperature", "temperature"),
-        ("kind of reward", "reward_kind", "reward_kind"), ("expectation over s′", "expectation", "expectation"), ("true reward taken from", "true", "true_reward"),
-        ("terminal convention", "terminal", "terminal"), ("stochastic", None, "stochastic"), ("seed", None, "seed"),
+        ("kind of reward", "reward_kind", "reward_kind"),
+        ("expectation over s′", "expectation", "expectation"),
+        ("true reward taken from", "true", "true_reward"),
+        ("terminal convention", "terminal", "terminal"),
+        ("stochastic", None, "stochastic"),
+        ("seed", None, "seed"),
         ("made on", None, "created"),
-    ]  # fmt: skip
+    ]
     blocks: list[tuple[str, str | None, list[tuple[str, str]]]] = []
     for label, term, name in singles:
         value = attributes.get(name)
