@@ -99,7 +99,9 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
             observation_space=description.observation_space,
             action_space=description.action_space,
             terminal_value=description.terminal_value,
-            expectation=read_expectation(description.expectation, transition),
+            expectation=read_expectation(
+                description.expectation, transition, description.observation_space, description.action_space
+            ),
             provenance=description.provenance,
             figures=description.figures,
         )

@@ -62,11 +62,10 @@ def _lines(described: Mapping[str, Json]) -> Iterator[str]:
     yield "## How to load it"
     yield ""
     yield "```python"
-    yield "import gymnasium as gym"
     yield "import irl_probe as ip"
     yield ""
     yield 'reward = ip.load_reward("path/to/this/folder")'
-    yield f'env = ip.RewardWrapper(gym.make("{provenance.get("env_id", "CartPole-v1")}"), reward)'
+    yield f'env = ip.RewardWrapper(ip.make_env("{provenance.get("env_id", "CartPole-v1")}"), reward)'
     yield "```"
     yield ""
     yield "## Files"

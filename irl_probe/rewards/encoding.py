@@ -13,6 +13,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from irl_probe.envs import make_env, simulator
 from irl_probe.networks import ACTIVATIONS, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
@@ -120,18 +121,30 @@ def expectation_to_json(expectation: Expectation) -> Json:
     )
 
 
-def read_expectation(fields: Fields, transition: Floats | None) -> Expectation:
-    """The expectation; `transition` is P (S, A, S) where it is exact. A simulator is built from its env_id."""
+def read_expectation(
+    fields: Fields, transition: Floats | None, observation_space: Space, action_space: Space
+) -> Expectation:
+    """The expectation; `transition` is P (S, A, S) where it is exact.
+
+    A simulator is built from its env_id. Raises RewardError where it cannot be, or is not for these spaces.
+    """
     name = fields.text("name")
     if name != SimulatedExpectation.name:
         return ObservedSuccessor() if transition is None else ExactExpectation(transition)
     env_id, samples = fields.text("env_id"), fields.integer("samples", 1, MOST_SAMPLES)
     try:
-        return SimulatedExpectation.of(env_id, samples=samples)
+        env = make_env(env_id)
+        built = SimulatedExpectation(env_id, simulator(env), samples)
     except (ValueError, ImportError) as error:
         raise RewardError(
             f"The reward is marginal, with E over s′ by a simulator of {env_id}, which cannot be built: {error}"
         ) from error
+    if (env.observation_space.shape, env.action_space.shape) != (observation_space.shape, action_space.shape):
+        raise RewardError(
+            f"The simulator of {env_id} takes observations and actions of {env.observation_space} and "
+            f"{env.action_space}; the reward is for {observation_space} and {action_space}. They must have one shape."
+        )
+    return built
 
 
 def check_expectation(fields: Fields) -> str:
