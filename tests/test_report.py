@@ -235,6 +235,13 @@ def test_verdict_on_retraining_follows_its_thresholds(share, tone, phrase):
     assert f"{100 * share:.0f}\u00a0%".replace("-", "−") in claim.sentence
 
 
+def test_verdict_is_on_the_reward_from_demonstrations_not_on_the_ideal_one_beside_it():
+    verdict = judge(trees.gridworld(3))
+    assert verdict.reward == "30 demonstrations"
+    assert "best of" not in verdict.headline
+    assert "0.04" in next(claim.sentence for claim in verdict.claims if claim.term == "regret")
+
+
 def test_verdict_says_what_was_not_measured():
     verdict = judge(normalised({"learned": 1.0}))
     assert verdict.headline == "Retraining not measured; the learned policy imitates the expert."

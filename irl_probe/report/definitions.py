@@ -32,7 +32,7 @@ TERMS: Mapping[str, Term] = {
     ),
     "interval": Term(
         "interval",
-        "The 95 % bootstrap interval, given in brackets. Unless said otherwise whole episodes are resampled, so "
+        "The 95 % bootstrap interval, given in brackets. Unless said otherwise whole episodes are resampled, so "
         "that it "
         "says how sure the figure is for this reward, not how another training run would come out.",
     ),

@@ -19,6 +19,7 @@ GOOD, FAIR = GOOD_SHARE, 0.5  # normalised return
 STRONG, WEAK = 0.7, 0.3  # absolute correlation
 SMALL_REGRET, LARGE_REGRET = 0.05, 0.2
 BASELINES = ("true", "constant")
+IDEALS = ("exact occupancy",)  # made from what no demonstrations tell: the most that could be reached
 
 RULES: Sequence[str] = (
     f"Imitation and retraining: good from a normalised return of {GOOD:g}, provided the interval does not reach below "
@@ -29,7 +30,8 @@ RULES: Sequence[str] = (
     "interval reaches 0, or, that being undefined, where a constant reward does as well.",
     f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}.",
     "Correlations are judged on the mixture coverage where there is one, else on the first. Among several rewards the "
-    "best is the one with the highest normalised return after retraining, then by length-controlled episode Pearson.",
+    "best is the one with the highest normalised return after retraining, then by length-controlled episode Pearson; one "
+    "made from exact occupancies is shown beside the others, not judged.",
 )
 
 Tone = Literal["good", "caution", "bad", "open", "note"]
@@ -61,7 +63,7 @@ class Verdict:
 
 def judge(tree: xr.DataTree) -> Verdict:
     """The verdict on the (best) recovered reward of a results tree, by `RULES`."""
-    rewards = rewards_of(tree)
+    rewards = _judged(tree)
     best = max(rewards, key=lambda reward: _merit(tree, reward), default=None)
     claims = [_best(best, rewards), _retraining(tree, best), _imitation(tree)]
     if best is not None and "correlation" in tree.children:
@@ -77,6 +79,12 @@ def rewards_of(tree: xr.DataTree) -> list[str]:
         if group in tree.children:
             found |= dict.fromkeys(str(r) for r in tree[group].to_dataset()["reward"].values)
     return [reward for reward in found if reward not in BASELINES]
+
+
+def _judged(tree: xr.DataTree) -> list[str]:
+    """The rewards that were learned from demonstrations; ideal ones only where there is nothing else."""
+    rewards = rewards_of(tree)
+    return [reward for reward in rewards if reward not in IDEALS] or rewards
 
 
 def main_coverage(group: xr.Dataset) -> str:
@@ -115,7 +123,7 @@ def retrained_bounds(tree: xr.DataTree, reward: str) -> tuple[float, float, floa
                 return bounds_of(group["normalised_mean"].sel(reward=reward))
             if "normalised" in group:
                 return float(group["normalised"].sel(reward=reward).mean()), np.nan, np.nan
-    return _normalised(tree, "retrained") if len(rewards_of(tree)) <= 1 else (np.nan, np.nan, np.nan)
+    return _normalised(tree, "retrained") if len(_judged(tree)) <= 1 else (np.nan, np.nan, np.nan)
 
 
 def _normalised(tree: xr.DataTree, policy: str) -> tuple[float, float, float]:

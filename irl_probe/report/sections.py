@@ -67,7 +67,7 @@ def _returns(groups: Mapping[str, xr.Dataset]) -> Section | None:
     means = {str(p): float(returns["mean"].sel(policy=p, bound="estimate")) for p in returns["policy"].values}
     alt = "Mean true return by policy: " + ", ".join(f"{p} {number(m, 1)}" for p, m in means.items()) + "."
     caption = (
-        "A dot is an episode, the diamond their mean with its 95 % interval. Look whether “retrained” comes near "
+        "A dot is an episode, the diamond their mean with its 95 % interval. Look whether “retrained” comes near "
         "“expert” and stays clear of “random”, and whether “learned” beats “bc”."
     )
     figure = _draw(plots.returns_by_policy(returns), "fig-returns", alt, caption)
@@ -93,7 +93,7 @@ def _learning(groups: Mapping[str, xr.Dataset]) -> Section | None:
             f"{number(float(last[-1]), 1)}."
         )
         caption = (
-            "The band is the 95 % interval over evaluation episodes. Look for a plateau, and for its height "
+            "The band is the 95 % interval over evaluation episodes. Look for a plateau, and for its height "
             "beside the lines."
         )
         ax = plots.learning_curve(learning, references=references)
@@ -203,7 +203,7 @@ def _correlation(correlation: xr.Dataset | None, best: str | None) -> Section | 
             alt = f"{metric.capitalize()} correlations of “{reward}”; the same figures are in the table beside it."
             caption = (
                 f"{metric.capitalize()} correlation of “{reward}” with the true reward by coverage and level, with "
-                "95 % intervals. A blue dot no further from 0 than its hollow diamond tells nothing: a constant reward "
+                "95 % intervals. A blue dot no further from 0 than its hollow diamond tells nothing: a constant reward "
                 "does as well. The square is what is left once length is controlled."
             )
             items.append(_draw(ax, f"fig-forest-{place}-{metric}", alt, caption, reward=reward, metric=metric))

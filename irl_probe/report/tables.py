@@ -117,7 +117,7 @@ def returns_table(returns: xr.Dataset) -> Table:
             cells.append(Cell(number(float(one["lengths"].mean()), 1)))
         cells.append(Cell(number(float(one["returns"].notnull().sum()), 0)))
         rows.append(Row([Heading(policy, policy)], cells))
-    return Table("True return per episode, with 95 % intervals.", header, rows)
+    return Table("True return per episode, with 95 % intervals.", header, rows)
 
 
 def correlation_table(correlation: xr.Dataset, reward: str, reference: str, metric: str) -> Table:
@@ -131,7 +131,7 @@ def correlation_table(correlation: xr.Dataset, reward: str, reference: str, metr
             ones = [values.sel(coverage=coverage, level=level, control=control) for control in controls]
             cells = [cell(bounds_of(one["value"]), reason=_reason(one)) for one in ones]
             rows.append(Row([Heading("" if place else coverage), Heading(level, level)], cells, first=place == 0))
-    caption = f"{metric.capitalize()} correlation of “{reward}” with “{reference}”, with 95 % intervals."
+    caption = f"{metric.capitalize()} correlation of “{reward}” with “{reference}”, with 95 % intervals."
     return Table(caption, header, rows, {"reward": reward, "metric": metric})
 
 
