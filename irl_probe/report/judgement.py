@@ -30,8 +30,8 @@ RULES: Sequence[str] = (
     "interval reaches 0, or, that being undefined, where a constant reward does as well.",
     f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}.",
     "Correlations are judged on the mixture coverage where there is one, else on the first. Among several rewards the "
-    "best is the one with the highest normalised return after retraining, then by length-controlled episode Pearson; one "
-    "made from exact occupancies is shown beside the others, not judged.",
+    "best is the one with the highest normalised return after retraining, then by length-controlled episode Pearson; "
+    "one made from exact occupancies is shown beside the others, not judged.",
 )
 
 Tone = Literal["good", "caution", "bad", "open", "note"]
