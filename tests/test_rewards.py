@@ -34,6 +34,14 @@ class Run:
     terminal_value: float = 0.0
     provenance: dict[str, str | float | int] = field(default_factory=dict)
 
+    @property
+    def observation_space(self):
+        return spaces.Discrete(self.soft_q.spec.observation_count)
+
+    @property
+    def action_space(self):
+        return spaces.Discrete(self.soft_q.spec.action_count)
+
 
 def table_q(q, gamma, temperature=1.0):
     return DiscreteSoftQ(DiscreteQ.from_table(q), gamma=gamma, temperature=temperature)

@@ -9,10 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from irl_probe.demos.space_json import space_to_json
 from irl_probe.learn.checkpoints import CheckpointError, write_atomically
 from irl_probe.learn.config import IQConfig
 from irl_probe.networks import NetworkSpec
@@ -32,6 +34,7 @@ class Run:
         terminal_value: value of the absorbing state; 0 with the convention `zero`.
         history: logged figures and evaluations by step. return_mean is the true return, for evaluation only.
         env_id: the environment learned in or named by the demonstrations, or None.
+        observation_space, action_space: the environment's.
         provenance: what it was learned from and how, as plain texts and numbers.
     """
 
@@ -40,6 +43,8 @@ class Run:
     terminal_value: float
     history: xr.Dataset
     env_id: str | None
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
     provenance: Mapping[str, str | float | int]
 
     def policy(
@@ -70,9 +75,17 @@ def history_dataset(rows: list[dict[str, float]]) -> xr.Dataset:
     return xr.Dataset({name: ("step", values) for name, values in columns.items()}, coords={"step": steps})
 
 
-def describe_run(spec: NetworkSpec, config: IQConfig, demonstrations: str | None, env_id: str | None) -> dict[str, Any]:
+def describe_run(
+    spec: NetworkSpec,
+    spaces: tuple[gym.Space[Any], gym.Space[Any]],
+    config: IQConfig,
+    demonstrations: str | None,
+    env_id: str | None,
+) -> dict[str, Any]:
     """What run.json holds: enough to load the run, and to refuse to resume another one."""
     return {
+        "observation_space": space_to_json(spaces[0]),
+        "action_space": space_to_json(spaces[1]),
         "spec": asdict(spec),
         "config": asdict(config),
         "demonstrations": demonstrations,

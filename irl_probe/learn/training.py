@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 
 from irl_probe.demos import Demonstrations, check_demos
+from irl_probe.demos.space_json import space_from_json
 from irl_probe.envs import check_spaces, env_name, make_env
 from irl_probe.learn.checkpoints import CheckpointError, load_checkpoint
 from irl_probe.learn.config import IQConfig
@@ -88,7 +89,8 @@ def train(
         interaction=None if live is None else Interaction(live, config.seed),
         evaluation_env=env_id,
     )
-    return _finish(loop, env_id, steps.content_hash(), out, resume, progress, note)
+    described = (observation_space, action_space), steps.content_hash()
+    return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
 
 
 def train_on_reward(
@@ -130,13 +132,16 @@ def train_on_reward(
         interaction=Interaction(live, config.seed),
         evaluation_env=env_id,
     )
-    return _finish(loop, env_id, None, out, resume, progress)
+    described = (live.observation_space, live.action_space), None
+    return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress)
 
 
 def _finish(
     loop: Loop,
     env_id: str | None,
+    spaces_: tuple[Space, Space],
     demonstrations: str | None,
+    *,
     out: str | Path | None,
     resume: bool,
     progress: bool | None,
@@ -145,7 +150,8 @@ def _finish(
     """Run the loop, in a folder where one is given, and hand over what it learned."""
     if resume and out is None:
         raise ValueError("Resuming needs the run's folder; give out=.")
-    description = {**describe_run(loop.learner.soft_q.spec, loop.config, demonstrations, env_id), **(note or {})}
+    described = describe_run(loop.learner.soft_q.spec, spaces_, loop.config, demonstrations, env_id)
+    description = {**described, **(note or {})}
     if out is not None:
         loop.folder = Path(out)
         begin_folder(loop.folder, description, resume=resume)
@@ -160,9 +166,11 @@ def _run(
     return Run(
         learner.soft_q,
         config,
-        0.0 if end is None else float(end),
+        0.0 if end is None else end.item(),
         history_dataset(rows),
         description["env_id"],
+        _space(description["observation_space"]),
+        _space(description["action_space"]),
         provenance_of(description, steps),
     )
 
@@ -183,6 +191,12 @@ def load_run(folder: str | Path) -> Run:
         raise CheckpointError(
             f"The run in {folder} does not hold what a run should ({error}). Train it anew."
         ) from error
+
+
+def _space(written: object) -> Space:
+    space = space_from_json(written)
+    assert space is not None
+    return space
 
 
 def _spec(observation_space: Space, action_space: Space, config: IQConfig) -> NetworkSpec:

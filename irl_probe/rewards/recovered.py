@@ -27,11 +27,17 @@ class SoftQSource(Protocol):
     Attributes:
         soft_q: the Q-function.
         terminal_value: V_abs, the value after the MDP ended that the learner used; 0 is the convention "zero".
+        observation_space: the environment's.
+        action_space: the environment's.
         provenance: what it was learned from and how, as plain numbers and texts.
     """
 
     @property
     def soft_q(self) -> SoftQ: ...
+    @property
+    def observation_space(self) -> Space: ...
+    @property
+    def action_space(self) -> Space: ...
     @property
     def terminal_value(self) -> float: ...
     @property
@@ -157,14 +163,16 @@ def recover(
             `SimulatedExpectation` for the marginal reward r(s, a).
         terminal: the value V_abs after the MDP ended; "zero" is 0. None takes the one that `source` was trained with
             (0 for a bare soft Q-function). Another one makes another reward: it prices the end of an episode.
-        observation_space: the environment's; None takes the widest that fits the network.
-        action_space: the environment's; None takes the network's bounds, with one dimension.
+        observation_space: the environment's; None takes the run's, or for a bare soft Q-function the widest that fits.
+        action_space: the environment's; None takes the run's, or the network's bounds, with one dimension.
 
     Raises RewardError where `source` is neither, `expectation` or `terminal` is none of the above, or spaces do not
     fit.
     """
     if isinstance(source, SoftQSource):
         soft_q, trained, provenance = source.soft_q, source.terminal_value, dict(source.provenance)
+        observation_space = source.observation_space if observation_space is None else observation_space
+        action_space = source.action_space if action_space is None else action_space
     elif isinstance(source, _AnySoftQ):
         soft_q, trained, provenance = source, 0.0, {}
     else:
