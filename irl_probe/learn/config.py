@@ -68,9 +68,9 @@ class IQConfig:
     temperature: float | None = None
 
     hidden: tuple[int, ...] | None = None
-    activation: Activation = "relu"
+    activation: Activation | None = None
     layer_norm: bool = False
-    normalise: bool = True
+    normalise: bool | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
     anneal: bool = True
@@ -179,6 +179,8 @@ _RANGES: dict[str, tuple[float, float, str]] = {
 _DISCRETE: dict[str, Any] = {
     "temperature": 1.0,
     "hidden": (64, 64),
+    "activation": "tanh",
+    "normalise": True,
     "learning_rate": 1e-3,
     "weight_decay": 1e-2,
     "target_rate": 0.0,
@@ -193,10 +195,21 @@ _NO_DEMONSTRATIONS = {
 }  # unread
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("discrete", "offline"): _DISCRETE
-    | {"value_term": "expert", "chi2_on": "expert", "chi2_c": 5.0, "reward_targets": (1.0, 1.0), "steps": 10_000},
+    | {"value_term": "expert", "chi2_on": "expert", "chi2_c": 50.0, "reward_targets": (1.0, 1.0), "steps": 10_000},
     ("discrete", "online"): _DISCRETE
-    | {"value_term": "mixture", "chi2_on": "mixture", "chi2_c": 0.5, "reward_targets": (0.0, 0.0), "steps": 30_000},
+    | {
+        "value_term": "expert",
+        "chi2_on": "mixture",
+        "chi2_c": 0.5,
+        "reward_targets": (1.0, 0.0),
+        "temperature": 0.1,
+        "activation": "relu",
+        "normalise": False,
+        "weight_decay": 0.1,
+        "target_rate": 0.01,
+        "steps": 15_000,
+    },
     ("discrete", "bellman"): _DISCRETE
     | _NO_DEMONSTRATIONS
-    | {"weight_decay": 0.0, "target_rate": 0.01, "learning_starts": 1000, "steps": 40_000},
+    | {"activation": "relu", "weight_decay": 0.0, "target_rate": 0.01, "learning_starts": 1000, "steps": 40_000},
 }

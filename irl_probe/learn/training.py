@@ -204,7 +204,7 @@ def _spec(observation_space: Space, action_space: Space, config: IQConfig) -> Ne
         observation_space,
         action_space,
         hidden=config.hidden or (),
-        activation=config.activation,
+        activation=config.activation or "relu",
         layer_norm=config.layer_norm,
     )
 
