@@ -93,7 +93,7 @@ def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:
     values = tree["correlation"]["value"].sel(metric="pearson", bound="estimate").squeeze()
     for name, (level, control) in FIGURES.items():
         figures[name] = float(values.sel(level=level, control=control))
-    if seed == 0 and variant != "bc":
+    if seed == 0 and (variant in ("offline", "online") or (env_id == "CartPole-v1" and variant != "bc")):
         learner = ip.IQConfig(objective="bellman", steps=task.retrain_steps, seed=100)
         retrained = ip.retrain(reward, env_id, ip.RetrainConfig(learner), progress=False)
         figures["retrained"] = float(ip.evaluate(retrained.policy, env_id, seed=2000).returns.mean())
