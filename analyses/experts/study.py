@@ -6,40 +6,65 @@ python analyses/experts/study.py [ENV ...]   resumes what was interrupted; one e
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+import math
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
 
 import irl_probe as ip
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "irl_probe" / "demos" / "data"
 RUNS = ROOT / "runs" / "experts"
-SHARED = {"objective": "bellman", "weight_decay": 0.0, "target_rate": 0.01}
-EXPERTS: dict[str, tuple[ip.IQConfig, int]] = {
-    "CartPole-v1": (ip.IQConfig(**SHARED, steps=40_000, learning_rate=1e-3, temperature=0.1), 20),
-    "Acrobot-v1": (ip.IQConfig(**SHARED, steps=60_000, learning_rate=1e-3, temperature=0.1), 20),
-    "LunarLander-v3": (
+SHARED = {"objective": "bellman", "weight_decay": 0.0}
+
+
+@dataclass(frozen=True)
+class Expert:
+    """How an expert learns and what is kept of it.
+
+    Attributes:
+        config: of the learner.
+        episodes: demonstrations to keep.
+        scale: what the true reward is multiplied by while learning, which changes no optimal policy at α/scale.
+        least_return: only episodes of at least this true return are kept.
+    """
+
+    config: ip.IQConfig
+    episodes: int = 20
+    scale: float = 1.0
+    least_return: float = -math.inf
+
+
+SMALL = ip.IQConfig(**SHARED, learning_rate=1e-3, temperature=0.1, target_rate=0.01)
+EXPERTS = {
+    "CartPole-v1": Expert(replace(SMALL, steps=40_000)),
+    "Acrobot-v1": Expert(replace(SMALL, steps=60_000)),
+    "LunarLander-v3": Expert(
         ip.IQConfig(
             **SHARED,
             steps=300_000,
             hidden=(128, 128),
             learning_rate=1e-3,
-            batch_size=128,
-            temperature=0.1,
+            temperature=0.01,
+            target_rate=0.005,
             learning_starts=2000,
-            update_every=2,
+            epsilon=0.02,
         ),
-        20,
+        scale=0.05,
+        least_return=200.0,
     ),
 }
 CARD = """# {env_id}
 
 {episodes} episodes of our own expert: true return {returns}, length {lengths}.
-Evaluated on {evaluated} other episodes: {evaluation}. A random policy gets {random}.
+Evaluated on {evaluated} other episodes, all counted: {evaluation}. A random policy gets {random}.
 
-Made by `python analyses/experts/study.py {env_id}`: soft Q-learning on the true reward (`train_on_reward`), then
-`record_demos` with the most likely action at each step. irl_probe {irl_probe}, torch {torch}, gymnasium {gymnasium}.
+Made by `python analyses/experts/study.py {env_id}`: soft Q-learning on the true reward{scale} (`train_on_reward`), then
+`record_demos` with the most likely action at each step{kept}. irl_probe {irl_probe}, torch {torch}, gymnasium {gymnasium}.
 
 | setting | value |
 |---|---|
@@ -51,29 +76,33 @@ EVALUATION_EPISODES = 100
 
 
 def make(env_id: str) -> None:
-    config, episodes = EXPERTS[env_id]
-    folder = RUNS / env_id
-    run = ip.train_on_reward(env_id, config, out=folder, resume=folder.exists(), progress=True)
-    evaluation = ip.evaluate(run.policy, env_id, episodes=EVALUATION_EPISODES, seed=1)
+    expert, folder = EXPERTS[env_id], RUNS / env_id
     env = ip.make_env(env_id)
+    scaled = gym.wrappers.TransformReward(ip.make_env(env_id), lambda reward: expert.scale * reward)
+    run = ip.train_on_reward(scaled, expert.config, out=folder, resume=folder.exists())
+    evaluation = ip.evaluate(run.policy, env_id, episodes=EVALUATION_EPISODES, seed=1)
     random = ip.evaluate(ip.random_policy(env.action_space), env_id, episodes=EVALUATION_EPISODES, seed=1)
-    demos = ip.record_demos(run.policy, env, episodes, seed=0)
-    env.close()
+    recorded = ip.record_demos(run.policy, env, 2 * expert.episodes, seed=0)
+    good = np.flatnonzero(recorded.transitions.returns() >= expert.least_return)[: expert.episodes]
+    demos = recorded.episodes(good.tolist())
     described = demos.describe()
     ip.save_demos(demos, DATA / f"{env_id}.npz", overwrite=True)
     card = CARD.format(
         env_id=env_id,
-        episodes=episodes,
+        episodes=len(good),
         returns=described.returns,
         lengths=described.lengths,
+        kept=f"; kept are those of at least {expert.least_return:g}" if expert.least_return > -math.inf else "",
         evaluated=EVALUATION_EPISODES,
         evaluation=evaluation,
         random=random,
+        scale=f" times {expert.scale:g}" if expert.scale != 1 else "",
         settings="\n".join(f"| {name} | {value} |" for name, value in asdict(run.config).items()),
         content=described.content_hash,
         **{name: version(name) for name in ("irl_probe", "torch", "gymnasium")},
     )
     (DATA / f"{env_id}.md").write_text(card)
+    env.close()
     print(card)
 
 
