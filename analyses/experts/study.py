@@ -64,7 +64,8 @@ CARD = """# {env_id}
 Evaluated on {evaluated} other episodes, all counted: {evaluation}. A random policy gets {random}.
 
 Made by `python analyses/experts/study.py {env_id}`: soft Q-learning on the true reward{scale} (`train_on_reward`), then
-`record_demos` with the most likely action at each step{kept}. irl_probe {irl_probe}, torch {torch}, gymnasium {gymnasium}.
+`record_demos` with the most likely action at each step{kept}.
+irl_probe {irl_probe}, torch {torch}, gymnasium {gymnasium}.
 
 | setting | value |
 |---|---|

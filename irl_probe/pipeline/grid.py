@@ -59,6 +59,8 @@ def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console)
             solve_exactly(occupancy(mdp, expert), mdp.transition, learner), expectation=expectation
         ),
     }
+    round_trip = max(_round_trip(mdp, reward) for reward in rewards.values())
+    console.print(f"Lemma 3.1: the soft Q of the recovered reward is the learned Q to {round_trip:.1e}")
     exact = _exact(mdp, rewards, run, demos, config)
     random = TabularPolicy(np.full_like(expert, 1 / expert.shape[1]), seed=config.seed)
     coverages = {
@@ -120,6 +122,15 @@ def _table(mdp: TabularMDP, reward: RecoveredReward) -> Floats:
     states, actions, _ = mdp.transition.shape
     s, a = (index.ravel() for index in np.indices((states, actions)))
     return reward(s, a, s, np.zeros(len(s), dtype=bool)).reshape(states, actions)
+
+
+def _round_trip(mdp: TabularMDP, reward: RecoveredReward) -> float:
+    """Largest |Q* of the recovered reward − learned Q| over (s, a)  (Lemma 3.1: 0)."""
+    states, actions, _ = mdp.transition.shape
+    s, a = (index.ravel() for index in np.indices((states, actions)))
+    learned = reward.q(s, a).reshape(states, actions)
+    again = tabular.soft_q(_table(mdp, reward), mdp.transition, mdp.gamma, reward.temperature)
+    return float(np.abs(again - learned).max())
 
 
 def _of_states(reward: RecoveredReward, table: Floats) -> Floats:

@@ -1,0 +1,69 @@
+"""The command line: each verb does its work; what a user can mend is a message and not a traceback."""
+
+import re
+import sys
+
+import pytest
+
+from irl_probe.cli import main
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["irl-probe", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return code, out, " ".join(err.split())
+
+    return call
+
+
+def test_demos_are_described(run):
+    code, out, _ = run("demos", "CartPole-v1", "--episodes", 2)
+    assert code == 0
+    assert re.search(r"episodes +2", out)
+
+
+def test_train_export_and_compare_make_a_report(run, tmp_path):
+    short = ("--learner.steps", 200, "--learner.log-every", 100)
+    assert run("train", "CartPole-v1", "--episodes", 1, "--out", tmp_path / "run", *short)[0] == 0
+    assert run("train", "--resume", tmp_path / "run")[0] == 0  # finished: nothing left to do, nothing lost
+    assert run("export", tmp_path / "run", "--out", tmp_path / "reward")[0] == 0
+    code, out, _ = run("compare", tmp_path / "reward", "--demos", "CartPole-v1", "--out", tmp_path / "compared")
+    assert code == 0
+    assert "pearson" in out
+    assert (tmp_path / "compared" / "report.html").exists()
+
+
+def test_retrain_prints_the_true_return(run, tmp_path):
+    run("train", "CartPole-v1", "--episodes", 1, "--out", tmp_path / "run", "--learner.steps", 100)
+    run("export", tmp_path / "run", "--out", tmp_path / "reward")
+    arguments = ("--out", tmp_path / "again", "--learner.steps", 1100, "--episodes", 2)
+    code, out, _ = run("retrain", tmp_path / "reward", "CartPole-v1", *arguments)
+    assert code == 0
+    assert "true return" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("demos", "CartPol-v1"), "Did you mean 'CartPole-v1'?"),
+        (("probe", "CartPol-v1"), "CartPole-v1"),
+        (("train", "CartPole-v1"), "Training needs demonstrations and a folder"),
+        (("export", "nowhere", "--out", "x"), "must hold a run.json"),
+        (("compare", "nowhere", "--demos", "CartPole-v1", "--out", "x"), "A reward is a folder or the id"),
+        (("probe", "CartPole-v1", "--learner.divergence", "chi3"), "chi2"),
+        (("probe", "CartPole-v1", "--learner.gamma", "1"), "gamma must be"),
+    ],
+)
+def test_what_a_user_can_mend_is_a_message(run, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert message in err + out
+    assert "Traceback" not in err

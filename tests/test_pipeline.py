@@ -1,0 +1,102 @@
+"""The whole chain on small budgets, and what it refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import irl_probe as ip
+from irl_probe.pipeline import grid
+
+SMALL = ip.ProbeConfig(
+    episodes=2,
+    learner=ip.IQConfig(steps=400, log_every=200, evaluate_every=200, evaluate_episodes=2),
+    retrain_steps=1200,
+    evaluation_episodes=3,
+    rollouts=2,
+)
+
+
+@pytest.fixture(scope="module")
+def cartpole(tmp_path_factory):
+    return ip.probe("CartPole-v1", SMALL, out=tmp_path_factory.mktemp("probe") / "cartpole")
+
+
+@pytest.fixture(scope="module")
+def gridworld(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grid, "LEARNER", replace(grid.LEARNER, steps=300))
+        return ip.probe("GridWorld", out=tmp_path_factory.mktemp("probe") / "grid")
+
+
+def test_a_probe_leaves_run_reward_results_and_report(cartpole):
+    names = {path.relative_to(cartpole.folder).as_posix() for path in cartpole.folder.rglob("*") if path.is_file()}
+    assert {"run/run.json", "run/checkpoint.pt", "run/log.jsonl", "results.nc", "report.html"} <= names
+    assert {"reward/reward.safetensors", "reward/reward.json", "reward/README.md"} <= names
+    assert "CartPole-v1" in cartpole.report.read_text()
+
+
+def test_its_results_hold_every_policy_and_coverage(cartpole):
+    tree = ip.load_results(cartpole.folder / "results.nc")
+    assert set(tree["returns"]["policy"].values) == {"expert", "learned", "retrained", "bc", "random"}
+    assert set(tree["points"].children) == {"expert", "learned", "random", "mixture"}
+    assert float(tree["returns"]["mean"].sel(policy="expert", bound="estimate")) == 500.0
+    assert set(tree["correlation"]["control"].values) == {"none", "constant", "length"}
+
+
+def test_its_warnings_name_the_undefined_step_level(cartpole):
+    codes = {warning["code"] for warning in ip.verdicts(cartpole.results)}
+    assert "undefined-step" in codes  # CartPole pays 1 at every step
+
+
+def test_the_saved_reward_is_the_one_of_the_saved_run(cartpole):
+    steps = ip.load_demos("CartPole-v1", episodes=1).transitions
+    arrays = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+    saved = ip.load_reward(cartpole.reward)
+    np.testing.assert_array_equal(saved(*arrays), ip.recover(ip.load_run(cartpole.folder / "run"))(*arrays))
+    assert saved.observation_space == ip.make_env("CartPole-v1").observation_space
+
+
+def test_an_output_folder_with_content_is_refused(cartpole):
+    with pytest.raises(ValueError, match="must be new or empty, so that nothing is overwritten"):
+        ip.probe("CartPole-v1", SMALL, out=cartpole.folder)
+
+
+def test_an_unknown_environment_is_refused_with_the_near_miss(tmp_path):
+    with pytest.raises(ValueError, match="CartPole-v1"):
+        ip.probe("CartPol-v1", SMALL, out=tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_demonstrations_of_another_environment_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"shape \(4,\).*\(6,\)"):
+        ip.probe("Acrobot-v1", replace(SMALL, demos="CartPole-v1"), out=tmp_path / "x")
+
+
+def test_demonstrations_without_true_rewards_are_refused(tmp_path):
+    demos = ip.load_demos("CartPole-v1", episodes=1)
+    bare = replace(demos, transitions=replace(demos.transitions, rewards=None), kept=None)
+    path = ip.save_demos(bare, tmp_path / "bare.npz")
+    with pytest.raises(ValueError, match="compares with the true reward"):
+        ip.probe("CartPole-v1", replace(SMALL, demos=str(path), episodes=None), out=tmp_path / "x")
+
+
+def test_the_grids_soft_q_comes_back_from_its_reward(gridworld):
+    """Lemma 3.1, on the learned table: T⁻¹ after T is the identity."""
+    mdp = ip.gridworld()
+    reward = ip.load_reward(gridworld.reward)
+    assert grid._round_trip(mdp, reward) < 1e-9
+
+
+def test_at_the_exact_occupancy_the_grids_reward_is_nearly_the_truth(gridworld):
+    value = gridworld.results["distance"]["value"].sel(bound="estimate").squeeze()
+    exact = value.sel(reward="exact occupancy")
+    assert float(exact.sel(metric="regret")) == pytest.approx(0.0, abs=1e-9)
+    assert float(exact.sel(metric="starc_minimal")) < 0.05
+    assert float(value.sel(reward="30 demonstrations", metric="starc_minimal")) > 0.5  # what samples do not say
+
+
+def test_the_grids_report_shows_both_heat_maps(gridworld):
+    page = gridworld.report.read_text()
+    assert "30 demonstrations" in page
+    assert "exact occupancy" in page
