@@ -47,11 +47,11 @@ class Task:
 
 
 TASKS = {
-    "CartPole-v1": Task(1, 20, 15_000, 30_000, 475.0),
-    "Acrobot-v1": Task(1, 1, 15_000, 40_000, -95.0),
+    "CartPole-v1": Task(1, 20, 20_000, 30_000, 475.0),
+    "Acrobot-v1": Task(1, 1, 20_000, 40_000, -95.0),
     "LunarLander-v3": Task(10, 5, 60_000, 100_000, 200.0),
 }
-PAPER = {"value_term": "mixture", "reward_targets": (0.0, 0.0), "target_rate": 0.0, "weight_decay": 0.01}
+PAPER = {"value_term": "mixture", "reward_targets": (0.0, 0.0), "weight_decay": 0.0, "learning_starts": 0}
 VARIANTS: dict[str, tuple[dict[str, object], bool]] = {
     "bc": ({"objective": "bc"}, False),
     "offline": ({}, False),

@@ -207,7 +207,8 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "normalise": False,
         "weight_decay": 0.1,
         "target_rate": 0.01,
-        "steps": 15_000,
+        "learning_starts": 1000,  # random steps show what failing is worth; without them retraining finds that it pays
+        "steps": 20_000,
     },
     ("discrete", "bellman"): _DISCRETE
     | _NO_DEMONSTRATIONS

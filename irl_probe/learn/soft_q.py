@@ -183,7 +183,9 @@ class SoftQLearner:
         points = torch.cat([expert.states, expert.successors], dim=-1)
         if policy is not None:
             share = torch.rand(len(points), 1, generator=generator, dtype=points.dtype)
-            points = share * points + (1 - share) * torch.cat([policy.states, policy.successors], dim=-1)
+            partner = torch.randint(len(policy), (len(points),), generator=generator)
+            others = torch.cat([policy.states, policy.successors], dim=-1)[partner]
+            points = share * points + (1 - share) * others
         points.requires_grad_()
         state, successor = points.chunk(2, dim=-1)
         q = self.network.layers(state)
