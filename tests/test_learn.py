@@ -1,0 +1,258 @@
+"""Runs: the same bytes from the same seed, after a kill too; and what is refused."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+import irl_probe as ip
+from irl_probe.demos import DemoError, Demonstrations
+from irl_probe.learn import CheckpointError, TrainingDiverged, TrainingInterrupted
+from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
+from irl_probe.learn.replay import Replay
+from irl_probe.networks import DiscreteQ, NetworkSpec
+
+ONLINE = ip.IQConfig(
+    steps=900, learning_starts=50, log_every=100, checkpoint_every=100, evaluate_every=300, evaluate_episodes=2
+)
+SCRIPT = """
+import sys, torch, irl_probe as ip
+torch.set_num_threads(1)
+online, folder, resume = sys.argv[1] == "online", sys.argv[2], sys.argv[3] == "resume"
+config = ip.IQConfig.from_dict(eval(sys.argv[4]))
+demos = ip.load_demos("CartPole-v1", episodes=1)
+ip.train(demos, config, "CartPole-v1" if online else None, out=folder, resume=resume, progress=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def demos():
+    return ip.load_demos("CartPole-v1", episodes=1)
+
+
+def weights(run):
+    return b"".join(t.numpy().tobytes() for t in run.soft_q.network.state_dict().values())
+
+
+def start(mode, folder, resume, config):
+    verb = "resume" if resume else "begin"
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, mode, str(folder), verb, repr(vars(config))],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(mode, tmp_path):
+    config = replace(ONLINE, steps=1500)
+    assert start(mode, tmp_path / "whole", False, config).wait() == 0
+    rng, kills, killed = np.random.default_rng(os.getpid()), 0, tmp_path / "killed"
+    process = start(mode, killed, False, config)
+    while not (killed / "checkpoint.pt").exists():
+        time.sleep(0.01)
+    while process.poll() is None and kills < 3:
+        time.sleep(rng.uniform(0.0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        process = start(mode, killed, True, config)
+        before = (killed / "checkpoint.pt").stat().st_mtime_ns
+        while process.poll() is None and (killed / "checkpoint.pt").stat().st_mtime_ns == before:
+            time.sleep(0.01)
+    assert process.wait() == 0
+    assert kills >= 1
+    assert (killed / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    assert weights(ip.load_run(killed)) == weights(ip.load_run(tmp_path / "whole"))
+
+
+def test_sigint_finishes_the_step_checkpoints_and_says_how_to_resume(demos, tmp_path, monkeypatch):
+    calls = []
+    original = Replay.sample
+
+    def sample(self, size, generator):
+        calls.append(1)
+        if len(calls) == 230:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, size, generator)
+
+    config = replace(ONLINE, evaluate_every=0)
+    monkeypatch.setattr(Replay, "sample", sample)
+    with pytest.raises(TrainingInterrupted, match=r"checkpointed.*irl-probe train --resume"):
+        ip.train(demos, config, out=tmp_path / "run", progress=False)
+    monkeypatch.setattr(Replay, "sample", original)
+    resumed = ip.train(demos, config, out=tmp_path / "run", resume=True, progress=False)
+    assert weights(resumed) == weights(ip.train(demos, config, progress=False))
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(demos):
+    first, second, other = (
+        ip.train(demos, replace(ONLINE, steps=300, seed=seed), "CartPole-v1", progress=False) for seed in (3, 3, 4)
+    )
+    assert weights(first) == weights(second) != weights(other)
+
+
+def test_evaluations_do_not_disturb_training(demos):
+    often, never = (
+        ip.train(demos, replace(ONLINE, steps=300, evaluate_every=every), "CartPole-v1", progress=False)
+        for every in (50, 0)
+    )
+    assert weights(often) == weights(never)
+    assert "return_mean" in often.history
+    assert "return_mean" not in never.history
+
+
+def test_no_learner_reads_the_true_rewards(demos):
+    lied = replace(demos, transitions=replace(demos.transitions, rewards=-7.0 * demos.transitions.rewards))
+    config = replace(ONLINE, steps=200, evaluate_every=0)
+    assert weights(ip.train(demos, config, progress=False)) == weights(ip.train(lied, config, progress=False))
+
+
+def test_observation_only_ignores_the_demonstrated_actions(demos):
+    turned = replace(demos, transitions=replace(demos.transitions, actions=1 - demos.transitions.actions))
+    config = replace(ONLINE, steps=200, evaluate_every=0, observation_only=True)
+    assert weights(ip.train(demos, config, progress=False)) == weights(ip.train(turned, config, progress=False))
+
+
+def test_a_truncated_step_still_counts_what_follows_and_a_terminated_one_does_not():
+    """One state, one action, γ = .5, r_target 1: V = 2 where the clock ended it, V = 1 where the MDP did."""
+
+    def value(terminated):
+        ends = np.full(4, terminated)
+        steps = ip.Transitions(np.zeros(4, int), np.zeros(4, int), np.zeros(4, int), ends, ~ends, np.arange(4))
+        config = ip.IQConfig(
+            gamma=0.5, hidden=(), batch_size=0, learning_rate=0.1, weight_decay=0.0, steps=600, chi2_c=1.0
+        )
+        box = spaces.Discrete(1), spaces.Discrete(1)
+        return ip.train(Demonstrations(steps, None, "one state", *box), config, progress=False).value(np.zeros(1, int))
+
+    assert value(terminated=False)[0] == pytest.approx(2.0, abs=1e-3)
+    assert value(terminated=True)[0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_replay_keeps_the_latest_steps_and_samples_them_all():
+    spec = NetworkSpec((1,), None, 3, None, None)
+    replay = Replay(spec, DiscreteQ(spec).encoder, capacity=5)
+    for i in range(8):
+        one = np.array([[float(i)]])
+        replay.extend(one, np.array([i % 3]), one + 0.5, np.array([i % 2 == 0]), np.array([10.0 * i]))
+    batch = replay.sample(0, torch.Generator())
+    assert sorted(batch.states[:, 0].tolist()) == [3, 4, 5, 6, 7]
+    np.testing.assert_array_equal(batch.successors, batch.states + 0.5)
+    np.testing.assert_array_equal(batch.rewards, 10 * batch.states[:, 0])
+    np.testing.assert_array_equal(batch.actions, batch.states[:, 0].long() % 3)
+    np.testing.assert_array_equal(batch.terminated, (batch.states[:, 0] % 2 == 0).float())
+    drawn = replay.sample(500, torch.Generator().manual_seed(0)).states[:, 0]
+    assert set(drawn.tolist()) == {3, 4, 5, 6, 7}
+
+
+def test_divergence_stops_with_a_reason_and_keeps_the_checkpoint(demos, tmp_path):
+    config = replace(ONLINE, learning_rate=1e30, steps=500, checkpoint_every=1, log_every=10, evaluate_every=0)
+    with pytest.raises(TrainingDiverged, match=r"diverged at step .* last good checkpoint is in .* Lower the learning"):
+        ip.train(demos, config, out=tmp_path / "run", progress=False)
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] >= 1
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"step": 1})
+
+    def full(state, file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(CheckpointError, match=r"No space left.*what it held before is intact.*resume"):
+        save_checkpoint(path, {"step": 2})
+    assert load_checkpoint(path) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_what_is_not_a_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(CheckpointError, match="found none"):
+        load_checkpoint(path)
+    save_checkpoint(path, {"tensor": torch.zeros(100)})
+    whole = path.read_bytes()
+    for length in (0, 1, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match="must be a whole file"):
+            load_checkpoint(path)
+
+
+def test_a_checkpoint_that_asks_to_run_code_is_refused(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    torch.save({"bomb": Bomb()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path / "checkpoint.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_resuming_another_run_lists_the_differences(demos, tmp_path):
+    config = replace(ONLINE, steps=100, evaluate_every=0)
+    ip.train(demos, config, out=tmp_path / "run", progress=False)
+    with pytest.raises(CheckpointError, match=r"gamma was 0\.99, now 0\.5; seed was 0, now 1"):
+        ip.train(demos, replace(config, gamma=0.5, seed=1), out=tmp_path / "run", resume=True, progress=False)
+    with pytest.raises(CheckpointError, match="demonstrations was"):
+        ip.train(demos.subsample(2), config, out=tmp_path / "run", resume=True, progress=False)
+
+
+def test_an_output_folder_with_content_is_refused(demos, tmp_path):
+    (tmp_path / "mine.txt").write_text("keep me")
+    with pytest.raises(CheckpointError, match="must be new or empty"):
+        ip.train(demos, replace(ONLINE, steps=10), out=tmp_path, progress=False)
+    assert (tmp_path / "mine.txt").read_text() == "keep me"
+
+
+def test_run_json_can_be_read_by_people(demos, tmp_path):
+    ip.train(demos, replace(ONLINE, steps=100, evaluate_every=0), out=tmp_path / "run", progress=False)
+    described = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert described["demonstrations"] == demos.content_hash()
+    assert described["config"]["steps"] == 100
+
+
+def test_a_single_transition_is_too_little_to_learn_from(demos):
+    one = replace(demos, transitions=demos.transitions.rows(np.arange(1)))
+    with pytest.raises(ValueError, match="at least two demonstrated steps; got 1"):
+        ip.train(one, progress=False)
+
+
+def test_demonstrations_that_do_not_fit_the_environment_are_refused(demos):
+    with pytest.raises(DemoError, match=r"\(4,\).*\(6,\)"):
+        ip.train(demos, env="Acrobot-v1", progress=False)
+
+
+def test_mixture_offline_asks_for_an_environment(demos):
+    with pytest.raises(ValueError, match="give an env"):
+        ip.train(demos, ip.IQConfig(value_term="mixture", steps=5), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"divergance": "kl"}, "Did you mean 'divergence'"),
+        ({"divergence": "helinger"}, "Did you mean 'hellinger'"),
+        ({"value_term": "initail"}, "Did you mean 'initial'"),
+        ({"objective": "iqlearn"}, "objective must be one of"),
+        ({"gamma": 1.0}, "gamma must be at least 0 and below 1; got 1.0"),
+        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"batch_size": -1}, "batch_size must be zero"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"max_weight": 0.5}, "max_weight must be at least 1"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ip.IQConfig.from_dict(settings)
