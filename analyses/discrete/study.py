@@ -1,7 +1,7 @@
 """Discrete actions: which variant imitates, and which variant's reward is worth something.
 
-python analyses/discrete/study.py run [--shard 0/2] [--tasks CartPole-v1 ...]   one JSON a cell under runs/discrete/
-python analyses/discrete/study.py merge                                         results.nc and the tables of README.md
+python analyses/discrete/study.py run [--shard 0/2] [--tasks ...] [--variants ...]   one JSON a cell, in runs/discrete/
+python analyses/discrete/study.py merge                                             results.nc and the tables of README.md
 
 A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration(s). Finished cells are kept.
 """
@@ -100,8 +100,8 @@ def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:
     return figures
 
 
-def run(tasks: list[str], shard: int, shards: int) -> None:
-    cells = [(task, variant, seed) for task in tasks for seed in SEEDS for variant in VARIANTS]
+def run(tasks: list[str], variants: list[str], shard: int, shards: int) -> None:
+    cells = [(task, variant, seed) for task in tasks for seed in SEEDS for variant in variants]
     for task, variant, seed in cells[shard::shards]:
         path = CELLS / task / f"{variant}-{seed}.json"
         if path.exists():
@@ -168,9 +168,10 @@ if __name__ == "__main__":
     parser.add_argument("verb", choices=["run", "merge"])
     parser.add_argument("--shard", default="0/1")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.verb == "merge":
         merge()
     else:
-        run(arguments.tasks, *map(int, arguments.shard.split("/")))
+        run(arguments.tasks, arguments.variants, *map(int, arguments.shard.split("/")))
