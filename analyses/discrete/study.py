@@ -1,7 +1,7 @@
 """Discrete actions: which variant imitates, and which variant's reward is worth something.
 
 python analyses/discrete/study.py run [--shard 0/2] [--tasks ...] [--variants ...]   one JSON a cell, in runs/discrete/
-python analyses/discrete/study.py merge                                             results.nc and the tables of README.md
+python analyses/discrete/study.py merge   results.nc and the tables of README.md
 
 A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration(s). Finished cells are kept.
 """
