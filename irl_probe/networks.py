@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -43,15 +43,18 @@ class NetworkSpec:
     critics: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("observation_shape", "hidden", "action_low", "action_high"):  # JSON hands lists back
-            value = getattr(self, name)
-            object.__setattr__(self, name, None if value is None else tuple(value))
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"The activation must be one of {', '.join(ACTIVATIONS)}; got {self.activation!r}.")
         if (self.action_count is None) == (self.action_low is None or self.action_high is None):
             raise ValueError("Actions are either discrete (action_count) or bounded (action_low and action_high).")
         if any(width < 1 for width in self.hidden) or self.critics < 1:
             raise ValueError(f"Layer widths and critics must be at least 1; got {self.hidden} and {self.critics}.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> NetworkSpec:
+        """The spec of these fields, as JSON hands them back: lists for tuples."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
 
     @classmethod
     def of(
@@ -199,7 +202,10 @@ class ContinuousQ(nn.Module):
     def forward(
         self, observations: Shaped[Tensor, " batch *shape"], actions: Float[Tensor, "batch dim"]
     ) -> Float[Tensor, "critics batch"]:
-        inputs = torch.cat([self.encoder(observations), actions], dim=-1)
+        return self.of_inputs(torch.cat([self.encoder(observations), actions], dim=-1))
+
+    def of_inputs(self, inputs: Float[Tensor, "batch width"]) -> Float[Tensor, "critics batch"]:
+        """Q of rows [encoded observation, action]."""
         if self.spec.critics == 1:
             return self.layers(inputs).T  # type: ignore[no-any-return]  # nn.Module calls are untyped
         return self.layers(inputs.expand(self.spec.critics, -1, -1)).squeeze(-1)  # type: ignore[no-any-return]
@@ -240,7 +246,13 @@ class GaussianPolicy(nn.Module):
         self, observations: Shaped[Tensor, " batch *shape"]
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
         """Mean and log standard deviation of u."""
-        mean, raw = self.layers(self.encoder(observations)).chunk(2, dim=-1)
+        return self.of_encoded(self.encoder(observations))
+
+    def of_encoded(
+        self, states: Float[Tensor, "batch width"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
+        """The same for observations that the encoder has been through."""
+        mean, raw = self.layers(states).chunk(2, dim=-1)
         low, high = self.LOG_STD_RANGE
         return mean, low + 0.5 * (high - low) * (torch.tanh(raw) + 1)
 
@@ -259,9 +271,7 @@ class GaussianPolicy(nn.Module):
         margin: float = 1e-3,
     ) -> Float[Tensor, " batch"]:
         """log π(a|s) of given actions, which are pulled `margin` inside the open interval (−1, 1) first."""
-        mean, log_std = self(observations)
-        u = torch.atanh(actions.clamp(-1 + margin, 1 - margin))
-        return _log_density(u, (u - mean) / log_std.exp(), log_std)
+        return squashed_log_density(*self(observations), actions, margin=margin)
 
 
 def squashed_gaussian(
@@ -270,6 +280,18 @@ def squashed_gaussian(
     """tanh(μ + σ·noise) and its log density."""
     u = mean + log_std.exp() * noise
     return torch.tanh(u), _log_density(u, noise, log_std)
+
+
+def squashed_log_density(
+    mean: Float[Tensor, "batch dim"],
+    log_std: Float[Tensor, "batch dim"],
+    actions: Float[Tensor, "batch dim"],
+    *,
+    margin: float = 1e-3,
+) -> Float[Tensor, " batch"]:
+    """log density of given actions, which are pulled `margin` inside the open interval (−1, 1) first."""
+    u = torch.atanh(actions.clamp(-1 + margin, 1 - margin))
+    return _log_density(u, (u - mean) / log_std.exp(), log_std)
 
 
 def _log_density(

@@ -1,6 +1,7 @@
 """The objectives' equations, on values that can be worked out by hand."""
 
 import math
+from inspect import unwrap
 
 import numpy as np
 import pytest
@@ -71,9 +72,9 @@ def test_phi_goes_on_along_its_tangent_where_the_weight_reaches_its_bound(diverg
 
 def test_a_misspelt_divergence_raises_with_the_near_miss():
     with pytest.raises(ValueError, match="Did you mean 'hellinger'"):
-        phi(numbers(0.0), "helinger")
+        unwrap(phi)(numbers(0.0), "helinger")  # without the tests' own type checker, as users call it
     with pytest.raises(ValueError, match="must be one of"):
-        value_term("v0", some_steps(), None, numbers(0.0), GAMMA)
+        unwrap(value_term)("v0", some_steps(), None, numbers(0.0), GAMMA)
 
 
 def test_value_terms_agree_at_an_occupancy():

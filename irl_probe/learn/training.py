@@ -184,7 +184,7 @@ def load_run(folder: str | Path) -> Run:
     state = load_checkpoint(Path(folder) / CHECKPOINT)
     try:
         config = IQConfig.from_dict(description["config"])
-        learner = SoftQLearner(NetworkSpec(**description["spec"]), config, None)
+        learner = SoftQLearner(NetworkSpec.from_dict(description["spec"]), config, None)
         learner.restore(state["learner"])
         return _run(learner, config, state["rows"], description, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

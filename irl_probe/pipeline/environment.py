@@ -19,7 +19,7 @@ from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.rewards import RecoveredReward, recover
 from irl_probe.transitions import Transitions
 
-NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: the learned policy with this share of random actions
+NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: the cloned expert with this share of random actions
 
 
 def probe_environment(
@@ -27,8 +27,9 @@ def probe_environment(
 ) -> tuple[xr.DataTree, RecoveredReward]:
     """Everything of a probe but the files: the results and the recovered reward.
 
-    Coverages: the demonstrations (expert), and rollouts of the learned policy, of the random policy, and of the learned
-    policy with each of `NOISE` as the probability of a random action (mixture).
+    Coverages: the demonstrations (expert), and rollouts of the learned policy, of the random policy, and of a noisy
+    expert (mixture): the expert is stood in for by the clone (`bc`) of its demonstrations, which owes nothing to the
+    learner that is judged, and each of `NOISE` is its probability of a random action.
 
     Raises DemoError where there are no demonstrations, ValueError where they hold no true rewards, and as the verbs do.
     """
@@ -68,7 +69,7 @@ def probe_environment(
     )
     compared = compare(
         {name: reward},
-        transitions=_coverages(env_id, run, whole, config),
+        transitions=_coverages(env_id, run, cloned, whole, config),
         config=CompareConfig(seed=config.seed),
     )
     return join_results(learned, compared), reward
@@ -117,7 +118,9 @@ def _retraining_group(name: str, returns: xr.Dataset, seed: int) -> xr.Dataset:
     )
 
 
-def _coverages(env_id: str, run: Run, demos: Demonstrations, config: ProbeConfig) -> dict[str, Transitions]:
+def _coverages(
+    env_id: str, run: Run, cloned: Run, demos: Demonstrations, config: ProbeConfig
+) -> dict[str, Transitions]:
     """Whole episodes under each coverage distribution, with the true rewards that the environment paid."""
     env = make_env(env_id)
     try:
@@ -131,7 +134,7 @@ def _coverages(env_id: str, run: Run, demos: Demonstrations, config: ProbeConfig
             "learned": roll(run.policy, 30_000),
             "random": roll(random_policy(env.action_space, config.seed), 40_000),
             "mixture": Transitions.concatenate(
-                roll(run.policy, 50_000 + i, epsilon) for i, epsilon in enumerate(NOISE)
+                roll(cloned.policy, 50_000 + i, epsilon) for i, epsilon in enumerate(NOISE)
             ),
         }
     finally:
