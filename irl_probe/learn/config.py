@@ -207,7 +207,7 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "normalise": False,
         "weight_decay": 0.1,
         "target_rate": 0.01,
-        "learning_starts": 1000,  # random steps show what failing is worth; without them retraining finds that it pays
+        "learning_starts": 5000,  # random steps show what failing is worth; with few, retraining finds that it pays
         "steps": 20_000,
     },
     ("discrete", "bellman"): _DISCRETE
