@@ -115,10 +115,15 @@ class IQConfig:
         return cls(**values)
 
     def resolve(self, *, discrete: bool, online: bool) -> IQConfig:
-        """This config with every None filled in by the default for the setting."""
+        """This config with every None filled in by the default for the setting.
+
+        Raises ValueError for continuous actions, which no engine here learns yet.
+        """
         given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
         setting = "bellman" if self.objective == "bellman" else "online" if online else "offline"
-        defaults = DEFAULTS["discrete" if discrete else "continuous", setting]
+        if not discrete:
+            raise ValueError("Learning takes discrete actions so far; the action space is continuous. Discretise it.")
+        defaults = DEFAULTS["discrete", setting]
         return replace(self, **{**defaults, **given})
 
     def settings(self) -> IQSettings:
