@@ -202,7 +202,10 @@ class ContinuousQ(nn.Module):
     def forward(
         self, observations: Shaped[Tensor, " batch *shape"], actions: Float[Tensor, "batch dim"]
     ) -> Float[Tensor, "critics batch"]:
-        inputs = torch.cat([self.encoder(observations), actions], dim=-1)
+        return self.of_inputs(torch.cat([self.encoder(observations), actions], dim=-1))
+
+    def of_inputs(self, inputs: Float[Tensor, "batch width"]) -> Float[Tensor, "critics batch"]:
+        """Q of rows [encoded observation, action]."""
         if self.spec.critics == 1:
             return self.layers(inputs).T  # type: ignore[no-any-return]  # nn.Module calls are untyped
         return self.layers(inputs.expand(self.spec.critics, -1, -1)).squeeze(-1)  # type: ignore[no-any-return]
@@ -243,7 +246,13 @@ class GaussianPolicy(nn.Module):
         self, observations: Shaped[Tensor, " batch *shape"]
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
         """Mean and log standard deviation of u."""
-        mean, raw = self.layers(self.encoder(observations)).chunk(2, dim=-1)
+        return self.of_encoded(self.encoder(observations))
+
+    def of_encoded(
+        self, states: Float[Tensor, "batch width"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
+        """The same for observations that the encoder has been through."""
+        mean, raw = self.layers(states).chunk(2, dim=-1)
         low, high = self.LOG_STD_RANGE
         return mean, low + 0.5 * (high - low) * (torch.tanh(raw) + 1)
 
@@ -263,8 +272,7 @@ class GaussianPolicy(nn.Module):
     ) -> Float[Tensor, " batch"]:
         """log π(a|s) of given actions, which are pulled `margin` inside the open interval (−1, 1) first."""
         mean, log_std = self(observations)
-        u = torch.atanh(actions.clamp(-1 + margin, 1 - margin))
-        return _log_density(u, (u - mean) / log_std.exp(), log_std)
+        return squashed_log_density(mean, log_std, actions, margin=margin)
 
 
 def squashed_gaussian(
@@ -273,6 +281,18 @@ def squashed_gaussian(
     """tanh(μ + σ·noise) and its log density."""
     u = mean + log_std.exp() * noise
     return torch.tanh(u), _log_density(u, noise, log_std)
+
+
+def squashed_log_density(
+    mean: Float[Tensor, "batch dim"],
+    log_std: Float[Tensor, "batch dim"],
+    actions: Float[Tensor, "batch dim"],
+    *,
+    margin: float = 1e-3,
+) -> Float[Tensor, " batch"]:
+    """log density of given actions, which are pulled `margin` inside the open interval (−1, 1) first."""
+    u = torch.atanh(actions.clamp(-1 + margin, 1 - margin))
+    return _log_density(u, (u - mean) / log_std.exp(), log_std)
 
 
 def _log_density(

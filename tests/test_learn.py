@@ -234,11 +234,6 @@ def test_demonstrations_that_do_not_fit_the_environment_are_refused(demos):
         ip.train(demos, env="Acrobot-v1", progress=False)
 
 
-def test_continuous_actions_are_refused_in_words():
-    with pytest.raises(ValueError, match="discrete actions so far"):
-        ip.train_on_reward("Pendulum-v1", progress=False)
-
-
 def test_mixture_offline_asks_for_an_environment(demos):
     with pytest.raises(ValueError, match="give an env"):
         ip.train(demos, ip.IQConfig(value_term="mixture", steps=5), progress=False)

@@ -11,9 +11,11 @@ from irl_probe.learn.objectives import (
     IQSettings,
     StepValues,
     bellman_loss,
+    bellman_target,
     cloning_loss,
     inverse_soft_bellman,
     iq_loss,
+    least_squares_loss,
     lipschitz_penalty,
     mean_over_steps,
     phi,
@@ -121,9 +123,24 @@ def test_mixture_options_need_steps_of_the_policy():
 
 def test_the_bellman_target_is_not_differentiated_and_stops_at_the_end():
     q, v = numbers(1.0, 1.0).requires_grad_(), numbers(10.0, 10.0).requires_grad_()
-    loss = bellman_loss(q, numbers(1.0, 1.0), v, numbers(0.0, 1.0), GAMMA)
+    loss = bellman_loss(q, bellman_target(numbers(1.0, 1.0), v, numbers(0.0, 1.0), GAMMA))
     assert loss.item() == pytest.approx((9.0 - 0.5) / 2)  # errors −9 and 0 under Huber's loss
     assert torch.autograd.grad(loss, v, allow_unused=True) == (None,)
+
+
+def test_an_absorbing_state_is_worth_its_value_after_the_end():
+    target = bellman_target(numbers(1.0, 1.0), numbers(5.0, 5.0), numbers(0.0, 1.0), GAMMA, numbers(-20.0)[0])
+    torch.testing.assert_close(target, numbers(1 + 0.9 * 5, 1 - 0.9 * 20))
+
+
+def test_least_squares_with_rewards_of_one_over_c_is_the_chi2_objective_up_to_a_constant():
+    """c·[½(r_E − 1/c)² + ½(r_π + 1/c)²] = −r_E + r_π + (c/2)(r_E² + r_π²) + 1/c."""
+    c, r_expert, r_policy = 0.5, numbers(0.3, -1.2), numbers(-0.4, 2.0)
+    squares = c * (
+        least_squares_loss(r_expert, numbers(1 / c, 1 / c)) + least_squares_loss(r_policy, numbers(-1 / c, -1 / c))
+    )
+    chi2 = -r_expert.mean() + r_policy.mean() + c / 2 * (r_expert.square().mean() + r_policy.square().mean())
+    assert (squares - chi2).item() == pytest.approx(1 / c)
 
 
 def test_the_lipschitz_penalty_spares_gradients_up_to_one():

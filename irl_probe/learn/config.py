@@ -10,10 +10,11 @@ from typing import Any, Literal, Self
 
 from irl_probe.learn.objectives import Chi2On, Divergence, IQSettings, ValueTerm, check_option
 
-Objective = Literal["iq", "bc", "bellman"]
+Objective = Literal["iq", "rize", "lsiq", "sqil", "csil", "bc", "bellman"]
 Terminal = Literal["zero", "absorbing"]
 Activation = Literal["relu", "tanh", "elu"]
 Precision = Literal["float32", "float64"]
+Reduction = Literal["min", "mean"]
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,20 @@ class IQConfig:
     `IQConfig().resolve(discrete=True, online=False)` shows those defaults. Rewards, Q, V and α share one unit.
 
     Objective:
-        objective: `iq` (IQ-Learn), `bc` (behavioural cloning of the same policy), `bellman` (a given reward).
+        objective: `iq` (IQ-Learn), `rize` (iq whose reward targets follow the rewards), `lsiq` (least squares on ±1/c,
+        bounded values), `sqil` (rewards 1 and 0), `csil` (the clone's log density as reward), `bc` (behavioural
+        cloning), `bellman` (a given reward). rize, lsiq and csil take continuous actions.
         divergence: chi2, kl, hellinger, js, tv or w1; see `irl_probe.learn.objectives.phi`.
         value_term: initial, expert, mixture or expert_states; see `irl_probe.learn.objectives.value_term`.
         chi2_on: whose steps the χ² regulariser averages over: expert or mixture.
         chi2_c: c of (r − target)²/(4c); the larger, the weaker the regulariser.
-        reward_targets: what the regulariser pulls the rewards of expert and of policy steps to.
+        reward_targets: what the regulariser pulls the rewards of expert and of policy steps to; lsiq's and sqil's
+        rewards. target_step: share of the way to their mean reward that rize moves them at each update.
         reward_bound: r_max of tv.
         max_weight: the largest weight φ′ that kl, hellinger and js may give an expert step.
         gradient_penalty: weight of w1's Lipschitz penalty.
         terminal: `zero` (V = 0 after termination) or `absorbing` (a learned value; the absorbing state's steps count).
+        bound_values: keep V(s′) between what the two reward targets are worth for ever (continuous actions).
         observation_only: ignore the demonstrations' actions and draw them from the policy (IQ-Learn §5.4).
         gamma: discount γ. temperature: α, the scale on which the policy is softmax(Q/α).
 
@@ -42,6 +47,13 @@ class IQConfig:
         target_rate: Polyak rate of the target network for V(s′); 0 uses none.
         batch_size: steps of the expert and as many of the policy; 0 takes every step (full batch).
         precision: float32 or float64.
+
+    Continuous actions only (discrete ones leave these unread):
+        critics: how many Q-functions; each has its own loss. reduction: min or mean over them, in V and for the policy.
+        actor_learning_rate: of the policy; `learning_rate` is the critics'.
+        entropy_target: nats per action dimension (in units where an action's range is [−1, 1]; SAC's usual target is
+        −1) that α is learned to keep, starting from `temperature`; None keeps α at `temperature`.
+        warm_start: updates that clone the expert into the policy before anything else.
 
     Run:
         steps: gradient updates offline, environment steps online. updates_per_step, update_every: online, so many
@@ -62,7 +74,9 @@ class IQConfig:
     reward_bound: float = 1.0
     max_weight: float = 10.0
     gradient_penalty: float = 10.0
-    terminal: Terminal = "zero"
+    target_step: float = 1e-4
+    bound_values: bool | None = None
+    terminal: Terminal | None = None
     observation_only: bool = False
     gamma: float = 0.99
     temperature: float | None = None
@@ -77,6 +91,12 @@ class IQConfig:
     target_rate: float | None = None
     batch_size: int | None = None
     precision: Precision = "float32"
+
+    critics: int | None = None
+    reduction: Reduction = "min"
+    actor_learning_rate: float | None = None
+    entropy_target: float | None = None
+    warm_start: int | None = None
 
     steps: int | None = None
     updates_per_step: int = 1
@@ -117,14 +137,16 @@ class IQConfig:
     def resolve(self, *, discrete: bool, online: bool) -> IQConfig:
         """This config with every None filled in by the default for the setting.
 
-        Raises ValueError for continuous actions, which no engine here learns yet.
+        Raises ValueError for an objective that discrete actions do not have.
         """
+        if discrete and self.objective in _CONTINUOUS_ONLY:
+            raise ValueError(
+                f"The objective {self.objective!r} takes continuous actions; these are discrete. Use 'iq' or 'sqil'."
+            )
         given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
         setting = "bellman" if self.objective == "bellman" else "online" if online else "offline"
-        if not discrete:
-            raise ValueError("Learning takes discrete actions so far; the action space is continuous. Discretise it.")
-        defaults = DEFAULTS["discrete", setting]
-        return replace(self, **{**defaults, **given})
+        defaults = DEFAULTS["discrete" if discrete else "continuous", setting]
+        return replace(self, **{**_ANY, **defaults, **_BY_OBJECTIVE.get(self.objective, {}), **given})
 
     def settings(self) -> IQSettings:
         """The part that `iq_loss` reads; of a resolved config."""
@@ -152,6 +174,7 @@ _OPTIONS: dict[str, object] = {
     "terminal": Terminal,
     "activation": Activation,
     "precision": Precision,
+    "reduction": Reduction,
 }
 _TINY = math.ulp(0.0)
 _POSITIVE = (_TINY, math.inf, "positive")
@@ -168,6 +191,11 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "weight_decay": _NOT_NEGATIVE,
     "target_rate": _SHARE,
     "batch_size": (0, math.inf, "zero (every step) or more"),
+    "critics": (1, math.inf, "at least 1"),
+    "actor_learning_rate": _POSITIVE,
+    "target_step": _SHARE,
+    "warm_start": _NOT_NEGATIVE,
+    "entropy_target": (-math.inf, math.log(2), "at most log 2, the entropy of a uniform action"),
     "steps": (1, math.inf, "at least 1"),
     "updates_per_step": (1, math.inf, "at least 1"),
     "update_every": (1, math.inf, "at least 1"),
@@ -191,6 +219,26 @@ _DISCRETE: dict[str, Any] = {
     "target_rate": 0.0,
     "batch_size": 64,
     "learning_starts": 0,
+}
+_CONTINUOUS: dict[str, Any] = {  # the step sizes and sizes of Garg et al. 2021
+    "hidden": (256, 256),
+    "activation": "relu",
+    "normalise": True,
+    "learning_rate": 3e-4,
+    "actor_learning_rate": 3e-5,
+    "weight_decay": 0.0,
+    "target_rate": 0.005,
+    "batch_size": 256,
+    "critics": 1,
+    "learning_starts": 1000,
+}
+_CONTINUOUS_ONLY = ("rize", "lsiq", "csil")
+_ANY: dict[str, Any] = {"terminal": "zero", "bound_values": False, "warm_start": 0}
+_BY_OBJECTIVE: dict[str, dict[str, Any]] = {
+    "lsiq": {"reward_targets": (2.0, -2.0), "bound_values": True, "terminal": "absorbing"},
+    "rize": {"reward_targets": (10.0, 5.0)},
+    "sqil": {"reward_targets": (1.0, 0.0)},
+    "csil": {"warm_start": 5000},
 }
 _NO_DEMONSTRATIONS = {
     "value_term": "mixture",
@@ -218,4 +266,27 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("discrete", "bellman"): _DISCRETE
     | _NO_DEMONSTRATIONS
     | {"activation": "relu", "weight_decay": 0.0, "target_rate": 0.01, "learning_starts": 1000, "steps": 40_000},
+    ("continuous", "offline"): _CONTINUOUS
+    | {
+        "value_term": "expert",
+        "chi2_on": "expert",
+        "chi2_c": 0.5,
+        "reward_targets": (1.0, 1.0),
+        "temperature": 0.01,
+        "actor_learning_rate": 3e-4,
+        "target_rate": 0.0,
+        "steps": 10_000,
+    },
+    ("continuous", "online"): _CONTINUOUS
+    | {
+        "value_term": "mixture",
+        "chi2_on": "mixture",
+        "chi2_c": 0.5,
+        "reward_targets": (0.0, 0.0),
+        "temperature": 0.01,
+        "steps": 100_000,
+    },
+    ("continuous", "bellman"): _CONTINUOUS
+    | _NO_DEMONSTRATIONS
+    | {"temperature": 0.1, "critics": 2, "normalise": False, "actor_learning_rate": 3e-4, "steps": 100_000},
 }

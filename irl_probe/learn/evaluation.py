@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -50,12 +51,12 @@ def random_policy(action_space: gym.Space[Any], seed: int = 0) -> Policy:
 
 
 def evaluate(
-    policy: Policy, env: str | Env, *, episodes: int = 20, seed: int = 0, deterministic: bool = True
+    policy: Policy, env: str | Env | Callable[[], Env], *, episodes: int = 20, seed: int = 0, deterministic: bool = True
 ) -> Evaluation:
     """Run a policy for whole episodes; the i-th starts from the i-th seed drawn from `seed`.
 
-    An environment id is made once per episode and all run side by side, so that the policy is asked once a step; an
-    environment object runs its episodes one after the other and is left open.
+    What an environment id names, or a function returns, is made once per episode and all run side by side, so that the
+    policy is asked once a step; an environment object runs its episodes one after the other and is left open.
 
     Raises ValueError unless `episodes` is at least 1.
     """
@@ -63,10 +64,10 @@ def evaluate(
         raise ValueError(f"An evaluation takes at least one episode; got {episodes}.")
     seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(episodes)]
     rng = np.random.default_rng([seed, 1])
-    if not isinstance(env, str):
+    if isinstance(env, gym.Env):
         results = [_side_by_side(policy, [env], [s], deterministic, rng) for s in seeds]
         return Evaluation(*(np.concatenate(parts) for parts in zip(*results, strict=True)))
-    copies = [make_env(env) for _ in seeds]
+    copies = [make_env(env) if isinstance(env, str) else env() for _ in seeds]
     try:
         return Evaluation(*_side_by_side(policy, copies, seeds, deterministic, rng))
     finally:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from irl_probe.learn.logs import Bar, Log, progress_bar
 from irl_probe.learn.replay import Batch, Replay
 from irl_probe.softq import SoftQ
 
+Env = gym.Env[Any, Any]
 CHECKPOINT = "checkpoint.pt"
 Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged
 
@@ -63,7 +65,7 @@ class Loop:
         policy: the steps of the policy (filled online) or of anybody else (offline), or None.
         starts: encoded initial states, (starts, width).
         interaction: the environment online, or None.
-        evaluation_env: id of the environment for evaluations, or None.
+        evaluation_env: makes the environment of the evaluations, or None.
         folder: where checkpoints and logs go, or None.
     """
 
@@ -74,7 +76,7 @@ class Loop:
     policy: Replay | None
     starts: Tensor
     interaction: Interaction | None = None
-    evaluation_env: str | None = None
+    evaluation_env: Callable[[], Env] | None = None
     folder: Path | None = None
 
     def __post_init__(self) -> None:

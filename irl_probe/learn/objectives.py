@@ -217,19 +217,55 @@ def cloning_loss(q: Float[Tensor, " batch"], value: Float[Tensor, " batch"], tem
     return -((q - value) / temperature).mean()
 
 
-def bellman_loss(
-    q: Float[Tensor, " batch"],
+def policy_loss(
+    log_density: Float[Tensor, " batch"], q: Float[Tensor, " batch"], temperature: float | Tensor
+) -> Float[Tensor, ""]:
+    """E_s[α log π(ã|s) − Q(s, ã)], ã ~ π by reparameterisation  (Haarnoja et al. 2018, eq. 7): minus the mean of V."""
+    return (temperature * log_density - q).mean()
+
+
+def temperature_loss(
+    log_temperature: Float[Tensor, ""], log_density: Float[Tensor, " batch"], entropy_target: float
+) -> Float[Tensor, ""]:
+    """log α · (E[−log π] − target): α grows while the policy's entropy is below its target, in nats.
+
+    Haarnoja et al. 2018b (arXiv 1812.05905), eq. 18, with log α for α in front, as their code has it. The density is
+    not differentiated.
+    """
+    return log_temperature * (-log_density.detach().mean() - entropy_target)
+
+
+def bellman_target(
     reward: Float[Tensor, " batch"],
     next_value: Float[Tensor, " batch"],
     terminated: Float[Tensor, " batch"],
     gamma: float,
-) -> Float[Tensor, ""]:
-    """Soft Bellman error of a given reward: Huber(Q(s, a) − [r + γ(1 − d)V̄(s′)])  (Haarnoja et al. 2017, eq. 11).
+    terminal_value: Float[Tensor, ""] | None = None,
+) -> Float[Tensor, " batch"]:
+    """r + γ[(1 − d)·V̄(s′) + d·V_absorbing], not differentiated; V̄ is the target network's.
 
-    The target is not differentiated; V̄ comes from the target network. Huber's threshold is 1, as in Mnih et al. 2015.
+    `terminal_value` is V_absorbing; None is the convention `zero`, V = 0 after termination.
     """
-    target = (reward + gamma * (1 - terminated) * next_value).detach()
+    following = (1 - terminated) * next_value
+    if terminal_value is not None:
+        following = following + terminated * terminal_value
+    return (reward + gamma * following).detach()
+
+
+def bellman_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """Soft Bellman error of given rewards: Huber(Q(s, a) − target)  (Haarnoja et al. 2017, eq. 11).
+
+    Huber's threshold is 1, as in Mnih et al. 2015. See `bellman_target`.
+    """
     return functional.smooth_l1_loss(q, target)
+
+
+def least_squares_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """½E[(Q(s, a) − target)²], which is LS-IQ where the target pays r = ±1/c  (Al-Hafez et al. 2023).
+
+    It is IQ-Learn's E_E[r] − E_π[r] − (c/2)·E_{E∪π}[r²] with the square completed, and V(s′) of the target network.
+    """
+    return 0.5 * functional.mse_loss(q, target)
 
 
 def lipschitz_penalty(gradient: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:

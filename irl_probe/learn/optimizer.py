@@ -24,13 +24,14 @@ class AdamW:
         self._squares = [torch.zeros_like(p) for p in self.parameters]
         self._steps = [torch.zeros(()) for _ in self.parameters]
 
-    def step(self, loss: Tensor) -> None:
-        """Go one step down the gradient of `loss`."""
-        gradients = torch.autograd.grad(loss, self.parameters)
+    def step(self, loss: Tensor, others: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
+        """Go one step down the gradient of `loss`; returns its gradients by `others`, from the same pass."""
+        count = len(self.parameters)
+        gradients = torch.autograd.grad(loss, [*self.parameters, *others])
         with torch.no_grad():
             adamw(
                 self.parameters,
-                list(gradients),
+                list(gradients[:count]),
                 self._means,
                 self._squares,
                 [],
@@ -44,6 +45,7 @@ class AdamW:
                 eps=1e-8,
                 maximize=False,
             )
+        return gradients[count:]
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""

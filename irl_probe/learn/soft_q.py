@@ -11,9 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from irl_probe.learn.config import IQConfig
+from irl_probe.learn.labels import StepRewards
 from irl_probe.learn.objectives import (
     StepValues,
     bellman_loss,
+    bellman_target,
     cloning_loss,
     inverse_soft_bellman,
     iq_loss,
@@ -53,6 +55,7 @@ class SoftQLearner:
         self.optimizer = AdamW(
             [*self.network.parameters(), *ends], learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )
+        self.rewards = StepRewards(config)
         self._settings = config.settings() if config.objective == "iq" else None
 
     @property
@@ -95,8 +98,10 @@ class SoftQLearner:
         """The config's objective at batches of expert and policy steps and (encoded) initial states."""
         if self.config.objective == "bellman":
             assert policy is not None
-            return self._bellman(policy)
+            return self._bellman([policy])
         assert expert is not None
+        if self.config.objective == "sqil":
+            return self._bellman([expert] if policy is None else [expert, policy])
         if self.config.objective == "bc":
             q = self.network.layers(expert.states)
             return cloning_loss(_taken(q, expert.actions), self._value(q), self.temperature)
@@ -172,11 +177,15 @@ class SoftQLearner:
             row += len(batch)
         return steps, value[row:]
 
-    def _bellman(self, batch: Batch) -> Tensor:
-        q = _taken(self.network.layers(batch.states), batch.actions)
+    def _bellman(self, batches: list[Batch]) -> Tensor:
+        states, actions, successors, terminated = (
+            torch.cat([getattr(batch, name) for batch in batches])
+            for name in ("states", "actions", "successors", "terminated")
+        )
+        q = _taken(self.network.layers(states), actions)
         with torch.no_grad():
-            next_value = self._value(self.target.layers(batch.successors))
-        return bellman_loss(q, batch.rewards, next_value, batch.terminated, self.config.gamma)
+            next_value = self._value(self.target.layers(successors))
+        return bellman_loss(q, bellman_target(self.rewards(batches), next_value, terminated, self.config.gamma))
 
     def _lipschitz(self, expert: Batch, policy: Batch | None, generator: torch.Generator) -> Tensor:
         """The penalty on ∇r(s, a, s′) by the encoded (s, s′), at the expert's steps mixed with the policy's."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from irl_probe.learn.interaction import Interaction
 from irl_probe.learn.loop import CHECKPOINT, Learner, Loop
 from irl_probe.learn.replay import Replay
 from irl_probe.learn.run import Run, begin_folder, describe_run, history_dataset, provenance_of, read_description
+from irl_probe.learn.soft_actor_critic import SoftActorCritic
 from irl_probe.learn.soft_q import SoftQLearner
 from irl_probe.networks import NetworkSpec
-from irl_probe.transitions import Transitions
+from irl_probe.transitions import Array, Transitions
 
 Env = gym.Env[Any, Any]
 Space = gym.Space[Any]
@@ -71,8 +73,11 @@ def train(
     check_demos(demos, (observation_space, action_space))
     config = config.resolve(discrete=isinstance(action_space, spaces.Discrete), online=online)
     spec = _spec(observation_space, action_space, config)
-    learner = SoftQLearner(spec, config, steps.observations)
+    learner = _learner(spec, config, action_space, steps.observations)
     encoder = learner.network.encoder
+    expert = Replay.of(spec, encoder, steps)
+    if isinstance(learner, SoftActorCritic) and not resume:
+        learner.warm_start(expert)
     policy = None
     if online:
         policy = Replay(spec, encoder, config.replay_capacity)
@@ -83,11 +88,11 @@ def train(
         learner,
         config,
         f"{config.objective} {env_id or ''} seed {config.seed}",
-        expert=Replay.of(spec, encoder, steps),
+        expert=expert,
         policy=policy,
         starts=encoder(torch.as_tensor(steps.observations[steps.starts])),
         interaction=None if live is None else Interaction(live, config.seed),
-        evaluation_env=env_id,
+        evaluation_env=_maker(live, env_id),
     )
     described = (observation_space, action_space), steps.content_hash()
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
@@ -119,7 +124,7 @@ def train_on_reward(
     check_spaces(live)
     config = config.resolve(discrete=isinstance(live.action_space, spaces.Discrete), online=True)
     spec = _spec(live.observation_space, live.action_space, config)
-    learner = SoftQLearner(spec, config, None)
+    learner = _learner(spec, config, live.action_space)
     encoder = learner.network.encoder
     env_id = env_name(live)
     loop = Loop(
@@ -130,7 +135,7 @@ def train_on_reward(
         policy=Replay(spec, encoder, config.replay_capacity),
         starts=torch.empty(0, spec.input_width),
         interaction=Interaction(live, config.seed),
-        evaluation_env=env_id,
+        evaluation_env=_maker(live, env_id),
     )
     described = (live.observation_space, live.action_space), None
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress)
@@ -184,7 +189,8 @@ def load_run(folder: str | Path) -> Run:
     state = load_checkpoint(Path(folder) / CHECKPOINT)
     try:
         config = IQConfig.from_dict(description["config"])
-        learner = SoftQLearner(NetworkSpec.from_dict(description["spec"]), config, None)
+        spec = NetworkSpec.from_dict(description["spec"])
+        learner = _learner(spec, config, _space(description["action_space"]))
         learner.restore(state["learner"])
         return _run(learner, config, state["rows"], description, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -193,10 +199,25 @@ def load_run(folder: str | Path) -> Run:
         ) from error
 
 
+def _maker(env: Env | None, env_id: str | None) -> Callable[[], Env] | None:
+    """Makes the environment of that id, with the options that `env` was made with."""
+    options = {} if env is None or env.spec is None else env.spec.kwargs
+    return None if env_id is None else partial(make_env, env_id, **options)
+
+
 def _space(written: object) -> Space:
     space = space_from_json(written)
     assert space is not None
     return space
+
+
+def _learner(
+    spec: NetworkSpec, config: IQConfig, action_space: Space, observations: Array | None = None
+) -> SoftQLearner | SoftActorCritic:
+    """The engine for this kind of action space."""
+    if isinstance(action_space, spaces.Box):
+        return SoftActorCritic(spec, config, observations, action_space)
+    return SoftQLearner(spec, config, observations)
 
 
 def _spec(observation_space: Space, action_space: Space, config: IQConfig) -> NetworkSpec:
@@ -206,6 +227,7 @@ def _spec(observation_space: Space, action_space: Space, config: IQConfig) -> Ne
         hidden=config.hidden or (),
         activation=config.activation or "relu",
         layer_norm=config.layer_norm,
+        critics=config.critics or 1,
     )
 
 

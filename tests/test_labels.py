@@ -1,0 +1,86 @@
+"""The rewards that objectives pay, on cases whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+import irl_probe as ip
+from irl_probe.learn.labels import StepRewards, absorbing_value, coherent_reward, label_rewards, value_bounds
+from irl_probe.learn.replay import Batch
+
+
+def some_batch(count, terminated):
+    zeros = torch.zeros(count)
+    ends = torch.zeros(count)
+    ends[:terminated] = 1
+    return Batch(torch.zeros(count, 2), torch.zeros(count, 1), torch.zeros(count, 2), ends, zeros)
+
+
+def step_rewards(**settings):
+    return StepRewards(ip.IQConfig(**settings).resolve(discrete=False, online=True))
+
+
+def test_expert_and_policy_steps_are_paid_their_labels_in_order():
+    paid = label_rewards(2, 3, (1.0, -1.0), torch.zeros(1, dtype=torch.float64))
+    assert paid.tolist() == [1, 1, -1, -1, -1]
+    assert paid.dtype == torch.float64
+    assert step_rewards(objective="sqil")([some_batch(1, 0), some_batch(2, 0)]).tolist() == [1, 0, 0]
+    assert step_rewards(objective="lsiq")([some_batch(1, 0), some_batch(2, 0)]).tolist() == [2, -2, -2]
+
+
+@pytest.mark.parametrize(
+    ("ends", "reward"), [((0.0, 0.0), 0.0), ((0.1, 0.0), 2.0), ((0.0, 0.3), -2.0), ((0.1, 0.3), -1.0)]
+)
+def test_the_absorbing_state_is_worth_the_labels_of_those_who_end_there_for_ever(ends, reward):
+    value = absorbing_value(torch.tensor(ends), (2.0, -2.0), 0.9)
+    assert value.item() == pytest.approx(reward / (1 - 0.9), rel=1e-5)
+
+
+def test_lsiq_pays_a_policy_that_dies_the_least_value_and_keeps_values_inside_the_bounds():
+    rewards = step_rewards(objective="lsiq", gamma=0.9)
+    rewards.observe([some_batch(10, 0), some_batch(10, 4)])
+    assert rewards.terminal_value is not None
+    assert rewards.terminal_value.item() == pytest.approx(-20.0, rel=1e-5)
+    assert value_bounds((2.0, -2.0), 0.9) == pytest.approx((-20, 20))
+
+
+def test_rize_moves_its_targets_a_share_of_the_way_to_the_mean_rewards():
+    rewards = step_rewards(objective="rize", target_step=0.5)
+    assert rewards.targets == (10.0, 5.0)
+    rewards.move_targets([torch.tensor([4.0, 8.0]), torch.tensor([-1.0, 0.0])])
+    assert rewards.targets == pytest.approx((8.0, 2.25))
+    again = step_rewards(objective="rize")
+    again.restore(rewards.state())
+    assert again.targets == rewards.targets
+
+
+def test_a_coherent_reward_is_zero_for_the_uniform_policy_and_bounded():
+    dimensions, alpha = 3, 0.2
+    uniform = torch.full((1,), -dimensions * float(np.log(2)))
+    assert coherent_reward(uniform, dimensions, alpha).item() == pytest.approx(0, abs=1e-7)
+    assert coherent_reward(uniform + 1.5, dimensions, alpha).item() == pytest.approx(alpha * 0.5)
+    assert coherent_reward(uniform - 1e6, dimensions, alpha).item() == pytest.approx(-alpha * 5)
+
+
+@pytest.mark.parametrize("objective", ["rize", "lsiq", "csil"])
+def test_objectives_for_continuous_actions_say_so(objective):
+    with pytest.raises(ValueError, match=f"{objective}' takes continuous actions"):
+        ip.IQConfig(objective=objective).resolve(discrete=True, online=True)
+
+
+def test_sqil_with_discrete_actions_prefers_what_the_expert_did():
+    demos = ip.load_demos("CartPole-v1", episodes=1)
+    steps = demos.transitions
+    others = ip.Transitions(
+        steps.observations,
+        1 - steps.actions,
+        steps.next_observations,
+        steps.terminated,
+        steps.truncated,
+        steps.episode,
+    )
+    config = ip.IQConfig(objective="sqil", steps=1500, gamma=0.5, hidden=(32,))
+    run = ip.train(demos, config, others=others, progress=False)
+    assert (
+        np.mean(run.policy(steps.observations) == steps.actions) > 0.8
+    )  # the demonstrator itself wavers where either action will do
