@@ -1,11 +1,15 @@
-"""Gradient updates per second of the discrete learner against a plain eager loop, in one process on one thread.
+"""Time of a gradient update, ours against a plain eager loop, and the machine's GEMM rate, in one process.
 
-python benchmarks/updates.py [--updates 2000]     CPU time, median of five alternating repeats; the last line is JSON.
+python benchmarks/updates.py [--repeats 7] [--threads 1]     medians over alternating repeats; the last line is JSON.
+
+Discrete: CartPole's offline learner, 64 × 64, batch 64. Continuous: 17 observed numbers, 6 actions, 256 × 256, batch
+256 + 256, the online default, with a replay of 10 thousand and of 1 million steps. On one thread the clock is CPU time.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Callable
@@ -13,41 +17,48 @@ from statistics import median
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import nn
 
 import irl_probe as ip
 from irl_probe.learn.replay import Replay
+from irl_probe.learn.soft_actor_critic import SoftActorCritic
 from irl_probe.learn.soft_q import SoftQLearner
-from irl_probe.networks import NetworkSpec
+from irl_probe.networks import NetworkSpec, squashed_gaussian
 
-STEPS, BATCH, GAMMA, CHI2_C = 10_000, 64, 0.99, 50.0
+Update = Callable[[], object]
+GAMMA, ALPHA, RATE = 0.99, 0.01, 0.005
+STATES, ACTIONS, BATCH = 17, 6, 256
+GEMM = 512
 
 
-def ours(steps: ip.Transitions) -> Callable[[], object]:
-    """CartPole's offline learner: 64 × 64, batch 64."""
-    config = ip.IQConfig(batch_size=BATCH, gamma=GAMMA, chi2_c=CHI2_C).resolve(discrete=True, online=False)
+def some_steps(count: int, states: int, actions: np.ndarray) -> ip.Transitions:
+    observations = np.random.default_rng(0).normal(size=(count, states)).astype(np.float32)
+    ends = np.zeros(count, dtype=bool)
+    return ip.Transitions(observations, actions, np.roll(observations, -1, axis=0), ends, ends, np.zeros(count))
+
+
+def our_discrete(steps: ip.Transitions) -> Update:
+    config = ip.IQConfig(batch_size=64, gamma=GAMMA, chi2_c=50.0).resolve(discrete=True, online=False)
     spec = NetworkSpec((4,), None, 2, None, None, hidden=(64, 64), activation="tanh")
     learner = SoftQLearner(spec, config, steps.observations)
     replay = Replay.of(spec, learner.network.encoder, steps)
     generator, starts = torch.Generator().manual_seed(0), torch.empty(0, 4)
-    return lambda: learner.update(replay.sample(BATCH, generator), None, starts, generator)
+    return lambda: learner.update(replay.sample(64, generator), None, starts, generator)
 
 
-def plain(steps: ip.Transitions) -> Callable[[], object]:
+def plain_discrete(steps: ip.Transitions) -> Update:
     """The same update as a textbook writes it: NumPy replay, a forward pass a state, torch.optim.AdamW."""
     network = nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 2))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     rng = np.random.default_rng(0)
 
     def update() -> None:
-        rows = rng.integers(len(steps), size=BATCH)
-        s, s2 = torch.as_tensor(steps.observations[rows]), torch.as_tensor(steps.next_observations[rows])
-        a = torch.as_tensor(steps.actions[rows])
-        alive = 1 - torch.as_tensor(steps.terminated[rows]).float()
+        s, a, s2, alive = drawn(steps, rng, 64)
         q = network(s)
         v, v2 = torch.logsumexp(q, dim=1), alive * torch.logsumexp(network(s2), dim=1)
         r = q.gather(1, a[:, None])[:, 0] - GAMMA * v2
-        loss = (v - GAMMA * v2).mean() - r.mean() + (r - 1).square().mean() / (4 * CHI2_C)
+        loss = (v - GAMMA * v2).mean() - r.mean() + (r - 1).square().mean() / (4 * 50.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -55,37 +66,117 @@ def plain(steps: ip.Transitions) -> Callable[[], object]:
     return update
 
 
-def rate(update: Callable[[], object], updates: int) -> float:
-    """Updates per second of CPU time."""
-    began = time.process_time()
-    for _ in range(updates):
+def our_continuous(expert: ip.Transitions, others: ip.Transitions) -> Update:
+    config = ip.IQConfig(gamma=GAMMA, temperature=ALPHA).resolve(discrete=False, online=True)
+    spec = NetworkSpec((STATES,), None, None, (-1.0,) * ACTIONS, (1.0,) * ACTIONS, hidden=(256, 256))
+    learner = SoftActorCritic(spec, config, None, spaces.Box(-1, 1, (ACTIONS,)))
+    first, second = (Replay.of(spec, learner.network.encoder, steps) for steps in (expert, others))
+    generator, starts = torch.Generator().manual_seed(0), torch.empty(0, STATES)
+    return lambda: learner.update(first.sample(BATCH, generator), second.sample(BATCH, generator), starts, generator)
+
+
+def plain_continuous(expert: ip.Transitions, others: ip.Transitions) -> Update:
+    """The same as a textbook writes it: a forward pass for every Q and V, torch.optim.Adam, a loop over the target."""
+    critic, actor = perceptron(STATES + ACTIONS, 1), perceptron(STATES, 2 * ACTIONS)
+    target = copy.deepcopy(critic)
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=3e-4)
+    actor_optimizer = torch.optim.Adam(actor.parameters(), lr=3e-5)
+    rng = np.random.default_rng(0)
+
+    def q(network: nn.Module, s: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+        return network(torch.cat([s, a], dim=1))[:, 0]
+
+    def sample(s: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, raw = actor(s).chunk(2, dim=1)
+        return squashed_gaussian(mean, -5 + 3.5 * (torch.tanh(raw) + 1), torch.randn_like(mean))
+
+    def value(network: nn.Module, s: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            a, log_density = sample(s)
+        return q(network, s, a) - ALPHA * log_density
+
+    def update() -> None:
+        both = [drawn(steps, rng, BATCH) for steps in (expert, others)]
+        s, a, s2, alive = (torch.cat(parts) for parts in zip(*both, strict=True))
+        with torch.no_grad():
+            v2 = alive * value(target, s2)
+        r = q(critic, s, a) - GAMMA * v2
+        loss = (value(critic, s) - GAMMA * v2).mean() - r[:BATCH].mean() + r.square().mean() / (4 * 0.5)
+        critic_optimizer.zero_grad()
+        loss.backward()
+        critic_optimizer.step()
+        drawn_actions, log_density = sample(s)
+        actor_loss = (ALPHA * log_density - q(critic, s, drawn_actions)).mean()
+        actor_optimizer.zero_grad()
+        actor_loss.backward()
+        actor_optimizer.step()
+        for slow, fast in zip(target.parameters(), critic.parameters(), strict=True):
+            slow.data.copy_(RATE * fast.data + (1 - RATE) * slow.data)
+
+    return update
+
+
+def perceptron(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, outputs))
+
+
+def drawn(steps: ip.Transitions, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, ...]:
+    rows = rng.integers(len(steps), size=size)
+    columns = (steps.observations, steps.actions, steps.next_observations, ~steps.terminated)
+    s, a, s2, alive = (torch.as_tensor(column[rows]) for column in columns)
+    return s, a, s2, alive.float()
+
+
+def gemm() -> Update:
+    """A hidden layer's product: 512 rows by 256 × 256."""
+    left, right = torch.randn(GEMM, 256), torch.randn(256, 256)
+    return lambda: left @ right
+
+
+def seconds(update: Update, count: int, clock: Callable[[], float]) -> float:
+    began = clock()
+    for _ in range(count):
         update()
-    return updates / (time.process_time() - began)
+    return (clock() - began) / count
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--updates", type=int, default=2000)
-    updates = parser.parse_args().updates
-    torch.set_num_threads(1)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    clock = time.process_time if options.threads == 1 else time.perf_counter
     rng = np.random.default_rng(0)
-    observations = rng.normal(size=(STEPS, 4)).astype(np.float32)
-    ends = np.zeros(STEPS, dtype=bool)
-    steps = ip.Transitions(
-        observations, rng.integers(2, size=STEPS), np.roll(observations, -1, axis=0), ends, ends, np.zeros(STEPS)
+    cartpole = some_steps(10_000, 4, rng.integers(2, size=10_000))
+    small, large = (
+        some_steps(count, STATES, rng.uniform(-1, 1, (count, ACTIONS)).astype(np.float32)) for count in (10**4, 10**6)
     )
-    pair = {"ours": ours(steps), "plain": plain(steps)}
-    for update in pair.values():
-        rate(update, updates // 10)
-    rates: dict[str, list[float]] = {name: [] for name in pair}
-    for _ in range(5):
-        for name, update in pair.items():
-            rates[name].append(rate(update, updates))
-    for name, values in rates.items():
-        print(f"{name:>6}: {median(values):7.0f} updates/s (min {min(values):.0f}, max {max(values):.0f})")
-    ratio = median(a / b for a, b in zip(rates["ours"], rates["plain"], strict=True))
-    print(f" ratio: {ratio:.2f}")
-    print(json.dumps({name: round(median(values), 1) for name, values in rates.items()} | {"ratio": round(ratio, 3)}))
+    cases: dict[str, tuple[Update, int]] = {
+        "discrete": (our_discrete(cartpole), 500),
+        "discrete_plain": (plain_discrete(cartpole), 500),
+        "continuous_10k": (our_continuous(small, small), 20),
+        "continuous_1m": (our_continuous(small, large), 20),
+        "continuous_plain_10k": (plain_continuous(small, small), 20),
+        "continuous_plain_1m": (plain_continuous(small, large), 20),
+        "gemm": (gemm(), 500),
+    }
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for round_ in range(options.repeats + 1):
+        for name, (update, count) in cases.items():
+            took = seconds(update, count, clock)
+            if round_:  # the first one warms up
+                times[name].append(took)
+    middle = {name: median(values) for name, values in times.items()}
+    print(f"{'':>21}  {'median ms':>9}  {'least':>7}  {'most':>7}  plain/ours")
+    for name, values in times.items():
+        plain = name.replace("discrete", "discrete_plain").replace("continuous", "continuous_plain")
+        shown = f"{middle[plain] / middle[name]:10.2f}" if plain in middle and plain != name else ""
+        print(f"{name:>21}  {1e3 * middle[name]:9.3f}  {1e3 * min(values):7.3f}  {1e3 * max(values):7.3f}  {shown}")
+    rate = 2 * GEMM * 256 * 256 / middle["gemm"] / 1e9
+    print(f"GEMM rate {rate:.0f} GFLOPS on {options.threads} thread(s)")
+    figures: dict[str, float] = {f"{name}_ms": round(1e3 * value, 3) for name, value in middle.items()}
+    print(json.dumps(figures | {"gemm_gflops": round(rate, 1), "threads": options.threads}))
 
 
 if __name__ == "__main__":
