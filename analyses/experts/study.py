@@ -57,6 +57,21 @@ EXPERTS = {
         scale=0.05,
         least_return=200.0,
     ),
+    "Pendulum-v1": Expert(
+        ip.IQConfig(
+            **SHARED,
+            steps=10_000,
+            hidden=(128, 128),
+            learning_rate=1e-3,
+            actor_learning_rate=1e-3,
+            temperature=0.1,
+            entropy_target=-1.0,
+            target_rate=0.01,
+            batch_size=128,
+            learning_starts=500,
+        ),
+        scale=0.1,
+    ),
 }
 CARD = """# {env_id}
 
