@@ -22,6 +22,7 @@ from irl_probe.results import (
     returns_group,
     save_results,
     to_dataframe,
+    transfer_group,
     validate,
 )
 
@@ -63,6 +64,18 @@ def every_group() -> dict[str, xr.Dataset]:
         ),
         "points/expert": points_group([0, 0, 1], [1, 2, 3], {"iq": [0.1, 0.2, 0.3], "bc": [3, 2, 1]}),
         "points/noisy mixture": points_group([4], [1], {"iq": [0.1]}),
+        "transfer": transfer_group(
+            np.arange(12.0).reshape(2, 3, 2),
+            variants=["unchanged", "mass ×2"],
+            policies=["random", "iq", "true reward"],
+            seeds=[0, 1],
+            mean=np.arange(18.0).reshape(2, 3, 3),
+            value=np.arange(18.0).reshape(2, 3, 3) / 18,
+            reason=np.full((2, 3), ""),
+            overall=np.arange(9.0).reshape(3, 3) / 9,
+            parameter=["nothing", "mass"],
+            factor=[1.0, 2.0],
+        ),
         "retraining": retraining_group(
             [[400.0, 500.0]], rewards=["iq"], seeds=[0, 1], normalised=[[0.8, 1.0]], mean=[[450, 400, 500]]
         ),
@@ -176,16 +189,25 @@ def test_loading_another_schema_version_says_so(tree, tmp_path):
 def test_table_has_one_row_a_figure_with_its_labels(tree):
     table = to_dataframe(tree)
     assert tuple(table.columns) == COLUMNS
-    assert table.groupby("group").size().to_dict() == {"correlation": 4, "distance": 1, "retraining": 5, "returns": 6}
+    assert table.groupby("group").size().to_dict() == {
+        "correlation": 4,
+        "distance": 1,
+        "retraining": 5,
+        "returns": 6,
+        "transfer": 27,
+    }
     row = table.query("group == 'correlation' and reward == 'iq α' and level == 'episode'").iloc[0]
     assert (row.estimate, row.low, row.high, row.reason) == (0.15, 0.2, 0.25, "")
     undefined = table[table.reason != ""]
     assert undefined.reason.tolist() == ["the true reward is constant"]
     assert undefined.estimate.isna().all()
-    retrained = table.query("metric == 'return_mean'")
+    retrained = table.query("group == 'retraining' and metric == 'return_mean'")
     assert retrained.seed.tolist() == [0, 1]
     assert retrained.estimate.tolist() == [400, 500]
     assert set(retrained.units) == {"true reward per episode"}
+    assert (
+        table.query("group == 'transfer' and metric == 'value'").variant.tolist() == ["unchanged"] * 3 + ["mass ×2"] * 3
+    )
     assert table.query("group == 'returns' and metric == 'mean'").policy.tolist() == list(RETURNS)
 
 

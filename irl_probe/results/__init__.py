@@ -9,6 +9,9 @@
 | `/distance`          | value (reward, reference, coverage, metric, bound); reason                        |
 | `/points/<coverage>` | episode, true (step); recovered (reward, step)                                    |
 | `/retraining`        | return_mean, normalised (reward, seed); mean, normalised_mean (reward, bound)     |
+| `/transfer`          | return_mean (variant, policy, seed); mean, value (variant, policy, bound); reason |
+|                      | overall (policy, bound); regret_greedy, regret_soft (variant, policy)             |
+|                      | parameter, factor (variant)                                                       |
 | `/grid`              | true_reward, true_value (row, col); recovered_reward, recovered_value (kind, row, col) |
 
 Any group but the root may be absent. Figures are float64; `bound` is (estimate, low, high); an undefined figure is NaN
@@ -27,6 +30,7 @@ from irl_probe.results.groups import (
     points_group,
     retraining_group,
     returns_group,
+    transfer_group,
 )
 from irl_probe.results.schema import BOUND, SCHEMA, SCHEMA_VERSION, join_results, new_results, validate
 
@@ -47,5 +51,6 @@ __all__ = [
     "returns_group",
     "save_results",
     "to_dataframe",
+    "transfer_group",
     "validate",
 ]

@@ -15,7 +15,7 @@ import xarray as xr
 from irl_probe.results.schema import BOUND, validate
 
 COLUMNS = (
-    *("group", "policy", "reward", "reference", "coverage", "metric", "level", "control", "seed"),
+    *("group", "variant", "policy", "reward", "reference", "coverage", "metric", "level", "control", "seed"),
     *(*BOUND, "reason", "units"),
 )
 _FIGURES: Mapping[str, tuple[str, ...]] = {  # raw episodes, points, logs and grids are no figures
@@ -23,6 +23,7 @@ _FIGURES: Mapping[str, tuple[str, ...]] = {  # raw episodes, points, logs and gr
     "correlation": ("value",),
     "distance": ("value",),
     "retraining": ("return_mean", "normalised", "mean", "normalised_mean"),
+    "transfer": ("return_mean", "mean", "value", "overall", "regret_greedy", "regret_soft"),
 }
 
 
@@ -71,7 +72,7 @@ def load_results(path: str | os.PathLike[str]) -> xr.DataTree:
 
 
 def to_dataframe(tree: xr.DataTree) -> pd.DataFrame:
-    """The figures of /returns, /correlation, /distance and /retraining as a tidy table, one row each.
+    """The figures of /returns, /correlation, /distance, /retraining and /transfer as a tidy table, one row each.
 
     Its columns are `COLUMNS`; one that does not apply holds "" (text), NaN (bounds) or <NA> (seed). `metric` is the
     variable's name where the group has no such dimension.
@@ -92,7 +93,7 @@ def to_dataframe(tree: xr.DataTree) -> pd.DataFrame:
 def _rows(group: str, dataset: xr.Dataset, name: str) -> pd.DataFrame:
     figure = dataset[name]
     bounds = figure.to_dataset("bound") if "bound" in figure.dims else figure.to_dataset(name="estimate")
-    if "reason" in dataset:
+    if name == "value":  # the figure that a reason belongs to
         bounds["reason"] = dataset["reason"]
     frame = bounds.to_dataframe().reset_index()
     given = {"group": group, "metric": name, "units": figure.attrs.get("units", ""), "seed": pd.NA}

@@ -144,6 +144,39 @@ def retraining_group(
     return _group("retraining", data, {"reward": rewards, "seed": seeds})
 
 
+def transfer_group(
+    return_mean: ArrayLike,
+    *,
+    variants: Sequence[str],
+    policies: Sequence[str],
+    seeds: Sequence[int],
+    mean: ArrayLike,
+    value: ArrayLike,
+    reason: ArrayLike,
+    parameter: Sequence[str],
+    factor: ArrayLike,
+    overall: ArrayLike | None = None,
+    regret_greedy: ArrayLike | None = None,
+    regret_soft: ArrayLike | None = None,
+    exact: bool = False,
+) -> xr.Dataset:
+    """`/transfer` from the true returns of policies in changed dynamics, (variant, policy, seed).
+
+    Among the policies are "random" and "true reward" (trained on it in the variant itself), which are 0 and 1 of
+    `value` (variant, policy, 3); "carried over" is the imitator's own, and any other name is that of a reward which a
+    policy was trained on in the variant. `overall` (policy, 3) is `value` over all changed variants. The first variant
+    may be "unchanged". Exact groups (attribute exact = 1) hold discounted returns, and both regrets (variant, policy).
+    """
+    data = {"return_mean": return_mean, "mean": mean, "value": value, "overall": overall, "factor": factor}
+    data |= {"regret_greedy": regret_greedy, "regret_soft": regret_soft}
+    data |= {"reason": np.asarray(reason, dtype=str), "parameter": np.asarray(parameter, dtype=str)}
+    group = _group("transfer", data, {"variant": variants, "policy": policies, "seed": seeds})
+    if exact:
+        for name in ("return_mean", "mean"):
+            group[name].attrs["units"] = "true reward, discounted sum"
+    return group.assign_attrs(exact=int(exact))
+
+
 def grid_group(
     true_reward: ArrayLike,
     recovered_reward: Mapping[str, ArrayLike],
@@ -167,7 +200,7 @@ def _group(kind: str, data: Mapping[str, ArrayLike | None], labels: Mapping[str,
     variables = {}
     for name, values in given.items():
         dims, units = SCHEMA[kind][name].dims, SCHEMA[kind][name].units
-        typed = values if name in ("episode", "reason") else values.astype(np.float64)
+        typed = values if name in ("episode", "reason", "parameter") else values.astype(np.float64)
         variables[name] = xr.Variable(dims, typed, {"units": units} if units else {})
     coords = {dim: list(values) for dim, values in labels.items()}
     if any("bound" in variable.dims for variable in variables.values()):

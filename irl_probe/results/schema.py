@@ -33,6 +33,7 @@ class Variable:
 _CORRELATION = ("reward", "reference", "coverage", "metric", "level", "control")
 _DISTANCE = ("reward", "reference", "coverage", "metric")
 _RETURN, _NORMALISED = "true reward per episode", "random 0, expert 1"
+_TRANSFERRED, _REGRET = "random 0, trained on the true reward 1", "regret, 0 where optimal"
 
 SCHEMA: Mapping[str, Mapping[str, Variable]] = {
     "learning": {"*": Variable(("step",), optional=True)},
@@ -60,6 +61,17 @@ SCHEMA: Mapping[str, Mapping[str, Variable]] = {
         "normalised": Variable(("reward", "seed"), _NORMALISED, optional=True),
         "mean": Variable(("reward", "bound"), _RETURN, optional=True),
         "normalised_mean": Variable(("reward", "bound"), _NORMALISED, optional=True),
+    },
+    "transfer": {
+        "return_mean": Variable(("variant", "policy", "seed"), _RETURN),
+        "mean": Variable(("variant", "policy", "bound"), _RETURN),
+        "value": Variable(("variant", "policy", "bound"), _TRANSFERRED),
+        "reason": Variable(("variant", "policy")),
+        "overall": Variable(("policy", "bound"), _TRANSFERRED, optional=True),
+        "regret_greedy": Variable(("variant", "policy"), _REGRET, optional=True),
+        "regret_soft": Variable(("variant", "policy"), _REGRET, optional=True),
+        "parameter": Variable(("variant",)),
+        "factor": Variable(("variant",)),
     },
     "grid": {
         "true_reward": Variable(("row", "col"), "true reward per step"),
