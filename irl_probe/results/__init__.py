@@ -6,7 +6,8 @@
 | `/learning`          | any figure of the learner's log over (step)                                       |
 | `/returns`           | returns, lengths (policy, episode), NaN-padded; mean, normalised (policy, bound)  |
 | `/correlation`       | value (reward, reference, coverage, metric, level, control, bound); reason        |
-| `/distance`          | value (reward, reference, coverage, metric, bound); reason                        |
+| `/distance`          | value (reward, reference, coverage, metric, bound); reason; calibration below     |
+| `/decomposition`     | value (reward, reference, coverage, part, bound); reason; scale (..., bound)      |
 | `/points/<coverage>` | episode, true (step); recovered (reward, step)                                    |
 | `/retraining`        | return_mean, normalised (reward, seed); mean, normalised_mean (reward, bound)     |
 | `/transfer`          | return_mean (variant, policy, seed); mean, value (variant, policy, bound); reason |
@@ -17,6 +18,11 @@
 Any group but the root may be absent. Figures are float64; `bound` is (estimate, low, high); an undefined figure is NaN
 and its `reason` (the dims of `value` without bound) says why; a variable's unit is its attribute `units`.
 
+Calibration of a sampled `/distance`, absent where it is exact: `shaped` and `random` (reference, coverage, metric,
+bound), how far the measure finds the truth from the truth + shaping (should be 0) and from an independent random reward
+(should be far); `off_support` (coverage, metric), the share of the transitions it asked for that are unlike any of the
+data. Parts of `/decomposition`: scale, potential, redistribution, residual.
+
 To put runs together (seeds, data sets), concatenate their tables:
 `pd.concat({seed: to_dataframe(tree) for seed, tree in runs.items()}, names=["run"])`.
 """
@@ -24,6 +30,7 @@ To put runs together (seeds, data sets), concatenate their tables:
 from irl_probe.results.files import COLUMNS, load_results, save_results, to_dataframe
 from irl_probe.results.groups import (
     correlation_group,
+    decomposition_group,
     distance_group,
     grid_group,
     learning_group,
@@ -40,6 +47,7 @@ __all__ = [
     "SCHEMA",
     "SCHEMA_VERSION",
     "correlation_group",
+    "decomposition_group",
     "distance_group",
     "grid_group",
     "join_results",

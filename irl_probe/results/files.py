@@ -15,13 +15,14 @@ import xarray as xr
 from irl_probe.results.schema import BOUND, validate
 
 COLUMNS = (
-    *("group", "variant", "policy", "reward", "reference", "coverage", "metric", "level", "control", "seed"),
+    *("group", "variant", "policy", "reward", "reference", "coverage", "metric", "level", "control", "part", "seed"),
     *(*BOUND, "reason", "units"),
 )
 _FIGURES: Mapping[str, tuple[str, ...]] = {  # raw episodes, points, logs and grids are no figures
     "returns": ("mean", "normalised"),
     "correlation": ("value",),
-    "distance": ("value",),
+    "distance": ("value", "shaped", "random", "off_support"),
+    "decomposition": ("value", "scale"),
     "retraining": ("return_mean", "normalised", "mean", "normalised_mean"),
     "transfer": ("return_mean", "mean", "value", "overall", "regret_greedy", "regret_soft"),
 }
@@ -72,10 +73,11 @@ def load_results(path: str | os.PathLike[str]) -> xr.DataTree:
 
 
 def to_dataframe(tree: xr.DataTree) -> pd.DataFrame:
-    """The figures of /returns, /correlation, /distance, /retraining and /transfer as a tidy table, one row each.
+    """The figures of every group but /learning, /points and /grid as a tidy table, one row each.
 
     Its columns are `COLUMNS`; one that does not apply holds "" (text), NaN (bounds) or <NA> (seed). `metric` is the
-    variable's name where the group has no such dimension.
+    variable's name where the group has no such dimension. The calibration of /distance has reward = "shaped" or
+    "random", and the share of off-support queries reward = "off_support".
 
     Raises ValueError as `validate` does.
     """
@@ -96,6 +98,12 @@ def _rows(group: str, dataset: xr.Dataset, name: str) -> pd.DataFrame:
     if name == "value":  # the figure that a reason belongs to
         bounds["reason"] = dataset["reason"]
     frame = bounds.to_dataframe().reset_index()
-    given = {"group": group, "metric": name, "units": figure.attrs.get("units", ""), "seed": pd.NA}
+    given = {
+        "group": group,
+        "metric": name,
+        "reward": name if group == "distance" else "",
+        "units": figure.attrs.get("units", ""),
+        "seed": pd.NA,
+    }
     given |= {"low": np.nan, "high": np.nan}
     return frame.assign(**{c: given.get(c, "") for c in COLUMNS if c not in frame})[list(COLUMNS)]

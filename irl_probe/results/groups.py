@@ -109,15 +109,34 @@ def distance_group(
     coverages: Sequence[str],
     metrics: Sequence[str],
     exact: bool,
+    shaped: ArrayLike | None = None,
+    random: ArrayLike | None = None,
+    off_support: ArrayLike | None = None,
 ) -> xr.Dataset:
     """`/distance` from value (reward, reference, coverage, metric, 3) and reason (without the 3).
 
-    Exact values have low = high = estimate, and the group carries the attribute exact = 1.
+    Exact values have low = high = estimate, and the group carries the attribute exact = 1. Sampled ones come with their
+    calibration: `shaped` and `random` (reference, coverage, metric, 3), `off_support` (coverage, metric).
     """
     labels = {"reward": rewards, "reference": references, "coverage": coverages, "metric": metrics}
-    return _group("distance", {"value": value, "reason": np.asarray(reason, dtype=str)}, labels).assign_attrs(
-        exact=int(exact)
-    )
+    data: dict[str, ArrayLike | None] = {"value": value, "reason": np.asarray(reason, dtype=str)}
+    data |= {"shaped": shaped, "random": random, "off_support": off_support}
+    return _group("distance", data, labels).assign_attrs(exact=int(exact))
+
+
+def decomposition_group(
+    value: ArrayLike,
+    reason: ArrayLike,
+    scale: ArrayLike,
+    *,
+    rewards: Sequence[str],
+    references: Sequence[str],
+    coverages: Sequence[str],
+    parts: Sequence[str],
+) -> xr.Dataset:
+    """`/decomposition` from shares (reward, reference, coverage, part, 3), reason (without the 3) and λ (..., 3)."""
+    labels = {"reward": rewards, "reference": references, "coverage": coverages, "part": parts}
+    return _group("decomposition", {"value": value, "reason": np.asarray(reason, dtype=str), "scale": scale}, labels)
 
 
 def points_group(episode: ArrayLike, true: ArrayLike, recovered: Mapping[str, ArrayLike]) -> xr.Dataset:

@@ -32,6 +32,7 @@ class Variable:
 
 _CORRELATION = ("reward", "reference", "coverage", "metric", "level", "control")
 _DISTANCE = ("reward", "reference", "coverage", "metric")
+_DECOMPOSITION = ("reward", "reference", "coverage", "part")
 _RETURN, _NORMALISED = "true reward per episode", "random 0, expert 1"
 _TRANSFERRED, _REGRET = "random 0, trained on the true reward 1", "regret, 0 where optimal"
 
@@ -50,6 +51,14 @@ SCHEMA: Mapping[str, Mapping[str, Variable]] = {
     "distance": {
         "value": Variable((*_DISTANCE, "bound"), "distance, 0 where equivalent"),
         "reason": Variable(_DISTANCE),
+        "shaped": Variable((*_DISTANCE[1:], "bound"), "distance of the truth to the truth + shaping", optional=True),
+        "random": Variable((*_DISTANCE[1:], "bound"), "distance of the truth to a random reward", optional=True),
+        "off_support": Variable(_DISTANCE[2:], "share of the queried transitions", optional=True),
+    },
+    "decomposition": {
+        "value": Variable((*_DECOMPOSITION, "bound"), "share of the recovered reward's variance"),
+        "reason": Variable(_DECOMPOSITION),
+        "scale": Variable((*_DECOMPOSITION[:3], "bound"), "recovered per true reward"),
     },
     "points": {
         "episode": Variable(("step",)),
