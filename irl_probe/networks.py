@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
+LOG_STD_RANGES = {"squashed": (-5.0, 2.0), "clipped": (-20.0, 2.0)}
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class NetworkSpec:
         activation: relu, tanh or elu.
         layer_norm: LayerNorm before every activation.
         critics: how many Q-functions a continuous critic holds.
+        log_std: how a policy bounds its log σ: "squashed" by tanh to [−5, 2], or "clipped" to [−20, 2], as
+            Stable-Baselines3 does.
     """
 
     observation_shape: tuple[int, ...]
@@ -41,10 +44,13 @@ class NetworkSpec:
     activation: Literal["relu", "tanh", "elu"] = "relu"
     layer_norm: bool = False
     critics: int = 1
+    log_std: Literal["squashed", "clipped"] = "squashed"
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"The activation must be one of {', '.join(ACTIVATIONS)}; got {self.activation!r}.")
+        if self.log_std not in LOG_STD_RANGES:
+            raise ValueError(f"'log_std' must be one of {', '.join(LOG_STD_RANGES)}; got {self.log_std!r}.")
         if (self.action_count is None) == (self.action_low is None or self.action_high is None):
             raise ValueError("Actions are either discrete (action_count) or bounded (action_low and action_high).")
         if any(width < 1 for width in self.hidden) or self.critics < 1:
@@ -66,6 +72,7 @@ class NetworkSpec:
         activation: Literal["relu", "tanh", "elu"] = "relu",
         layer_norm: bool = False,
         critics: int = 1,
+        log_std: Literal["squashed", "clipped"] = "squashed",
     ) -> NetworkSpec:
         """The spec for a pair of Gymnasium spaces.
 
@@ -91,7 +98,7 @@ class NetworkSpec:
                 f"The action space must be Discrete or a Box with finite bounds; got {action_space}. "
                 "For an unbounded Box use gymnasium.wrappers.RescaleAction or clip it."
             )
-        return cls(shape, states, actions, low, high, tuple(hidden), activation, layer_norm, critics)
+        return cls(shape, states, actions, low, high, tuple(hidden), activation, layer_norm, critics, log_std)
 
     @property
     def input_width(self) -> int:
@@ -232,8 +239,6 @@ class ActionScale:
 class GaussianPolicy(nn.Module):
     """π(a|s): a = tanh(u), u ~ N(μ(s), σ(s)²), actions in [−1, 1]  (Haarnoja et al. 2018, App. C)."""
 
-    LOG_STD_RANGE = (-5.0, 2.0)
-
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         if spec.action_low is None:
@@ -253,7 +258,9 @@ class GaussianPolicy(nn.Module):
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
         """The same for observations that the encoder has been through."""
         mean, raw = self.layers(states).chunk(2, dim=-1)
-        low, high = self.LOG_STD_RANGE
+        low, high = LOG_STD_RANGES[self.spec.log_std]
+        if self.spec.log_std == "clipped":
+            return mean, raw.clamp(low, high)
         return mean, low + 0.5 * (high - low) * (torch.tanh(raw) + 1)
 
     def sample(

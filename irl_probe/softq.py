@@ -127,6 +127,18 @@ class ContinuousSoftQ:
         self.scale = ActionScale(critic.spec)
         self._noise = torch.randn(samples, len(self.scale.half), generator=torch.Generator().manual_seed(seed))
 
+    def with_samples(self, samples: int) -> ContinuousSoftQ:
+        """The same soft Q-function, its V by another number of action samples; the weights are shared."""
+        return ContinuousSoftQ(
+            self.critic,
+            self.actor,
+            gamma=self.gamma,
+            temperature=self.temperature,
+            reduce=self.reduce,
+            samples=samples,
+            seed=self.seed,
+        )
+
     @property
     def modules(self) -> dict[str, nn.Module]:
         """Critic and actor under their saved names."""

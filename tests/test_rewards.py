@@ -210,7 +210,7 @@ def test_a_reward_that_breaks_the_protocol_is_named(function, message):
 
 def test_what_cannot_be_recovered_from_is_said():
     soft_q = table_q(np.zeros((3, 2)), 0.9)
-    with pytest.raises(RewardError, match=r"a training run or a soft Q-function .* got dict"):
+    with pytest.raises(RewardError, match=r"a training run, a soft Q-function .* or a SAC or DQN model .* got dict"):
         recover({"q": 1})
     with pytest.raises(RewardError, match=r"'expectation' must be 'observed', or an expectation .* got 'exact'"):
         recover(soft_q, expectation="exact")

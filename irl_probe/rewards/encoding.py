@@ -14,7 +14,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from irl_probe.envs import make_env, simulator
-from irl_probe.networks import ACTIVATIONS, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from irl_probe.networks import ACTIVATIONS, LOG_STD_RANGES, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
 from irl_probe.rewards.fields import Fields, Json, plain
@@ -182,6 +182,7 @@ def _read_spec(fields: Fields) -> NetworkSpec:
         activation=fields.text("activation", tuple(ACTIVATIONS)),  # type: ignore[arg-type]  # one of its literals
         layer_norm=fields.flag("layer_norm"),
         critics=fields.integer("critics", 1, MOST_CRITICS),
+        log_std=fields.text("log_std", tuple(LOG_STD_RANGES)),  # type: ignore[arg-type]  # one of its literals
     )
     if math.prod(spec.observation_shape) > WIDEST:
         raise RewardError(f"An observation must have at most {WIDEST} numbers; got the shape {spec.observation_shape}.")

@@ -13,6 +13,7 @@ from irl_probe.networks import NetworkSpec
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import Expectation, Kind, ObservedSuccessor
 from irl_probe.rewards.model import Bools, Floats
+from irl_probe.rewards.stable_baselines import from_stable_baselines, is_stable_baselines
 from irl_probe.softq import ContinuousSoftQ, SoftQ
 from irl_probe.transitions import Array
 
@@ -148,8 +149,10 @@ class RecoveredReward:
 
 
 def recover(
-    source: SoftQSource | SoftQ,
+    source: SoftQSource | SoftQ | object,
     *,
+    temperature: float | None = None,
+    action_samples: int | None = None,
     expectation: Expectation | Literal["observed"] = "observed",
     terminal: float | Literal["zero"] | None = None,
     observation_space: Space | None = None,
@@ -158,7 +161,12 @@ def recover(
     """The reward that a soft Q-function implies (`RecoveredReward` has the equation).
 
     Args:
-        source: a training run (anything with `soft_q`, `terminal_value` and `provenance`) or a soft Q-function.
+        source: a training run (anything with `soft_q`, `terminal_value` and `provenance`), a soft Q-function, or a
+            SAC or DQN model of Stable-Baselines3 (`stable_baselines.from_stable_baselines` says how it is read).
+        temperature: the α of a DQN model, in reward units; everything else has its own.
+        action_samples: K, how many actions V(s′) = E_{a~π}[Q − α log π] is estimated by where they are continuous; the
+            reward's cost grows with it, and its standard error (`RecoveredReward.standard_error`) falls like 1/√K. None
+            takes the source's (16 unless it says otherwise).
         expectation: "observed" for the per-transition reward r(s, a, s′); an `ExactExpectation` or a
             `SimulatedExpectation` for the marginal reward r(s, a).
         terminal: the value V_abs after the MDP ended; "zero" is 0. None takes the one that `source` was trained with
@@ -166,9 +174,16 @@ def recover(
         observation_space: the environment's; None takes the run's, or for a bare soft Q-function the widest that fits.
         action_space: the environment's; None takes the run's, or the network's bounds, with one dimension.
 
-    Raises RewardError where `source` is neither, `expectation` or `terminal` is none of the above, or spaces do not
-    fit.
+    Raises RewardError where `source` is none of these, `expectation` or `terminal` is none of the above, a DQN has no
+    temperature or another source has one, or spaces do not fit.
     """
+    if is_stable_baselines(source):
+        source = from_stable_baselines(source, temperature=temperature)
+    elif temperature is not None:
+        raise RewardError(
+            "A 'temperature' is stated for a DQN model of Stable-Baselines3; a "
+            f"{type(source).__name__} has its own. Leave it out; got {temperature}."
+        )
     if isinstance(source, SoftQSource):
         soft_q, trained, provenance = source.soft_q, source.terminal_value, dict(source.provenance)
         observation_space = source.observation_space if observation_space is None else observation_space
@@ -177,9 +192,11 @@ def recover(
         soft_q, trained, provenance = source, 0.0, {}
     else:
         raise RewardError(
-            "A reward is recovered from a training run or a soft Q-function (softq.SoftQ: spec, gamma, temperature, "
-            f"modules, q, value, policy); got {type(source).__name__}."
+            "A reward is recovered from a training run, a soft Q-function (softq.SoftQ: spec, gamma, temperature, "
+            f"modules, q, value, policy), or a SAC or DQN model of Stable-Baselines3; got {type(source).__name__}."
         )
+    if action_samples is not None:
+        soft_q = _with_samples(soft_q, action_samples)
     if isinstance(terminal, str) and terminal != "zero":
         raise RewardError(f"'terminal' must be a number (V_abs), 'zero' or None (as trained); got {terminal!r}.")
     if isinstance(expectation, str) and expectation != "observed":
@@ -195,6 +212,18 @@ def recover(
         action_space=_network_actions(soft_q.spec) if action_space is None else action_space,
         provenance=provenance,
     )
+
+
+def _with_samples(soft_q: SoftQ, count: int) -> ContinuousSoftQ:
+    if not isinstance(soft_q, ContinuousSoftQ):
+        raise RewardError(
+            f"'action_samples' is for continuous actions; the soft value of a {type(soft_q).__name__} takes none. "
+            f"Leave it out; got {count}."
+        )
+    try:
+        return soft_q.with_samples(count)
+    except ValueError as error:
+        raise RewardError(str(error)) from error
 
 
 def check_spaces_fit(spec: NetworkSpec, observation_space: Space, action_space: Space) -> None:
