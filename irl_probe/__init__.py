@@ -6,7 +6,16 @@ from irl_probe.envs import gridworld, make_env, simulator, true_reward
 from irl_probe.learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
 from irl_probe.pipeline import Probe, ProbeConfig, probe
 from irl_probe.report import write_report
-from irl_probe.results import load_results, save_results, to_dataframe
+from irl_probe.results import (
+    average_runs,
+    load_results,
+    merge_results,
+    save_results,
+    stack_runs,
+    to_dataframe,
+    to_latex,
+    to_markdown,
+)
 from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.rewards import (
     RecoveredReward,
@@ -37,6 +46,7 @@ __all__ = [
     "Run",
     "Transitions",
     "VectorRewardWrapper",
+    "average_runs",
     "check_demos",
     "check_reward_model",
     "compare",
@@ -48,6 +58,7 @@ __all__ = [
     "load_reward",
     "load_run",
     "make_env",
+    "merge_results",
     "probe",
     "random_policy",
     "record_demos",
@@ -57,7 +68,10 @@ __all__ = [
     "save_results",
     "save_reward",
     "simulator",
+    "stack_runs",
     "to_dataframe",
+    "to_latex",
+    "to_markdown",
     "train",
     "train_on_reward",
     "true_reward",

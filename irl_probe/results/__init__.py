@@ -23,8 +23,9 @@ bound), how far the measure finds the truth from the truth + shaping (should be 
 (should be far); `off_support` (coverage, metric), the share of the transitions it asked for that are unlike any of the
 data. Parts of `/decomposition`: scale, potential, redistribution, residual.
 
-To put runs together (seeds, data sets), concatenate their tables:
-`pd.concat({seed: to_dataframe(tree) for seed, tree in runs.items()}, names=["run"])`.
+To put results together: `merge_results` sets rewards side by side, `stack_runs` stacks seeds, tasks or variants along
+a new first dimension, `average_runs` takes the centre over it with an interval over runs. `to_dataframe` is the tidy
+table of all figures, `to_markdown` and `to_latex` print one.
 """
 
 from irl_probe.results.files import COLUMNS, load_results, save_results, to_dataframe
@@ -39,13 +40,17 @@ from irl_probe.results.groups import (
     returns_group,
     transfer_group,
 )
-from irl_probe.results.schema import BOUND, SCHEMA, SCHEMA_VERSION, join_results, new_results, validate
+from irl_probe.results.merging import average_runs, merge_results, stack_runs
+from irl_probe.results.printing import to_latex, to_markdown
+from irl_probe.results.schema import BOUND, RUN_DIMS, SCHEMA, SCHEMA_VERSION, join_results, new_results, validate
 
 __all__ = [
     "BOUND",
     "COLUMNS",
+    "RUN_DIMS",
     "SCHEMA",
     "SCHEMA_VERSION",
+    "average_runs",
     "correlation_group",
     "decomposition_group",
     "distance_group",
@@ -53,12 +58,16 @@ __all__ = [
     "join_results",
     "learning_group",
     "load_results",
+    "merge_results",
     "new_results",
     "points_group",
     "retraining_group",
     "returns_group",
     "save_results",
+    "stack_runs",
     "to_dataframe",
+    "to_latex",
+    "to_markdown",
     "transfer_group",
     "validate",
 ]

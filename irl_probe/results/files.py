@@ -15,7 +15,8 @@ import xarray as xr
 from irl_probe.results.schema import BOUND, validate
 
 COLUMNS = (
-    *("group", "variant", "policy", "reward", "reference", "coverage", "metric", "level", "control", "part", "seed"),
+    *("group", "task", "variant", "policy", "reward", "reference", "coverage"),
+    *("metric", "level", "control", "part", "seed"),
     *(*BOUND, "reason", "units"),
 )
 _FIGURES: Mapping[str, tuple[str, ...]] = {  # raw episodes, points, logs and grids are no figures

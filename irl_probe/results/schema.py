@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -16,6 +16,7 @@ import xarray as xr
 FORMAT = "irl_probe results"
 SCHEMA_VERSION = 1
 BOUND = ("estimate", "low", "high")
+RUN_DIMS = ("task", "variant", "seed")  # of stacked runs: they may stand before any variable's own dims
 PACKAGES = ("irl_probe", "numpy", "scipy", "torch", "gymnasium", "mujoco", "xarray")
 
 Json = str | float | int | None | Sequence["Json"] | Mapping[str, "Json"]
@@ -39,8 +40,8 @@ _TRANSFERRED, _REGRET = "random 0, trained on the true reward 1", "regret, 0 whe
 SCHEMA: Mapping[str, Mapping[str, Variable]] = {
     "learning": {"*": Variable(("step",), optional=True)},
     "returns": {
-        "returns": Variable(("policy", "episode"), _RETURN),
-        "lengths": Variable(("policy", "episode"), "steps"),
+        "returns": Variable(("policy", "episode"), _RETURN, optional=True),
+        "lengths": Variable(("policy", "episode"), "steps", optional=True),
         "mean": Variable(("policy", "bound"), _RETURN),
         "normalised": Variable(("policy", "bound"), _NORMALISED, optional=True),
     },
@@ -72,7 +73,7 @@ SCHEMA: Mapping[str, Mapping[str, Variable]] = {
         "normalised_mean": Variable(("reward", "bound"), _NORMALISED, optional=True),
     },
     "transfer": {
-        "return_mean": Variable(("variant", "policy", "seed"), _RETURN),
+        "return_mean": Variable(("variant", "policy", "seed"), _RETURN, optional=True),
         "mean": Variable(("variant", "policy", "bound"), _RETURN),
         "value": Variable(("variant", "policy", "bound"), _TRANSFERRED),
         "reason": Variable(("variant", "policy")),
@@ -241,7 +242,7 @@ def _check_group(path: str, dataset: xr.Dataset, variables: Mapping[str, Variabl
         variable = variables.get(name, variables.get("*"))
         if variable is None:
             raise ValueError(f"'/{path}' may hold {', '.join(variables)}; got '{name}'.{_suggest(name, variables)}")
-        if array.dims != variable.dims:
+        if _own_dims(array.dims, variable.dims) != variable.dims:
             raise ValueError(f"'/{path}/{name}' must have the dims {variable.dims}; got {array.dims}.")
         if "bound" in array.dims and ("bound" not in array.coords or tuple(array["bound"].values) != BOUND):
             raise ValueError(f"'/{path}/{name}' must have the coordinate bound = {BOUND}; it has another or none.")
@@ -251,6 +252,13 @@ def _check_group(path: str, dataset: xr.Dataset, variables: Mapping[str, Variabl
             first = [int(index[0]) for index in unexplained.values.nonzero()]
             where = {dim: str(dataset[dim].values[i]) for dim, i in zip(unexplained.dims, first, strict=True)}
             raise ValueError(f"An undefined figure (NaN) must have a reason; '/{path}' at {where} has none.")
+
+
+def _own_dims(dims: tuple[Hashable, ...], wanted: tuple[str, ...]) -> tuple[Hashable, ...]:
+    """The dims without those of stacked runs that stand before the `wanted` ones."""
+    while len(dims) > len(wanted) and dims[0] in RUN_DIMS:
+        dims = dims[1:]
+    return dims
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,178 @@
+"""The figures as a table for a paper or a page: Markdown and LaTeX, intervals beside estimates, the best in bold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from irl_probe.results.files import COLUMNS, to_dataframe
+from irl_probe.results.schema import BOUND
+
+LABELS = COLUMNS[1 : COLUMNS.index("estimate")]
+LESS_IS_BETTER = frozenset({"distance"})
+# Rewards, policies and controls that are there for comparison.
+NOT_COMPETING = frozenset({"true", "true reward", "constant", "shaped", "random", "off_support", "expert"})
+_ACROSS: Mapping[str, Sequence[str]] = {"correlation": ("level", "control")}  # else the metric
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Row labels, column labels (one tuple each), the texts of the cells, and which of them are the best."""
+
+    index: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    columns: Sequence[Sequence[str]]
+    cells: Sequence[Sequence[str]]
+    best: Sequence[Sequence[bool]]
+
+
+def to_markdown(
+    tree: xr.DataTree,
+    group: str = "correlation",
+    *,
+    where: Mapping[str, str] | None = None,
+    across: Sequence[str] | None = None,
+    digits: int = 2,
+) -> str:
+    """The figures of a group as a Markdown table, "estimate [low, high]" in each cell, the best of a column in bold.
+
+    Best is the highest correlation or return and the least distance, among rows that differ in the reward (or the
+    policy) alone. The true reward and constants do not compete. An undefined figure is "–".
+
+    Args:
+        tree: the results.
+        group: "correlation", "distance", "returns", "retraining", or another group with figures.
+        where: column of `to_dataframe` → the one label to keep; of correlations Pearson's unless said otherwise.
+        across: the labels that become columns; default level and control of correlations, else the metric. The other
+            labels that vary become the first columns.
+        digits: after the point.
+
+    Raises ValueError for a group, column or label that is not in the results.
+    """
+    grid = _grid(tree, group, where or {}, across, digits)
+    head = [*grid.index, *(", ".join(filter(None, column)) for column in grid.columns)]
+    lines = [f"| {' | '.join(map(_cell, head))} |", f"|{'---|' * len(grid.index)}{'---:|' * len(grid.columns)}"]
+    for row, cells, best in zip(grid.rows, grid.cells, grid.best, strict=True):
+        shown = [f"**{text}**" if bold else text for text, bold in zip(cells, best, strict=True)]
+        lines.append(f"| {' | '.join([*map(_cell, row), *shown])} |")
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(
+    tree: xr.DataTree,
+    group: str = "correlation",
+    *,
+    where: Mapping[str, str] | None = None,
+    across: Sequence[str] | None = None,
+    digits: int = 2,
+) -> str:
+    """As `to_markdown`, a LaTeX tabular with the rules of booktabs; intervals are small, minus signs are signs."""
+    grid = _grid(tree, group, where or {}, across, digits)
+    head = [*grid.index, *(", ".join(filter(None, column)) for column in grid.columns)]
+    lines = [
+        rf"\begin{{tabular}}{{{'l' * len(grid.index)}{'r' * len(grid.columns)}}}",
+        r"\toprule",
+        rf"{' & '.join(map(_escaped, head))} \\",
+        r"\midrule",
+    ]
+    for row, cells, best in zip(grid.rows, grid.cells, grid.best, strict=True):
+        shown = [_latex_cell(text, bold) for text, bold in zip(cells, best, strict=True)]
+        lines.append(rf"{' & '.join([*map(_escaped, row), *shown])} \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _grid(tree: xr.DataTree, group: str, where: Mapping[str, str], across: Sequence[str] | None, digits: int) -> Grid:
+    table = to_dataframe(tree)
+    _known(group, sorted(set(table["group"])), "The results hold the groups")
+    table = table[table["group"] == group]
+    across = list(_ACROSS.get(group, ("metric",)) if across is None else across)
+    chosen = {"metric": "pearson"} if group == "correlation" and "metric" not in (*where, *across) else {}
+    if "pearson" not in set(table["metric"]):
+        chosen = {}
+    for column, label in {**chosen, **where}.items():
+        _known(column, LABELS, "The labels of a figure are")
+        _known(str(label), sorted({str(v) for v in table[column]}), f"'{column}' is one of")
+        table = table[table[column].astype(str) == str(label)]
+    for column in across:
+        _known(column, LABELS, "The labels of a figure are")
+    index = [c for c in LABELS if c not in across and table[c].nunique(dropna=False) > 1]
+    index = index or [next((c for c in ("reward", "policy") if c not in across and (table[c] != "").any()), "group")]
+    rows = _distinct(table, index)
+    columns = _distinct(table, across)
+    keys = zip(_keys(table, index), _keys(table, across), strict=True)
+    figures = zip(*(table[bound].tolist() for bound in BOUND), strict=True)
+    place = dict(zip(keys, figures, strict=True))
+    nothing = (np.nan, np.nan, np.nan)
+    bounds = [[place.get((row, column), nothing) for column in columns] for row in rows]
+    estimates = np.array([[cell[0] for cell in line] for line in bounds])
+    best = _best(estimates, index, rows, columns, -1 if group in LESS_IS_BETTER else 1)
+    cells = [[_figure(cell, digits) for cell in line] for line in bounds]
+    return Grid(index, rows, columns, cells, best.tolist())
+
+
+def _best(
+    estimates: np.ndarray,
+    index: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    columns: Sequence[Sequence[str]],
+    sign: int,
+) -> np.ndarray:
+    """Whether a cell is the best among the rows that share all labels but the reward's and the policy's."""
+    best = np.zeros(estimates.shape, dtype=bool)
+    rivals = [n for n, name in enumerate(index) if name in ("reward", "policy")]
+    competing = np.array([not NOT_COMPETING & {row[n] for n in rivals} for row in rows])
+    blocks = [tuple(label for n, label in enumerate(row) if n not in rivals) for row in rows]
+    for block in dict.fromkeys(blocks):
+        members = np.flatnonzero([b == block for b in blocks] & competing)
+        for column, labels in enumerate(columns):
+            scores = sign * estimates[members, column]
+            if np.isfinite(scores).sum() > 1 and not NOT_COMPETING & set(labels):
+                best[members[scores == np.nanmax(scores)], column] = True
+    return best
+
+
+def _distinct(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    return list(dict.fromkeys(_keys(table, columns)))
+
+
+def _keys(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    return list(zip(*(table[c].astype(str) for c in columns), strict=True)) if columns else [()] * len(table)
+
+
+def _figure(bounds: tuple[float, float, float], digits: int) -> str:
+    estimate, low, high = bounds
+    if np.isnan(estimate):
+        return "–"
+    text = f"{estimate:.{digits}f}"
+    if np.isfinite(low) and low != high:
+        text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return text.replace("-", "−")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _latex_cell(text: str, bold: bool) -> str:
+    estimate, _, interval = text.partition(" ")
+    figure = rf"\mathbf{{{estimate}}}" if bold else estimate
+    shown = "--" if estimate == "–" else f"${figure}$".replace("−", "-")
+    return f"{shown} {{\\small ${interval}$}}".replace("−", "-") if interval else shown
+
+
+def _escaped(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {c: f"\\{c}" for c in "&%$#_{}"}
+    return "".join(special.get(character, character) for character in text)
+
+
+def _known(name: str, known: Sequence[str], what: str) -> None:
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise ValueError(f"{what} {', '.join(known) or 'none'}; got '{name}'.{hint}")
