@@ -18,10 +18,14 @@ from irl_probe.results import (
 )
 from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.rewards import (
+    DistilConfig,
+    DistilledReward,
     RecoveredReward,
     RewardWrapper,
     VectorRewardWrapper,
     check_reward_model,
+    distil,
+    distil_forms,
     list_zoo,
     load_reward,
     recover,
@@ -36,6 +40,8 @@ __all__ = [
     "ContinuousSoftQ",
     "Demonstrations",
     "DiscreteSoftQ",
+    "DistilConfig",
+    "DistilledReward",
     "Evaluation",
     "IQConfig",
     "Probe",
@@ -50,6 +56,8 @@ __all__ = [
     "check_demos",
     "check_reward_model",
     "compare",
+    "distil",
+    "distil_forms",
     "evaluate",
     "gridworld",
     "list_zoo",

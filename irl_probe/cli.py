@@ -130,6 +130,28 @@ def export(run: OneRun, out: Path, overwrite: bool = False) -> None:
     print(ip.save_reward(ip.recover(ip.load_run(run)), out, overwrite=overwrite))
 
 
+def distil(
+    reward: Word,
+    demos: Words,
+    out: Path,
+    config: Annotated[ip.DistilConfig, tyro.conf.arg(name="")] = ip.DistilConfig(),  # noqa: B008  # frozen
+    overwrite: bool = False,
+) -> None:
+    """Fit an explicit reward r(s), r(s, a) or r(s, a, s′) to a recovered one and save it as a folder.
+
+    Args:
+        reward: folder, or id of a shipped reward.
+        demos: bundled names or files: the steps to fit it on.
+        out: folder of the distilled reward.
+        config: see irl_probe.DistilConfig.
+        overwrite: replace a reward that is there.
+    """
+    coverages = {Path(name).stem: ip.load_demos(name).transitions for name in demos}
+    distilled = ip.distil(ip.load_reward(reward), coverages, config)
+    print(f"share of the variance explained on held-out episodes: {distilled.figures['explained_variance']}")
+    print(ip.save_reward(distilled, out, overwrite=overwrite))
+
+
 def compare(rewards: Words, demos: str, out: Path, env_id: str | None = None) -> None:
     """Correlate rewards with the true one on demonstrations; write results and report.
 
@@ -183,6 +205,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "expert": expert,
     "train": train,
     "export": export,
+    "distil": distil,
     "compare": compare,
     "retrain": retrain,
     "zoo": zoo,

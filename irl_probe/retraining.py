@@ -10,7 +10,7 @@ import gymnasium as gym
 
 from irl_probe.envs import make_env
 from irl_probe.learn import IQConfig, Run, train_on_reward
-from irl_probe.rewards import RecoveredReward, Reward, RewardWrapper
+from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardWrapper
 
 Env = gym.Env[Any, Any]
 
@@ -55,7 +55,8 @@ def retrain(
     Raises as `irl_probe.train` does.
     """
     learner = (config or RetrainConfig()).learner
-    if isinstance(reward, RecoveredReward) and learner.temperature is None:
-        learner = replace(learner, temperature=reward.temperature, gamma=reward.gamma)
+    model = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
+    if model is not None and model.temperature is not None and learner.temperature is None:
+        learner = replace(learner, temperature=model.temperature, gamma=model.gamma)
     wrapped = RewardWrapper(make_env(env) if isinstance(env, str) else env, reward)
     return train_on_reward(wrapped, learner, out=out, resume=resume, progress=progress)

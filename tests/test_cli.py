@@ -29,12 +29,18 @@ def test_demos_are_described(run):
     assert re.search(r"episodes +2", out)
 
 
-def test_train_export_and_compare_make_a_report(run, tmp_path):
+def test_train_export_distil_and_compare_make_a_report(run, tmp_path):
     short = ("--learner.steps", 200, "--learner.log-every", 100)
     assert run("train", "CartPole-v1", "--episodes", 1, "--out", tmp_path / "run", *short)[0] == 0
     assert run("train", "--resume", tmp_path / "run")[0] == 0  # finished: nothing left to do, nothing lost
     assert run("export", tmp_path / "run", "--out", tmp_path / "reward")[0] == 0
-    code, out, _ = run("compare", tmp_path / "reward", "--demos", "CartPole-v1", "--out", tmp_path / "compared")
+    distilled = ("--out", tmp_path / "distilled", "--form", "state", "--steps", 20)
+    code, out, _ = run("distil", tmp_path / "reward", "CartPole-v1", *distilled)
+    assert code == 0
+    assert "explained on held-out episodes: {'CartPole-v1'" in out
+    code, out, _ = run(
+        "compare", tmp_path / "reward", tmp_path / "distilled", "--demos", "CartPole-v1", "--out", tmp_path / "compared"
+    )
     assert code == 0
     assert "pearson" in out
     assert (tmp_path / "compared" / "report.html").exists()

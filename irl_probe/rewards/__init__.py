@@ -2,25 +2,33 @@
 
 from irl_probe.rewards.artifact import load_reward, save_reward
 from irl_probe.rewards.checker import check_reward_model
+from irl_probe.rewards.distil import DistilConfig, distil, distil_forms
+from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
 from irl_probe.rewards.model import Reward, evaluate_reward
+from irl_probe.rewards.models_json import RewardModel
 from irl_probe.rewards.recovered import RecoveredReward, SoftQSource, recover
 from irl_probe.rewards.wrappers import RewardWrapper, VectorRewardWrapper
 from irl_probe.rewards.zoo import list_zoo
 
 __all__ = [
+    "DistilConfig",
+    "DistilledReward",
     "ExactExpectation",
     "Expectation",
     "ObservedSuccessor",
     "RecoveredReward",
     "Reward",
     "RewardError",
+    "RewardModel",
     "RewardWrapper",
     "SimulatedExpectation",
     "SoftQSource",
     "VectorRewardWrapper",
     "check_reward_model",
+    "distil",
+    "distil_forms",
     "evaluate_reward",
     "list_zoo",
     "load_reward",

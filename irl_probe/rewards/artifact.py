@@ -15,11 +15,11 @@ import safetensors.torch
 import torch
 
 from irl_probe.rewards.card import card
-from irl_probe.rewards.description import TRANSITION, WEIGHTS, Description, describe, networks_of, read
-from irl_probe.rewards.encoding import read_expectation
+from irl_probe.rewards.description import TRANSITION, WEIGHTS, Description, describe, read
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation
 from irl_probe.rewards.fields import canonical
+from irl_probe.rewards.models_json import RewardModel, networks_of
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.rewards.zoo import locate, unknown
 
@@ -30,7 +30,7 @@ _MAX_JSON = 16 << 20
 
 
 def save_reward(
-    reward: RecoveredReward,
+    reward: RewardModel,
     folder: str | os.PathLike[str],
     *,
     figures: Mapping[str, object] | None = None,
@@ -42,7 +42,7 @@ def save_reward(
     folder is written beside its place and renamed into it, so that a reader sees all of it or nothing.
 
     Args:
-        reward: what `recover` gives.
+        reward: what `recover` or `distil` gives.
         folder: where to; its parents are made.
         figures: what was measured of it, by name, for the card; None keeps `reward.figures`.
         overwrite: replace a reward that is there already.
@@ -76,7 +76,7 @@ def save_reward(
     return target
 
 
-def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> RecoveredReward:
+def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> RewardModel:
     """Read a reward that `save_reward` wrote.
 
     Everything is checked before anything is built: each field of reward.json, sizes, hashes, and the name, shape, type
@@ -92,31 +92,19 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
     data, weights = _read_pair(folder, max_bytes)
     try:
         description = read(data)
-        tensors = _read_tensors(weights, description)
-        transition = tensors[TRANSITION].numpy() if description.exact else None
-        return RecoveredReward(
-            soft_q=description.soft_q.build(tensors),
-            observation_space=description.observation_space,
-            action_space=description.action_space,
-            terminal_value=description.terminal_value,
-            expectation=read_expectation(
-                description.expectation, transition, description.observation_space, description.action_space
-            ),
-            provenance=description.provenance,
-            figures=description.figures,
-        )
+        return description.build(_read_tensors(weights, description))
     except RewardError as error:
         raise RewardError(f"The reward in {folder} cannot be used. {error}") from error
 
 
-def _weights(reward: RecoveredReward) -> bytes:
+def _weights(reward: RewardModel) -> bytes:
     """The safetensors file: networks under their names, and P(s′|s, a) where the expectation over s′ is exact."""
     tensors = {
         f"{name}.{key}": tensor.detach().cpu().contiguous()
         for name, network in networks_of(reward).items()
         for key, tensor in network.state_dict().items()
     }
-    if isinstance(reward.expectation, ExactExpectation):
+    if isinstance(reward, RecoveredReward) and isinstance(reward.expectation, ExactExpectation):
         tensors[TRANSITION] = torch.from_numpy(np.array(reward.expectation.transition))
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):

@@ -13,27 +13,20 @@ def card(described: Mapping[str, Json]) -> str:
 
 
 def _lines(described: Mapping[str, Json]) -> Iterator[str]:
-    soft_q, provenance, terminal = (
-        _part(described, "soft_q"),
-        _part(described, "provenance"),
-        _part(described, "terminal"),
-    )
-    marginal = described["kind"] == "marginal"
-    formula = "r(s, a) = Q(s, a) − γ·E[V(s′)]" if marginal else "r(s, a, s′) = Q(s, a) − γ·V(s′)"
-    yield f"# A recovered reward for {provenance.get('env_id', 'an environment that was not noted')}"
+    provenance, terminal = _part(described, "provenance"), _part(described, "terminal")
+    env_id = provenance.get("env_id", "an environment that was not noted")
+    distilled = described["kind"] == "distilled"
+    yield f"# A {'distilled' if distilled else 'recovered'} reward for {env_id}"
     yield ""
-    yield f"The {described['kind']} reward `{formula}` that a learned soft Q-function implies"
-    yield "(IQ-Learn, Garg et al., NeurIPS 2021, Lemma 3.1). Written by `irl_probe.save_reward`."
+    introduction, facts = _distilled(described) if distilled else _recovered(described)
+    yield from introduction
     yield ""
     yield "## What it is"
     yield ""
     yield from _table(
         {
-            "reward": f"{described['kind']}; E over s′: {_part(described, 'expectation')['name']}",
-            "discount γ": soft_q["gamma"],
-            "temperature α": f"{soft_q['temperature']} (the policy is softmax(Q/α))",
+            **facts,
             "after the end": f'convention "{terminal["convention"]}", V = {terminal["value"]}',
-            "Q-function": f"{soft_q['kind']}, {soft_q['dtype']}",
             "observations": _space(_part(described, "observation_space")),
             "actions": _space(_part(described, "action_space")),
         }
@@ -49,10 +42,7 @@ def _lines(described: Mapping[str, Json]) -> Iterator[str]:
     )
     yield "## Limits"
     yield ""
-    yield "- Known only where the demonstrations and the learner's own steps went; elsewhere Q is an extrapolation."
-    yield "- It depends on the dynamics it was learned in, for Q and V look ahead. Elsewhere, retrain and see."
-    if not marginal:
-        yield "- It is α·log π(a|s) plus shaping: where the dynamics are stochastic, EPIC and DARD see only that."
+    yield from _limits_distilled(described) if distilled else _limits_recovered(described)
     if terminal["convention"] == "absorbing":
         yield "- An end pays r alone: what the absorbing state goes on paying, γ·V, is added by `RewardWrapper`."
     else:
@@ -79,6 +69,50 @@ def _lines(described: Mapping[str, Json]) -> Iterator[str]:
     yield ""
     yield f"{provenance.get('licence', 'MIT, like irl_probe')}, as far as the demonstrations' own terms allow."
     yield "The method may be covered by a patent; check before commercial use."
+
+
+def _recovered(described: Mapping[str, Json]) -> tuple[list[str], dict[str, Json]]:
+    soft_q, marginal = _part(described, "soft_q"), described["kind"] == "marginal"
+    formula = "r(s, a) = Q(s, a) − γ·E[V(s′)]" if marginal else "r(s, a, s′) = Q(s, a) − γ·V(s′)"
+    introduction = [
+        f"The {described['kind']} reward `{formula}` that a learned soft Q-function implies",
+        "(IQ-Learn, Garg et al., NeurIPS 2021, Lemma 3.1). Written by `irl_probe.save_reward`.",
+    ]
+    return introduction, {
+        "reward": f"{described['kind']}; E over s′: {_part(described, 'expectation')['name']}",
+        "discount γ": soft_q["gamma"],
+        "temperature α": f"{soft_q['temperature']} (the policy is softmax(Q/α))",
+        "Q-function": f"{soft_q['kind']}, {soft_q['dtype']}",
+    }
+
+
+def _distilled(described: Mapping[str, Json]) -> tuple[list[str], dict[str, Json]]:
+    own = _part(described, "distilled")
+    inputs = {"state": "s", "state-action": "s, a", "transition": "s, a, s′"}[str(own["form"])]
+    formula = f"g({inputs}) + γh(s′) − h(s)" if own["shaping"] else f"g({inputs})"
+    introduction = [
+        f"The explicit model `r = {formula}`, fitted to a recovered reward. It needs no value function and no",
+        "simulator. Written by `irl_probe.save_reward`.",
+    ]
+    return introduction, {
+        "reward": f"distilled; {own['dtype']}",
+        "discount γ": own["gamma"],
+        "temperature α": "none" if own["temperature"] is None else own["temperature"],
+    }
+
+
+def _limits_recovered(described: Mapping[str, Json]) -> Iterator[str]:
+    yield "- Known only where the demonstrations and the learner's own steps went; elsewhere Q is an extrapolation."
+    yield "- It depends on the dynamics it was learned in, for Q and V look ahead. Elsewhere, retrain and see."
+    if described["kind"] != "marginal":
+        yield "- It is α·log π(a|s) plus shaping: where the dynamics are stochastic, EPIC and DARD see only that."
+
+
+def _limits_distilled(described: Mapping[str, Json]) -> Iterator[str]:
+    yield "- Fitted on the steps named above (`distilled_on`) and known only there; elsewhere it extrapolates."
+    yield "- What it does not explain of the recovered reward's variance is lost: see the figures."
+    if _part(described, "distilled")["shaping"]:
+        yield "- For other dynamics take `reward.unshaped`, which is g alone; the shaping belongs to these ones."
 
 
 def _part(described: Mapping[str, Json], name: str) -> dict[str, Json]:

@@ -7,9 +7,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.model import Bools, Reward, check_values
-from irl_probe.rewards.recovered import RecoveredReward, check_spaces_fit
+from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.transitions import Array
 
 
@@ -33,8 +34,8 @@ def check_reward_model(
     Raises RewardError that says what does not hold.
     """
     name = type(reward).__name__
-    if isinstance(reward, RecoveredReward):
-        check_spaces_fit(reward.soft_q.spec, env.observation_space, env.action_space)
+    if isinstance(reward, RecoveredReward | DistilledReward):
+        reward.check_spaces(env.observation_space, env.action_space)
     batch = _random_steps(env, steps, seed)
     kept = [array.copy() for array in batch]
     values = reward(*batch)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from irl_probe.envs import make_env, simulator
 from irl_probe.networks import ACTIVATIONS, LOG_STD_RANGES, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from irl_probe.rewards.distilled import RewardNetwork
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
 from irl_probe.rewards.fields import Fields, Json, plain
@@ -73,7 +74,7 @@ def read_space(fields: Fields) -> Space:
     return spaces.Box(low, high, shape, dtype.type)
 
 
-def networks_to_json(networks: Mapping[str, Network]) -> Json:
+def networks_to_json(networks: Mapping[str, Network | RewardNetwork]) -> Json:
     """The shape of every network by name."""
     return plain({name: asdict(network.spec) for name, network in networks.items()}, "networks")
 
@@ -88,7 +89,7 @@ def read_networks(fields: Fields, kind: str, dtype: torch.dtype) -> dict[str, Ne
         inner = fields.inner(name)
         try:
             with torch.device("meta"):
-                networks[name] = network(_read_spec(inner)).to(dtype)
+                networks[name] = network(read_spec(inner)).to(dtype)
         except RewardError:
             raise
         except ValueError as error:
@@ -168,7 +169,8 @@ def read_provenance(fields: Mapping[str, Json]) -> Provenance:
     return result
 
 
-def _read_spec(fields: Fields) -> NetworkSpec:
+def read_spec(fields: Fields) -> NetworkSpec:
+    """The shape of one network, every field checked; nothing of that size is built."""
     low, high = (fields.optional_numbers(name, length=MOST_ACTION_DIMENSIONS) for name in ("action_low", "action_high"))
     if (low is not None or high is not None) and not _bounded(low or (), high or ()):
         raise RewardError("The action bounds of a network must have one low < high for every dimension.")

@@ -111,6 +111,10 @@ class RecoveredReward:
         """
         return self.gamma * self.terminal_value
 
+    def check_spaces(self, observation_space: Space, action_space: Space) -> None:
+        """Raise RewardError unless the reward takes observations and actions of these spaces."""
+        check_spaces_fit(self.soft_q.spec, observation_space, action_space)
+
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /) -> Floats:
         o, a, o2, d = _batch(observations, actions, next_observations, terminated)
         expected, _ = self.expectation(self.value_after, o, a, o2, d)

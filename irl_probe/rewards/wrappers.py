@@ -8,9 +8,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
+from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.model import Bools, Floats, Reward, check_values
-from irl_probe.rewards.recovered import RecoveredReward, Space, check_spaces_fit
+from irl_probe.rewards.recovered import RecoveredReward, Space
 from irl_probe.transitions import Array
 
 
@@ -119,9 +120,9 @@ def _pay(reward: Reward, observations: Array, actions: Array, successors: Array,
     values = check_values(
         reward(observations, actions, successors, terminated), len(observations), name=type(reward).__name__
     )
-    return values + reward.tail * terminated if isinstance(reward, RecoveredReward) else values
+    return values + reward.tail * terminated if isinstance(reward, RecoveredReward | DistilledReward) else values
 
 
 def _check_fit(reward: Reward, observation_space: Space, action_space: Space) -> None:
-    if isinstance(reward, RecoveredReward):
-        check_spaces_fit(reward.soft_q.spec, observation_space, action_space)
+    if isinstance(reward, RecoveredReward | DistilledReward):
+        reward.check_spaces(observation_space, action_space)

@@ -1,0 +1,284 @@
+"""The verb distil: an explicit reward model, fitted to a recovered reward on a stated coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
+from irl_probe.networks import ACTIVATIONS, NetworkSpec
+from irl_probe.rewards.distilled import FORMS, DistilledReward, Form, RewardNetwork
+from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.expectation import ExactExpectation
+from irl_probe.rewards.fitting import Batch, fit_by_gradient, fit_by_least_squares
+from irl_probe.rewards.model import Bools, Floats, Reward, evaluate_reward
+from irl_probe.rewards.recovered import RecoveredReward, Space
+from irl_probe.transitions import Array, Transitions
+
+RESAMPLES, CONFIDENCE = 1000, 0.95
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """How an explicit reward is fitted.
+
+    Attributes:
+        form: what g depends on: "state" for g(s), "state-action" for g(s, a), "transition" for g(s, a, s′).
+        shaping: fit g + γh(s′) − h(s) with a potential h as well (AIRL's disentangled form).
+        gamma: γ of the shaping; None takes the reward's own, which a plain function does not have.
+        hidden: widths of the hidden layers of g and h; () is linear, or a table where states and actions are discrete,
+            and is solved exactly by least squares. None is () where both are discrete and (64, 64) elsewhere.
+        activation: relu, tanh or elu.
+        learning_rate, steps, batch_size: of AdamW on the mean squared error, its rate falling linearly to 0.
+        weight_decay: AdamW's.
+        held_out: share of each coverage's episodes that is kept to say how much is explained.
+        seed: of the split, the first weights and the batches.
+
+    Raises ValueError where a value is not of its range.
+    """
+
+    form: Form = "state-action"
+    shaping: bool = False
+    gamma: float | None = None
+    hidden: tuple[int, ...] | None = None
+    activation: Literal["relu", "tanh", "elu"] = "relu"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    steps: int = 5000
+    batch_size: int = 256
+    held_out: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, options in (("form", FORMS), ("activation", tuple(ACTIVATIONS))):
+            if getattr(self, name) not in options:
+                raise ValueError(f"DistilConfig.{name} must be {' or '.join(options)}; got {getattr(self, name)!r}.")
+        for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"DistilConfig.{name} must be at least {least}; got {getattr(self, name)}.")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"DistilConfig.held_out must lie between 0 and 1, for example 0.2; got {self.held_out}.")
+        if self.learning_rate <= 0 or self.weight_decay < 0:
+            raise ValueError("DistilConfig: learning_rate must be positive and weight_decay not negative.")
+
+
+DEFAULTS = DistilConfig()
+
+
+def distil(
+    reward: Reward,
+    transitions: Mapping[str, Transitions] | Transitions,
+    config: DistilConfig = DEFAULTS,
+    *,
+    spaces: tuple[Space, Space] | None = None,
+) -> DistilledReward:
+    """Fit an explicit reward r(s), r(s, a) or r(s, a, s′), with or without shaping, to `reward` by least squares.
+
+    The fit is known only on the coverage given: state it, and mix coverages where the reward will meet other states.
+    A table's entries that the coverage never met are the mean reward. The share of variance explained,
+    1 − Σ(r − r̂)²/Σ(r − r̄)² over the held-out episodes' steps, with an interval over episodes, is in the figures, for
+    each coverage and for all. A marginal reward with an exact expectation is fitted by tables, and judged, in
+    expectation: g + γE[h(s′)] − h(s); every other at the s′ observed, which in a stochastic environment costs a
+    shaped form some of its fit.
+
+    Args:
+        reward: a recovered reward, or any other.
+        transitions: name → steps on which to fit, or one such without a name ("data"). True rewards are not read.
+        config: see `DistilConfig`.
+        spaces: observation and action space; None takes the recovered reward's.
+
+    Raises RewardError where `reward` is not recovered and spaces or γ are missing, where a coverage has fewer than two
+    episodes, and where a reward value is not finite.
+    """
+    coverages = {"data": transitions} if isinstance(transitions, Transitions) else dict(transitions)
+    known = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
+    gamma, (observation_space, action_space) = _gamma(config, known), _spaces(spaces, known)
+    spec = _spec(observation_space, action_space, config)
+    training, held_out = _split(coverages, config)
+    distilled = DistilledReward(
+        *_networks(spec, config),
+        gamma=gamma,
+        temperature=None if known is None else known.temperature,
+        observation_space=observation_space,
+        action_space=action_space,
+        terminal_value=0.0 if known is None else known.terminal_value,
+    )
+    batch = Batch.of(distilled, training, evaluate_reward(reward, training, name="to distil"), _dynamics(reward))
+    if spec.hidden:
+        fit_by_gradient(
+            distilled,
+            batch,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            steps=config.steps,
+            batch_size=config.batch_size,
+            seed=config.seed,
+        )
+    else:
+        fit_by_least_squares(distilled, batch)
+    _centre(distilled, training)
+    kept = Transitions.concatenate(held_out.values())
+    figures = {name: _explained(reward, distilled, steps, config.seed) for name, steps in held_out.items()}
+    figures |= {"all": _explained(reward, distilled, kept, config.seed)} if len(held_out) > 1 else {}
+    return replace(
+        distilled,
+        provenance={
+            **({} if known is None else known.provenance),
+            "distilled_form": config.form + (" + shaping" if config.shaping else ""),
+            "distilled_on": ", ".join(coverages),
+            "distilled_on_sha256": Transitions.concatenate(coverages.values()).content_hash(),
+            "distilled_steps": len(training),
+            "distilled_held_out_episodes": len(kept.starts),
+            "distilled_seed": config.seed,
+        },
+        figures={"explained_variance": figures},
+    )
+
+
+def distil_forms(
+    reward: Reward,
+    transitions: Mapping[str, Transitions] | Transitions,
+    config: DistilConfig = DEFAULTS,
+    *,
+    spaces: tuple[Space, Space] | None = None,
+) -> dict[str, DistilledReward]:
+    """Every form by name, "state" to "transition + shaping", fitted to the same steps and judged on the same others.
+
+    `compare({"recovered": reward, **distil_forms(reward, transitions)}, ...)` says what each costs in every measure.
+    """
+    return {
+        form + (" + shaping" if shaping else ""): distil(
+            reward, transitions, replace(config, form=form, shaping=shaping), spaces=spaces
+        )
+        for shaping in (False, True)
+        for form in FORMS
+    }
+
+
+def _gamma(config: DistilConfig, known: RecoveredReward | DistilledReward | None) -> float:
+    if config.gamma is not None:
+        return config.gamma
+    if known is None:
+        raise RewardError("A reward that was not recovered has no discount; give DistilConfig(gamma=...).")
+    return known.gamma
+
+
+def _spaces(given: tuple[Space, Space] | None, known: RecoveredReward | DistilledReward | None) -> tuple[Space, Space]:
+    if given is not None:
+        return given
+    if known is None:
+        raise RewardError(
+            "A reward that was not recovered has no spaces; give spaces=(env.observation_space, env.action_space)."
+        )
+    return known.observation_space, known.action_space
+
+
+def _spec(observation_space: Space, action_space: Space, config: DistilConfig) -> NetworkSpec:
+    try:
+        spec = NetworkSpec.of(observation_space, action_space, hidden=(), activation=config.activation)
+    except ValueError as error:
+        raise RewardError(str(error)) from error
+    discrete = spec.observation_count is not None and spec.action_count is not None
+    hidden = config.hidden if config.hidden is not None else () if discrete else (64, 64)
+    return replace(spec, hidden=tuple(hidden))
+
+
+def _networks(spec: NetworkSpec, config: DistilConfig) -> tuple[RewardNetwork, RewardNetwork | None]:
+    """g and h with first weights from the config's seed; tables and linear models in double precision."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        g = RewardNetwork(spec, config.form)
+        h = RewardNetwork(spec, "state") if config.shaping else None
+    if not spec.hidden:
+        g, h = g.double(), None if h is None else h.double()
+    return g, h
+
+
+def _split(coverages: Mapping[str, Transitions], config: DistilConfig) -> tuple[Transitions, dict[str, Transitions]]:
+    """All training steps, and the held-out steps of each coverage: whole episodes, at least one on either side."""
+    rng = np.random.default_rng(config.seed)
+    training, held_out = [], {}
+    for name, steps in coverages.items():
+        episodes = len(steps.starts)
+        if episodes < 2:
+            raise RewardError(
+                f"Each coverage must have at least two episodes, one of them to judge the fit by; '{name}' has "
+                f"{episodes}. Record more, or concatenate it with another coverage."
+            )
+        order = rng.permutation(episodes).tolist()
+        kept = min(max(round(config.held_out * episodes), 1), episodes - 1)
+        held_out[name] = steps.episodes(sorted(order[:kept]))
+        training.append(steps.episodes(sorted(order[kept:])))
+    if not training:
+        raise RewardError("A reward is distilled on at least one coverage; got an empty mapping.")
+    return Transitions.concatenate(training), held_out
+
+
+def _dynamics(reward: Reward) -> Floats | None:
+    """P (S, A, S) where the reward is marginal by an exact expectation."""
+    if isinstance(reward, RecoveredReward) and isinstance(reward.expectation, ExactExpectation):
+        return reward.expectation.transition
+    return None
+
+
+def _centre(distilled: DistilledReward, steps: Transitions) -> None:
+    """Let h have mean 0 on the steps, where that changes nothing.
+
+    As long as no step ends the MDP, h + m and g − (1 − γ)m make the same reward as h and g; an end, where h is 0,
+    tells them apart.
+    """
+    if distilled.h is None or steps.terminated.any():
+        return
+    mean = float(distilled.potential(steps.observations).mean())
+    with torch.no_grad():
+        _constant(distilled.h).sub_(mean)
+        _constant(distilled.g).sub_((1 - distilled.gamma) * mean)
+
+
+def _constant(network: RewardNetwork) -> torch.Tensor:
+    """What to add a constant to, so that the network's output moves by it."""
+    return network.table if network.tabular else network.layers[-1].bias  # type: ignore[return-value]  # a Linear's
+
+
+def _explained(reward: Reward, distilled: DistilledReward, steps: Transitions, seed: int) -> dict[str, object]:
+    """Share of the variance of `reward` over the steps that `distilled` explains, with an interval over episodes."""
+    true = evaluate_reward(reward, steps, name="to distil")
+    residual = true - _predicted(reward, distilled, steps)
+    counts = resample_counts(len(steps.starts), RESAMPLES, seed)
+
+    def total(values: Floats) -> Floats:
+        return np.asarray(counts @ np.add.reduceat(values, steps.starts))
+
+    centred = true - true.mean()  # against cancellation; the variance is about each resample's own mean
+    variance = total(centred**2) - total(centred) ** 2 / total(np.ones_like(true))
+    scale = max(float(np.abs(true).max()), 1e-300)
+    if variance[0] <= (1e-12 * scale) ** 2 * len(true):
+        estimate = Estimate.undefined("The reward is constant on the held-out episodes: there is no variance.")
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = 1 - total(residual**2) / np.where(variance > 0, variance, np.nan)
+        single = "One held-out episode has no interval." if len(steps.starts) == 1 else ""
+        estimate = percentile_interval(share, CONFIDENCE, without=single)
+    bounds = dict(zip(("estimate", "low", "high"), estimate.array.tolist(), strict=True))
+    shown: dict[str, object] = {name: value if np.isfinite(value) else None for name, value in bounds.items()}
+    return shown | ({"reason": estimate.reason} if estimate.reason else {})
+
+
+def _predicted(reward: Reward, distilled: DistilledReward, steps: Transitions) -> Floats:
+    """The distilled reward of each step; in expectation over s′ where the reward's own expectation is exact."""
+    batch: tuple[Array, Array, Array, NDArray[np.bool_]]
+    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+    if _dynamics(reward) is None or distilled.h is None:
+        return distilled(*batch)
+    assert isinstance(reward, RecoveredReward)
+
+    def after(observations: Array, ended: Bools) -> Floats:
+        return np.where(ended, 0.0, distilled.potential(observations))
+
+    expected, _ = reward.expectation(after, *batch)
+    return distilled.unshaped(*batch) + distilled.gamma * expected - distilled.potential(steps.observations)

@@ -1,0 +1,275 @@
+"""Distilled rewards on problems whose answer is known, what they say of themselves, and what they refuse."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+import irl_probe as ip
+from irl_probe.envs import TabularEnv
+from irl_probe.envs.tabular import TabularPolicy
+from irl_probe.metrics import tabular
+from irl_probe.networks import DiscreteQ
+from irl_probe.rewards import ExactExpectation, RewardError, check_reward_model
+from tests.mdps import grid_transition, random_mdp
+
+GAMMA = 0.9
+
+
+def every_transition(transition, copies=2):
+    """Each possible (s, a, s′), one step an episode, `copies` times: whole coverage on both sides of the split."""
+    s, a, s2 = np.nonzero(transition)
+    s, a, s2 = (np.tile(index, copies) for index in (s, a, s2))
+    none = np.zeros(len(s), dtype=bool)
+    order = np.repeat(np.arange(copies), len(s) // copies)
+    return ip.Transitions(s, a, s2, none, none, order)
+
+
+def table_reward(values):
+    """R (S, A, S) as a plain reward."""
+    return lambda s, a, s2, d: values[s, a, s2].astype(float)
+
+
+def spaces_of(transition):
+    return spaces.Discrete(transition.shape[0]), spaces.Discrete(transition.shape[1])
+
+
+def explained(distilled, coverage="data"):
+    return distilled.figures["explained_variance"][coverage]["estimate"]
+
+
+def fit(values, transition, **config):
+    return ip.distil(
+        table_reward(np.broadcast_to(values, transition.shape)),
+        every_transition(transition),
+        ip.DistilConfig(**{"gamma": GAMMA, "held_out": 0.5, **config}),
+        spaces=spaces_of(transition),
+    )
+
+
+def everywhere(reward, transition):
+    s, a, s2 = (index.ravel() for index in np.indices(transition.shape))
+    return reward(s, a, s2, np.zeros(len(s), dtype=bool)).reshape(transition.shape)
+
+
+@pytest.mark.parametrize(
+    ("form", "shape"), [("state", (6, 1, 1)), ("state-action", (6, 3, 1)), ("transition", (6, 3, 6))]
+)
+def test_a_representable_reward_comes_back_exactly(form, shape):
+    mdp = random_mdp(0)
+    wanted = np.broadcast_to(np.random.default_rng(0).normal(size=shape), mdp.transition.shape)
+    distilled = fit(wanted, mdp.transition, form=form)
+    assert np.abs(everywhere(distilled, mdp.transition) - wanted).max() < 1e-12
+    assert explained(distilled) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_the_disentangled_form_recovers_a_state_only_reward_from_its_soft_advantage():
+    """f = α log π = R(s) + γV(s′) − V(s) in a deterministic grid: AIRL's theorem 5.1, g = R up to a constant."""
+    transition, state_reward = grid_transition(), np.array([0, -1, -1, 0, 0, 0, -1, -1, 4.0])
+    reward = np.broadcast_to(state_reward[:, None, None], transition.shape)
+    q = tabular.soft_q(reward, transition, GAMMA, 0.5)
+    advantage = q - tabular.soft_value(q, 0.5)[:, None]
+    distilled = fit(advantage[:, :, None], transition, form="state", shaping=True)
+    found = distilled.g.table.detach().numpy()
+    assert explained(distilled) == pytest.approx(1.0, abs=1e-10)
+    np.testing.assert_allclose(found - found.mean(), state_reward - state_reward.mean(), atol=1e-8)
+    states = np.arange(9)
+    value = tabular.soft_value(q, 0.5)
+    np.testing.assert_allclose(distilled.potential(states), value - value.mean(), atol=1e-8)
+    np.testing.assert_array_equal(everywhere(distilled.unshaped, transition)[:, 0, 0], found)
+    without = fit(advantage[:, :, None], transition, form="state")
+    assert explained(without) < 0.9
+
+
+def test_a_marginal_reward_is_disentangled_in_expectation_where_the_dynamics_are_random():
+    mdp = random_mdp(2, gamma=GAMMA)
+    state_reward = np.random.default_rng(2).normal(size=6)
+    potential = np.random.default_rng(3).normal(size=6)
+    marginal = state_reward[:, None] + GAMMA * mdp.transition @ potential - potential[:, None]
+    q = tabular.soft_q(np.repeat(marginal[:, :, None], 6, axis=2), mdp.transition, GAMMA, 0.5)
+    soft_q = ip.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5)
+    reward = ip.recover(soft_q, expectation=ExactExpectation(mdp.transition))
+    distilled = ip.distil(reward, every_transition(mdp.transition), ip.DistilConfig(form="state", shaping=True))
+    found = distilled.g.table.detach().numpy()
+    np.testing.assert_allclose(found - found.mean(), state_reward - state_reward.mean(), atol=1e-8)
+    assert explained(distilled) == pytest.approx(1.0, abs=1e-10)
+
+
+def test_after_an_end_the_potential_is_zero_and_the_successor_is_not_read():
+    transition = random_mdp(1).transition
+    shaped = fit(np.random.default_rng(1).normal(size=(6, 3, 1)), transition, form="state-action", shaping=True)
+    s, a, ended = np.array([1, 1]), np.array([2, 2]), np.array([True, True])
+    first, second = shaped(s, a, np.array([0, 4]), ended)
+    assert first == second == shaped.unshaped(s, a, s, ended)[0] - shaped.potential(s)[0]
+    of_transitions = fit(np.random.default_rng(1).normal(size=(6, 3, 6)), transition, form="transition")
+    first, second = of_transitions(s, a, np.array([0, 4]), ended)
+    assert first == second
+
+
+def test_the_terminal_convention_is_handed_on():
+    mdp = random_mdp(4, gamma=GAMMA)
+    q = np.random.default_rng(0).normal(size=(6, 3))
+    reward = ip.recover(ip.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5), terminal=-7.0)
+    s, a, s2 = np.nonzero(mdp.transition)
+    s, a, s2 = (np.tile(index, 2) for index in (s, a, s2))
+    ended = np.arange(len(s)) % 2 == 0
+    steps = ip.Transitions(s, a, s2, ended, np.zeros(len(s), bool), np.arange(len(s)))
+    distilled = ip.distil(reward, steps, ip.DistilConfig(form="transition", held_out=0.01))
+    assert (distilled.terminal, distilled.terminal_value, distilled.tail) == ("absorbing", -7.0, reward.tail)
+    assert (distilled.gamma, distilled.temperature) == (GAMMA, 0.5)
+    known = {(int(x), int(y)) for x, y, d in zip(s, a, ended, strict=True) if d}
+    for x, y in list(known)[:3]:
+        one = (np.array([x]), np.array([y]), np.array([0]), np.array([True]))
+        assert distilled(*one)[0] == pytest.approx(q[x, y] + GAMMA * 7.0, abs=1e-9)
+
+
+def test_what_the_coverage_never_met_is_the_mean_reward():
+    transition = grid_transition()
+    steps = every_transition(transition)
+    seen = steps.rows(steps.observations < 5)
+    values = np.arange(9.0)[:, None, None]
+    distilled = ip.distil(
+        table_reward(np.broadcast_to(values, transition.shape)),
+        seen,
+        ip.DistilConfig(form="state", gamma=GAMMA, held_out=0.5),
+        spaces=spaces_of(transition),
+    )
+    found = distilled.g.table.detach().numpy()
+    np.testing.assert_allclose(found, [0, 1, 2, 3, 4, 2, 2, 2, 2], atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def cartpole():
+    """A soft Q-network with weights of its own, and steps of a random policy."""
+    torch.manual_seed(0)
+    env = ip.make_env("CartPole-v1")
+    network = DiscreteQ(ip.networks.NetworkSpec.of(env.observation_space, env.action_space, hidden=(16,)))
+    soft_q = ip.DiscreteSoftQ(network, gamma=0.99, temperature=0.1)
+    reward = ip.recover(soft_q, observation_space=env.observation_space, action_space=env.action_space)
+    steps = ip.record_demos(ip.random_policy(env.action_space), env, 60, seed=0).transitions
+    env.close()
+    return reward, steps
+
+
+def test_networks_explain_more_the_more_they_see(cartpole):
+    reward, steps = cartpole
+    forms = ip.distil_forms(reward, steps, ip.DistilConfig(steps=800))
+    found = {name: explained(distilled) for name, distilled in forms.items()}
+    assert found["state"] < found["state-action"] - 0.1
+    assert found["state-action + shaping"] > 0.95
+    assert found["transition"] > 0.95
+    assert found["transition"] < 1
+
+
+def test_a_linear_reward_of_continuous_observations_is_solved_exactly(cartpole):
+    _, steps = cartpole
+    weights = np.array([1.0, -2.0, 0.5, 3.0])
+    spaces_ = (spaces.Box(-np.inf, np.inf, (4,), np.float32), spaces.Discrete(2))
+
+    def linear(o, a, o2, d):
+        return o.astype(float) @ weights + 2.0 * a + GAMMA * np.where(d, 0, o2 @ weights) - o @ weights
+
+    distilled = ip.distil(linear, steps, ip.DistilConfig(gamma=GAMMA, hidden=(), shaping=True), spaces=spaces_)
+    assert explained(distilled) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_same_config_gives_the_same_networks_and_another_seed_others(cartpole):
+    reward, steps = cartpole
+    made = [ip.distil(reward, steps, ip.DistilConfig(steps=50, seed=seed)) for seed in (0, 0, 1)]
+    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+    values = [distilled(*batch) for distilled in made]
+    assert np.array_equal(values[0], values[1])
+    assert not np.array_equal(values[0], values[2])
+
+
+def test_distilling_leaves_the_global_generator_alone(cartpole):
+    reward, steps = cartpole
+    torch.manual_seed(5)
+    wanted = torch.rand(1)
+    torch.manual_seed(5)
+    ip.distil(reward, steps, ip.DistilConfig(steps=5))
+    assert torch.equal(torch.rand(1), wanted)
+
+
+@pytest.mark.parametrize("shaping", [False, True])
+def test_a_distilled_reward_is_saved_loaded_checked_and_paid(cartpole, shaping, tmp_path):
+    reward, steps = cartpole
+    distilled = ip.distil(reward, {"random": steps}, ip.DistilConfig(form="transition", shaping=shaping, steps=50))
+    folder = ip.save_reward(distilled, tmp_path / "a")
+    loaded = ip.load_reward(folder)
+    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+    assert np.array_equal(loaded(*batch), distilled(*batch))
+    assert loaded.provenance["distilled_on"] == "random"
+    assert loaded.figures == distilled.figures
+    card = (folder / "README.md").read_text()
+    assert "# A distilled reward for" in card
+    assert ("g(s, a, s′) + γh(s′) − h(s)" in card) == shaping
+    assert "explained_variance / random / estimate" in card
+    env = ip.RewardWrapper(gym.make("CartPole-v1"), loaded)
+    check_reward_model(loaded, env)
+    first, _ = env.reset(seed=0)
+    successor, paid, *_ = env.step(1)
+    assert paid == loaded(first[None], np.array([1]), successor[None], np.array([False]))[0]
+
+
+def test_every_coverage_is_judged_by_itself(cartpole):
+    reward, steps = cartpole
+    halves = {"early": steps.episodes(30), "late": steps.episodes(range(30, 60))}
+    figures = ip.distil(reward, halves, ip.DistilConfig(steps=100)).figures["explained_variance"]
+    assert set(figures) == {"early", "late", "all"}
+    for figure in figures.values():
+        assert figure["low"] <= figure["estimate"] <= figure["high"]
+
+
+def test_a_constant_reward_has_no_variance_to_explain():
+    distilled = fit(np.full((6, 1, 1), 3.0), random_mdp(0).transition, form="state")
+    figure = distilled.figures["explained_variance"]["data"]
+    assert figure["estimate"] is None
+    assert "constant on the held-out episodes" in figure["reason"]
+    assert np.allclose(everywhere(distilled, random_mdp(0).transition), 3.0)
+
+
+def test_the_grid_is_distilled_from_rollouts():
+    mdp = ip.gridworld([[0.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0]], gamma=GAMMA)
+    q = tabular.soft_q(mdp.reward, mdp.transition, GAMMA, 0.5)
+    reward = ip.recover(ip.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5))
+    policy = TabularPolicy(np.full((9, 5), 0.2))
+    steps = ip.record_demos(policy, TabularEnv(mdp), 20, seed=0, deterministic=False).transitions
+    distilled = ip.distil(reward, steps, ip.DistilConfig(form="state"))
+    np.testing.assert_allclose(distilled.g.table.detach().numpy(), mdp.reward[:, 0, 0], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"form": "states"}, "form must be state or state-action or transition; got 'states'"),
+        ({"activation": "gelu"}, "activation must be relu or tanh or elu; got 'gelu'"),
+        ({"steps": 0}, "steps must be at least 1; got 0"),
+        ({"held_out": 1.0}, "held_out must lie between 0 and 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        ip.DistilConfig(**values)
+
+
+def test_what_cannot_be_distilled_is_said():
+    transition = random_mdp(0).transition
+    steps, plain = every_transition(transition), table_reward(transition)
+    for arguments, message in (
+        ((plain, steps), "has no discount; give DistilConfig"),
+        ((plain, steps, ip.DistilConfig(gamma=0.9)), r"has no spaces; give spaces=\(env.observation_space"),
+    ):
+        with pytest.raises(RewardError, match=message):
+            ip.distil(*arguments)
+    config, spaces_ = ip.DistilConfig(gamma=0.9), spaces_of(transition)
+    with pytest.raises(RewardError, match="at least two episodes, one of them to judge the fit by; 'data' has 1"):
+        ip.distil(plain, steps.episodes(1), config, spaces=spaces_)
+    with pytest.raises(RewardError, match="at least one coverage; got an empty mapping"):
+        ip.distil(plain, {}, config, spaces=spaces_)
+    with pytest.raises(RewardError, match="must be finite"):
+        ip.distil(lambda s, a, s2, d: np.full(len(s), np.nan), steps, config, spaces=spaces_)
