@@ -2,7 +2,7 @@
 
 from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import Demonstrations, check_demos, load_demos, record_demos, save_demos
-from irl_probe.envs import gridworld, make_env, simulator, true_reward
+from irl_probe.envs import Variant, gridworld, make_env, simulator, true_reward, variants
 from irl_probe.learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
 from irl_probe.pipeline import Probe, ProbeConfig, probe
 from irl_probe.report import write_report
@@ -51,6 +51,7 @@ __all__ = [
     "RewardWrapper",
     "Run",
     "Transitions",
+    "Variant",
     "VectorRewardWrapper",
     "average_runs",
     "check_demos",
@@ -83,6 +84,7 @@ __all__ = [
     "train",
     "train_on_reward",
     "true_reward",
+    "variants",
     "verdicts",
     "write_report",
 ]

@@ -8,9 +8,16 @@ from typing import Any
 import gymnasium as gym
 from gymnasium import spaces
 
+from irl_probe.envs.changes import changed, split_variant_id
 from irl_probe.envs.tabular import TabularEnv, gridworld
 
 Env = gym.Env[Any, Any]
+
+# The packages of an environment's module, and the extra that installs them.
+_EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "point_maze": "mujoco"}
+_MAZE = "PointMaze-v0"
+if _MAZE not in gym.registry:
+    gym.register(_MAZE, entry_point="irl_probe.envs.point_maze:PointMaze", max_episode_steps=100)
 
 _REMEDY = "Wrap the environment, with gymnasium.wrappers.FlattenObservation for observations made of parts."
 
@@ -18,12 +25,17 @@ _REMEDY = "Wrap the environment, with gymnasium.wrappers.FlattenObservation for 
 def make_env(env_id: str, **kwargs: Any) -> Env:
     """The environment called `env_id`: "GridWorld" (`gridworld` in a `TabularEnv`) or anything Gymnasium knows.
 
+    "Hopper-v5[mass=2]" is one with changed dynamics; see `irl_probe.variants`. "PointMaze-v0" is our own maze.
+
     Keyword arguments go to the environment: `make_env("Ant-v5", include_cfrc_ext_in_observation=False)`. GridWorld
     takes those of `gridworld` and `horizon` (steps to truncation).
 
     Raises ValueError where no environment has that name (with the nearest names), ImportError where the packages that
     it needs are not installed (with the extra to install).
     """
+    if (variant := split_variant_id(env_id)) is not None:
+        base, parameter, factor = variant
+        return changed(make_env(base, **kwargs), parameter, factor)
     if env_id == "GridWorld":
         horizon = {"horizon": kwargs.pop("horizon")} if "horizon" in kwargs else {}
         return TabularEnv(gridworld(**kwargs), **horizon)
@@ -80,7 +92,7 @@ def check_unwrapped_spaces(env: Env) -> None:
 
 def _missing_packages(env_id: str, error: Exception) -> str:
     entry = str(gym.registry[env_id].entry_point) if env_id in gym.registry else ""
-    extra = next((extra for extra in ("box2d", "mujoco") if extra in entry), None)
+    extra = next((extra for part, extra in _EXTRAS.items() if part in entry), None)
     remedy = f"Install them with: pip install 'irl_probe[{extra}]'." if extra else "Install what the message names."
     return f"{env_id} needs packages that are not installed ({error}). {remedy}"
 

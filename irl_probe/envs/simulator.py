@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
+from irl_probe.envs.kinds import kind
 from irl_probe.envs.make import Env, check_unwrapped_spaces, env_name, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
@@ -53,9 +54,9 @@ class Simulator(Protocol):
 def simulator(env: str | Env | TabularMDP, *, seed: int = 0, workers: int | None = None, **kwargs: Any) -> Simulator:
     """A simulator of `env` that can be started from any observation.
 
-    Classic control, the MuJoCo v5 tasks but Pusher, and tabular MDPs have one. The environment's own `step` is run on a
-    copy with a state of its own and the physical parameters that `env` has now: changed masses or gravity are honoured,
-    and `env` is left as it was.
+    Classic control, the MuJoCo v5 tasks but Pusher, the point maze and tabular MDPs have one. The environment's own
+    `step` is run on a copy with a state of its own and the physical parameters that `env` has now: changed masses or
+    gravity are honoured, and `env` is left as it was.
 
     Args:
         env: an id for `make_env`, an environment, or a tabular MDP.
@@ -166,14 +167,6 @@ class EnvSimulator:
         return rows
 
 
-def kind(env: Env) -> str:
-    """Gymnasium's module of the environment, "cartpole" or "hopper_v5"; elsewhere the full path of its class."""
-    module = type(env.unwrapped).__module__
-    if module.startswith("gymnasium.envs."):
-        return module.rpartition(".")[2]
-    return f"{module}.{type(env.unwrapped).__qualname__}"
-
-
 def _copy(env: Any, seed: int) -> Any:
     """The environment with its own state and generator and its parameters of now (`copy.copy` would make it anew)."""
     twin = object.__new__(type(env))
@@ -231,6 +224,10 @@ def _set_reacher(env: Any, observation: NDArray[np.float64]) -> None:
     _set_mujoco(env, np.concatenate([angles, observation[4:6]]), np.concatenate([observation[6:8], np.zeros(2)]))
 
 
+def _set_point_maze(env: Any, observation: NDArray[np.float64]) -> None:
+    _set_mujoco(env, observation[:2], observation[2:])
+
+
 _CLIPPED = "The observation clips velocities to ±10, and a step from a clipped one starts too slow"
 _LAGGED = (
     "The reward takes positions from the integrator's last stage, at the start of a step as at its end; set from an "
@@ -249,6 +246,7 @@ _MUJOCO = {
     "inverted_pendulum_v5": Reset(_set_locomotion),
     "inverted_double_pendulum_v5": Reset(_set_double_pendulum, False, f"{_CLIPPED}."),
     "reacher_v5": Reset(_set_reacher),
+    "point_maze": Reset(_set_point_maze),
 }
 RESETS = _MUJOCO | {
     "cartpole": Reset(_set_cartpole),

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from irl_probe.envs.kinds import kind
 from irl_probe.envs.make import Env, check_unwrapped_spaces, env_name, make_env
-from irl_probe.envs.simulator import RESETS, Simulator, kind, simulator
+from irl_probe.envs.simulator import RESETS, Simulator, simulator
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 from irl_probe.transitions import Transitions
 
@@ -75,9 +76,10 @@ class TrueReward:
 def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
     """The reward of `env` as a function of (s, a, s′, terminated).
 
-    By a formula for CartPole, Acrobot, Pendulum, both mountain cars, LunarLander and tabular MDPs; by `simulator` for
-    the other environments that have one (MuJoCo v5 but Pusher). The simulated reward is that of the step from (s, a)
-    and does not depend on the s′ given: for a deterministic simulator the s′ of (s, a) is the only one possible.
+    By a formula for CartPole, Acrobot, Pendulum, both mountain cars, LunarLander, the point maze and tabular MDPs; by
+    `simulator` for the other environments that have one (MuJoCo v5 but Pusher). The simulated reward is that of the
+    step from (s, a) and does not depend on the s′ given: for a deterministic simulator the s′ of (s, a) is the only
+    one possible.
 
     Args:
         env: an id for `make_env`, an environment (whose parameters are read now), or a tabular MDP.
@@ -208,12 +210,25 @@ def _lunar_lander(env: Any) -> RewardFunction:
     return reward
 
 
+def _point_maze(env: Any) -> RewardFunction:
+    """−‖position − goal‖ − 0.001‖a‖²."""
+    from irl_probe.envs.point_maze import maze_reward  # needs MuJoCo: here it is installed, for `env` runs on it
+
+    goal = env.goal
+
+    def reward(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
+        return maze_reward(s, a, goal)
+
+    return reward
+
+
 _FORMULAS: dict[str, tuple[Callable[[Any], RewardFunction], str]] = {
     "cartpole": (_cartpole, "By formula; does not depend on s or a."),
     "acrobot": (_acrobot, "By formula of s′."),
     "pendulum": (_pendulum, "By formula of s and a."),
     "mountain_car": (_mountain_car, "By formula: −1 at every step."),
     "continuous_mountain_car": (_continuous_mountain_car, "By formula of a and s′."),
+    "point_maze": (_point_maze, "By formula of s and a."),
     "lunar_lander": (
         _lunar_lander,
         "By formula of s, a, s′ and terminated: a transition to the ground must say that it terminated.",

@@ -1,0 +1,135 @@
+"""Variants of an environment: the same task and true reward, one change to the dynamics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from irl_probe.envs.changes import (
+    TABULAR,
+    changed_mdp,
+    find_parameter,
+    parameters_of,
+    tabular_variant,
+    variant_id,
+)
+from irl_probe.envs.make import Env, env_name, make_env
+from irl_probe.envs.tabular import TabularEnv, TabularMDP
+
+UNCHANGED = "nothing"
+Changes = Mapping[str, Iterable[float]] | Iterable[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """One change to an environment's dynamics; what it pays for a transition is the same.
+
+    Attributes:
+        env_id: the unchanged environment.
+        parameter: what is changed, "mass"; "nothing" where it is the environment itself.
+        factor: by what it is multiplied. For slip it is the probability, for a disabled leg its number, 1 for a switch.
+        options: keyword arguments for `make_env`.
+        mdp: the changed MDP, of a tabular variant.
+        function: makes the environment, where it is a change of your own.
+    """
+
+    env_id: str
+    parameter: str = UNCHANGED
+    factor: float = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    mdp: TabularMDP | None = None
+    function: Callable[[], Env] | None = None
+
+    @property
+    def name(self) -> str:
+        """In words: "mass ×2", "slip 0.2", "moved wall", "unchanged"."""
+        if self.parameter == UNCHANGED:
+            return "unchanged"
+        unit = UNITS.get(self.parameter, "factor")
+        if unit == "switch":
+            return self.parameter
+        return f"{self.parameter} {'×' if unit == 'factor' else ''}{self.factor:g}"
+
+    @property
+    def id(self) -> str:
+        """The id under which `make_env` makes it: "Hopper-v5[mass=2]"."""
+        return self.env_id if self.parameter == UNCHANGED else variant_id(self.env_id, self.parameter, self.factor)
+
+    def make(self) -> Env:
+        """A new environment with this change."""
+        if self.function is not None:
+            return self.function()
+        if self.mdp is not None:
+            return tabular_variant(self.mdp, self.id)
+        return make_env(self.id, **self.options)
+
+    def __repr__(self) -> str:
+        return f"Variant({self.id!r})"
+
+
+UNITS = {"slip": "probability", "swapped actions": "switch", "moved wall": "switch", "disabled leg": "number"}
+
+
+def variants(
+    env: str | TabularMDP, changes: Changes | None = None, *, unchanged: bool = True, **options: Any
+) -> tuple[Variant, ...]:
+    """The variants of an environment, the unchanged one first.
+
+    Args:
+        env: an id for `make_env`, or a tabular MDP.
+        changes: which parameters, and by which factors: {"mass": [0.5, 2]}; or names alone, ["mass", "length=2"], where
+            a name without a factor takes the default ones. None takes every parameter with its default factors.
+        unchanged: whether the environment itself comes first.
+        **options: for `make_env`, where `env` is an id.
+
+    Raises ValueError for an environment without variants, a parameter that it does not have (with the nearest), and a
+    factor that is not positive, is no probability, or is not one of those there are.
+    """
+    tabular = _mdp(env, options)
+    if tabular is not None:
+        name, known = tabular.name, TABULAR
+    else:
+        assert isinstance(env, str)
+        made = make_env(env, **options)
+        name, known = env_name(made), parameters_of(made)
+        made.close()
+    chosen = {p: list(known[p].factors) for p in known} if changes is None else _choice(changes)
+    found = [Variant(name, options=options, mdp=tabular)] if unchanged else []
+    for parameter, given in chosen.items():
+        entry = find_parameter(known, parameter, name)
+        for factor in given or entry.factors:
+            entry.check(parameter, factor)
+            mdp = None if tabular is None else changed_mdp(tabular, parameter, factor)
+            found.append(Variant(name, parameter, float(factor), options, mdp))
+    return tuple(found)
+
+
+def _mdp(env: str | TabularMDP, options: Mapping[str, Any]) -> TabularMDP | None:
+    if isinstance(env, TabularMDP):
+        return env
+    if env != "GridWorld":
+        return None
+    made = make_env(env, **options)
+    assert isinstance(made, TabularEnv)
+    return made.mdp
+
+
+def _choice(changes: Changes) -> dict[str, list[float]]:
+    """Factors by parameter; an empty list where the default ones are meant."""
+    if isinstance(changes, Mapping):
+        return {name: [float(f) for f in factors] for name, factors in changes.items()}
+    if isinstance(changes, str):
+        raise ValueError(f"Changes must be a list of names or a mapping to factors; got the text {changes!r}.")
+    chosen: dict[str, list[float]] = {}
+    for word in changes:
+        name, equals, factor = word.partition("=")
+        given = chosen.setdefault(name.strip(), [])
+        if equals:
+            try:
+                given.append(float(factor))
+            except ValueError:
+                raise ValueError(
+                    f"A change must be a name, or name=factor with a number, as in 'mass=2'; got {word!r}."
+                ) from None
+    return chosen
