@@ -16,7 +16,7 @@ from irl_probe.results import (
     to_latex,
     to_markdown,
 )
-from irl_probe.retraining import RetrainConfig, retrain
+from irl_probe.retraining import RetrainConfig, RetrainStudyConfig, retrain, retrain_sb3, retrain_study
 from irl_probe.rewards import (
     DistilConfig,
     DistilledReward,
@@ -48,6 +48,7 @@ __all__ = [
     "ProbeConfig",
     "RecoveredReward",
     "RetrainConfig",
+    "RetrainStudyConfig",
     "RewardWrapper",
     "Run",
     "Transitions",
@@ -73,6 +74,8 @@ __all__ = [
     "record_demos",
     "recover",
     "retrain",
+    "retrain_sb3",
+    "retrain_study",
     "save_demos",
     "save_results",
     "save_reward",

@@ -64,3 +64,127 @@ def test_a_recovered_rewards_own_temperature_is_taken_where_none_is_given(mdp):
 def test_a_learner_of_another_objective_is_refused():
     with pytest.raises(ValueError, match="objective 'bellman'; got 'iq'"):
         ip.RetrainConfig(ip.IQConfig())
+
+
+STUDY = ip.RetrainStudyConfig(
+    config=ip.IQConfig.from_dict({**vars(LEARNER), "steps": 700, "learning_starts": 200}), seeds=(0, 1), episodes=5
+)
+
+
+def maker(mdp):
+    return lambda: TabularEnv(mdp, horizon=20)
+
+
+def good(o, a, o2, d):
+    return (np.asarray(o) == 3).astype(float)
+
+
+def bad(o, a, o2, d):
+    return -good(o, a, o2, d)
+
+
+def test_a_study_tells_a_good_reward_from_a_bad_one(mdp, tmp_path):
+    tree = ip.retrain_study({"good": good, "bad": bad}, maker(mdp), STUDY, expert=20.0, progress=False)
+    group = tree["retraining"].to_dataset()
+    assert group["return_mean"].dims == ("reward", "seed")
+    assert group["return_mean"].shape == (3, 2)
+    normalised = group["normalised_mean"].sel(bound="estimate")
+    assert normalised.sel(reward="good") > 0.9
+    assert normalised.sel(reward="bad") < 0
+    assert normalised.sel(reward="true reward") == pytest.approx(float(normalised.sel(reward="good")), abs=0.1)
+    spread = group["mean"].sel(reward="good")
+    assert spread.sel(bound="low") <= spread.sel(bound="estimate") <= spread.sel(bound="high")
+    random, value = group.attrs["random_return"], float(group["mean"].sel(reward="good", bound="estimate"))
+    assert float(normalised.sel(reward="good")) == pytest.approx((value - random) / (20.0 - random))
+    assert group.attrs["steps"] == 700
+    ip.save_results(tree, tmp_path / "results.nc")
+    frame = ip.to_dataframe(ip.load_results(tmp_path / "results.nc"))
+    assert "retraining" in set(frame["group"])
+
+
+def test_a_study_goes_on_where_it_stopped(mdp, tmp_path):
+    calls = []
+
+    def counting(o, a, o2, d):
+        calls.append(len(o))
+        return good(o, a, o2, d)
+
+    def study(seeds, **changes):
+        config = ip.RetrainStudyConfig(**{**vars(STUDY), "seeds": seeds, "on_true_reward": False, **changes})
+        tree = ip.retrain_study({"mine": counting}, maker(mdp), config, out=tmp_path, progress=False)
+        return tree["retraining"]["return_mean"].values[0].tolist()
+
+    first = study((0,))
+    stepped = sum(calls)
+    assert stepped > 500
+    (tmp_path / "mine" / "run-1").mkdir()  # killed before its first checkpoint
+    both = study((0, 1))
+    assert both[0] == first[0]
+    assert sum(calls) == 2 * stepped
+    assert study((1, 0)) == both[::-1]
+    assert sum(calls) == 2 * stepped
+    with pytest.raises(ValueError, match="is of another study: the reward, the learner, its steps or the episodes"):
+        study((0,), episodes=6)
+
+
+def test_another_reward_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_path):
+    config = ip.RetrainStudyConfig(
+        config=ip.IQConfig.from_dict({**vars(LEARNER), "steps": 300}), seeds=(0,), on_true_reward=False, episodes=1
+    )
+    rewards = [
+        ip.recover(ip.DiscreteSoftQ(DiscreteQ.from_table(np.full((4, 5), x)), gamma=0.8, temperature=0.5))
+        for x in (0, 1)
+    ]
+    ip.retrain_study({"r": rewards[0]}, maker(mdp), config, out=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="is of another study"):
+        ip.retrain_study({"r": rewards[1]}, maker(mdp), config, out=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"learner": "sb3-td3"}, "must be one of own, sb3-sac, sb3-ppo, sb3-dqn; got 'sb3-td3'"),
+        ({"seeds": ()}, "at least one seed"),
+        ({"seeds": (1, 1)}, "only once"),
+        ({"episodes": 0}, "must be at least 1"),
+        ({"config": ip.IQConfig()}, "objective 'bellman'; got 'iq'"),
+    ],
+)
+def test_a_study_that_cannot_be_is_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        ip.RetrainStudyConfig(**values)
+
+
+def test_a_study_needs_rewards_with_names_of_their_own(mdp):
+    with pytest.raises(ValueError, match="at least one reward"):
+        ip.retrain_study({}, maker(mdp))
+    with pytest.raises(ValueError, match="is that of the environment's own reward"):
+        ip.retrain_study({"true reward": good}, maker(mdp))
+    with pytest.raises(ValueError, match="give its id, or a function that makes it"):
+        ip.retrain_study({"good": good}, TabularEnv(mdp))
+
+
+def test_stable_baselines_gives_a_second_opinion():
+    pytest.importorskip("stable_baselines3")
+
+    def upright(o, a, o2, d):
+        return np.where(d, -10.0, 1.0)
+
+    config = ip.RetrainStudyConfig(learner="sb3-ppo", steps=4096, seeds=(0,), episodes=3, on_true_reward=False)
+    tree = ip.retrain_study({"upright": upright}, "CartPole-v1", config, progress=False)
+    assert float(tree["retraining"]["return_mean"][0, 0]) > 50  # random gets about 22
+    assert tree["retraining"].attrs["learner"] == "sb3-ppo"
+    run = ip.retrain_sb3(upright, "CartPole-v1", "dqn", steps=200, settings={"learning_starts": 100})
+    assert run.policy(np.zeros((3, 4), np.float32)).shape == (3,)
+    with pytest.raises(ValueError, match="SAC does not take discrete actions; use ppo or dqn"):
+        ip.retrain_sb3(upright, "CartPole-v1", "sac")
+    with pytest.raises(ValueError, match="must be one of sac, ppo, dqn; got 'td3'"):
+        ip.retrain_sb3(upright, "CartPole-v1", "td3")
+
+
+def test_stable_baselines_takes_the_rewards_own_discount():
+    pytest.importorskip("stable_baselines3")
+    env = ip.make_env("CartPole-v1")
+    network = DiscreteQ(ip.networks.NetworkSpec.of(env.observation_space, env.action_space))
+    reward = ip.recover(ip.DiscreteSoftQ(network, gamma=0.7, temperature=1.0))
+    assert ip.retrain_sb3(reward, "CartPole-v1", "dqn", steps=10).model.gamma == 0.7

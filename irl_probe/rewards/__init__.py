@@ -1,6 +1,6 @@
 """Reward models: recovered from a soft Q-function, saved, loaded, checked, and paid by an environment."""
 
-from irl_probe.rewards.artifact import load_reward, save_reward
+from irl_probe.rewards.artifact import load_reward, reward_id, save_reward
 from irl_probe.rewards.checker import check_reward_model
 from irl_probe.rewards.distil import DistilConfig, distil, distil_forms
 from irl_probe.rewards.distilled import DistilledReward
@@ -33,5 +33,6 @@ __all__ = [
     "list_zoo",
     "load_reward",
     "recover",
+    "reward_id",
     "save_reward",
 ]

@@ -97,6 +97,14 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
         raise RewardError(f"The reward in {folder} cannot be used. {error}") from error
 
 
+def reward_id(reward: RewardModel) -> str:
+    """SHA-256 of all that makes the reward what it is, its figures aside: the id it would be saved under without any.
+
+    Raises RewardError where it could not be saved.
+    """
+    return str(describe(reward, _weights(reward), {})["id"])
+
+
 def _weights(reward: RewardModel) -> bytes:
     """The safetensors file: networks under their names, and P(s′|s, a) where the expectation over s′ is exact."""
     tensors = {

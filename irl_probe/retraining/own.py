@@ -1,4 +1,4 @@
-"""The verb retrain: a fresh policy that knows nothing but a reward."""
+"""Retraining by our own engine."""
 
 from __future__ import annotations
 

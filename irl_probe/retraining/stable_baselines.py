@@ -1,0 +1,90 @@
+"""A second opinion on a reward: a policy that Stable-Baselines3's SAC, PPO or DQN trains on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import gymnasium as gym
+import numpy as np
+
+from irl_probe.envs import check_spaces, make_env
+from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardWrapper
+from irl_probe.transitions import Array
+
+Env = gym.Env[Any, Any]
+Algorithm = Literal["sac", "ppo", "dqn"]
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+_CONTINUOUS, _DISCRETE = ("sac", "ppo"), ("ppo", "dqn")
+
+
+@dataclass(frozen=True, eq=False)
+class SB3Run:
+    """A policy trained by Stable-Baselines3.
+
+    Attributes:
+        model: the algorithm as it stands after training.
+        algorithm: "sac", "ppo" or "dqn".
+        steps: environment steps.
+        seed: of everything.
+    """
+
+    model: Any
+    algorithm: Algorithm
+    steps: int
+    seed: int
+
+    def policy(
+        self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
+    ) -> Array:
+        """Actions (N, …) in the environment's units; draws come from torch's global generator, not from `rng`."""
+        actions, _ = self.model.predict(np.asarray(observations), deterministic=deterministic)
+        return np.asarray(actions)
+
+
+def retrain_sb3(
+    reward: Reward | None,
+    env: str | Env | Callable[[], Env],
+    algorithm: Algorithm,
+    *,
+    steps: int = 100_000,
+    seed: int = 0,
+    settings: dict[str, Any] | None = None,
+) -> SB3Run:
+    """Train a fresh policy by Stable-Baselines3 on `reward` alone, paid by a `RewardWrapper`.
+
+    SB3's own defaults but for γ, which is the reward's where it has one. SAC learns its temperature by its own rule:
+    it does not take over the reward's α.
+
+    Args:
+        reward: any reward; None trains on the environment's own.
+        env: the environment, its id, or what makes it.
+        algorithm: "sac" (continuous actions), "dqn" (discrete ones) or "ppo" (either).
+        steps: environment steps; PPO rounds them up to whole rollouts.
+        seed: of the algorithm and the environment.
+        settings: more arguments of the algorithm.
+
+    Raises ImportError where Stable-Baselines3 is not installed, ValueError for an unknown algorithm or one that does
+    not take these actions, RewardError where the reward does not fit the environment.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"The algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}.")
+    try:
+        import stable_baselines3 as sb3
+    except ImportError as error:
+        raise ImportError("This needs Stable-Baselines3: pip install 'irl_probe[sb3]'.") from error
+    live = make_env(env) if isinstance(env, str) else env if isinstance(env, gym.Env) else env()
+    check_spaces(live)
+    discrete = isinstance(live.action_space, gym.spaces.Discrete)
+    fitting = _DISCRETE if discrete else _CONTINUOUS
+    if algorithm not in fitting:
+        actions = "discrete" if discrete else "continuous"
+        raise ValueError(f"{algorithm.upper()} does not take {actions} actions; use {' or '.join(fitting)}.")
+    known = isinstance(reward, RecoveredReward | DistilledReward)
+    chosen = {"gamma": reward.gamma} if known else {}  # type: ignore[union-attr]  # just checked
+    paid = live if reward is None else RewardWrapper(live, reward)
+    kind = {"sac": sb3.SAC, "ppo": sb3.PPO, "dqn": sb3.DQN}[algorithm]
+    model = kind("MlpPolicy", paid, seed=seed, device="cpu", **chosen, **(settings or {}))
+    model.learn(steps)
+    return SB3Run(model, algorithm, int(model.num_timesteps), seed)

@@ -1,0 +1,252 @@
+"""What rewards are worth: true returns of policies trained on each alone, over several seeds, as labelled results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import gymnasium as gym
+import numpy as np
+import xarray as xr
+
+from irl_probe.demos import DemoError, load_demos
+from irl_probe.envs import env_name, make_env
+from irl_probe.learn import IQConfig, Policy, evaluate, random_policy, train_on_reward
+from irl_probe.learn.checkpoints import write_atomically
+from irl_probe.learn.loop import CHECKPOINT
+from irl_probe.metrics.bootstrap import stratified_bootstrap
+from irl_probe.results import new_results, retraining_group
+from irl_probe.retraining.own import RetrainConfig, retrain
+from irl_probe.retraining.stable_baselines import retrain_sb3
+from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, reward_id
+
+Env = gym.Env[Any, Any]
+Learner = Literal["own", "sb3-sac", "sb3-ppo", "sb3-dqn"]
+LEARNERS: tuple[Learner, ...] = get_args(Learner)
+TRUE = "true reward"  # the label of policies trained on the environment's own reward
+EVALUATION_SEED = 10_000
+RANDOM_EPISODES = 100
+
+
+@dataclass(frozen=True)
+class RetrainStudyConfig:
+    """How rewards are judged by retraining.
+
+    Attributes:
+        learner: "own" for our engine; "sb3-sac", "sb3-ppo" or "sb3-dqn" for Stable-Baselines3's, as a second opinion.
+        config: of our engine; objective `bellman`. Its seed is replaced by each of `seeds`.
+        true_config: of our engine on the true reward, where its scale asks for another temperature; its steps are
+            those of `config`. None takes `config`.
+        steps: environment steps of each policy; None takes `config`'s, or 100 000 with Stable-Baselines3.
+        seeds: one policy for each.
+        episodes: with the most likely actions, for each policy's true return; the same starts for all.
+        on_true_reward: train on the true reward as well, with the same budget and seeds.
+        resamples, confidence: of the stratified bootstrap over seeds.
+
+    Raises ValueError where a value is not of its range.
+    """
+
+    learner: Learner = "own"
+    config: IQConfig = field(default_factory=lambda: IQConfig(objective="bellman"))
+    true_config: IQConfig | None = None
+    steps: int | None = None
+    seeds: tuple[int, ...] = (0, 1, 2)
+    episodes: int = 20
+    on_true_reward: bool = True
+    resamples: int = 2000
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.learner not in LEARNERS:
+            raise ValueError(f"The learner must be one of {', '.join(LEARNERS)}; got {self.learner!r}.")
+        for config in (self.config, self.true_config):
+            if config is not None:
+                RetrainConfig(config)
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"A study needs at least one seed, each 0 or more and only once; got {self.seeds}.")
+        if self.episodes < 1 or (self.steps is not None and self.steps < 1):
+            raise ValueError(f"Steps and episodes must be at least 1; got {self.steps} and {self.episodes}.")
+
+
+DEFAULTS = RetrainStudyConfig()
+
+
+def retrain_study(
+    rewards: Mapping[str, Reward],
+    env: str | Callable[[], Env],
+    config: RetrainStudyConfig = DEFAULTS,
+    *,
+    expert: float | None = None,
+    out: str | Path | None = None,
+    progress: bool | None = None,
+) -> xr.DataTree:
+    """The true return of fresh policies trained on each reward alone, one for each seed.
+
+    The centre over seeds is the interquartile mean with a stratified bootstrap interval over seeds (Agarwal et al.
+    2021); `normalised` puts a random policy at 0 and the expert at 1. The interval is that of the retraining alone: the
+    returns of random and expert are taken as they are.
+
+    Args:
+        rewards: name → reward. "true reward" is the name of the environment's own.
+        env: environment id, or what makes the environment.
+        config: see `RetrainStudyConfig`.
+        expert: the expert's mean true return; None takes that of the bundled demonstrations, where there are any.
+        out: folder; a policy that is finished there is not trained again, and one of our own engine that was
+            interrupted goes on at its last checkpoint. Stable-Baselines3's start anew. None keeps nothing on disk.
+        progress: show a bar.
+
+    Returns results with the group /retraining, (reward, seed); the returns of random and expert are attributes of it.
+
+    Raises ValueError where there is no reward, a name is taken, or `out` holds policies of another study.
+    """
+    if not rewards:
+        raise ValueError("A study takes at least one reward, as a mapping name → reward; got none.")
+    if TRUE in rewards:
+        raise ValueError(f"The name {TRUE!r} is that of the environment's own reward; call yours something else.")
+    maker = _maker(env)
+    everyone: dict[str, Reward | None] = dict(rewards)
+    if config.on_true_reward:
+        everyone[TRUE] = None
+    cells = np.array(
+        [
+            [_cell(name, reward, seed, maker, config, out, progress) for seed in config.seeds]
+            for name, reward in everyone.items()
+        ]
+    )
+    example = maker()
+    env_id = env_name(example)
+    random = evaluate(
+        random_policy(example.action_space), maker, episodes=RANDOM_EPISODES, seed=EVALUATION_SEED
+    ).returns.mean()
+    example.close()
+    best = _expert(env_id) if expert is None else expert
+    span = None if best is None or best == random else best - random
+    group = retraining_group(
+        cells,
+        rewards=list(everyone),
+        seeds=config.seeds,
+        normalised=None if span is None else (cells - random) / span,
+        mean=_centres(cells, config),
+        normalised_mean=None if span is None else (_centres(cells, config) - random) / span,
+    )
+    group = group.assign_attrs(
+        centre="interquartile mean over seeds",
+        confidence=config.confidence,
+        steps=_steps(config, example.action_space),
+        learner=config.learner,
+        random_return=float(random),
+        **({} if best is None else {"expert_return": float(best)}),
+    )
+    return new_results(
+        {"retraining": group},
+        title=f"{env_id}: true return of policies trained on each reward alone",
+        env_id=env_id,
+        true_reward="as the environment paid it",
+        config={"retrain_study": _plain(config)},
+    )
+
+
+def _cell(
+    name: str,
+    reward: Reward | None,
+    seed: int,
+    maker: Callable[[], Env],
+    config: RetrainStudyConfig,
+    out: str | Path | None,
+    progress: bool | None,
+) -> float:
+    """Mean true return of the policy of one reward and seed; read from `out` where it is there."""
+    folder = None if out is None else Path(out) / "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
+    note = None if folder is None else folder / f"{seed}.json"
+    key = _key(name, reward, seed, config)
+    if note is not None and note.exists():
+        kept = json.loads(note.read_text())
+        if kept["study"] != key:
+            raise ValueError(
+                f"{note} is of another study: the reward, the learner, its steps or the episodes differ. "
+                "Give another folder."
+            )
+        return float(kept["return_mean"])
+    policy = _policy(reward, seed, maker, config, None if folder is None else folder / f"run-{seed}", progress)
+    mean = float(evaluate(policy, maker, episodes=config.episodes, seed=EVALUATION_SEED).returns.mean())
+    if note is not None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"study": key, "return_mean": mean})
+        write_atomically(note, lambda file: file.write(text.encode()))
+    return mean
+
+
+def _policy(
+    reward: Reward | None,
+    seed: int,
+    maker: Callable[[], Env],
+    config: RetrainStudyConfig,
+    folder: Path | None,
+    progress: bool | None,
+) -> Policy:
+    if config.learner != "own":
+        algorithm = config.learner.removeprefix("sb3-")
+        steps = config.steps or 100_000
+        return retrain_sb3(reward, maker, algorithm, steps=steps, seed=seed).policy  # type: ignore[arg-type]  # one of its literals
+    chosen = (config.true_config or config.config) if reward is None else config.config
+    learner = replace(chosen, seed=seed, steps=config.steps or config.config.steps)
+    resume = folder is not None and (folder / CHECKPOINT).exists()
+    if folder is not None and folder.exists() and not resume:
+        shutil.rmtree(folder)  # interrupted before its first checkpoint
+    settings: dict[str, Any] = {"out": folder, "resume": resume, "progress": progress}
+    if reward is None:
+        return train_on_reward(maker(), learner, **settings).policy
+    return retrain(reward, maker(), RetrainConfig(learner), **settings).policy
+
+
+def _centres(cells: np.ndarray[Any, Any], config: RetrainStudyConfig) -> np.ndarray[Any, Any]:
+    """IQM over seeds with its interval, (reward, 3)."""
+    return np.stack(
+        [stratified_bootstrap(row, confidence=config.confidence, resamples=config.resamples).array for row in cells]
+    )
+
+
+def _expert(env_id: str) -> float | None:
+    """Mean true return of the bundled demonstrations, or None where there are none."""
+    try:
+        returns = load_demos(env_id).whole.returns
+    except DemoError:
+        return None
+    return None if returns is None else float(returns.mean())
+
+
+def _maker(env: str | Callable[[], Env]) -> Callable[[], Env]:
+    if isinstance(env, str):
+        return lambda: make_env(env)
+    if isinstance(env, gym.Env):
+        raise ValueError("A study makes an environment for each policy: give its id, or a function that makes it.")
+    return env
+
+
+def _steps(config: RetrainStudyConfig, action_space: gym.Space[Any]) -> int:
+    if config.learner != "own":
+        return config.steps or 100_000
+    discrete = isinstance(action_space, gym.spaces.Discrete)
+    steps = config.steps or config.config.resolve(discrete=discrete, online=True).steps
+    assert steps is not None
+    return steps
+
+
+def _key(name: str, reward: Reward | None, seed: int, config: RetrainStudyConfig) -> str:
+    """What a kept policy must agree on: everything but the other seeds and the bootstrap.
+
+    A recovered or distilled reward counts by its content, a plain function by its name alone.
+    """
+    content = reward_id(reward) if isinstance(reward, RecoveredReward | DistilledReward) else ""
+    part = {k: v for k, v in _plain(config).items() if k not in ("seeds", "resamples", "confidence", "on_true_reward")}
+    return hashlib.sha256(json.dumps([name, content, seed, part], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(config: RetrainStudyConfig) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return plain
