@@ -17,7 +17,9 @@ from irl_probe.learn.replay import Replay
 from irl_probe.learn.soft_actor_critic import SoftActorCritic
 from irl_probe.networks import ActionScale, NetworkSpec, squashed_gaussian, squashed_log_density
 
-SMALL = ip.IQConfig(steps=60, learning_starts=10, batch_size=16, hidden=(16, 16), log_every=10, checkpoint_every=20)
+SMALL = ip.IQConfig(
+    steps=60, learning_starts=10, batch_size=16, hidden=(16, 16), warm_start=5, log_every=10, checkpoint_every=20
+)
 LOPSIDED = spaces.Box(np.array([-1.0, 2.0], np.float32), np.array([5.0, 2.5], np.float32))
 
 
@@ -143,7 +145,7 @@ def test_a_bandit_is_solved_to_its_best_action_and_its_soft_optimal_spread():
         {"value_term": "expert", "critics": 2},
         {"value_term": "expert_states", "target_rate": 0.0, "terminal": "absorbing"},
         {"divergence": "w1"},
-        {"divergence": "hellinger", "observation_only": True, "value_term": "initial"},
+        {"divergence": "hellinger", "observation_only": True, "value_term": "initial", "warm_start": None},
         {"objective": "rize", "terminal": "absorbing", "target_step": 0.0},
         {"objective": "lsiq", "critics": 2},
         {"objective": "sqil"},
@@ -189,6 +191,21 @@ def test_an_update_of_the_actor_leaves_the_critic_alone_and_raises_the_value():
         torch.testing.assert_close(old, new, rtol=0, atol=1e-20)
 
 
+@pytest.mark.parametrize("objective", ["iq", "bc"])
+def test_the_policy_handed_over_is_the_polyak_average_of_the_policies(objective):
+    learner = learner_of(LOPSIDED, objective=objective, policy_average=0.25)
+    batch, generator = batch_of(learner, 1), torch.Generator()
+    expected = [p.detach().clone() for p in learner.parts.actor.parameters()]
+    for _ in range(3):
+        learner.update(batch, batch, batch.states[:0], generator)
+        latest = list(learner.parts.actor.parameters())
+        expected = [0.75 * old + 0.25 * new.detach() for old, new in zip(expected, latest, strict=True)]
+    averaged = list(learner.soft_q.actor.parameters())
+    for wanted, got, new in zip(expected, averaged, latest, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
+        assert not torch.equal(got, new)
+
+
 @pytest.mark.parametrize(("log_density", "grows"), [(3.0, True), (-0.5, False)])
 def test_the_temperature_grows_while_the_entropy_is_below_its_target(log_density, grows):
     log_temperature = torch.zeros((), requires_grad=True)
@@ -206,8 +223,8 @@ def test_a_learned_temperature_keeps_the_entropy_at_its_target():
 
 
 SETTINGS = [
-    {"objective": "rize", "warm_start": 5},
-    {"objective": "csil", "warm_start": 5},
+    {"objective": "rize"},
+    {"objective": "csil"},
     {"objective": "lsiq"},
     {"critics": 2, "entropy_target": -1.0, "terminal": "absorbing"},
     {"value_term": "initial"},
@@ -247,11 +264,18 @@ def test_observation_only_ignores_the_demonstrated_actions(demos):
     other = replace(demos, transitions=replace(steps, actions=rng.uniform(-2, 2, steps.actions.shape)))
 
     def trained(given, observation_only):
-        config = replace(SMALL, observation_only=observation_only, divergence="w1")
+        config = replace(SMALL, observation_only=observation_only, warm_start=0, divergence="w1")
         return weights(ip.train(given, config, "Pendulum-v1", progress=False))
 
     assert trained(demos, True) == trained(other, True)
     assert trained(demos, False) != trained(other, False)
+
+
+def test_observation_only_goes_without_a_warm_start_and_refuses_one():
+    config = ip.IQConfig(observation_only=True)
+    assert config.resolve(discrete=False, online=True).warm_start == 0
+    with pytest.raises(ValueError, match=r"warm_start clones the demonstrated actions.*got 7 updates"):
+        replace(config, warm_start=7).resolve(discrete=False, online=True)
 
 
 def test_cloning_reaches_the_density_of_the_actions_it_clones():

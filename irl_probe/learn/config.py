@@ -42,7 +42,8 @@ class IQConfig:
         gamma: discount γ. temperature: α, the scale on which the policy is softmax(Q/α).
 
     Network and optimiser:
-        hidden, activation, layer_norm: shape of the networks. normalise: observations by the demonstrations' moments.
+        hidden, activation: shape of the networks. layer_norm: LayerNorm before every activation.
+        normalise: observations by the demonstrations' moments.
         learning_rate, weight_decay: AdamW's. anneal: let the learning rate fall linearly to 0 over the run.
         target_rate: Polyak rate of the target network for V(s′); 0 uses none.
         batch_size: steps of the expert and as many of the policy; 0 takes every step (full batch).
@@ -54,6 +55,8 @@ class IQConfig:
         entropy_target: nats per action dimension (in units where an action's range is [−1, 1]; SAC's usual target is
         −1) that α is learned to keep, starting from `temperature`; None keeps α at `temperature`.
         warm_start: updates that clone the expert into the policy before anything else.
+        policy_average: rate of the Polyak average of the policy that is evaluated and handed over, and whose V the
+        recovered reward takes; the environment's steps are the latest policy's. 0 takes the latest for all.
 
     Run:
         steps: gradient updates offline, environment steps online. updates_per_step, update_every: online, so many
@@ -83,7 +86,7 @@ class IQConfig:
 
     hidden: tuple[int, ...] | None = None
     activation: Activation | None = None
-    layer_norm: bool = False
+    layer_norm: bool | None = None
     normalise: bool | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
@@ -97,6 +100,7 @@ class IQConfig:
     actor_learning_rate: float | None = None
     entropy_target: float | None = None
     warm_start: int | None = None
+    policy_average: float | None = None
 
     steps: int | None = None
     updates_per_step: int = 1
@@ -137,7 +141,8 @@ class IQConfig:
     def resolve(self, *, discrete: bool, online: bool) -> IQConfig:
         """This config with every None filled in by the default for the setting.
 
-        Raises ValueError for an objective that discrete actions do not have.
+        Raises ValueError for an objective that discrete actions do not have, and for a warm start that reads actions
+        which observation_only ignores.
         """
         if discrete and self.objective in _CONTINUOUS_ONLY:
             raise ValueError(
@@ -146,7 +151,15 @@ class IQConfig:
         given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
         setting = "bellman" if self.objective == "bellman" else "online" if online else "offline"
         defaults = DEFAULTS["discrete" if discrete else "continuous", setting]
-        return replace(self, **{**_ANY, **defaults, **_BY_OBJECTIVE.get(self.objective, {}), **given})
+        without_actions = {"warm_start": 0} if self.observation_only else {}
+        by_objective = _BY_OBJECTIVE.get(self.objective, {})
+        config = replace(self, **{**_ANY, **defaults, **by_objective, **without_actions, **given})
+        if config.observation_only and config.warm_start:
+            raise ValueError(
+                f"warm_start clones the demonstrated actions, which observation_only ignores; got {config.warm_start} "
+                "updates of it. Leave one of the two out."
+            )
+        return config
 
     def settings(self) -> IQSettings:
         """The part that `iq_loss` reads; of a resolved config."""
@@ -195,6 +208,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "actor_learning_rate": _POSITIVE,
     "target_step": _SHARE,
     "warm_start": _NOT_NEGATIVE,
+    "policy_average": _SHARE,
     "entropy_target": (-math.inf, math.log(2), "at most log 2, the entropy of a uniform action"),
     "steps": (1, math.inf, "at least 1"),
     "updates_per_step": (1, math.inf, "at least 1"),
@@ -233,12 +247,18 @@ _CONTINUOUS: dict[str, Any] = {  # the step sizes and sizes of Garg et al. 2021
     "learning_starts": 1000,
 }
 _CONTINUOUS_ONLY = ("rize", "lsiq", "csil")
-_ANY: dict[str, Any] = {"terminal": "zero", "bound_values": False, "warm_start": 0}
+_ANY: dict[str, Any] = {
+    "terminal": "zero",
+    "layer_norm": False,
+    "bound_values": False,
+    "warm_start": 0,
+    "policy_average": 0.0,
+}
 _BY_OBJECTIVE: dict[str, dict[str, Any]] = {
     "lsiq": {"reward_targets": (2.0, -2.0), "bound_values": True, "terminal": "absorbing"},
-    "rize": {"reward_targets": (10.0, 5.0)},
+    "rize": {"reward_targets": (10.0, 5.0), "bound_values": False},  # its targets move, and with them the bounds
     "sqil": {"reward_targets": (1.0, 0.0)},
-    "csil": {"warm_start": 5000},
+    "csil": {"warm_start": 5000, "bound_values": False},
 }
 _NO_DEMONSTRATIONS = {
     "value_term": "mixture",
@@ -282,7 +302,13 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "value_term": "mixture",
         "chi2_on": "mixture",
         "chi2_c": 0.5,
-        "reward_targets": (0.0, 0.0),
+        "reward_targets": (2.0, -2.0),  # ±1/c, with bounds and absorbing states as in LS-IQ
+        "bound_values": True,
+        "terminal": "absorbing",
+        "layer_norm": True,
+        "warm_start": 5000,
+        "actor_learning_rate": 1e-4,
+        "policy_average": 1e-3,
         "temperature": 0.01,
         "steps": 100_000,
     },

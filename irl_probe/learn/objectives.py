@@ -65,13 +65,13 @@ def inverse_soft_bellman(
 
 
 def phi(
-    reward: Float[Tensor, " batch"],
+    reward: Float[Tensor, "*batch"],
     divergence: Divergence,
     *,
     c: float = 0.5,
     r_max: float = 1.0,
     max_weight: float = 10.0,
-) -> Float[Tensor, " batch"]:
+) -> Float[Tensor, "*batch"]:
     """The concave φ of a divergence (IQ-Learn Table 3 and App. B, C), elementwise.
 
     chi2       r − r²/(4c)

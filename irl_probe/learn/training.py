@@ -226,7 +226,7 @@ def _spec(observation_space: Space, action_space: Space, config: IQConfig) -> Ne
         action_space,
         hidden=config.hidden or (),
         activation=config.activation or "relu",
-        layer_norm=config.layer_norm,
+        layer_norm=bool(config.layer_norm),
         critics=config.critics or 1,
     )
 
