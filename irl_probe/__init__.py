@@ -10,6 +10,7 @@ from irl_probe.results import (
     average_runs,
     load_results,
     merge_results,
+    reward_figures,
     save_results,
     stack_runs,
     to_dataframe,
@@ -30,6 +31,8 @@ from irl_probe.rewards import (
     load_reward,
     recover,
     save_reward,
+    show_zoo,
+    write_index,
 )
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
 from irl_probe.transitions import Transitions
@@ -76,9 +79,11 @@ __all__ = [
     "retrain",
     "retrain_sb3",
     "retrain_study",
+    "reward_figures",
     "save_demos",
     "save_results",
     "save_reward",
+    "show_zoo",
     "simulator",
     "stack_runs",
     "to_dataframe",
@@ -89,5 +94,6 @@ __all__ = [
     "true_reward",
     "variants",
     "verdicts",
+    "write_index",
     "write_report",
 ]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -16,6 +16,7 @@ import irl_probe as ip
 from irl_probe.learn import TrainingDiverged, TrainingInterrupted
 from irl_probe.learn.run import read_description
 from irl_probe.pipeline import ProbeConfig
+from irl_probe.rewards import copy_zoo
 
 Word = Annotated[str, tyro.conf.Positional]
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -193,10 +194,26 @@ def retrain(
     print(f"true return {ip.evaluate(run.policy, env, episodes=episodes)}")
 
 
-def zoo() -> None:
-    """List the shipped rewards."""
-    for reward_id in ip.list_zoo():
-        print(reward_id)
+def zoo(
+    action: Annotated[Literal["list", "show", "load"], tyro.conf.Positional] = "list",
+    reward: Annotated[str | None, tyro.conf.Positional] = None,
+    out: Path | None = None,
+) -> None:
+    """List the shipped rewards, show the card of one, or copy one into a folder.
+
+    Args:
+        action: list, show or load.
+        reward: id of a shipped reward, for show and load.
+        out: folder to copy it to, for load.
+    """
+    if action == "list":
+        print("\n".join(ip.list_zoo()))
+    elif reward is None or (action == "load" and out is None):
+        raise ValueError("Name a shipped reward: irl-probe zoo show ID, or irl-probe zoo load ID --out DIR.")
+    elif action == "show":
+        print(ip.show_zoo(reward))
+    else:
+        print(copy_zoo(reward, str(out)))
 
 
 VERBS: dict[str, Callable[..., None]] = {

@@ -73,3 +73,14 @@ def test_what_a_user_can_mend_is_a_message(run, arguments, message, tmp_path, mo
     assert code == 2
     assert message in err + out
     assert "Traceback" not in err
+
+
+def test_the_zoo_is_listed_shown_and_loaded(run, tmp_path):
+    code, out, _ = run("zoo", "list")
+    assert code == 0
+    first = out.split()[0]
+    assert first in run("zoo", "show", first)[1]
+    assert run("zoo", "load", first, "--out", tmp_path / "mine")[0] == 0
+    assert (tmp_path / "mine" / "reward.json").exists()
+    assert "Name a shipped reward" in run("zoo", "show")[2]
+    assert "Did you mean" in run("zoo", "show", first[:-1])[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.pipeline.environment import probe_environment
 from irl_probe.pipeline.grid import probe_grid
 from irl_probe.report import write_report
-from irl_probe.results import save_results
+from irl_probe.results import reward_figures, save_results
 from irl_probe.rewards import save_reward
 from irl_probe.verdicts import verdicts
 
@@ -49,7 +48,8 @@ def probe(env_id: str, config: ProbeConfig | None = None, *, out: str | Path | N
     warnings = verdicts(tree)
     tree.attrs["warnings"] = json.dumps(warnings)
     folder.mkdir(parents=True, exist_ok=True)
-    saved = save_reward(reward, folder / "reward", figures=_figures(tree))
+    judged = str(tree["correlation"].to_dataset()["reward"].values[0])
+    saved = save_reward(reward, folder / "reward", figures=reward_figures(tree, judged))
     save_results(tree, folder / "results.nc")
     report = folder / "report.html"
     write_report(tree, report)
@@ -57,22 +57,3 @@ def probe(env_id: str, config: ProbeConfig | None = None, *, out: str | Path | N
         console.print(f"[yellow]![/] {warning['text']}", highlight=False)
     console.print(f"\nReward  {saved}\nReport  {report.resolve()}", highlight=False)
     return Probe(tree, folder, report, saved)
-
-
-def _figures(tree: xr.DataTree) -> dict[str, dict[str, float | None]]:
-    """For the reward's card: true returns, and Pearson correlations by coverage; None where a figure is undefined."""
-    figures: dict[str, dict[str, float | None]] = {}
-    if "returns" in tree.children:
-        means = tree["returns"].to_dataset()["mean"].sel(bound="estimate")
-        figures["true return"] = {str(p): float(means.sel(policy=p)) for p in means["policy"].values}
-    values = (
-        tree["correlation"].to_dataset()["value"].sel(metric="pearson", bound="estimate").isel(reward=0, reference=0)
-    )
-    for coverage in values["coverage"].values:
-        figures[f"Pearson on {coverage}"] = {
-            f"{level}, {control}": None if math.isnan(value := float(cell)) else value
-            for level in values["level"].values
-            for control in values["control"].values
-            for cell in [values.sel(coverage=coverage, level=level, control=control)]
-        }
-    return figures

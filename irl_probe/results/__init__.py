@@ -28,6 +28,7 @@ a new first dimension, `average_runs` takes the centre over it with an interval 
 table of all figures, `to_markdown` and `to_latex` print one.
 """
 
+from irl_probe.results.figures import reward_figures
 from irl_probe.results.files import COLUMNS, load_results, save_results, to_dataframe
 from irl_probe.results.groups import (
     correlation_group,
@@ -63,6 +64,7 @@ __all__ = [
     "points_group",
     "retraining_group",
     "returns_group",
+    "reward_figures",
     "save_results",
     "stack_runs",
     "to_dataframe",

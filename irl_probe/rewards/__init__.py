@@ -10,7 +10,7 @@ from irl_probe.rewards.model import Reward, evaluate_reward
 from irl_probe.rewards.models_json import RewardModel
 from irl_probe.rewards.recovered import RecoveredReward, SoftQSource, recover
 from irl_probe.rewards.wrappers import RewardWrapper, VectorRewardWrapper
-from irl_probe.rewards.zoo import list_zoo
+from irl_probe.rewards.zoo import check_zoo, copy_zoo, list_zoo, show_zoo, write_index
 
 __all__ = [
     "DistilConfig",
@@ -27,6 +27,8 @@ __all__ = [
     "SoftQSource",
     "VectorRewardWrapper",
     "check_reward_model",
+    "check_zoo",
+    "copy_zoo",
     "distil",
     "distil_forms",
     "evaluate_reward",
@@ -35,4 +37,6 @@ __all__ = [
     "recover",
     "reward_id",
     "save_reward",
+    "show_zoo",
+    "write_index",
 ]

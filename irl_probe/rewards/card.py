@@ -36,10 +36,7 @@ def _lines(described: Mapping[str, Json]) -> Iterator[str]:
     yield from _table(dict(sorted(provenance.items()))) if provenance else ("Not noted.", "")
     yield "## Figures"
     yield ""
-    figures = _part(described, "figures")
-    yield from (
-        _table(dict(sorted(_flat(figures)))) if figures else ("None were measured. Compare and retrain before use.", "")
-    )
+    yield from _figures(_part(described, "figures"))
     yield "## Limits"
     yield ""
     yield from _limits_distilled(described) if distilled else _limits_recovered(described)
@@ -54,7 +51,7 @@ def _lines(described: Mapping[str, Json]) -> Iterator[str]:
     yield "```python"
     yield "import irl_probe as ip"
     yield ""
-    yield 'reward = ip.load_reward("path/to/this/folder")'
+    yield f'reward = ip.load_reward("{provenance.get("zoo_id", "path/to/this/folder")}")'
     yield f'env = ip.RewardWrapper(ip.make_env("{provenance.get("env_id", "CartPole-v1")}"), reward)'
     yield "```"
     yield ""
@@ -134,12 +131,49 @@ def _cell(value: Json) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
+def _figures(figures: Mapping[str, Json]) -> Iterator[str]:
+    """Figures by themselves first, then a table for each section; an estimate stands with its interval."""
+    if not figures:
+        yield from ("None were measured. Compare and retrain before use.", "")
+        return
+    single = {name: value for name, value in figures.items() if not _section(value)}
+    if single:
+        yield from _table(dict(sorted(_flat(single))))
+    for name in sorted(figures.keys() - single.keys(), key=lambda name: (_rank(name), name)):
+        yield f"### {name[:1].upper()}{name[1:]}"
+        yield ""
+        yield from _table(dict(sorted(_flat(_part(figures, name)))))
+
+
+def _section(value: Json) -> bool:
+    return isinstance(value, dict) and "estimate" not in value
+
+
+def _rank(section: str) -> int:
+    """What a user asks first: does it train, what does it explain; then the measures."""
+    first = ("retraining", "explained_variance", "returns", "distance", "correlation")
+    return next((place for place, name in enumerate(first) if section.startswith(name)), len(first))
+
+
 def _flat(figures: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, Json]]:
     for name, value in figures.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and "estimate" in value:
+            yield f"{prefix}{name}", _interval(value)
+        elif isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name} / ")
         else:
             yield f"{prefix}{name}", value
+
+
+def _interval(figure: Mapping[str, Json]) -> str:
+    """The estimate and its interval, like 0.91 [0.88, 0.94], or why there is none."""
+    estimate, low, high = (figure.get(name) for name in ("estimate", "low", "high"))
+    if estimate is None:
+        return f"undefined: {figure.get('reason', 'no reason noted')}"
+    if low == high == estimate:
+        return f"{_cell(estimate)} (exact)"
+    bounds = "" if low is None or high is None else f" [{_cell(low)}, {_cell(high)}]"
+    return f"{_cell(estimate)}{bounds}"
 
 
 def _space(space: Mapping[str, Json]) -> str:

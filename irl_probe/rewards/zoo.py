@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import shutil
+import tempfile
 from pathlib import Path
 
 from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.fields import Fields, Json, canonical, parse
 
+INDEX = "index.json"
 _PACKAGE = Path(__file__).parents[1]
+_FILES = ("README.md", "reward.json", "reward.safetensors")
 
 
 def zoo_folder() -> Path:
@@ -22,6 +28,66 @@ def list_zoo() -> tuple[str, ...]:
     return tuple(sorted(path.parent.relative_to(root).as_posix() for path in root.glob("**/reward.json")))
 
 
+def show_zoo(reward_id: str) -> str:
+    """The card of a shipped reward, Markdown. Raises RewardError where there is none of that id (with the nearest)."""
+    if reward_id not in list_zoo():
+        raise unknown(reward_id)
+    return (zoo_folder() / reward_id / "README.md").read_text(encoding="utf-8")
+
+
+def copy_zoo(reward_id: str, folder: str | Path) -> Path:
+    """Copy a shipped reward, once its files are those of the index, into a new folder; returns that.
+
+    Raises RewardError where there is no such reward, where a file differs, and where the folder exists.
+    """
+    if reward_id not in list_zoo():
+        raise unknown(reward_id)
+    target = Path(folder)
+    if target.exists():
+        raise RewardError(f"{target} exists already; choose another folder.")
+    _check_files(zoo_folder() / reward_id, Fields(_index(zoo_folder()), INDEX).inner(reward_id))
+    target.mkdir(parents=True)
+    for name in _FILES:
+        shutil.copyfile(zoo_folder() / reward_id / name, target / name)
+    return target
+
+
+def write_index(root: Path) -> Path:
+    """Write index.json of a zoo: SHA-256 and size of every file of every reward, by its id; returns its path."""
+    rewards: dict[str, Json] = {}
+    for described in sorted(root.glob("**/reward.json")):
+        folder = described.parent
+        parts = {name: (folder / name).read_bytes() for name in _FILES}
+        rewards[folder.relative_to(root).as_posix()] = {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in parts.items()
+        }
+    with tempfile.TemporaryDirectory(prefix=".index-", dir=root) as scratch:
+        fresh = Path(scratch, INDEX)
+        fresh.write_bytes(canonical({"schema": "irl_probe.zoo", "schema_version": 1, "rewards": rewards}))
+        fresh.replace(root / INDEX)
+    return root / INDEX
+
+
+def check_zoo(root: Path | None = None) -> tuple[str, ...]:
+    """Check every shipped reward against the index; returns their ids.
+
+    Raises RewardError where the index is missing or wrong, where a file differs from it, and where a reward is in only
+    one of the two.
+    """
+    root = zoo_folder() if root is None else root
+    rewards = _index(root)
+    found = {path.parent.relative_to(root).as_posix() for path in root.glob("**/reward.json")}
+    if found != rewards.keys():
+        lost, new = sorted(rewards.keys() - found), sorted(found - rewards.keys())
+        raise RewardError(
+            f"{root / INDEX} must list the rewards beside it; missing: {', '.join(lost) or 'none'}; not listed: "
+            f"{', '.join(new) or 'none'}. Write it anew with write_index."
+        )
+    for reward_id in rewards:
+        _check_files(root / reward_id, Fields(rewards, INDEX).inner(reward_id))
+    return tuple(sorted(rewards))
+
+
 def locate(source: str) -> Path:
     """The folder `source`, or else the shipped reward of that id; the folder as it stands where neither is there."""
     return zoo_folder() / source if not Path(source).is_dir() and source in list_zoo() else Path(source)
@@ -33,3 +99,28 @@ def unknown(source: str) -> RewardError:
     near = difflib.get_close_matches(source, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Shipped are: {', '.join(known) or 'none'}."
     return RewardError(f"A reward is a folder or the id of a shipped one; got {source!r}, which is neither. {hint}")
+
+
+def _index(root: Path) -> dict[str, Json]:
+    """What index.json lists, by id."""
+    try:
+        content = parse((root / INDEX).read_bytes(), INDEX)
+    except FileNotFoundError as error:
+        raise RewardError(f"A zoo must have the file {INDEX}; {root} has none. Write it with write_index.") from error
+    fields = Fields(content, INDEX)
+    fields.text("schema", ("irl_probe.zoo",))
+    fields.integer("schema_version", 1, 1)
+    rewards = fields.mapping("rewards")
+    fields.finish()
+    return rewards
+
+
+def _check_files(folder: Path, listed: Fields) -> None:
+    for name in _FILES:
+        entry = listed.inner(name)
+        size, digest = entry.integer("bytes", 0, 1 << 40), entry.text("sha256")
+        entry.finish()
+        data = (folder / name).read_bytes() if (folder / name).is_file() else b""
+        if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
+            raise RewardError(f"{folder / name} must be the file that {INDEX} lists; its SHA-256 or size differs.")
+    listed.finish()

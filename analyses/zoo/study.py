@@ -1,0 +1,280 @@
+"""Make the shipped rewards from scratch: demonstrations, soft Q, reward, measures, retraining, card, index.
+
+python analyses/zoo/study.py make [ID ...]    each reward of ENTRIES; resumes what was interrupted (runs/zoo/)
+python analyses/zoo/study.py add RUN ID [--demos FILE] [--options JSON] [--source TEXT] [--licence TEXT]
+                                    a reward from a finished run's folder, whose demonstrations are not shipped
+python analyses/zoo/study.py index            index.json and the table of README.md, from what is there
+
+A reward's id is ENV/NAME. Retraining: three seeds, the true return of 20 episodes each, beside policies trained on the
+true reward with the same learner and budget. Correlations: on the demonstrations, on random steps, and on a mixture of
+noisy clones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import torch
+import xarray as xr
+
+import irl_probe as ip
+
+ROOT = Path(__file__).parents[2]
+ZOO = ROOT / "recovered_rewards"
+RUNS = ROOT / "runs" / "zoo"
+README = Path(__file__).with_name("README.md")
+NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: the clone with this share of random actions
+EPISODES = 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How one reward comes about.
+
+    Attributes:
+        learner: of the soft Q-function.
+        online: whether it collects steps of its own.
+        retrain: of the policies trained on the reward; its α is the reward's.
+        on_true_reward: of the policies trained on the true reward, with the same budget; None trains none.
+        demos: what to learn from; None takes the bundled demonstrations.
+        episodes: the first so many of them; None takes all.
+        source, licence: of the demonstrations, in words.
+        options: of the environment.
+    """
+
+    learner: ip.IQConfig = field(default_factory=ip.IQConfig)
+    online: bool = False
+    retrain: ip.IQConfig = field(default_factory=lambda: ip.IQConfig(objective="bellman"))
+    on_true_reward: ip.IQConfig | None = field(default_factory=lambda: ip.IQConfig(objective="bellman"))
+    seeds: tuple[int, ...] = (0, 1, 2)
+    demos: str | None = None
+    episodes: int | None = None
+    source: str = "bundled with irl_probe, made by analyses/experts/study.py"
+    licence: str = "MIT, like irl_probe"
+    options: dict[str, object] = field(default_factory=dict)
+
+
+SMALL = ip.IQConfig(objective="bellman", steps=30_000)
+GREEDY = replace(SMALL, temperature=0.1, learning_rate=1e-3)
+GRID = ip.IQConfig(
+    objective="bellman",
+    steps=10_000,
+    hidden=(),
+    precision="float64",
+    learning_rate=0.1,
+    batch_size=256,
+    target_rate=0.1,
+    temperature=0.5,
+)
+PENDULUM = {
+    "steps": 10_000,
+    "hidden": (128, 128),
+    "learning_rate": 1e-3,
+    "actor_learning_rate": 1e-3,
+    "target_rate": 0.01,
+    "batch_size": 128,
+    "learning_starts": 500,
+}
+PENDULUM_RL = ip.IQConfig(objective="bellman", **PENDULUM)
+ENTRIES = {
+    "CartPole-v1/iq": Entry(online=True, retrain=SMALL, on_true_reward=GREEDY),
+    "CartPole-v1/iq-offline": Entry(retrain=SMALL, on_true_reward=GREEDY),
+    "Acrobot-v1/iq-offline": Entry(retrain=replace(SMALL, steps=40_000), on_true_reward=replace(GREEDY, steps=40_000)),
+    "LunarLander-v3/iq-offline": Entry(retrain=replace(SMALL, steps=100_000), on_true_reward=None),
+    "Pendulum-v1/iq": Entry(
+        learner=ip.IQConfig(**PENDULUM), online=True, retrain=PENDULUM_RL, on_true_reward=PENDULUM_RL
+    ),
+    "GridWorld/iq": Entry(),
+}
+
+
+def make(reward_id: str) -> None:
+    """One reward of `ENTRIES`, from its demonstrations."""
+    entry, folder = ENTRIES[reward_id], RUNS / reward_id
+    env_id = reward_id.split("/")[0]
+    demos = ip.load_demos(entry.demos or env_id, episodes=entry.episodes, env_id=env_id)
+    out = folder / "run"
+    resume = (out / "checkpoint.pt").exists()
+    live = ip.make_env(env_id, **entry.options) if entry.online else None
+    run = ip.train(demos, entry.learner, live, out=out, resume=resume, progress=False)
+    finish(reward_id, run, demos, entry)
+
+
+def make_grid(reward_id: str) -> None:
+    """The grid's marginal reward, every measure of it exact (the probe of the paper's grid), and retraining."""
+    folder = RUNS / reward_id
+    if not (folder / "probe" / "report.html").exists():
+        ip.probe("GridWorld", out=folder / "probe")
+    tree = ip.load_results(folder / "probe" / "results.nc")
+    reward = ip.load_reward(folder / "probe" / "reward")
+    name = str(tree["correlation"].to_dataset()["reward"].values[0])
+    config = ip.RetrainStudyConfig(config=GRID, true_config=GRID, episodes=100)
+    expert = float(json.loads(tree.attrs["demonstrations"])["returns"]["mean"])
+    retrained = ip.retrain_study(
+        {name: reward}, "GridWorld", config, expert=expert, out=folder / "retrain", progress=False
+    )
+    figures: dict[str, object] = {**ip.reward_figures(tree, name), **ip.reward_figures(retrained, name)}
+    entry = Entry(source="30 episodes of the soft expert of the grid, which is the expert of the normalised return")
+    ship(reward_id, reward, {**figures, **budget(retrained)}, entry)
+
+
+def add(reward_id: str, run_folder: Path, entry: Entry) -> None:
+    """A reward from a run that is finished."""
+    env_id = reward_id.split("/")[0]
+    demos = ip.load_demos(entry.demos or env_id, episodes=entry.episodes, env_id=env_id)
+    finish(reward_id, ip.load_run(run_folder), demos, entry)
+
+
+def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) -> None:
+    """Recover, measure, retrain, and put into the zoo."""
+    env_id, folder = reward_id.split("/")[0], RUNS / reward_id
+    maker = partial(ip.make_env, env_id, **entry.options)
+    reward = ip.recover(run)
+    env = maker()
+    ip.check_reward_model(reward, env)
+    env.close()
+    compared = ip.compare({"this reward": reward}, transitions=coverages(demos, maker))
+    config = ip.RetrainStudyConfig(
+        config=entry.retrain,
+        true_config=entry.on_true_reward,
+        on_true_reward=entry.on_true_reward is not None,
+        seeds=entry.seeds,
+        episodes=EPISODES,
+    )
+    expert = None if demos.whole.returns is None else float(demos.whole.returns.mean())
+    retrained = ip.retrain_study(
+        {"this reward": reward}, maker, config, expert=expert, out=folder / "retrain", progress=False
+    )
+    imitator = ip.evaluate(run.policy, maker, episodes=EPISODES, seed=10_000)
+    figures: dict[str, object] = {
+        **ip.reward_figures(compared, "this reward"),
+        **ip.reward_figures(retrained, "this reward"),
+        "imitator's true return": bootstrap(imitator.returns),
+    }
+    ship(reward_id, reward, {**figures, **budget(retrained)}, entry)
+
+
+def budget(retrained: xr.DataTree) -> dict[str, object]:
+    """What the retrained policies had, and what they are measured by."""
+    facts = retrained["retraining"].attrs
+    seeds = retrained["retraining"].sizes["seed"]
+    return {
+        "retrained policies": f"{seeds} seeds, {facts['steps']} environment steps each",
+        "expert's true return": facts.get("expert_return"),
+        "random policy's true return": facts["random_return"],
+    }
+
+
+def coverages(demos: ip.Demonstrations, maker: Callable[[], gym.Env]) -> dict[str, ip.Transitions]:
+    """The demonstrations, random steps, and clones of the demonstrations with more and more random actions."""
+    env = maker()
+    clone = ip.train(demos, ip.IQConfig(objective="bc"), progress=False)
+    random = ip.record_demos(ip.random_policy(env.action_space), env, 20, seed=1)
+    mixed = [ip.record_demos(clone.policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
+    env.close()
+    return {
+        "expert": demos.transitions,
+        "random": random.transitions,
+        "mixture": ip.Transitions.concatenate(mixed),
+    }
+
+
+def bootstrap(returns: np.ndarray) -> dict[str, float]:
+    """Mean over episodes with a 95 % interval."""
+    draws = np.random.default_rng(0).choice(returns, (2000, len(returns))).mean(axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return {"estimate": float(returns.mean()), "low": float(low), "high": float(high)}
+
+
+def ship(reward_id: str, reward: ip.RecoveredReward, figures: dict[str, object], entry: Entry) -> None:
+    """Save it into the zoo with a card, and write the index anew."""
+    command = f"python analyses/zoo/study.py {'add' if entry.demos else 'make'} {reward_id}"
+    provenance = {**reward.provenance, "zoo_id": reward_id, "made_by": command}
+    provenance |= {"demonstrations_source": entry.source, "licence": entry.licence}
+    ip.save_reward(replace(reward, provenance=provenance), ZOO / reward_id, figures=figures, overwrite=True)
+    index()
+    print(ip.show_zoo(reward_id), flush=True)
+
+
+def index() -> None:
+    """index.json, and the table of README.md."""
+    ip.write_index(ZOO)
+    before, _, rest = README.read_text().partition("<!-- table -->")
+    _, _, after = rest.partition("<!-- end -->")
+    README.write_text(f"{before}<!-- table -->\n{table()}<!-- end -->{after}")
+
+
+def table() -> str:
+    """One line a reward: its retrain return, that of the true reward, and its correlations."""
+    lines = [
+        "| reward | retrained on it alone, normalised | on the true reward | imitator's true return "
+        "| Pearson per step, mixture | per episode, length out |",
+        "|---|---|---|---|---|---|",
+    ]
+    for path in sorted(ZOO.glob("*/*/reward.json")):
+        figures = json.loads(path.read_text())["figures"]
+        retraining, mixture = figures.get("retraining", {}), figures.get("correlation, mixture", {})
+        cells = [
+            retraining.get("normalised_mean"),
+            retraining.get("normalised_mean (true reward)"),
+            figures.get("imitator's true return"),
+            mixture.get("pearson, step"),
+            mixture.get("pearson, episode, length partialled out"),
+        ]
+        reward_id = path.parent.relative_to(ZOO).as_posix()
+        lines.append(
+            f"| [{reward_id}](../../recovered_rewards/{reward_id}/README.md) | {' | '.join(map(show, cells))} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def show(figure: dict[str, float | None] | None) -> str:
+    if figure is None or figure["estimate"] is None:
+        return "–"
+    interval = "" if figure["low"] is None else f" [{figure['low']:.2f}, {figure['high']:.2f}]"
+    return f"{figure['estimate']:.2f}{interval}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    making = verbs.add_parser("make")
+    making.add_argument("ids", nargs="*", default=list(ENTRIES))
+    adding = verbs.add_parser("add")
+    adding.add_argument("run", type=Path)
+    adding.add_argument("id")
+    adding.add_argument("--demos", required=True, help="the file that the run learned from")
+    adding.add_argument("--episodes", type=int, help="the first so many of them")
+    adding.add_argument("--options", type=json.loads, default={}, help="of the environment, as JSON")
+    adding.add_argument("--source", default="not shipped with irl_probe, and made by nobody of its authors")
+    adding.add_argument("--licence", default="MIT for the weights, like irl_probe")
+    adding.add_argument("--steps", type=int, default=100_000, help="of the retrained policies")
+    adding.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    verbs.add_parser("index")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.verb == "make":
+        for each in arguments.ids:
+            (make_grid if each.startswith("GridWorld/") else make)(each)
+    elif arguments.verb == "add":
+        learner = ip.IQConfig(objective="bellman", steps=arguments.steps)
+        chosen = Entry(
+            retrain=learner,
+            on_true_reward=learner,
+            seeds=tuple(arguments.seeds),
+            demos=arguments.demos,
+            episodes=arguments.episodes,
+            source=arguments.source,
+            licence=arguments.licence,
+            options=arguments.options,
+        )
+        add(arguments.id, arguments.run, chosen)
+    else:
+        index()
