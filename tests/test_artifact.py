@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
 import struct
 import threading
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -29,13 +26,13 @@ from irl_probe.rewards import (
     save_reward,
     zoo,
 )
-from irl_probe.rewards.description import content_id
+from irl_probe.rewards.distilled import DistilledReward, RewardNetwork
 from irl_probe.rewards.encoding import read_space, space_to_json
 from irl_probe.rewards.fields import Fields, canonical
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
+from tests.fuzzing import FILES, batch, fuzz_artifact, tampered
 from tests.mdps import random_mdp
 
-FILES = ("reward.json", "reward.safetensors", "README.md")
 PROVENANCE = {"algorithm": "iq", "env_id": "CartPole-v1", "demonstrations_sha256": "ab" * 32, "seed": 3, "lr": 1e-3}
 
 
@@ -69,17 +66,30 @@ def rewards():
     }
 
 
-def batch(reward: RecoveredReward, count=40):
-    """Random transitions in the reward's spaces."""
-    rng = np.random.default_rng(0)
-    o, o2 = (_draw(reward.observation_space, count, rng) for _ in range(2))
-    return o, _draw(reward.action_space, count, rng), o2, rng.random(count) < 0.3
+def distilled_reward(env_id="CartPole-v1", form="transition", hidden=(6,)):
+    """g and h with weights of their own."""
+    torch.manual_seed(0)
+    if env_id == "table":
+        observation_space, action_space, hidden = spaces.Discrete(6), spaces.Discrete(3), ()
+    else:
+        env = gym.make(env_id)
+        observation_space, action_space = env.observation_space, env.action_space
+    spec = NetworkSpec.of(observation_space, action_space, hidden=hidden)
+    g, h = RewardNetwork(spec, form), RewardNetwork(spec, "state")
+    with torch.no_grad():
+        for parameter in (*g.parameters(), *h.parameters()):
+            parameter.normal_()
+    return DistilledReward(g, h, 0.9, None if env_id == "table" else 0.1, observation_space, action_space, -3.0)
 
 
-def _draw(space, count, rng):
-    if isinstance(space, spaces.Discrete):
-        return rng.integers(space.n, size=count)
-    return np.clip(rng.normal(size=(count, *space.shape)), space.low, space.high).astype(space.dtype)
+def artifacts():
+    """Every make of reward that is saved."""
+    return {
+        **rewards(),
+        "distilled": distilled_reward(),
+        "distilled table": distilled_reward("table"),
+        "distilled, continuous": distilled_reward("Pendulum-v1", "state-action"),
+    }
 
 
 @pytest.mark.parametrize("name", list(rewards()))
@@ -103,10 +113,10 @@ def test_a_reward_comes_back_bit_for_bit(name, tmp_path):
     assert loaded.figures == {"retrain": {"return": 0.97, "why": None}}
 
 
-@pytest.mark.parametrize("name", list(rewards()))
+@pytest.mark.parametrize("name", list(artifacts()))
 def test_the_same_reward_has_the_same_bytes(name, tmp_path):
-    first = save_reward(rewards()[name], tmp_path / "here" / "a", figures={"b": np.float32(1.5), "a": [1, 2]})
-    again = save_reward(rewards()[name], tmp_path / "b", figures={"a": (1, 2), "b": 1.5})
+    first = save_reward(artifacts()[name], tmp_path / "here" / "a", figures={"b": np.float32(1.5), "a": [1, 2]})
+    again = save_reward(artifacts()[name], tmp_path / "b", figures={"a": (1, 2), "b": 1.5})
     reloaded = save_reward(load_reward(first), tmp_path / "c")
     for file in FILES:
         assert (first / file).read_bytes() == (again / file).read_bytes() == (reloaded / file).read_bytes()
@@ -128,7 +138,8 @@ def test_the_card_says_what_a_person_wants_to_know(tmp_path):
         "r(s, a, s′) = Q(s, a) − γ·V(s′)",
         'convention "absorbing", V = -12.5',
         "| demonstrations_sha256 | " + "ab" * 32,
-        "| expert / pearson | 0.5 |",
+        "### Expert",
+        "| pearson | 0.5 |",
         "## Limits",
         "ip.load_reward(",
         "## Licence",
@@ -224,18 +235,6 @@ def test_a_reader_never_sees_half_a_reward(tmp_path):
 # --- Reading what is not as it should be
 
 
-def tampered(folder: Path, change, *, weights: bytes | None = None) -> Path:
-    """reward.json after `change`, with all hashes made right again: what an attacker would hand over."""
-    described = json.loads((folder / "reward.json").read_text())
-    if weights is not None:
-        (folder / "reward.safetensors").write_bytes(weights)
-        described["weights"] |= {"bytes": len(weights), "sha256": hashlib.sha256(weights).hexdigest()}
-    change(described)
-    described["id"] = content_id(described)
-    (folder / "reward.json").write_text(json.dumps(described))
-    return folder
-
-
 def put(path, value):
     """A change that sets one nested field."""
     *parents, last = path.split(".")
@@ -299,6 +298,39 @@ def put(path, value):
 def test_a_wrong_field_is_named(change, message, tmp_path):
     folder = save_reward(network_reward(terminal=-12.5), tmp_path / "a")
     with pytest.raises(RewardError, match=message):
+        load_reward(tampered(folder, change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("distilled.form", "states"), "must be 'state' or 'state-action' or 'transition'; got 'states'"),
+        (put("distilled.form", "state"), r"'g.layers.0.weight' must be F32 of shape \(6, 4\); got F32 of \(6, 11\)"),
+        (put("distilled.shaping", False), "unexpected field 'h'"),
+        (put("distilled.shaping", "yes"), "must be true or false; got 'yes'"),
+        (put("distilled.gamma", 1.5), r"γ in \[0, 1\] and α > 0 or null; got 1.5"),
+        (put("distilled.temperature", 0), "α > 0 or null; got 0.9 and 0.0"),
+        (put("distilled.dtype", "int8"), "must be 'float32' or 'float64'; got 'int8'"),
+        (put("distilled.networks.g.action_count", 3), r"takes actions of Discrete\(3\), and the action space"),
+        (put("kind", "marginal"), "must have the field 'expectation'; it is missing"),
+        (lambda d: d["distilled"].pop("gamma"), "must have the field 'gamma'; it is missing"),
+    ],
+)
+def test_a_wrong_field_of_a_distilled_reward_is_named(change, message, tmp_path):
+    folder = save_reward(distilled_reward(), tmp_path / "a")
+    with pytest.raises(RewardError, match=message):
+        load_reward(tampered(folder, change))
+
+
+def test_a_table_too_large_to_exist_is_refused(tmp_path):
+    folder = save_reward(distilled_reward("table"), tmp_path / "a")
+
+    def change(described):
+        for network in described["distilled"]["networks"].values():
+            network |= {"observation_count": 1 << 22, "action_count": 1 << 22}
+        described["observation_space"]["n"] = described["action_space"]["n"] = 1 << 22
+
+    with pytest.raises(RewardError, match="A table must have at most"):
         load_reward(tampered(folder, change))
 
 
@@ -407,104 +439,13 @@ def test_shipped_rewards_load_by_id(tmp_path, monkeypatch):
         load_reward("../../../secret")
 
 
-# --- Fuzzing: the only outcomes are a correct load and RewardError
+# --- Fuzzing: the only outcomes are a correct load and RewardError (tests/fuzzing.py)
 
 
-JUNK = [
-    None,
-    True,
-    -1,
-    0,
-    1,
-    2,
-    1 << 40,
-    10**300,
-    -0.5,
-    1e308,
-    "",
-    "inf",
-    "../x",
-    "\ud800",
-    [],
-    [1],
-    ["inf"] * 3,
-    {},
-    {"a": 1},
-]
-
-
-def mutate_value(value, rng: random.Random):
-    """JSON with one random thing replaced, left out, renamed, repeated or added."""
-    if isinstance(value, dict) and value and rng.random() < 0.85:
-        key = rng.choice(sorted(value))
-        value = dict(value)
-        match rng.random():
-            case chance if chance < 0.7:
-                value[key] = mutate_value(value[key], rng)
-            case chance if chance < 0.85:
-                del value[key]
-            case _:
-                value[key + rng.choice(["", "s", "\0"])] = rng.choice(JUNK)
-        return value
-    if isinstance(value, list) and value and rng.random() < 0.6:
-        value = list(value)
-        index = rng.randrange(len(value))
-        value[index : index + 1] = rng.choice([[], [mutate_value(value[index], rng)], [value[index]] * 2])
-        return value
-    if isinstance(value, int | float) and rng.random() < 0.5:
-        return value * rng.choice([-1, 0, 2, 1.0, 1e-3])
-    return rng.choice(JUNK)
-
-
-def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
-    """A flipped, lost, repeated or inserted run of bytes; for the weights often in the header."""
-    start = rng.randrange(min(len(data), rng.choice([8, 600, len(data)])))
-    stop = start + rng.choice([1, 1, 2, 8, 100])
-    middle = rng.choice(
-        [b"", rng.randbytes(stop - start), bytes([data[start] ^ (1 << rng.randrange(8))]), data[start:stop] * 2]
-    )
-    return data[: rng.choice([start, len(data)])] if rng.random() < 0.1 else data[:start] + middle + data[stop:]
-
-
-def fuzz(folder: Path, count: int, seed: int) -> dict[str, int]:
-    """Mutate the artifact `count` times; count the outcomes. What loads must be evaluated without an error."""
-    rng = random.Random(seed)
-    originals = {name: (folder / name).read_bytes() for name in FILES[:2]}
-    sample = batch(load_reward(folder))
-    answer = load_reward(folder)(*sample)
-    outcomes = {"loaded": 0, "refused": 0}
-    for _ in range(count):
-        for name, data in originals.items():
-            (folder / name).write_bytes(data)
-        kind = rng.choice(["raw", "json", "weights"])
-        if kind == "raw":
-            name = rng.choice(FILES[:2])
-            (folder / name).write_bytes(mutate_bytes(originals[name], rng))
-        elif kind == "json":
-            described = mutate_value(json.loads(originals["reward.json"]), rng)
-            if isinstance(described, dict):
-                described["id"] = content_id(described)
-            (folder / "reward.json").write_text(json.dumps(described))
-        else:
-            tampered(folder, lambda d: None, weights=mutate_bytes(originals["reward.safetensors"], rng))
-        try:
-            loaded = load_reward(folder)
-        except RewardError:
-            outcomes["refused"] += 1
-            continue
-        outcomes["loaded"] += 1
-        if kind == "raw":  # the hashes are those of the original, so nothing but white space can have changed
-            assert np.array_equal(loaded(*sample), answer)
-        else:
-            with np.errstate(all="ignore"):  # weights of 1e38 are finite, what they compute is not
-                assert loaded(*batch(loaded)).shape == (40,)
-    return outcomes
-
-
-@pytest.mark.parametrize("name", list(rewards()))
+@pytest.mark.parametrize("name", list(artifacts()))
 def test_a_mutated_artifact_loads_correctly_or_is_refused(name, tmp_path):
-    outcomes = fuzz(save_reward(rewards()[name], tmp_path / "a", figures={"x": [1.5]}), 250, seed=1)
-    assert outcomes["refused"] > 100
+    outcomes = fuzz_artifact(save_reward(artifacts()[name], tmp_path / "a", figures={"x": [1.5]}), 120, seed=1)
+    assert outcomes["refused"] > 50
 
 
 def test_a_header_that_claims_too_much_is_refused(tmp_path):

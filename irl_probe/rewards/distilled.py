@@ -39,7 +39,7 @@ class RewardNetwork(nn.Module):
         self.spec, self.form = spec, form
         self.encoder = ObservationEncoder(spec)
         self.layers = nn.Sequential()
-        sizes = self._table_sizes()
+        sizes = table_sizes(spec, form)
         if sizes is not None:
             self.table = nn.Parameter(torch.zeros(sizes))
             return
@@ -53,7 +53,7 @@ class RewardNetwork(nn.Module):
     @property
     def tabular(self) -> bool:
         """Whether g is a table."""
-        return self._table_sizes() is not None
+        return table_sizes(self.spec, self.form) is not None
 
     def forward(
         self,
@@ -88,15 +88,17 @@ class RewardNetwork(nn.Module):
             parts += [self.encoder(next_observations) * (1 - ended), ended]
         return torch.cat(parts, dim=-1)
 
-    def _table_sizes(self) -> tuple[int, ...] | None:
-        states, actions = self.spec.observation_count, self.spec.action_count
-        if self.spec.hidden or states is None:
-            return None
-        if self.form == "state":
-            return (states,)
-        if actions is None:
-            return None
-        return (states, actions) if self.form == "state-action" else (states, actions, states + 1)
+
+def table_sizes(spec: NetworkSpec, form: Form) -> tuple[int, ...] | None:
+    """Sizes of the table that a `RewardNetwork` of this shape is, or None where it is none."""
+    states, actions = spec.observation_count, spec.action_count
+    if spec.hidden or states is None:
+        return None
+    if form == "state":
+        return (states,)
+    if actions is None:
+        return None
+    return (states, actions) if form == "state-action" else (states, actions, states + 1)
 
 
 @dataclass(frozen=True, eq=False)

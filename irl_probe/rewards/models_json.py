@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy
-from irl_probe.rewards.distilled import FORMS, DistilledReward, Form, RewardNetwork
+from irl_probe.rewards.distilled import FORMS, DistilledReward, Form, RewardNetwork, table_sizes
 from irl_probe.rewards.encoding import MOST_SAMPLES, NETWORKS, Network, networks_to_json, read_networks, read_spec
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.fields import Fields, Json
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
 
+MOST_ENTRIES = 1 << 28  # of a table, so that the product of its sizes cannot overflow
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 RewardModel = RecoveredReward | DistilledReward
 Tensors = dict[str, tuple[torch.dtype, tuple[int, ...]]]
@@ -156,6 +158,8 @@ def read_distilled(fields: Fields) -> DistilledDescription:
         spec_fields = inner.inner(name)
         spec = read_spec(spec_fields)
         spec_fields.finish()
+        if math.prod(table_sizes(spec, its_form) or ()) > MOST_ENTRIES:
+            raise RewardError(f"A table must have at most {MOST_ENTRIES} entries; reward.json has a larger one.")
         with torch.device("meta"):
             networks[name] = RewardNetwork(spec, its_form).to(dtype)
     inner.finish()
