@@ -1,9 +1,10 @@
 """Discrete actions: which variant imitates, and which variant's reward is worth something.
 
-python analyses/discrete/study.py run [--shard 0/2] [--tasks ...] [--variants ...]   one JSON a cell, in runs/discrete/
-python analyses/discrete/study.py merge   results.nc and the tables of README.md
+python analyses/discrete/study.py run [--tasks ...] [--variants ...] [--seeds ...]   what is missing, a JSON a cell
+python analyses/discrete/study.py merge   results.nc, the tables of README.md and the one of the project's README.md
 
-A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration(s). Finished cells are kept.
+A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration(s). A cell that stands with
+today's settings in results.nc or in runs/discrete/ is not computed again.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,6 @@ import irl_probe as ip
 
 HERE = Path(__file__).parent
 CELLS = HERE.parents[1] / "runs" / "discrete"
-SEEDS = range(5)
 NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 FIGURES = {
     "step": ("step", "none"),
@@ -33,6 +34,8 @@ FIGURES = {
     "episode, constant": ("episode", "constant"),
     "episode, length out": ("episode", "length"),
 }
+NAMES = ["return", "retrained", *FIGURES, "seconds"]
+Cell = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,42 @@ TASKS = {
     "Acrobot-v1": Task(1, 1, 20_000, 40_000, -95.0),
     "LunarLander-v3": Task(10, 5, 60_000, 100_000, 200.0),
 }
-PAPER = {"value_term": "mixture", "reward_targets": (0.0, 0.0), "weight_decay": 0.0, "learning_starts": 0}
-VARIANTS: dict[str, tuple[dict[str, object], bool]] = {
+PAPER = {
+    "value_term": "mixture",
+    "terminal": "zero",
+    "reward_targets": (0.0, 0.0),
+    "weight_decay": 0.0,
+    "learning_starts": 0,
+}
+VARIANTS: dict[str, tuple[dict[str, object], bool]] = {  # what differs from the default, and whether it is online
     "bc": ({"objective": "bc"}, False),
     "offline": ({}, False),
+    "online": ({}, True),
     "offline, offset 0": ({"reward_targets": (0.0, 0.0)}, False),
     "offline, initial": ({"value_term": "initial"}, False),
     "offline, absorbing": ({"terminal": "absorbing"}, False),
-    "online": ({}, True),
-    "online, absorbing": ({"terminal": "absorbing"}, True),
+    "online, zero": ({"terminal": "zero"}, True),
+    "online, targets ±1": ({"reward_targets": (1.0, -1.0)}, True),
     "online, offset 0": ({"reward_targets": (0.0, 0.0)}, True),
     "online, mixture": ({"value_term": "mixture"}, True),
     "online, initial": ({"value_term": "initial"}, True),
     "online, as the paper": (PAPER, True),
 }
+SEEDS = {variant: 5 if variant in ("bc", "offline", "online") else 3 for variant in VARIANTS}
+
+
+def retrains(task: str, variant: str, seed: int) -> bool:
+    """Whether a fresh policy learns from this cell's reward: three seeds of the defaults, one of CartPole's others."""
+    if variant in ("offline", "online"):
+        return seed < 3
+    return task == "CartPole-v1" and variant != "bc" and seed == 0
+
+
+def settings(task: str, variant: str) -> str:
+    """All that decides a cell's figures but its seed, as JSON: from what it learns, how, and how it is retrained."""
+    changed, online = VARIANTS[variant]
+    config = ip.IQConfig.from_dict({"steps": TASKS[task].online_steps if online else None, **changed})
+    return json.dumps({**asdict(TASKS[task]), **asdict(config.resolve(discrete=True, online=online))})
 
 
 @cache
@@ -78,14 +103,13 @@ def coverage(env_id: str) -> ip.Transitions:
 
 
 def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:
-    task, (settings, online) = TASKS[env_id], VARIANTS[variant]
+    task, (changed, online) = TASKS[env_id], VARIANTS[variant]
     demos = ip.load_demos(env_id)
     chosen = [(seed + i) % len(demos.whole.lengths) for i in range(task.demonstrations)]
-    steps = task.online_steps if online else None
-    config = ip.IQConfig.from_dict({"seed": seed, "steps": steps, **settings})
-    began = time.perf_counter()
+    config = ip.IQConfig.from_dict({"seed": seed, "steps": task.online_steps if online else None, **changed})
+    began = time.process_time()
     run = ip.train(demos.episodes(chosen).subsample(task.subsample), config, env_id if online else None, progress=False)
-    figures = {"seconds": time.perf_counter() - began}
+    figures = {"seconds": time.process_time() - began}
     evaluation = ip.evaluate(run.policy, env_id, episodes=20, seed=1000 + seed)
     figures["return"] = float(evaluation.returns.mean())
     reward = ip.recover(run)
@@ -93,85 +117,129 @@ def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:
     values = tree["correlation"]["value"].sel(metric="pearson", bound="estimate").squeeze()
     for name, (level, control) in FIGURES.items():
         figures[name] = float(values.sel(level=level, control=control))
-    if seed == 0 and (variant in ("offline", "online") or (env_id == "CartPole-v1" and variant != "bc")):
-        learner = ip.IQConfig(objective="bellman", steps=task.retrain_steps, seed=100)
+    if retrains(env_id, variant, seed):
+        learner = ip.IQConfig(objective="bellman", steps=task.retrain_steps, seed=100 + seed)
         retrained = ip.retrain(reward, env_id, ip.RetrainConfig(learner), progress=False)
-        figures["retrained"] = float(ip.evaluate(retrained.policy, env_id, seed=2000).returns.mean())
+        figures["retrained"] = float(ip.evaluate(retrained.policy, env_id, seed=2000 + seed).returns.mean())
     return figures
 
 
-def run(tasks: list[str], variants: list[str], shard: int, shards: int) -> None:
-    cells = [(task, variant, seed) for task in tasks for seed in SEEDS for variant in variants]
-    for task, variant, seed in cells[shard::shards]:
-        path = CELLS / task / f"{variant}-{seed}.json"
-        if path.exists():
+def path_of(task: str, variant: str, seed: int) -> Path:
+    return CELLS / task / f"{variant}-{seed}.json"
+
+
+def finished() -> dict[Cell, dict[str, float]]:
+    """The cells of results.nc and of runs/discrete/ that have today's settings; the latter first."""
+    stored = xr.load_dataset(HERE / "results.nc", engine="h5netcdf") if (HERE / "results.nc").exists() else None
+    cells: dict[Cell, dict[str, float]] = {}
+    for task, variant in product(TASKS, VARIANTS):
+        today = settings(task, variant)
+        for seed in range(SEEDS[variant]):
+            path = path_of(task, variant, seed)
+            if path.exists() and (written := json.loads(path.read_text()))["settings"] == today:
+                cells[task, variant, seed] = written["figures"]
+            elif stored is not None and task in stored["task"] and variant in stored["variant"]:
+                cell = stored.sel(task=task, variant=variant, seed=seed)
+                if str(cell["settings"].values) == today and not np.isnan(cell["return"]):
+                    cells[task, variant, seed] = {name: float(cell[name]) for name in NAMES}
+    return cells
+
+
+def run(tasks: list[str], variants: list[str], seeds: list[int]) -> None:
+    done = finished()
+    for seed, variant, task in product(seeds, variants, tasks):
+        if (task, variant, seed) in done or seed >= SEEDS[variant]:
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
         figures = run_cell(task, variant, seed)
+        path = path_of(task, variant, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(figures))
+        part.write_text(json.dumps({"settings": settings(task, variant), "figures": figures}))
         part.replace(path)
         print(task, variant, seed, {name: round(value, 3) for name, value in figures.items()}, flush=True)
 
 
 def merge() -> None:
-    """All cells that exist as one dataset (task, variant, seed), and their tables in README.md."""
-    names = ["return", "retrained", *FIGURES, "seconds"]
-    shape = (len(TASKS), len(VARIANTS), len(SEEDS))
-    arrays = {name: np.full(shape, np.nan) for name in names}
-    for i, task in enumerate(TASKS):
-        for j, variant in enumerate(VARIANTS):
-            for k in SEEDS:
-                path = CELLS / task / f"{variant}-{k}.json"
-                if path.exists():
-                    for name, value in json.loads(path.read_text()).items():
-                        arrays[name][i, j, k] = value
+    """All finished cells as one dataset (task, variant, seed), and their tables."""
+    cells, count = finished(), max(SEEDS.values())
+    arrays = {name: np.full((len(TASKS), len(VARIANTS), count), np.nan) for name in NAMES}
+    for (i, task), (j, variant), k in product(enumerate(TASKS), enumerate(VARIANTS), range(count)):
+        for name, value in cells.get((task, variant, k), {}).items():
+            arrays[name][i, j, k] = value
     dims = ("task", "variant", "seed")
+    described = [[settings(task, variant) for variant in VARIANTS] for task in TASKS]
     results = xr.Dataset(
-        {name: (dims, values) for name, values in arrays.items()},
-        coords={"task": list(TASKS), "variant": list(VARIANTS), "seed": list(SEEDS)},
+        {name: (dims, values) for name, values in arrays.items()} | {"settings": (dims[:2], described)},
+        coords={"task": list(TASKS), "variant": list(VARIANTS), "seed": range(count)},
         attrs={f"{name}_version": version(name) for name in ("irl_probe", "torch", "gymnasium")},
     )
     results.to_netcdf(HERE / "results.nc", engine="h5netcdf")
-    readme = HERE / "README.md"
-    before, _, rest = readme.read_text().partition("<!-- tables -->")
-    _, _, after = rest.partition("<!-- end -->")
-    text = "\n".join(table(results.sel(task=task)) for task in TASKS)
-    readme.write_text(f"{before}<!-- tables -->\n{text}\n<!-- end -->{after}")
+    replace_between(HERE / "README.md", "tables", "\n".join(table(results.sel(task=task)) for task in TASKS))
+    replace_between(HERE.parents[1] / "README.md", "imitation", summary(results))
+
+
+def replace_between(path: Path, name: str, text: str) -> None:
+    """Put `text` between the marks <!-- name --> and <!-- end name --> of a file."""
+    before, begin, rest = path.read_text().partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end {name} -->")
+    if not (begin and end):
+        raise ValueError(f"{path} must hold the marks <!-- {name} --> and <!-- end {name} -->, each once.")
+    path.write_text(f"{before}{begin}{text}{end}{after}")
     print(text)
 
 
+def mean(values: xr.DataArray, digits: int, *, interval: bool) -> str:
+    """The mean over seeds, with a 95 % bootstrap interval over seeds; a dash where there is none."""
+    seeds = values.dropna("seed").values
+    if not len(seeds):
+        return "–"
+    text = f"{seeds.mean():.{digits}f}"
+    if interval and len(seeds) > 1:
+        draws = np.random.default_rng(0).choice(seeds, (10_000, len(seeds))).mean(axis=1)
+        low, high = np.quantile(draws, [0.025, 0.975])
+        text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return text.replace("-", "−")
+
+
 def table(results: xr.Dataset) -> str:
-    """One task: mean over seeds with a 95 % bootstrap interval over seeds for the return."""
+    """One task, a line a variant."""
     task = str(results["task"].values)
-    names = ["retrained", *FIGURES]
+    target = f"{TASKS[task].target:g}".replace("-", "−")
     lines = [
-        f"### {task} (target ≥ {TASKS[task].target:g})\n",
-        f"| variant | seeds | return [95 %] | {' | '.join(names)} |",
-        f"|---|---|---|{'---|' * len(names)}",
+        f"### {task} (target ≥ {target})\n",
+        f"| variant | seeds | return | retrained | {' | '.join(FIGURES)} |",
+        f"|---|---|---|---|{'---|' * len(FIGURES)}",
     ]
     for variant in VARIANTS:
         cell = results.sel(variant=variant)
-        returns = cell["return"].dropna("seed").values
-        if not len(returns):
-            continue
-        draws = np.random.default_rng(0).choice(returns, (10_000, len(returns))).mean(axis=1)
-        low, high = np.quantile(draws, [0.025, 0.975])
-        means = [float(cell[name].mean()) for name in names]
-        figures = " | ".join("–" if np.isnan(value) else f"{value:.2f}" for value in means)
-        lines.append(f"| {variant} | {len(returns)} | {returns.mean():.1f} [{low:.1f}, {high:.1f}] | {figures} |")
+        count = int(cell["return"].notnull().sum())
+        if count:
+            returns = [mean(cell[name], 1, interval=True) for name in ("return", "retrained")]
+            figures = [mean(cell[name], 2, interval=name == "episode") for name in FIGURES]
+            lines.append(f"| {' | '.join([variant, str(count), *returns, *figures])} |")
+    return "\n".join(lines) + "\n"
+
+
+def summary(results: xr.Dataset) -> str:
+    """The defaults beside behavioural cloning, a line a task."""
+    lines = ["| task | demonstrations | offline | online | behavioural cloning |", "|---|---|---|---|---|"]
+    for name, task in TASKS.items():
+        returns = results["return"].sel(task=name)
+        figures = [mean(returns.sel(variant=v), 1, interval=True) for v in ("offline", "online", "bc")]
+        steps = "whole" if task.subsample == 1 else f"every {task.subsample}th step"
+        lines.append(f"| {name} | {task.demonstrations}, {steps} | {' | '.join(figures)} |")
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["run", "merge"])
-    parser.add_argument("--shard", default="0/1")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(max(SEEDS.values()))))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.verb == "merge":
         merge()
     else:
-        run(arguments.tasks, arguments.variants, *map(int, arguments.shard.split("/")))
+        run(arguments.tasks, arguments.variants, arguments.seeds)

@@ -48,15 +48,20 @@ class SoftQLearner:
         self.target = copy.deepcopy(self.network).requires_grad_(False) if config.target_rate else self.network
         dtype = next(self.network.parameters()).dtype
         absorbing = config.objective == "iq" and config.terminal == "absorbing"
-        self.terminal_value = nn.Parameter(torch.zeros((), dtype=dtype)) if absorbing else None
+        self._absorbing_reward = nn.Parameter(torch.zeros((), dtype=dtype)) if absorbing else None
         assert config.learning_rate is not None
         assert config.weight_decay is not None
-        ends = [] if self.terminal_value is None else [self.terminal_value]
+        ends = [] if self._absorbing_reward is None else [self._absorbing_reward]
         self.optimizer = AdamW(
             [*self.network.parameters(), *ends], learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )
         self.rewards = StepRewards(config)
         self._settings = config.settings() if config.objective == "iq" else None
+
+    @property
+    def terminal_value(self) -> Tensor | None:
+        """V_absorbing = r_absorbing/(1 − γ), learned by gradient on the scale of a reward; None with `zero`."""
+        return None if self._absorbing_reward is None else self._absorbing_reward / (1 - self.config.gamma)
 
     @property
     def soft_q(self) -> DiscreteSoftQ:
@@ -122,9 +127,8 @@ class SoftQLearner:
             for name, values in zip(batches, steps, strict=True):
                 reward = inverse_soft_bellman(values, self.config.gamma, self.terminal_value)
                 result |= {f"q_{name}": values.q.mean().item(), f"reward_{name}": reward.mean().item()}
-        if self.terminal_value is not None:
-            result["terminal_value"] = self.terminal_value.item()
-        return result
+        end = self.terminal_value
+        return result if end is None else {**result, "terminal_value": end.item()}
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""
@@ -132,7 +136,7 @@ class SoftQLearner:
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state(),
-            "terminal_value": None if self.terminal_value is None else self.terminal_value.detach(),
+            "absorbing_reward": None if self._absorbing_reward is None else self._absorbing_reward.detach(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -140,9 +144,9 @@ class SoftQLearner:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
         self.optimizer.restore(state["optimizer"])
-        if self.terminal_value is not None:
+        if self._absorbing_reward is not None:
             with torch.no_grad():
-                self.terminal_value.copy_(state["terminal_value"])
+                self._absorbing_reward.copy_(state["absorbing_reward"])
 
     def _value(self, q: Float[Tensor, "batch actions"]) -> Float[Tensor, " batch"]:
         return soft_value(q, self.temperature)
