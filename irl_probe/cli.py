@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import irl_probe as ip
-from irl_probe.learn import TrainingDiverged, TrainingInterrupted
-from irl_probe.learn.run import read_description
+from irl_probe.learn.errors import TrainingDiverged, TrainingInterrupted
 from irl_probe.pipeline import ProbeConfig
 from irl_probe.rewards import copy_zoo
 
@@ -243,6 +242,8 @@ def main() -> None:
 
 def _command(folder: Path) -> dict[str, Any]:
     """What the run in a folder was begun with."""
+    from irl_probe.learn.run import read_description  # here, not above: --help needs no torch
+
     command = read_description(folder).get("command")
     if not isinstance(command, dict):
         raise ValueError(

@@ -15,7 +15,7 @@ from irl_probe.results import correlation_group, new_results, points_group
 from irl_probe.rewards.model import Floats, Reward, evaluate_reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.transitions import Transitions
-from irl_probe.verdicts import verdicts
+from irl_probe.verdict_rules import verdicts
 
 REFERENCE = "true"  # the label of the reference dimension
 

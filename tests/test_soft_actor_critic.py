@@ -11,7 +11,7 @@ from scipy.integrate import trapezoid
 
 import irl_probe as ip
 from irl_probe.demos import DemoError
-from irl_probe.learn.loop import TrainingInterrupted
+from irl_probe.learn import TrainingInterrupted
 from irl_probe.learn.objectives import temperature_loss
 from irl_probe.learn.replay import Replay
 from irl_probe.learn.soft_actor_critic import SoftActorCritic

@@ -12,7 +12,7 @@ from irl_probe.results import (
     retraining_group,
     returns_group,
 )
-from irl_probe.verdicts import verdicts
+from irl_probe.verdict_rules import verdicts
 
 LEVELS, CONTROLS = ["step", "partial", "episode"], ["none", "constant", "length"]
 

@@ -145,10 +145,15 @@ def finished() -> dict[Cell, dict[str, float]]:
     return cells
 
 
+def complete(task: str, variant: str, seed: int) -> bool:
+    figures = finished().get((task, variant, seed), {})
+    wanted = ("return", "retrained") if retrains(task, variant, seed) else ("return",)
+    return all(np.isfinite(figures.get(name, np.nan)) for name in wanted)
+
+
 def run(tasks: list[str], variants: list[str], seeds: list[int]) -> None:
-    done = finished()
     for seed, variant, task in product(seeds, variants, tasks):
-        if (task, variant, seed) in done or seed >= SEEDS[variant]:
+        if seed >= SEEDS[variant] or complete(task, variant, seed):
             continue
         figures = run_cell(task, variant, seed)
         path = path_of(task, variant, seed)

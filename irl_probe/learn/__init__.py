@@ -1,23 +1,5 @@
-"""Learning: objectives, engines and the loop around them."""
+"""Learning: objectives, engines and the loop around them; loaded as it is used, like `irl_probe` itself."""
 
-from irl_probe.learn.checkpoints import CheckpointError
-from irl_probe.learn.config import IQConfig
-from irl_probe.learn.evaluation import Evaluation, Policy, evaluate, random_policy
-from irl_probe.learn.loop import TrainingDiverged, TrainingInterrupted
-from irl_probe.learn.run import Run
-from irl_probe.learn.training import load_run, train, train_on_reward
+import lazy_loader
 
-__all__ = [
-    "CheckpointError",
-    "Evaluation",
-    "IQConfig",
-    "Policy",
-    "Run",
-    "TrainingDiverged",
-    "TrainingInterrupted",
-    "evaluate",
-    "load_run",
-    "random_policy",
-    "train",
-    "train_on_reward",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

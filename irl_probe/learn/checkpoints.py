@@ -10,9 +10,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-
-class CheckpointError(ValueError):
-    """A run folder that cannot be written, or does not hold what it should."""
+from irl_probe.learn.errors import CheckpointError
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
-from irl_probe.learn.objectives import Chi2On, Divergence, IQSettings, ValueTerm, check_option
+from irl_probe.learn.options import Chi2On, Divergence, IQSettings, ValueTerm, check_option
 
 Objective = Literal["iq", "rize", "lsiq", "sqil", "csil", "bc", "bellman"]
 Terminal = Literal["zero", "absorbing"]
@@ -36,7 +36,7 @@ class IQConfig:
         reward_bound: r_max of tv.
         max_weight: the largest weight φ′ that kl, hellinger and js may give an expert step.
         gradient_penalty: weight of w1's Lipschitz penalty.
-        terminal: `zero` (V = 0 after termination) or `absorbing` (a learned value; the absorbing state's steps count).
+        terminal: `zero` (V = 0 after termination) or `absorbing` (the absorbing state has a reward of its own).
         bound_values: keep V(s′) between what the two reward targets are worth for ever (continuous actions).
         observation_only: ignore the demonstrations' actions and draw them from the policy (IQ-Learn §5.4).
         gamma: discount γ. temperature: α, the scale on which the policy is softmax(Q/α).
@@ -278,6 +278,7 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "temperature": 0.1,
         "activation": "relu",
         "normalise": False,
+        "terminal": "absorbing",  # the end is worth what those are paid who end: it pays in Acrobot, not in CartPole
         "weight_decay": 0.1,
         "target_rate": 0.01,
         "learning_starts": 5000,  # random steps show what failing is worth; with few, retraining finds that it pays

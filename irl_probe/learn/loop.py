@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irl_probe.learn.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
 from irl_probe.learn.config import IQConfig
+from irl_probe.learn.errors import CheckpointError, TrainingDiverged, TrainingInterrupted
 from irl_probe.learn.evaluation import evaluate
 from irl_probe.learn.interaction import Interaction
 from irl_probe.learn.logs import Bar, Log, progress_bar
@@ -28,14 +29,6 @@ from irl_probe.softq import SoftQ
 Env = gym.Env[Any, Any]
 CHECKPOINT = "checkpoint.pt"
 Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss is no longer finite or Q has exploded."""
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """SIGINT came; the run is checkpointed where it has a folder."""
 
 
 class Learner(Protocol):

@@ -10,17 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-Divergence = Literal["chi2", "kl", "hellinger", "js", "tv", "w1"]
-ValueTerm = Literal["initial", "expert", "mixture", "expert_states"]
-Chi2On = Literal["expert", "mixture"]
+from irl_probe.learn.options import Divergence, IQSettings, ValueTerm, check_option
 
 TV_STIFFNESS = 10.0  # how hard the wall at |r| = r_max is; the optimum overshoots it by at most 1/(2·stiffness)
 
@@ -42,15 +38,6 @@ class StepValues:
     def mean(self, values: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
         """The expectation of one value a step."""
         return values.mean() if self.weight is None else self.weight @ values
-
-
-def check_option(value: str, options: object, name: str) -> None:
-    """Raises ValueError unless `value` is one of the Literal `options`; suggests the near miss."""
-    known = [str(option) for option in get_args(options)]
-    if value not in known:
-        near = get_close_matches(str(value), known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}.{hint}")
 
 
 def inverse_soft_bellman(
@@ -137,23 +124,6 @@ def value_term(
         )
     policy_term = policy.mean(torch.add(policy.value, policy.next_value, alpha=-gamma))
     return 0.5 * (expert_term + policy_term)
-
-
-@dataclass(frozen=True)
-class IQSettings:
-    """The options of `iq_loss`; `irl_probe.IQConfig` says what each means."""
-
-    gamma: float
-    divergence: Divergence
-    value_term: ValueTerm
-    chi2_on: Chi2On
-    chi2_c: float
-    reward_targets: tuple[float, float]
-    reward_bound: float
-    max_weight: float
-
-    def __post_init__(self) -> None:
-        check_option(self.chi2_on, Chi2On, "chi2_on")
 
 
 def mean_over_steps(

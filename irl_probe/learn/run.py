@@ -15,8 +15,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from irl_probe.demos.space_json import space_to_json
-from irl_probe.learn.checkpoints import CheckpointError, write_atomically
+from irl_probe.learn.checkpoints import write_atomically
 from irl_probe.learn.config import IQConfig
+from irl_probe.learn.errors import CheckpointError
 from irl_probe.networks import NetworkSpec
 from irl_probe.softq import SoftQ
 from irl_probe.transitions import Array

@@ -14,8 +14,9 @@ from gymnasium import spaces
 from irl_probe.demos import Demonstrations, check_demos
 from irl_probe.demos.space_json import space_from_json
 from irl_probe.envs import check_spaces, env_name, make_env
-from irl_probe.learn.checkpoints import CheckpointError, load_checkpoint
+from irl_probe.learn.checkpoints import load_checkpoint
 from irl_probe.learn.config import IQConfig
+from irl_probe.learn.errors import CheckpointError
 from irl_probe.learn.interaction import Interaction
 from irl_probe.learn.loop import CHECKPOINT, Learner, Loop
 from irl_probe.learn.replay import Replay

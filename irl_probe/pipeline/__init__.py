@@ -1,6 +1,5 @@
-"""The whole chain: demonstrations, soft Q, reward, figures, report."""
+"""The whole chain: demonstrations, soft Q, reward, figures, report; loaded as it is used, like `irl_probe` itself."""
 
-from irl_probe.pipeline.config import ProbeConfig
-from irl_probe.pipeline.probe import Probe, probe
+import lazy_loader
 
-__all__ = ["Probe", "ProbeConfig", "probe"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

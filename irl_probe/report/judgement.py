@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from irl_probe.verdicts import GOOD_SHARE, LENGTH_MARGIN, LENGTH_MATTERS
+from irl_probe.verdict_rules import GOOD_SHARE, LENGTH_MARGIN, LENGTH_MATTERS
 
 GOOD, FAIR = GOOD_SHARE, 0.5  # normalised return
 STRONG, WEAK = 0.7, 0.3  # absolute correlation

@@ -15,7 +15,7 @@ from irl_probe.pipeline.grid import probe_grid
 from irl_probe.report import write_report
 from irl_probe.results import reward_figures, save_results
 from irl_probe.rewards import save_reward
-from irl_probe.verdicts import verdicts
+from irl_probe.verdict_rules import verdicts
 
 
 @dataclass(frozen=True)

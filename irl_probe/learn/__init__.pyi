@@ -1,0 +1,20 @@
+from .config import IQConfig
+from .errors import CheckpointError, TrainingDiverged, TrainingInterrupted
+from .evaluation import Evaluation, Policy, evaluate, random_policy
+from .run import Run
+from .training import load_run, train, train_on_reward
+
+__all__ = [
+    "CheckpointError",
+    "Evaluation",
+    "IQConfig",
+    "Policy",
+    "Run",
+    "TrainingDiverged",
+    "TrainingInterrupted",
+    "evaluate",
+    "load_run",
+    "random_policy",
+    "train",
+    "train_on_reward",
+]
