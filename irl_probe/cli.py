@@ -232,7 +232,7 @@ def main() -> None:
     """Run a sub-command; an error that the user can mend is a message, not a traceback."""
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="irl-probe", description=ip.__doc__)
-    except (ValueError, ImportError, TrainingDiverged) as error:
+    except (ValueError, ImportError, OSError, TrainingDiverged) as error:
         Console(stderr=True).print(f"[red]irl-probe:[/] {escape(str(error))}", highlight=False)
         sys.exit(2)
     except TrainingInterrupted as interrupted:

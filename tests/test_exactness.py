@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
@@ -16,7 +17,10 @@ import irl_probe as ip
 from irl_probe.demos import Demonstrations
 from irl_probe.envs import occupancy, soft_expert
 from irl_probe.learn.exact import solve_exactly
+from irl_probe.learn.replay import Replay
+from irl_probe.learn.soft_q import SoftQLearner
 from irl_probe.metrics import tabular
+from irl_probe.networks import NetworkSpec
 from tests.mdps import random_mdp
 
 STATES, ACTIONS, GAMMA, ALPHA = 3, 2, 0.8, 0.7
@@ -61,8 +65,18 @@ def sample(seed, count, greed):
 EXPERT, OTHERS = sample(0, 60, 2.0), sample(1, 40, 0.0)
 
 
-def reference(divergence, chi2_on, value_term, *, chi2_c=0.6, targets=(0.3, -0.2)):
-    """argmin of the objective over tables Q, and its value there."""
+def penalty_points(seed):
+    """Successors (as distributions over states) at which w1's penalty is taken: the expert's mixed with the others'."""
+    generator, count = torch.Generator().manual_seed(seed), len(EXPERT.s)
+    share = torch.rand(count, 1, generator=generator, dtype=torch.float64).numpy()
+    partner = torch.randint(len(OTHERS.s), (count,), generator=generator).numpy()
+    one_hot = np.eye(STATES)
+    return share * one_hot[EXPERT.s2] + (1 - share) * one_hot[OTHERS.s2[partner]]
+
+
+def reference(divergence, chi2_on, value_term, *, chi2_c=0.6, targets=(0.3, -0.2), points=None):
+    """argmin of the objective over tables Q, and the objective; w1's penalty is at `points`, or the expert's steps."""
+    successors = np.eye(STATES)[EXPERT.s2] if points is None else points
 
     def rewards(q, steps):
         v = ALPHA * logsumexp(q / ALPHA, axis=1)
@@ -85,10 +99,10 @@ def reference(divergence, chi2_on, value_term, *, chi2_c=0.6, targets=(0.3, -0.2
                 square = 0.5 * (square + ((rewards(q, OTHERS)[0] - targets[1]) ** 2).mean())
             return value - r.mean() + square / (4 * chi2_c)
         total = value - PHI[divergence](r).mean()
-        if divergence == "w1":  # r's gradient by the one-hot s is Q(·, a), by s′ it is −γ Σ_b π(b|s′) Q(·, b)
-            policy = softmax(q / ALPHA, axis=1)
+        if divergence == "w1":  # r's gradient by the encoded s is Q(·, a), by s′ it is −γ Σ_b π(b|s′) Q(·, b)
+            policy = softmax(successors @ q / ALPHA, axis=1)
             by_s = (q[:, EXPERT.a] ** 2).sum(axis=0)
-            by_s2 = ((~EXPERT.d) * GAMMA * (q @ policy[EXPERT.s2].T)) ** 2
+            by_s2 = ((~EXPERT.d) * GAMMA * (q @ policy.T)) ** 2
             norm = np.sqrt(by_s + by_s2.sum(axis=0))
             total = total + PENALTY * (np.maximum(norm - 1, 0) ** 2).mean()
         return total
@@ -104,8 +118,8 @@ def reference(divergence, chi2_on, value_term, *, chi2_c=0.6, targets=(0.3, -0.2
     return found.x.reshape(STATES, ACTIONS), loss
 
 
-def learn(divergence, chi2_on, value_term, *, others=True):
-    config = ip.IQConfig(
+def config_of(divergence, chi2_on, value_term):
+    return ip.IQConfig(
         divergence=divergence,
         chi2_on=chi2_on,
         chi2_c=0.6,
@@ -124,18 +138,40 @@ def learn(divergence, chi2_on, value_term, *, others=True):
         learning_rate=0.03,
         steps=6000 if divergence in ("hellinger", "js") else 1500,  # their curvature falls with r
     )
-    box = spaces.Discrete(STATES), spaces.Discrete(ACTIONS)
-    demos = Demonstrations(EXPERT.transitions(), None, "rows", *box)
-    run = ip.train(demos, config, others=OTHERS.transitions() if others else None, progress=False)
+
+
+BOX = spaces.Discrete(STATES), spaces.Discrete(ACTIONS)
+
+
+def table(soft_q):
     s, a = (index.ravel() for index in np.indices((STATES, ACTIONS)))
-    return run.q(s, a).reshape(STATES, ACTIONS)
+    return soft_q.q(s, a).reshape(STATES, ACTIONS)
+
+
+def learn(divergence, chi2_on, value_term, *, others=True):
+    demos = Demonstrations(EXPERT.transitions(), None, "rows", *BOX)
+    config = config_of(divergence, chi2_on, value_term)
+    return table(ip.train(demos, config, others=OTHERS.transitions() if others else None, progress=False).soft_q)
+
+
+def learn_w1(value_term, points):
+    """The learner's updates with the policy's steps, its penalty at the same points in each."""
+    config = config_of("w1", "expert", value_term).resolve(discrete=True, online=False)
+    spec = NetworkSpec.of(*BOX, hidden=())
+    learner = SoftQLearner(spec, config, None)
+    encoder = learner.network.encoder
+    batches = [Replay.of(spec, encoder, rows.transitions()).sample(0, torch.Generator()) for rows in (EXPERT, OTHERS)]
+    for step in range(config.steps):
+        learner.anneal(1 - step / config.steps)
+        learner.update(*batches, encoder(torch.as_tensor(EXPERT.s)), torch.Generator().manual_seed(points))
+    return table(learner.soft_q)
 
 
 DIVERGENCES = [("chi2", "expert"), ("chi2", "mixture"), *((name, "expert") for name in PHI)]
 VALUE_TERMS = ("initial", "expert", "mixture", "expert_states")
-# w1's regulariser is a penalty on r's gradient. With the policy's steps it is at random points between them and the
-# expert's; without them it is at the expert's own, and there is one function to minimise. With the value term `expert`
-# the objective is then a likelihood of the policy, and Q's level is free as long as the penalty is 0.
+# w1's regulariser is a penalty on r's gradient: at the expert's own steps, or at random points between them and the
+# policy's where there are such, and then the tests draw the same points in every update. With the value term `expert`
+# the objective is a likelihood of the policy, and Q's level is free as long as the penalty is 0.
 UNIQUE = [(*d, v) for d in DIVERGENCES for v in VALUE_TERMS if d[0] != "w1" or v in ("initial", "expert_states")]
 WEIGHT = {"kl": lambda r: np.exp(-r), "hellinger": lambda r: (1 + r) ** -2.0, "js": lambda r: 1 / (2 * np.exp(r) - 1)}
 
@@ -152,9 +188,18 @@ def test_the_learned_table_is_the_optimum_of_its_objective(divergence, chi2_on, 
     np.testing.assert_allclose(softmax(learned / ALPHA, 1), softmax(best / ALPHA, 1), atol=1e-3)
 
 
-def test_w1_with_the_expert_value_term_fixes_the_policy_but_not_the_level_of_q():
-    best, loss = reference("w1", "expert", "expert")
-    learned = learn("w1", "expert", "expert", others=False)
+@pytest.mark.parametrize("value_term", ["initial", "mixture", "expert_states"])
+def test_w1_with_steps_of_the_policy_is_the_optimum_at_its_penalty_points(value_term):
+    best, _ = reference("w1", "expert", value_term, points=penalty_points(3))
+    learned = learn_w1(value_term, 3)
+    np.testing.assert_allclose(learned, best, atol=1e-3)
+    np.testing.assert_allclose(softmax(learned / ALPHA, 1), softmax(best / ALPHA, 1), atol=1e-3)
+
+
+@pytest.mark.parametrize("with_policy", [False, True])
+def test_w1_with_the_expert_value_term_fixes_the_policy_but_not_the_level_of_q(with_policy):
+    best, loss = reference("w1", "expert", "expert", points=penalty_points(3) if with_policy else None)
+    learned = learn_w1("expert", 3) if with_policy else learn("w1", "expert", "expert", others=False)
     assert loss(learned.ravel()) == pytest.approx(loss(best.ravel()), abs=1e-9)
     np.testing.assert_allclose(softmax(learned / ALPHA, 1), softmax(best / ALPHA, 1), atol=1e-3)
 

@@ -12,6 +12,7 @@ SMALL = ip.ProbeConfig(
     episodes=2,
     learner=ip.IQConfig(steps=400, log_every=200, evaluate_every=200, evaluate_episodes=2),
     retrain_steps=1200,
+    retrain_seeds=2,
     evaluation_episodes=3,
     rollouts=2,
 )
@@ -42,6 +43,17 @@ def test_its_results_hold_every_policy_and_coverage(cartpole):
     assert set(tree["points"].children) == {"expert", "learned", "random", "mixture"}
     assert float(tree["returns"]["mean"].sel(policy="expert", bound="estimate")) == 500.0
     assert set(tree["correlation"]["control"].values) == {"none", "constant", "length"}
+
+
+def test_retraining_is_judged_by_every_seed_with_an_interval_over_them(cartpole):
+    group = cartpole.results["retraining"].to_dataset().isel(reward=0)
+    assert list(group["seed"].values) == [1, 2]
+    means = group["return_mean"].values
+    low, high = (float(group["mean"].sel(bound=bound)) for bound in ("low", "high"))
+    assert (low, high) == pytest.approx((means.min(), means.max()))
+    assert float(group["mean"].sel(bound="estimate")) == pytest.approx(means.mean())
+    together = cartpole.results["returns"]["mean"].sel(policy="retrained", bound="estimate")
+    assert float(together) == pytest.approx(means.mean())
 
 
 def test_its_warnings_name_the_undefined_step_level(cartpole):

@@ -19,7 +19,8 @@ class ProbeConfig:
         subsample: keep every so-manieth step.
         offline: learn from the demonstrations alone, without steps of the policy's own.
         learner: see `IQConfig`.
-        retrain_steps: environment steps of the retrained policy; None takes its default.
+        retrain_steps: environment steps of each retrained policy; None takes its default.
+        retrain_seeds: how many policies are retrained, each from its own seed.
         evaluation_episodes: episodes for every true return.
         rollouts: episodes of each coverage that is rolled out (learned, random, and each noise level of the mixture).
         seed: of everything.
@@ -33,12 +34,13 @@ class ProbeConfig:
     offline: bool = False
     learner: IQConfig = field(default_factory=IQConfig)
     retrain_steps: int | None = None
+    retrain_seeds: int = 3
     evaluation_episodes: int = 20
     rollouts: int = 20
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("subsample", "evaluation_episodes", "rollouts"):
+        for name in ("subsample", "retrain_seeds", "evaluation_episodes", "rollouts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
 

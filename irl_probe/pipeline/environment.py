@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,7 @@ from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import Demonstrations, load_demos, record_demos
 from irl_probe.envs import make_env
 from irl_probe.learn import Evaluation, IQConfig, Policy, Run, evaluate, random_policy, train
+from irl_probe.metrics.bootstrap import stratified_bootstrap
 from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.results import join_results, learning_group, new_results, retraining_group, returns_group
 from irl_probe.retraining import RetrainConfig, retrain
@@ -46,26 +48,28 @@ def probe_environment(
     run = train(demos, _with_curve(config), None if config.offline else env_id, out=folder / "run")
     cloned = train(demos, IQConfig(objective="bc", seed=config.seed))
     reward = recover(run)
-    console.print("Recovered r(s, a, s′) = Q(s, a) − γV(s′); now a fresh policy learns from it alone")
-    retrained = retrain(reward, env_id, _retraining(config))
+    console.print(
+        f"Recovered r(s, a, s′) = Q(s, a) − γV(s′); now fresh policies ({config.retrain_seeds}) learn from it alone"
+    )
+    retrained = [retrain(reward, env_id, _retraining(config, i)) for i in range(config.retrain_seeds)]
 
-    policies = {"learned": run.policy, "retrained": retrained.policy, "bc": cloned.policy}
-    evaluations = _evaluate(env_id, policies, config)
-    returns = _returns(whole, evaluations, config.seed)
+    evaluations = _evaluate(env_id, {"learned": run.policy, "bc": cloned.policy}, config)
+    again = [_true_returns(one.policy, env_id, config) for one in retrained]
+    returns = _returns(whole, evaluations, again, config.seed)
     console.print(_table(returns), highlight=False)
     name = run.config.objective
     learned = new_results(
         {
             "learning": learning_group(run.history["step"], {str(n): run.history[n] for n in run.history}),
             "returns": returns,
-            "retraining": _retraining_group(name, returns, config.seed),
+            "retraining": _retraining_group(name, again, returns, config.seed),
         },
         title=f"{env_id}: the reward that {name} recovered from {len(whole.whole.lengths)} demonstrations",
         env_id=env_id,
         seed=config.seed,
         true_reward="as the environment paid it",
         demonstrations=asdict(demos.describe()),
-        config={"probe": config.record(), "train": asdict(run.config), "retrain": asdict(retrained.config)},
+        config={"probe": config.record(), "train": asdict(run.config), "retrain": asdict(retrained[0].config)},
     )
     compared = compare(
         {name: reward},
@@ -85,37 +89,50 @@ def _with_curve(config: ProbeConfig) -> IQConfig:
     return replace(learner, evaluate_every=max(1, resolved.steps // 10))
 
 
-def _retraining(config: ProbeConfig) -> RetrainConfig:
-    return RetrainConfig(IQConfig(objective="bellman", steps=config.retrain_steps, seed=config.seed + 1))
+def _retraining(config: ProbeConfig, index: int) -> RetrainConfig:
+    return RetrainConfig(IQConfig(objective="bellman", steps=config.retrain_steps, seed=config.seed + 1 + index))
+
+
+def _true_returns(policy: Policy, env_id: str, config: ProbeConfig) -> Evaluation:
+    """Of any policy, from the same starts."""
+    return evaluate(policy, env_id, episodes=config.evaluation_episodes, seed=config.seed + 10_000)
 
 
 def _evaluate(env_id: str, policies: dict[str, Policy], config: ProbeConfig) -> dict[str, Evaluation]:
-    """True returns of every policy and of the random one, from the same starts."""
+    """True returns of every policy and of the random one."""
     env = make_env(env_id)
     env.close()
     everyone = {**policies, "random": random_policy(env.action_space, config.seed)}
-    return {
-        name: evaluate(policy, env_id, episodes=config.evaluation_episodes, seed=config.seed + 10_000)
-        for name, policy in everyone.items()
-    }
+    return {name: _true_returns(policy, env_id, config) for name, policy in everyone.items()}
 
 
-def _returns(demos: Demonstrations, evaluations: dict[str, Evaluation], seed: int) -> xr.Dataset:
+def _returns(
+    demos: Demonstrations, evaluations: dict[str, Evaluation], retrained: list[Evaluation], seed: int
+) -> xr.Dataset:
+    """Every policy's episodes; "retrained" has those of all retrained policies together."""
     assert demos.whole.returns is not None
-    returns = {"expert": demos.whole.returns} | {name: result.returns for name, result in evaluations.items()}
-    lengths = {"expert": demos.whole.lengths} | {name: result.lengths for name, result in evaluations.items()}
-    return returns_group(returns, lengths, seed=seed)
+    together = Evaluation(*(np.concatenate([getattr(e, n) for e in retrained]) for n in ("returns", "lengths")))
+    everyone = {
+        "expert": Evaluation(demos.whole.returns, demos.whole.lengths),
+        "learned": evaluations["learned"],
+        "retrained": together,
+        **evaluations,
+    }
+    returns = {name: result.returns for name, result in everyone.items()}
+    return returns_group(returns, {name: result.lengths for name, result in everyone.items()}, seed=seed)
 
 
-def _retraining_group(name: str, returns: xr.Dataset, seed: int) -> xr.Dataset:
-    """The one retrained policy: its mean return, raw and with random at 0 and the expert at 1."""
-    figures = returns.sel(policy="retrained", bound="estimate")
-    return retraining_group(
-        np.array([[float(figures["mean"])]]),
-        rewards=[name],
-        seeds=[seed + 1],
-        normalised=np.array([[float(figures["normalised"])]]) if "normalised" in figures else None,
-    )
+def _retraining_group(name: str, retrained: list[Evaluation], returns: xr.Dataset, seed: int) -> xr.Dataset:
+    """Mean true return of each retrained policy, raw and with random at 0 and the expert at 1; IQM over seeds."""
+    means = np.array([result.returns.mean() for result in retrained])
+    centre = stratified_bootstrap(means).array
+    group: dict[str, Any] = {"rewards": [name], "seeds": [seed + 1 + i for i in range(len(means))]}
+    if "normalised" not in returns:
+        return retraining_group(means[None], mean=centre[None], **group)
+    random, expert = (float(returns["mean"].sel(policy=p, bound="estimate")) for p in ("random", "expert"))
+    span = expert - random
+    normalised = {"normalised": (means - random)[None] / span, "normalised_mean": (centre - random)[None] / span}
+    return retraining_group(means[None], mean=centre[None], **normalised, **group)
 
 
 def _coverages(
