@@ -79,17 +79,23 @@ SEEDS = {variant: 5 if variant in ("bc", "offline", "online") else 3 for variant
 
 
 def retrains(task: str, variant: str, seed: int) -> bool:
-    """Whether a fresh policy learns from this cell's reward: three seeds of the defaults, one of CartPole's others."""
+    """Whether a fresh policy learns from this cell's reward: three seeds of the defaults (LunarLander: one), and one
+    of CartPole's other variants.
+    """
     if variant in ("offline", "online"):
-        return seed < 3
+        return seed < (1 if task == "LunarLander-v3" else 3)
     return task == "CartPole-v1" and variant != "bc" and seed == 0
 
 
 def settings(task: str, variant: str) -> str:
-    """All that decides a cell's figures but its seed, as JSON: from what it learns, how, and how it is retrained."""
+    """All that decides a cell's figures but its seed, as JSON: from what it learns, how, and how it is retrained.
+
+    What is 0, off or None is left out, so that an option to come leaves old cells standing.
+    """
     changed, online = VARIANTS[variant]
     config = ip.IQConfig.from_dict({"steps": TASKS[task].online_steps if online else None, **changed})
-    return json.dumps({**asdict(TASKS[task]), **asdict(config.resolve(discrete=True, online=online))})
+    resolved = asdict(config.resolve(discrete=True, online=online))
+    return json.dumps({**asdict(TASKS[task]), **{name: value for name, value in resolved.items() if value}})
 
 
 @cache

@@ -278,7 +278,7 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "temperature": 0.1,
         "activation": "relu",
         "normalise": False,
-        "terminal": "absorbing",  # the end is worth what those are paid who end: it pays in Acrobot, not in CartPole
+        "terminal": "absorbing",  # what ending is worth is learned: much in Acrobot, nothing in CartPole
         "weight_decay": 0.1,
         "target_rate": 0.01,
         "learning_starts": 5000,  # random steps show what failing is worth; with few, retraining finds that it pays

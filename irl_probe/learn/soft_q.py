@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from irl_probe.learn.absorbing import AbsorbingState
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.labels import StepRewards
 from irl_probe.learn.objectives import (
@@ -49,10 +48,10 @@ class SoftQLearner:
         self.target = copy.deepcopy(self.network).requires_grad_(False) if config.target_rate else self.network
         dtype = next(self.network.parameters()).dtype
         absorbing = config.objective == "iq" and config.terminal == "absorbing"
-        self.end = AbsorbingState(config, dtype) if absorbing else None
+        self._absorbing_reward = nn.Parameter(torch.zeros((), dtype=dtype)) if absorbing else None
         assert config.learning_rate is not None
         assert config.weight_decay is not None
-        ends = [] if self.end is None else self.end.parameters
+        ends = [] if self._absorbing_reward is None else [self._absorbing_reward]
         self.optimizer = AdamW(
             [*self.network.parameters(), *ends], learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -61,8 +60,8 @@ class SoftQLearner:
 
     @property
     def terminal_value(self) -> Tensor | None:
-        """V_absorbing (`AbsorbingState`); None with the convention `zero`."""
-        return None if self.end is None else self.end.value
+        """V_absorbing = r_absorbing/(1 − γ), learned by gradient on the scale of a reward; None with `zero`."""
+        return None if self._absorbing_reward is None else self._absorbing_reward / (1 - self.config.gamma)
 
     @property
     def soft_q(self) -> DiscreteSoftQ:
@@ -88,9 +87,6 @@ class SoftQLearner:
         generator: torch.Generator,
     ) -> Tensor:
         """One gradient step on the objective; returns the loss as a tensor, so that nothing waits for it."""
-        if self.end is not None:
-            assert expert is not None
-            self.end.observe(expert, policy)
         loss = self.loss(expert, policy, starts, generator)
         self.optimizer.step(loss)
         if self.target is not self.network:
@@ -140,7 +136,7 @@ class SoftQLearner:
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state(),
-            "end": None if self.end is None else self.end.state(),
+            "absorbing_reward": None if self._absorbing_reward is None else self._absorbing_reward.detach(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -148,8 +144,9 @@ class SoftQLearner:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
         self.optimizer.restore(state["optimizer"])
-        if self.end is not None:
-            self.end.restore(state["end"])
+        if self._absorbing_reward is not None:
+            with torch.no_grad():
+                self._absorbing_reward.copy_(state["absorbing_reward"])
 
     def _value(self, q: Float[Tensor, "batch actions"]) -> Float[Tensor, " batch"]:
         return soft_value(q, self.temperature)

@@ -131,8 +131,8 @@ def _retraining_group(name: str, retrained: list[Evaluation], returns: xr.Datase
         return retraining_group(means[None], mean=centre[None], **group)
     random, expert = (float(returns["mean"].sel(policy=p, bound="estimate")) for p in ("random", "expert"))
     span = expert - random
-    normalised = {"normalised": (means - random)[None] / span, "normalised_mean": (centre - random)[None] / span}
-    return retraining_group(means[None], mean=centre[None], **normalised, **group)
+    group |= {"normalised": (means - random)[None] / span, "normalised_mean": (centre - random)[None] / span}
+    return retraining_group(means[None], mean=centre[None], **group)
 
 
 def _coverages(
