@@ -3,9 +3,10 @@
 python benchmarks/labels.py [--steps 1000000] [--repeats 3] [--threads 1]     the last line is JSON.
 
 Continuous: 17 observed numbers, 6 actions, 256 × 256, one critic and two, 16 action samples. Discrete: 8 observed
-numbers, 4 actions, 128 × 128, steps of episodes. The work is counted as the products that these networks make of what is
-asked, 2·rows·Σ in·out FLOPs; the rate is the best of NumPy's and torch's, on a hidden layer's product and on a square
-one. On one thread the clock is CPU time. Memory is what NumPy had allocated at the worst moment beyond the input.
+numbers, 4 actions, 128 × 128, steps of episodes. The work is counted as the products that these networks make of what
+is asked, 2·rows·Σ in·out FLOPs; the rate is the best of NumPy's and torch's, on a hidden layer's product and on a
+square one. On one thread the clock is CPU time. Memory is what NumPy had allocated at the worst moment besides the
+input.
 """
 
 from __future__ import annotations

@@ -169,8 +169,11 @@ class ContinuousSoftQ:
 
     def q(self, observations: Array, actions: Array) -> NDArray[np.float64]:
         """Q(s, a), (N,); actions in the environment's units."""
-        unit = self.scale.to_unit(np.asarray(actions))
-        return self._in_pieces(1, lambda rows: self._q(self._encode(observations[rows]), unit[rows]), observations)
+
+        def q(rows: slice) -> Numbers:
+            return self._q(self._encode(observations[rows]), self.scale.to_unit(actions[rows]))
+
+        return self._in_pieces(1, q, observations)
 
     def value(self, observations: Array) -> NDArray[np.float64]:
         """V(s), (N,): the mean over the action samples."""
@@ -190,14 +193,14 @@ class ContinuousSoftQ:
         self, observations: Array, actions: Array, next_observations: Array
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Q(s, a) and V(s′), (N,) each, by one pass through the critics."""
-        unit = self.scale.to_unit(np.asarray(actions))
 
         def both(rows: slice) -> Numbers:
-            o, count = observations[rows], len(unit[rows])
-            drawn, log_density = self._draws(next_observations[rows])
-            encoded = self._encode(np.concatenate([o, next_observations[rows]]))
+            unit, o2 = self.scale.to_unit(actions[rows]), next_observations[rows]
+            count = len(unit)
+            drawn, log_density = self._draws(o2)
+            encoded = self._encode(np.concatenate([observations[rows], o2]))
             states = np.concatenate([encoded[:count], np.tile(encoded[count:], (self.samples, 1))])
-            q = self._q(states, np.concatenate([unit[rows], drawn.reshape(-1, unit.shape[1])]))
+            q = self._q(states, np.concatenate([unit, drawn.reshape(-1, unit.shape[1])]))
             values = q[count:].reshape(self.samples, count) - self.temperature * log_density
             return np.stack([q[:count], values.mean(0)])
 
