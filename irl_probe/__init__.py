@@ -5,7 +5,7 @@ from irl_probe.demos import Demonstrations, check_demos, load_demos, record_demo
 from irl_probe.envs import Variant, gridworld, make_env, simulator, true_reward, variants
 from irl_probe.learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
 from irl_probe.pipeline import Probe, ProbeConfig, probe
-from irl_probe.report import write_report
+from irl_probe.report import plots, print_report, write_report
 from irl_probe.results import (
     average_runs,
     load_results,
@@ -72,6 +72,8 @@ __all__ = [
     "load_run",
     "make_env",
     "merge_results",
+    "plots",
+    "print_report",
     "probe",
     "random_policy",
     "record_demos",

@@ -18,8 +18,9 @@ from irl_probe.report import write_report
 from irl_probe.report.definitions import TERMS
 from irl_probe.report.judgement import judge
 from irl_probe.report.page import render
+from irl_probe.report.reward_tables import distance_table
 from irl_probe.report.sections import sections
-from irl_probe.report.tables import cell, correlation_table, distance_table, glance_table, number
+from irl_probe.report.tables import cell, correlation_table, glance_table, number
 from irl_probe.results import load_results, new_results, returns_group, save_results
 
 
