@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
+from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import DemoError, Demonstrations, load_demos, record_demos
 from irl_probe.envs import TabularEnv, make_env, soft_expert, true_reward
 from irl_probe.envs.make import Env
@@ -60,6 +62,29 @@ def coverages(
         env.close()
 
 
+def compare_named(
+    names: Sequence[str], env_id: str | None, demos: str | None, *, episodes: int = 30, seed: int = 0
+) -> xr.DataTree:
+    """`compare` of rewards by name, on `coverages` of an environment or on demonstrations alone.
+
+    Raises ValueError where neither an environment nor demonstrations are given, and as the verbs do.
+    """
+    if env_id is None and demos is None:
+        raise ValueError("Rewards are compared on data: name an environment (--env) or demonstrations (--demos).")
+    rewards = named_rewards(names, env_id)
+    given = None if demos is None else load_demos(demos, env_id=env_id)
+    if env_id is None:
+        assert given is not None
+        found = {"data": given.transitions}
+    else:
+        found = coverages(env_id, demos=given, episodes=episodes, seed=seed)
+    tree = compare(rewards, transitions=found, config=CompareConfig(seed=seed))
+    where = env_id or (given.env_id if given is not None else None)
+    known = {"title": f"{where}: {_counted(rewards)}" if where else None, "env_id": where, "seed": seed}
+    tree.attrs |= {name: value for name, value in known.items() if value is not None}
+    return tree
+
+
 def named_rewards(names: Sequence[str], env_id: str | None) -> dict[str, Reward]:
     """Rewards by what the command line calls them: a folder, a shipped reward's id, `true` or `constant`.
 
@@ -101,6 +126,5 @@ def _roll(policy: Policy | TabularPolicy, env: Env, episodes: int, seed: int, ep
     return record_demos(policy, env, episodes, seed=seed, epsilon=epsilon).transitions
 
 
-def described(found: Mapping[str, Transitions]) -> str:
-    """The coverages in a line, with their episodes and steps."""
-    return "; ".join(f"{name}: {len(t.lengths)} episodes, {len(t):,} steps" for name, t in found.items())
+def _counted(rewards: Mapping[str, Reward]) -> str:
+    return "one reward" if len(rewards) == 1 else f"{len(rewards)} rewards compared"

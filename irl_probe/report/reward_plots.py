@@ -142,7 +142,7 @@ def decomposition_bars(decomposition: xr.Dataset, *, coverage: str | None = None
     names = {"potential": "shaping", "residual": "unexplained"}
     for part in (str(p) for p in at["part"].values):
         colour, hatch = PARTS.get(part, (MUTED, ""))
-        ax.bar(0, 0, color=colour, hatch=hatch, edgecolor=PAPER, label=literal(names.get(part, part)))
+        ax.barh(0, 0, height=0.0, color=colour, hatch=hatch, edgecolor=PAPER, label=literal(names.get(part, part)))
     legend_above(ax, 4)
     ax.set_xlabel("share of the recovered reward's variance (no unit)")
     return ax
