@@ -4,7 +4,7 @@ from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import Demonstrations, check_demos, load_demos, record_demos, save_demos
 from irl_probe.envs import Variant, gridworld, make_env, simulator, true_reward, variants
 from irl_probe.learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
-from irl_probe.pipeline import Probe, ProbeConfig, probe
+from irl_probe.pipeline import Probe, ProbeConfig, coverages, probe
 from irl_probe.report import plots, print_report, write_report
 from irl_probe.results import (
     average_runs,
@@ -61,6 +61,7 @@ __all__ = [
     "check_demos",
     "check_reward_model",
     "compare",
+    "coverages",
     "distil",
     "distil_forms",
     "evaluate",
