@@ -1,9 +1,10 @@
 # make probe: set up and run the whole chain on CartPole-v1. make test: set up and run every test. make lint: the linters.
+# make docs: the documentation, in site/.
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: probe test lint clean
+.PHONY: probe test lint docs clean
 
 probe: .venv/installed
 	$(BIN)/irl-probe probe CartPole-v1 --out runs/probe/CartPole-v1-$$(date +%Y%m%d-%H%M%S)
@@ -19,6 +20,9 @@ lint: .venv/tested
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/documented
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -28,6 +32,10 @@ lint: .venv/tested
 
 .venv/tested: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch .venv/installed $@
+
+.venv/documented: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch .venv/installed $@
 
 clean:

@@ -2,8 +2,8 @@ from .comparison import CompareConfig, compare
 from .demos import Demonstrations, check_demos, load_demos, record_demos, save_demos
 from .envs import Variant, gridworld, make_env, simulator, true_reward, variants
 from .learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
-from .pipeline import Probe, ProbeConfig, probe
-from .report import write_report
+from .pipeline import Probe, ProbeConfig, coverages, probe
+from .report import plots, print_report, write_report
 from .results import (
     average_runs,
     load_results,
@@ -59,6 +59,7 @@ __all__ = [
     "check_demos",
     "check_reward_model",
     "compare",
+    "coverages",
     "distil",
     "distil_forms",
     "evaluate",
@@ -70,6 +71,8 @@ __all__ = [
     "load_run",
     "make_env",
     "merge_results",
+    "plots",
+    "print_report",
     "probe",
     "random_policy",
     "record_demos",

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 
 import irl_probe as ip
-from irl_probe.learn.errors import TrainingDiverged, TrainingInterrupted
-from irl_probe.pipeline import ProbeConfig
+from irl_probe.learn import TrainingDiverged, TrainingInterrupted
+from irl_probe.learn.run import read_description
+from irl_probe.pipeline import ProbeConfig, compare_named
 from irl_probe.rewards import copy_zoo
 
 Word = Annotated[str, tyro.conf.Positional]
@@ -152,23 +153,51 @@ def distil(
     print(ip.save_reward(distilled, out, overwrite=overwrite))
 
 
-def compare(rewards: Words, demos: str, out: Path, env_id: str | None = None) -> None:
-    """Correlate rewards with the true one on demonstrations; write results and report.
+def compare(
+    rewards: Words,
+    out: Path,
+    env: str | None = None,
+    demos: str | None = None,
+    episodes: int = 30,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> None:
+    """Compare rewards with the true one and with each other; print the verdict, write results and report.
 
     Args:
-        rewards: folders, or ids of shipped rewards.
-        demos: bundled name or file with true rewards: the steps to compare on.
-        out: folder for results.nc and report.html; new or empty.
-        env_id: the environment, where the source does not name it.
+        rewards: folders, ids of shipped rewards, `true` or `constant`.
+        out: folder for results.nc and report.html.
+        env: compare on its bundled demonstrations and on rollouts of random actions and of an ever noisier expert.
+        demos: compare on these demonstrations (a bundled name, a file, "minari:..."); with --env, take them for the
+            bundled ones.
+        episodes: of each rollout.
+        seed: of the rollouts and intervals.
+        overwrite: replace the results and the report that are there.
     """
-    steps = ip.load_demos(demos, env_id=env_id)
-    tree = ip.compare({name: ip.load_reward(name) for name in rewards}, transitions={"data": steps.transitions})
-    out.mkdir(parents=True, exist_ok=True)
-    ip.save_results(tree, out / "results.nc")
-    ip.write_report(tree, out / "report.html")
-    table = ip.to_dataframe(tree)
-    print(table[table["group"] == "correlation"].dropna(axis="columns", how="all").to_string(index=False))
-    print(out / "report.html")
+    tree = compare_named(rewards, env, demos, episodes=episodes, seed=seed)
+    ip.save_results(tree, out / "results.nc", overwrite=overwrite)
+    ip.print_report(tree)
+    print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
+
+
+def report(
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path, seeds: bool = False, overwrite: bool = False
+) -> None:
+    """Print the verdict on results and write their page.
+
+    Args:
+        results: results.nc files (or folders that hold one) of one environment; several are merged.
+        out: the page, such as report.html.
+        seeds: the files are the same thing under other seeds: show their average, with intervals over them.
+        overwrite: replace the page that is there.
+    """
+    trees = [ip.load_results(path / "results.nc" if path.is_dir() else path) for path in results]
+    if seeds:
+        tree = ip.stack_runs(dict(enumerate(trees)), "seed")
+    else:
+        tree = trees[0] if len(trees) == 1 else ip.merge_results(*trees)
+    ip.print_report(tree)
+    print(ip.write_report(tree, out, overwrite=overwrite))
 
 
 def retrain(
@@ -223,6 +252,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "export": export,
     "distil": distil,
     "compare": compare,
+    "report": report,
     "retrain": retrain,
     "zoo": zoo,
 }
@@ -242,8 +272,6 @@ def main() -> None:
 
 def _command(folder: Path) -> dict[str, Any]:
     """What the run in a folder was begun with."""
-    from irl_probe.learn.run import read_description  # here, not above: --help needs no torch
-
     command = read_description(folder).get("command")
     if not isinstance(command, dict):
         raise ValueError(

@@ -75,7 +75,7 @@ def compare(
     Returns:
         Results with /correlation, a group /points/<coverage> for each coverage, and the warnings that `verdicts`
         derives from them. Kind, expectation and terminal convention are those of the recovered rewards among
-        `rewards`; γ and α too, where these agree.
+        `rewards`; γ and α too, where these agree. The attribute `hashes` has each coverage's SHA-256.
 
     Raises ValueError where there is no reward or coverage, where a name or value is of the wrong kind, where steps were
     left out of the transitions, where they hold no true rewards and `reference` is None, and where a reward does
@@ -117,6 +117,7 @@ def compare(
         true_reward=_described(reference),
         config={"compare": asdict(config)},
     )
+    tree.attrs["hashes"] = json.dumps({"transitions": {name: t.content_hash() for name, t in coverages.items()}})
     tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
 

@@ -229,7 +229,7 @@ class ActionScale:
 
     def to_unit(self, actions: np.ndarray) -> np.ndarray:
         """Environment units (N, …) to [−1, 1], flat (N, dim) float32."""
-        return np.asarray((actions.reshape(len(actions), -1) - self.centre) / self.half, dtype=np.float32)
+        return np.asarray((actions.reshape(len(actions), len(self.half)) - self.centre) / self.half, dtype=np.float32)
 
     def to_env(self, actions: np.ndarray) -> np.ndarray:
         """[−1, 1] (N, dim) to environment units, float32."""

@@ -11,10 +11,18 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from irl_probe.networks import ActionScale, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec, squashed_gaussian
+from irl_probe.inference import (
+    Numbers,
+    NumpyEncoder,
+    NumpyLayers,
+    gaussian_moments,
+    piece_rows,
+    pieces,
+    squashed_draws,
+)
+from irl_probe.networks import ActionScale, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 
 Array = NDArray[np.generic]
-CHUNK = 16_384  # rows evaluated at once, so that a million of them fit in memory
 
 
 def soft_value(q: Float[Tensor, "*batch actions"], temperature: float) -> Float[Tensor, "*batch"]:
@@ -51,23 +59,13 @@ class SoftQ(Protocol):
     ) -> Array: ...
 
 
-def _chunked(function: Callable[..., Tensor], *arrays: Array) -> NDArray[np.float64]:
-    """`function` on chunks of rows, without gradients; the outputs in float64, one after the other."""
-    rows = len(arrays[0])
-    with torch.no_grad():
-        parts = [
-            function(*(torch.as_tensor(a[i : i + CHUNK]) for a in arrays)).double().numpy()
-            for i in range(0, max(rows, 1), CHUNK)
-        ]
-    return np.concatenate(parts)
-
-
 class DiscreteSoftQ:
     """Q(s, ·) of a network over discrete actions; V(s) = α logsumexp(Q/α); π = softmax(Q/α)."""
 
     def __init__(self, network: DiscreteQ, *, gamma: float, temperature: float) -> None:
         self.network, self.spec = network, network.spec
         self.gamma, self.temperature = gamma, temperature
+        self._encode, self._layers = NumpyEncoder(network.encoder), NumpyLayers(network.layers)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -76,7 +74,9 @@ class DiscreteSoftQ:
 
     def table(self, observations: Array) -> NDArray[np.float64]:
         """Q of every action, (N, A)."""
-        return _chunked(self.network, observations)
+        rows = pieces(len(observations), piece_rows(self.spec))
+        parts = [self._layers(self._encode(observations[piece])) for piece in rows]
+        return np.concatenate(parts, dtype=np.float64)
 
     def q(self, observations: Array, actions: Array) -> NDArray[np.float64]:
         """Q(s, a), (N,)."""
@@ -84,7 +84,23 @@ class DiscreteSoftQ:
 
     def value(self, observations: Array) -> NDArray[np.float64]:
         """V(s) = α logsumexp(Q(s, ·)/α), (N,), the sum in float64."""
-        return _chunked(lambda o: soft_value(self.network(o).double(), self.temperature), observations)
+        return self._value(self.table(observations))
+
+    def step_values(
+        self, observations: Array, actions: Array, next_observations: Array
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Q(s, a) and V(s′), (N,) each; a successor that is the next row's observation is not evaluated twice."""
+        q, value = np.empty((2, len(observations)))
+        for rows in pieces(len(observations), piece_rows(self.spec, per_row=2)):
+            o, o2 = observations[rows], next_observations[rows]
+            new = np.ones(len(o), dtype=bool)
+            np.any(o2[:-1] != o[1:], axis=tuple(range(1, o.ndim)), out=new[:-1])
+            table = self.table(np.concatenate([o, o2[new]]))
+            after = np.arange(1, len(o) + 1)
+            after[new] = np.arange(len(o), len(table))
+            q[rows] = np.take_along_axis(table[: len(o)], actions[rows].astype(np.int64)[:, None], axis=1)[:, 0]
+            value[rows] = self._value(table)[after]
+        return q, value
 
     def policy(
         self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
@@ -94,6 +110,10 @@ class DiscreteSoftQ:
         if not deterministic:
             q = q / self.temperature + (rng or np.random.default_rng()).gumbel(size=q.shape)
         return np.asarray(q.argmax(axis=1))
+
+    def _value(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = soft_value(torch.from_numpy(table), self.temperature).numpy()
+        return values
 
 
 class ContinuousSoftQ:
@@ -125,7 +145,10 @@ class ContinuousSoftQ:
         self.gamma, self.temperature = gamma, temperature
         self.reduce, self.samples, self.seed = reduce, samples, seed
         self.scale = ActionScale(critic.spec)
-        self._noise = torch.randn(samples, len(self.scale.half), generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(samples, len(self.scale.half), generator=torch.Generator().manual_seed(seed))
+        self._encode, self._critics = NumpyEncoder(critic.encoder), NumpyLayers(critic.layers)
+        self._encode_actor, self._actor = NumpyEncoder(actor.encoder), NumpyLayers(actor.layers)
+        self._noise: Numbers = noise.to(next(actor.parameters()).dtype).numpy()
 
     def with_samples(self, samples: int) -> ContinuousSoftQ:
         """The same soft Q-function, its V by another number of action samples; the weights are shared."""
@@ -146,39 +169,83 @@ class ContinuousSoftQ:
 
     def q(self, observations: Array, actions: Array) -> NDArray[np.float64]:
         """Q(s, a), (N,); actions in the environment's units."""
-        return _chunked(self._reduced, observations, self.scale.to_unit(np.asarray(actions)))
+
+        def q(rows: slice) -> Numbers:
+            return self._q(self._encode(observations[rows]), self.scale.to_unit(actions[rows]))
+
+        return self._in_pieces(1, q, observations)
 
     def value(self, observations: Array) -> NDArray[np.float64]:
         """V(s), (N,): the mean over the action samples."""
-        return _chunked(lambda o: self._sampled_values(o).mean(0), observations)
+        return self._in_pieces(
+            self.samples, lambda rows: np.asarray(self._sampled(observations[rows]).mean(0)), observations
+        )
 
     def value_error(self, observations: Array) -> NDArray[np.float64]:
         """Standard error of `value`, (N,)."""
-        return _chunked(lambda o: self._sampled_values(o).std(0) / self.samples**0.5, observations)
+
+        def error(rows: slice) -> Numbers:
+            return np.asarray(self._sampled(observations[rows]).std(0, ddof=1) / self.samples**0.5)
+
+        return self._in_pieces(self.samples, error, observations)
+
+    def step_values(
+        self, observations: Array, actions: Array, next_observations: Array
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Q(s, a) and V(s′), (N,) each, by one pass through the critics."""
+
+        def both(rows: slice) -> Numbers:
+            unit, o2 = self.scale.to_unit(actions[rows]), next_observations[rows]
+            count = len(unit)
+            drawn, log_density = self._draws(o2)
+            encoded = self._encode(np.concatenate([observations[rows], o2]))
+            states = np.concatenate([encoded[:count], np.tile(encoded[count:], (self.samples, 1))])
+            q = self._q(states, np.concatenate([unit, drawn.reshape(-1, unit.shape[1])]))
+            values = q[count:].reshape(self.samples, count) - self.temperature * log_density
+            return np.stack([q[:count], values.mean(0)])
+
+        q, value = self._in_pieces(self.samples + 1, both, observations)
+        return q, value
 
     def policy(
         self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
     ) -> Array:
         """tanh μ(s), or a draw from π, (N, dim) in the environment's units."""
+        rng = rng or np.random.default_rng()
 
-        def act(o: Tensor) -> Tensor:
-            mean, log_std = self.actor(o)
+        def act(rows: slice) -> Numbers:
+            mean, log_std = self._moments(observations[rows])
             if not deterministic:
-                noise = (rng or np.random.default_rng()).standard_normal(mean.shape)
-                mean = mean + log_std.exp() * torch.as_tensor(noise, dtype=mean.dtype)
-            return torch.tanh(mean)
+                mean = mean + np.exp(log_std) * rng.standard_normal(mean.shape).astype(mean.dtype)
+            return np.tanh(mean).T
 
-        return self.scale.to_env(_chunked(act, observations))
+        return self.scale.to_env(self._in_pieces(1, act, observations).T)
 
-    def _reduced(self, observations: Tensor, actions: Tensor) -> Tensor:
-        q: Tensor = self.critic(observations, actions)
-        return q.amin(0) if self.reduce == "min" else q.mean(0)
+    def _in_pieces(
+        self, per_row: int, function: Callable[[slice], Numbers], observations: Array
+    ) -> NDArray[np.float64]:
+        rows = piece_rows(self.spec, self.actor.spec, per_row=per_row)
+        parts = [function(piece) for piece in pieces(len(observations), rows)]
+        joined: NDArray[np.float64] = np.concatenate(parts, axis=-1, dtype=np.float64)
+        return joined
 
-    def _sampled_values(self, observations: Tensor) -> Float[Tensor, "samples batch"]:
-        rows = len(observations)
-        mean, log_std = self.actor(observations)
-        noise = self._noise.repeat_interleave(rows, dim=0).to(mean.dtype)
-        from_each = observations.repeat(self.samples, *[1] * (observations.ndim - 1))
-        actions, log_density = squashed_gaussian(mean.repeat(self.samples, 1), log_std.repeat(self.samples, 1), noise)
-        values = self._reduced(from_each, actions) - self.temperature * log_density
-        return values.view(self.samples, rows)
+    def _q(self, states: Numbers, actions: Numbers) -> Numbers:
+        """The critics' one value of encoded observations and actions in [−1, 1]."""
+        q: Numbers = self._critics(np.concatenate([states, actions], axis=1))[..., 0]
+        if self.spec.critics > 1:
+            return np.asarray(q.min(0) if self.reduce == "min" else q.mean(0))
+        return q
+
+    def _moments(self, observations: Array) -> tuple[Numbers, Numbers]:
+        return gaussian_moments(self._actor(self._encode_actor(observations)), self.actor.spec.log_std)
+
+    def _draws(self, observations: Array) -> tuple[Numbers, Numbers]:
+        """The actions that the shared noise gives in each state, (K, N, dim), and their log densities, (K, N)."""
+        return squashed_draws(*self._moments(observations), self._noise)
+
+    def _sampled(self, observations: Array) -> NDArray[np.float64]:
+        """Q − α log π of each of the K actions, (K, N)."""
+        drawn, log_density = self._draws(observations)
+        states = np.tile(self._encode(observations), (self.samples, 1))
+        q = self._q(states, drawn.reshape(-1, drawn.shape[-1]))
+        return np.asarray(q.reshape(log_density.shape) - self.temperature * log_density, dtype=np.float64)

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from irl_probe.cli import main
+from irl_probe.results import load_results
 
 
 @pytest.fixture
@@ -42,8 +43,40 @@ def test_train_export_distil_and_compare_make_a_report(run, tmp_path):
         "compare", tmp_path / "reward", tmp_path / "distilled", "--demos", "CartPole-v1", "--out", tmp_path / "compared"
     )
     assert code == 0
-    assert "pearson" in out
+    assert "Which reward is best?" in out
     assert (tmp_path / "compared" / "report.html").exists()
+
+
+def test_several_rewards_are_compared_in_one_table_and_reported_again(run, tmp_path):
+    short = ("--learner.steps", 200, "--learner.log-every", 100)
+    run("train", "CartPole-v1", "--episodes", 1, "--out", tmp_path / "run", *short)
+    run("export", tmp_path / "run", "--out", tmp_path / "iq")
+    compared = tmp_path / "compared"
+    arguments = (tmp_path / "iq", "true", "constant", "--env", "CartPole-v1", "--episodes", 6, "--out", compared)
+    code, out, _ = run("compare", *arguments)
+    assert code == 0
+    assert "Which reward is best?" in out
+    tree = load_results(compared / "results.nc")
+    assert tree["correlation"]["reward"].values.tolist() == ["iq", "true", "constant"]
+    assert tree["correlation"]["coverage"].values.tolist() == ["expert", "random", "mixture"]
+    assert tree.attrs["env_id"] == "CartPole-v1"
+    code, _, err = run("compare", *arguments)
+    assert code == 2
+    assert "not overwritten unless asked" in err
+    code, out, _ = run("report", compared, "--out", tmp_path / "again.html")
+    assert code == 0
+    assert (tmp_path / "again.html").read_text() == (compared / "report.html").read_text()
+    code, out, _ = run("report", compared, compared, "--seeds", "--out", tmp_path / "seeds.html")
+    assert code == 0
+    assert "2 training runs" in " ".join(out.replace("│", " ").split())
+
+
+def test_grid_rewards_are_compared_on_its_exact_expert(run, tmp_path):
+    code, _, _ = run("compare", "true", "constant", "--env", "GridWorld", "--episodes", 6, "--out", tmp_path / "grid")
+    assert code == 0
+    tree = load_results(tmp_path / "grid" / "results.nc")
+    value = tree["correlation"]["value"].sel(reward="true", level="step", metric="pearson", control="none")
+    assert value.sel(coverage="mixture", bound="estimate").item() == pytest.approx(1)
 
 
 def test_retrain_prints_the_true_return(run, tmp_path):
@@ -63,6 +96,13 @@ def test_retrain_prints_the_true_return(run, tmp_path):
         (("train", "CartPole-v1"), "Training needs demonstrations and a folder"),
         (("export", "nowhere", "--out", "x"), "must hold a run.json"),
         (("compare", "nowhere", "--demos", "CartPole-v1", "--out", "x"), "A reward is a folder or the id"),
+        (
+            ("compare", "true", "--demos", "CartPole-v1", "--out", "x"),
+            "The true reward is an environment's: name it with --env",
+        ),
+        (("compare", "constant", "--out", "x"), "name an environment (--env) or demonstrations (--demos)"),
+        (("compare", "constant", "constant", "--env", "GridWorld", "--out", "x"), "can be compared once"),
+        (("report", "nowhere.nc", "--out", "x.html"), "There is no results file at"),
         (("probe", "CartPole-v1", "--learner.divergence", "chi3"), "chi2"),
         (("probe", "CartPole-v1", "--learner.gamma", "1"), "gamma must be"),
     ],

@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands, in order."""
+"""The README's Python and the documentation's run as they stand, in order; every page is reached."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 import irl_probe as ip
 
 README = Path(__file__).parents[1] / "README.md"
+DOCS = README.parent / "docs"
 SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
@@ -32,3 +33,33 @@ def test_readme_snippets_run_in_order(short, tmp_path, monkeypatch):
         exec(compile(snippet, "README.md", "exec"), names)
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     assert names["policy"](names["demos"].transitions.observations[:3]).shape == (3,)
+
+
+def python_of(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["quickstart", "tutorials/export", "tutorials/report", "tutorials/retrain"])
+def test_tutorial_runs_in_order(page, short, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    snippets = python_of(DOCS / f"{page}.md")
+    assert snippets
+    names = {}
+    for snippet in snippets:
+        exec(compile(snippet, page, "exec"), names)
+    if page == "tutorials/report":
+        assert names["averaged"].attrs["runs_averaged"] == 3
+        assert Path("out/forest.svg").stat().st_size > 1000
+
+
+def test_links_between_pages_lead_to_pages():
+    for page in DOCS.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_documentation_asks_for_no_font_from_elsewhere():
+    settings = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "font: false" in settings
+    assert "http" not in settings

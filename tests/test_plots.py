@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from irl_probe.report import plots
 from irl_probe.report.svg import inline_svg
-from irl_probe.results import points_group, returns_group
+from irl_probe.results import distance_group, learning_group, points_group, returns_group
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +136,69 @@ def test_large_grid_has_a_colour_bar_instead_of_numbers():
     assert ax.child_axes[0].get_ylabel() == "reward units"
 
 
+def test_heat_map_holds_every_distance_and_blanks_what_is_undefined():
+    distance = trees.full()["distance"].to_dataset()
+    distance["value"].loc[{"reward": "sqil", "metric": "epic"}] = np.nan
+    ax = plots.distance_heatmap(distance, coverage="mixture")
+    shown = {t.get_position(): t.get_text() for t in ax.texts}
+    assert shown[(0.5, 0.5)] == ".31"
+    assert shown[(2.5, 2.5)] == "1.2"
+    assert shown[(0.5, 2.5)] == "–"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["EPIC", "DARD", "STARC value", "STARC minimal"]
+
+
+def test_heat_map_of_one_measure_is_reward_by_reward():
+    names = ["a", "b", "true"]
+    value = np.abs(np.subtract.outer(np.arange(3.0), np.arange(3.0)))[:, :, None, None, None] / 4 + np.zeros(3)
+    group = distance_group(
+        value,
+        np.full((3, 3, 1, 1), ""),
+        rewards=names,
+        references=names,
+        coverages=["all"],
+        metrics=["epic"],
+        exact=True,
+    )
+    ax = plots.distance_heatmap(group, "epic")
+    assert [t.get_text() for t in ax.get_xticklabels()] == [t.get_text() for t in ax.get_yticklabels()] == names
+    assert {t.get_position(): t.get_text() for t in ax.texts}[(2.5, 0.5)] == ".50"
+    assert ax.get_xlabel() == "EPIC (no unit)"
+
+
+def test_distance_forest_shows_its_calibration_beside_the_rewards():
+    ax = plots.distance_forest(trees.full()["distance"].to_dataset())
+    drawn = {float(line.get_xdata()[0]) for line in ax.lines if len(line.get_xdata()) == 1}
+    assert {0.02, 0.95, 0.31} <= drawn
+    assert [t.get_text() for t in ax.get_yticklabels()][:4] == ["EPIC", "iq-chi2", "iq-kl", "sqil"]
+
+
+def test_bars_stack_the_shares_and_put_negative_ones_left_of_zero():
+    ax = plots.decomposition_bars(trees.full()["decomposition"].to_dataset())
+    bars = [(b.get_x(), b.get_width()) for b in ax.patches if abs(b.get_width()) > 0 and b.get_height() > 0.5]
+    assert bars[:4] == [pytest.approx(b) for b in [(0, 0.6), (0.6, 0.25), (0.85, 0.05), (0.9, 0.1)]]
+    assert min(min(x, x + width) for x, width in bars) == pytest.approx(-0.05)
+
+
+def test_slopes_draw_every_policy_but_the_two_that_are_the_scale():
+    ax = plots.transfer_slopes(trees.full()["transfer"].to_dataset())
+    labels = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert labels == ["carried over", "iq-chi2", "iq-kl", "sqil"]
+    line = next(one for one in ax.lines if one.get_label() == "iq-chi2")
+    assert line.get_ydata().tolist() == [0.97, 0.93, 0.9, 0.92]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["unchanged", "mass ×0.5", "mass ×2", "friction ×0.5"]
+
+
+def test_learning_curves_of_several_runs_show_their_interquartile_mean():
+    runs = [learning_group([0, 10], {"return_mean": [seed, 10.0 * seed]}) for seed in (0, 1, 2, 9)]
+    ax = plots.learning_curve(xr.concat(runs, dim="seed"))
+    assert len(ax.lines) == 5
+    assert ax.lines[-1].get_ydata().tolist() == [1.5, 15]
+    assert ax.lines[-1].get_label() == "interquartile mean of 4 runs"
+
+
 def every_plot(cartpole: xr.DataTree, ax: Axes | None) -> list[Axes]:
     points = cartpole["points/random"].to_dataset()
+    full = trees.full()
     retraining = trees.many(steps=200, episodes=4, rewards=2)["retraining"].to_dataset()
     return [
         plots.learning_curve(cartpole["learning"].to_dataset(), ax=ax),
@@ -148,13 +209,17 @@ def every_plot(cartpole: xr.DataTree, ax: Axes | None) -> list[Axes]:
         plots.episode_trace(points, "iq", ax=ax),
         plots.correlation_forest(cartpole["correlation"].to_dataset(), "iq", "kendall", ax=ax),
         plots.grid_heatmap(trees.gridworld()["grid"]["true_value"], ax=ax),
+        plots.distance_heatmap(full["distance"].to_dataset(), ax=ax),
+        plots.distance_forest(full["distance"].to_dataset(), ax=ax),
+        plots.decomposition_bars(full["decomposition"].to_dataset(), ax=ax),
+        plots.transfer_slopes(full["transfer"].to_dataset(), ax=ax),
     ]
 
 
 def test_plots_label_both_axes_or_name_their_rows_and_change_no_setting(cartpole):
     before = dict(matplotlib.rcParams)
     for ax in every_plot(cartpole, None):
-        assert ax.get_xlabel()
+        assert ax.get_xlabel() or [t.get_text() for t in ax.get_xticklabels()]
         assert ax.get_ylabel() or [t.get_text() for t in ax.get_yticklabels()]
     assert dict(matplotlib.rcParams) == before
 

@@ -1,5 +1,7 @@
 """The page as a file: complete, self-contained, inert to what names say, and honest about what is missing."""
 
+import base64
+import io
 import json
 import re
 import subprocess
@@ -13,14 +15,26 @@ import numpy as np
 import pytest
 import trees
 import xarray as xr
+from rich.console import Console
 
-from irl_probe.report import write_report
+from irl_probe.report import print_report, write_report
+from irl_probe.report.answers import answers
 from irl_probe.report.definitions import TERMS
 from irl_probe.report.judgement import judge
 from irl_probe.report.page import render
+from irl_probe.report.reward_tables import distance_table
 from irl_probe.report.sections import sections
-from irl_probe.report.tables import cell, correlation_table, distance_table, glance_table, number
-from irl_probe.results import load_results, new_results, returns_group, save_results
+from irl_probe.report.tables import cell, correlation_table, glance_table, number
+from irl_probe.report.traces import brush_data
+from irl_probe.results import (
+    average_runs,
+    load_results,
+    new_results,
+    points_group,
+    returns_group,
+    save_results,
+    stack_runs,
+)
 
 
 class Page(HTMLParser):
@@ -30,14 +44,17 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.words: list[str] = []
+        self.inside = ""
         self.feed(html)
         self.text = " ".join(" ".join(self.words).split())
 
     def handle_starttag(self, tag, attrs):
+        self.inside = tag
         self.tags.append((tag, {name: value or "" for name, value in attrs}))
 
     def handle_data(self, data):
-        self.words.append(data)
+        if self.inside not in ("script", "style"):
+            self.words.append(data)
 
     def all(self, tag):
         return [attrs for name, attrs in self.tags if name == tag]
@@ -162,7 +179,7 @@ def test_hostile_names_are_inert():
         warnings=[{"code": HOSTILE, "text": HOSTILE}],
     )
     hostile = Page(render(tree))
-    assert len(hostile.all("script")) == 1
+    assert [script.get("type") for script in hostile.all("script")] == ["application/json", None]
     assert not hostile.all("img")
     assert not [name for _, attrs in hostile.tags for name in attrs if name.startswith("on")]
     assert hostile.text.count("</svg>") >= 5  # shown as text
@@ -242,6 +259,144 @@ def test_verdict_is_on_the_reward_from_demonstrations_not_on_the_ideal_one_besid
     assert "0.04" in next(claim.sentence for claim in verdict.claims if claim.term == "regret")
 
 
+def asked(tree: xr.DataTree) -> dict[str, tuple[str, str, str]]:
+    """Question → short answer, tone and sentence."""
+    return {a.question: (a.short, a.tone, a.sentence) for a in answers(tree, judge(tree))}
+
+
+def test_the_four_questions_are_answered_from_the_figures():
+    found = asked(trees.full())
+    assert list(found) == [
+        "Which reward is best?",
+        "Can I retrain on it?",
+        "Does it transfer?",
+        "How sure are we?",
+    ]
+    short, tone, sentence = found["Which reward is best?"]
+    assert (short, tone) == ("“iq-chi2”, clearly", "good")
+    assert "0.97 [0.95, 0.99]; next comes “iq-kl” with 0.85" in sentence
+    assert found["Can I retrain on it?"][:2] == ("Yes", "good")
+    short, tone, sentence = found["Does it transfer?"]
+    assert (short, tone) == ("Yes", "good")
+    assert "reaches 92\u00a0% [88, 96]" in sentence
+    assert "carried over unchanged, reaches 55\u00a0%" in sentence
+    assert "Worst of 3 changes: mass ×2, 90\u00a0%" in sentence
+    short, tone, sentence = found["How sure are we?"]
+    assert (short, tone) == ("Fairly", "caution")
+    assert "one training run, 3 retrained policies, 30 episodes on each kind of data" in sentence
+
+
+def test_the_four_answers_stand_on_the_page_and_say_what_was_not_measured(page):
+    for question in ("Which reward is best?", "Can I retrain on it?", "Does it transfer?", "How sure are we?"):
+        assert question in page.text
+    assert "Not measured No policy was trained on it in changed dynamics." in page.text
+    found = asked(new_results({}))
+    assert found["Which reward is best?"][0] == "None here"
+    assert found["Can I retrain on it?"][0] == "Not measured"
+    assert found["How sure are we?"][0] == "Not very"
+
+
+def test_overlapping_intervals_do_not_make_a_clear_lead():
+    tree = trees.many(steps=400, episodes=4, rewards=2, metrics=("pearson",))
+    tree["retraining"]["normalised_mean"].loc[{"reward": "reward-1"}] = [0.97, 0.9, 1.05]
+    short, tone, sentence = asked(tree)["Which reward is best?"]
+    assert (short, tone) == ("“reward-0”, by a little", "caution")
+    assert "overlap: another run may turn the order" in sentence
+
+
+def test_a_transfer_no_better_than_the_carried_policy_is_partial():
+    tree = trees.full()
+    tree["transfer"]["overall"].loc[{"policy": "carried over"}] = [0.95, 0.9, 1.0]
+    assert "transferable, but no better than the policy it came from" in judge(tree).headline
+    assert asked(tree)["Does it transfer?"][0] == "In part"
+    tree["transfer"]["overall"].loc[{"policy": "iq-chi2"}] = [0.2, 0.1, 0.3]
+    assert "not transferable" in judge(tree).headline
+
+
+def test_many_runs_make_it_well_supported():
+    tree = trees.many(steps=400, episodes=4, rewards=1, metrics=("pearson",))
+    averaged = average_runs(stack_runs(dict.fromkeys(range(5), tree), "seed"))
+    short, tone, sentence = asked(averaged)["How sure are we?"]
+    assert (short, tone) == ("Well supported", "good")
+    assert "5 training runs, 25 retrained policies" in sentence
+
+
+def test_stacked_seeds_are_averaged_and_other_stacks_are_refused():
+    runs = {seed: trees.cartpole() for seed in range(3)}
+    stacked = stack_runs(runs, "seed")
+    assert "interquartile mean of 3 runs" in render(stacked)
+    with pytest.raises(ValueError, match=r"A page is about one environment and one variant; .* stacked along task"):
+        render(stack_runs({"one": stacked, "two": stacked}, "task"))
+
+
+def test_transfer_distances_and_decompositions_have_their_figures_and_tables():
+    page = Page(render(trees.full()))
+    for told in (
+        "Transfer", "friction ×0.5", "all changes", "How far the sampled distances can be trusted.", "truth + shaping",
+        "asked off the data", "12 %", "What the difference is made of", "scale λ", "Distances by every measure",
+    ):  # fmt: skip
+        assert told in page.text, told
+    labels = " ".join(svg["aria-label"] for svg in page.all("svg"))
+    assert "mean over changes: carried over 0.55" in labels
+    assert "trained on “iq-kl” 0.65" in labels
+
+
+def test_the_true_reward_and_the_constant_stand_beside_the_rewards_and_do_not_compete():
+    table = glance_table(trees.full())
+    assert [row.headings[0].label for row in table.rows] == ["iq-chi2", "iq-kl", "sqil", "true", "constant"]
+    assert not any(cell.best for row in table.rows[3:] for cell in row.cells)
+    assert table.rows[3].first
+    assert table.rows[3].cells[0].text == "–"
+
+
+def test_brushed_episodes_carry_their_totals_and_series_to_within_a_step_of_a_byte():
+    points = points_group([0, 0, 0, 4, 4], [1, 2, 3, 5, 5], {"iq": [0.0, 1.0, 0.25, -2.0, 2.0]})
+    block = brush_data(new_results({"points/all": points}), [("iq", "all")])
+    part = block["coverages"]["all"]
+    assert (part["episode"], part["length"]) == ([0, 4], [3, 2])
+    assert part["series"][""]["total"] == [6, 10]
+    series = part["series"]["iq"]
+    assert series["total"] == [1.25, 0]
+    rows = np.frombuffer(base64.b64decode(series["bytes"]), dtype=np.uint8).reshape(2, block["points"])
+    low, high = series["low"][0], series["high"][0]
+    assert np.abs(low + (high - low) * rows[0, :3] / 255 - [0, 1, 0.25]).max() < 1 / 255
+
+
+def test_long_episodes_are_shortened_by_means_of_stretches_within_the_budget():
+    tree = trees.many(steps=4000, episodes=10, rewards=2, metrics=("pearson",))
+    block = brush_data(tree, [("reward-0", "expert"), ("reward-1", "expert")])
+    assert block["points"] == 240
+    length = block["coverages"]["expert"]["length"][0]
+    long = points_group(np.zeros(1000), np.arange(1000.0), {"iq": np.arange(1000.0)})
+    block = brush_data(new_results({"points/all": long}), [("iq", "all")])
+    assert block["coverages"]["all"]["series"]["iq"]["low"][0] == pytest.approx(1.5, abs=0.6)
+    assert length < 1000
+
+
+def test_terminal_has_the_verdict_the_answers_and_the_table_of_the_page():
+    console = Console(width=120, file=io.StringIO())
+    print_report(trees.full(), console)
+    text = " ".join(console.file.getvalue().split())
+    assert "“iq-chi2” is the best of 3 rewards" in text
+    assert "Does it transfer?" in text
+    assert "0.97 ★" in text
+    assert "[0.95, 0.99]" in text
+    assert "constant" in text
+
+
+def test_terminal_reads_no_markup_in_names():
+    console = Console(width=120, file=io.StringIO())
+    name = "[red]x[/]"
+    warning = {"code": "x", "text": name}
+    print_report(
+        new_results({"correlation": trees.correlations({"a": POINTS})}, title=name, warnings=[warning]), console
+    )
+    assert console.file.getvalue().count(name) == 2
+
+
+POINTS = trees.points(np.random.default_rng(0), np.array([5, 7, 9]), {"iq": 0.5})
+
+
 def test_verdict_says_what_was_not_measured():
     verdict = judge(normalised({"learned": 1.0}))
     assert verdict.headline == "Retraining not measured; the learned policy imitates the expert."
@@ -280,15 +435,19 @@ def test_best_reward_is_the_one_that_retrains_best_and_its_figures_come_first():
     tree["retraining"]["normalised_mean"].loc[{"reward": "reward-1"}] = [1.1, 1.0, 1.2]
     assert judge(tree).reward == "reward-1"
     options = [o["value"] for o in Page(render(tree)).all("option")]
-    assert options[0] == "“reward-1” on noisy expert mixture data"
+    assert options[:4] == ["reward-1", "reward-0", "noisy expert mixture", "expert"]
 
 
 def test_of_too_many_pairs_of_reward_and_data_those_that_decide_are_drawn(monkeypatch):
-    monkeypatch.setattr("irl_probe.report.sections.MOST_VIEWS", 3)
+    monkeypatch.setattr("irl_probe.report.reward_sections.MOST_VIEWS", 3)
     points = trees.points(np.random.default_rng(0), np.array([3, 4]), {"a": 0.5, "b": 0.5})
     tree = new_results({"points/first": points, "points/second": points})
     (section,) = sections(tree, "b", window=20)
-    assert section.controls["view"] == ["“b” on first data", "“a” on first data", "“b” on second data"]
+    assert [tuple(f.select.values()) for f in section.items if f.kind == "trace"] == [
+        ("b", "first"),
+        ("a", "first"),
+        ("b", "second"),
+    ]
     assert "Drawn are 3 of 4 pairs" in section.intro
 
 

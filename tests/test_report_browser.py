@@ -46,7 +46,8 @@ const labelOf = (figure) => figure.querySelector("svg").ariaLabel;
 const shown = (e) => e.getClientRects().length > 0;
 const figures = [...document.querySelectorAll("figure")];
 const section = document.getElementById("points");
-const select = section.querySelector("select[name=view]");
+const select = section.querySelector("select[name=coverage]");
+const level = section.querySelector("select[name=level]");
 const visible = () => [...section.querySelectorAll("figure")].filter(shown).map(labelOf);
 const found = { overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth };
 found.dark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -60,6 +61,33 @@ if (select) {
   select.dispatchEvent(new Event("change"));
   found.chosen = select.value;
   found.after = visible();
+  level.value = "episode";
+  level.dispatchEvent(new Event("change"));
+  found.oneLevel = visible();
+  level.value = "";
+  level.dispatchEvent(new Event("change"));
+}
+const brushable = section ? [...section.querySelectorAll("figure[data-kind=episodes]:has(.brushed)")] : [];
+const figure = brushable.find(shown);
+if (figure) {
+  const picture = figure.querySelector("svg"), box = picture.getBoundingClientRect();
+  picture.setPointerCapture = () => {};
+  const point = (type, x, y) => picture.dispatchEvent(new PointerEvent(type, {
+    clientX: box.left + x * box.width, clientY: box.top + y * box.height, button: 0, pointerType: "mouse" }));
+  const trace = [...section.querySelectorAll("figure[data-kind=trace]")].filter(shown)[0];
+  const told = () => figure.querySelector(".brushed").textContent;
+  const lines = () => [...trace.querySelectorAll("svg.live polyline")].map((l) => l.points.numberOfItems);
+  found.brush = { dots: figure.querySelectorAll(".episodes use").length, before: told() };
+  point("pointerdown", 0, 0); point("pointermove", 1, 1); point("pointerup", 1, 1);
+  Object.assign(found.brush, { all: told(), lines: lines(), caption: trace.querySelector("figcaption").textContent });
+  figure.querySelectorAll(".tools button")[1].click();
+  found.brush.next = trace.querySelector("figcaption").textContent;
+  const dot = figure.querySelector(".episodes use").getBoundingClientRect();
+  const [x, y] = [(dot.left + dot.width / 2 - box.left) / box.width, (dot.top + dot.height / 2 - box.top) / box.height];
+  point("pointerdown", x, y); point("pointerup", x, y);
+  found.brush.one = told();
+  figure.querySelectorAll(".tools button")[2].click();
+  Object.assign(found.brush, { cleared: told(), live: lines().length });
 }
 const term = document.querySelector("a.term");
 term.focus();
@@ -110,6 +138,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     return {
         "cartpole": write_report(trees.cartpole(), folder / "cartpole.html"),
+        "full": write_report(trees.full(), folder / "full.html"),
         "gridworld": write_report(trees.gridworld(), folder / "gridworld.html"),
         "hostile": write_report(hostile(), folder / "hostile.html"),
     }
@@ -131,15 +160,15 @@ def hostile() -> xr.DataTree:
     return new_results({}, title=name, env_id=name, warnings=[{"code": name, "text": name}], config={name: name})
 
 
-@pytest.mark.parametrize("name", ["cartpole", "gridworld", "hostile"])
+@pytest.mark.parametrize("name", ["cartpole", "full", "gridworld", "hostile"])
 def test_page_runs_without_any_console_message(pages, tmp_path, name):
     done = chromium(pages[name], tmp_path / "profile", "--dump-dom")
     assert console(done) == []
-    assert '<div class="tip" role="tooltip" hidden="">' in done.stdout  # the page's own script ran under its policy
+    assert 'role="tooltip" id="tip"' in done.stdout  # the page's own script ran under its policy
     assert "<title>broken into" not in done.stdout
 
 
-@pytest.mark.parametrize("name", ["cartpole", "gridworld"])
+@pytest.mark.parametrize("name", ["cartpole", "full", "gridworld"])
 def test_every_figure_is_drawn(found, name):
     seen = found(name)
     assert len(seen["figures"]) >= 10
@@ -156,18 +185,50 @@ def test_controls_choose_what_is_shown(found):
     seen = found("cartpole")
     assert len(seen["before"]) == len(seen["after"]) == 4
     assert all("noisy expert mixture" in name for name in seen["before"])
-    assert all(seen["chosen"] in name for name in seen["after"])
+    assert all(f"on {seen['chosen']} data" in name for name in seen["after"])
+
+
+def test_level_is_chosen_and_the_episode_over_time_stays(found):
+    seen = found("cartpole")
+    assert len(seen["oneLevel"]) == 2
+    assert "episode level" in seen["oneLevel"][0]
+    assert "over time" in seen["oneLevel"][1]
+
+
+def test_brushed_episodes_are_counted_correlated_and_drawn_over_time(found):
+    seen = found("full")["brush"]
+    assert seen["dots"] == 30
+    assert seen["before"].startswith("Drag over dots")
+    assert re.fullmatch(r"30 episodes of \d+ to \d+ steps; Pearson among them 0\.9\d\.", seen["all"])
+    assert len(seen["lines"]) == 2
+    assert seen["lines"][0] == seen["lines"][1] > 50
+    assert re.match(r"Episode \d+: \d+ steps, true return ", seen["caption"])
+    assert seen["next"] != seen["caption"]
+    assert seen["one"].startswith("1 episode of ")
+    assert seen["cleared"] == seen["before"]
+    assert seen["live"] == 0
+
+
+def test_page_is_complete_without_javascript(pages, tmp_path):
+    text = pages["full"].read_text(encoding="utf-8")
+    still = tmp_path / "still.html"
+    still.write_text(re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL), encoding="utf-8")
+    done = chromium(still, tmp_path / "profile", "--dump-dom")
+    body = re.sub(r"<script.*?</script>", "", done.stdout, flags=re.DOTALL)
+    figures = re.findall(r"<figure[^>]*>", body)
+    assert len(figures) == text.count("<figure ") + text.count("<figure>")
+    assert not [figure for figure in figures if "hidden" in figure]
 
 
 def test_definition_shows_on_focus_and_leaves_on_escape(found):
     seen = found("cartpole")
     assert seen["tip"]["shown"]
     assert seen["tip"]["inside"]
-    assert "fresh policy" in seen["tip"]["text"]
+    assert "the learned soft Q-function implies" in seen["tip"]["text"]
     assert not seen["tipAfterEscape"]
 
 
-@pytest.mark.parametrize("name", ["cartpole", "gridworld"])
+@pytest.mark.parametrize("name", ["cartpole", "full", "gridworld"])
 def test_page_fits_a_narrow_window(found, name):
     seen = found(name, width=500)  # the narrowest window that Chromium makes
     assert seen["overflow"] <= 0

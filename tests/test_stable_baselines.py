@@ -76,7 +76,7 @@ def their_value(model, observations, noise):
     values = []
     with torch.no_grad():
         mean, log_std, _ = model.actor.get_action_dist_params(observations)
-        for draw in noise:
+        for draw in torch.as_tensor(noise):
             u = mean + log_std.exp() * draw
             model.actor.action_dist.proba_distribution(mean, log_std)
             log_density = model.actor.action_dist.log_prob(torch.tanh(u), u)

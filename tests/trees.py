@@ -10,6 +10,7 @@ from scipy import stats
 
 from irl_probe.results import (
     correlation_group,
+    decomposition_group,
     distance_group,
     grid_group,
     learning_group,
@@ -17,6 +18,7 @@ from irl_probe.results import (
     points_group,
     retraining_group,
     returns_group,
+    transfer_group,
 )
 
 LEVELS = ("step", "partial", "episode")
@@ -167,6 +169,55 @@ def many(
         gamma=0.99,
         reward_kind="per-transition",
     )
+
+
+def full() -> xr.DataTree:
+    """Three rewards of one task with everything that can be measured: sampled distances, decomposition, transfer."""
+    rng = np.random.default_rng(4)
+    names = ["iq-chi2", "iq-kl", "sqil"]
+    agreement = dict(zip(names, (0.8, 0.5, 0.2), strict=True))
+    everyone = {**agreement, "true": 1.0, "constant": 0.0}
+    coverages = {n: points(rng, rng.integers(60, 300, 30), everyone) for n in ("expert", "mixture")}
+    metrics = ("epic", "dard", "starc_val", "starc_minimal")
+    base = np.array([[0.31, 0.35, 0.42, 0.40], [0.52, 0.55, 0.71, 0.69], [0.80, 0.82, 1.20, 1.16]])
+    distances = base[:, None, None, :, None] + np.array([0, -0.03, 0.03]) + np.zeros((3, 1, 2, 4, 3))
+    calibration = np.zeros((1, 2, 4, 3)) + np.array([0.0, -0.005, 0.005])
+    shares = np.array([[0.6, 0.25, 0.05, 0.1], [0.35, 0.3, 0.05, 0.3], [0.1, -0.05, 0.05, 0.9]])
+    parts = shares[:, None, None, :, None] + np.array([0, -0.02, 0.02]) + np.zeros((3, 1, 2, 4, 3))
+    retrained = np.array([[0.97, 0.99, 0.95], [0.81, 0.9, 0.85], [0.3, 0.45, 0.2]])
+    variants = ["unchanged", "mass ×0.5", "mass ×2", "friction ×0.5"]
+    policies = ["random", "carried over", *names, "true reward"]
+    carried = np.array([[0, 1.0, 0.97, 0.85, 0.3, 1], [0, 0.7, 0.93, 0.8, 0.2, 1], [0, 0.5, 0.9, 0.6, 0.25, 1]])
+    carried = np.vstack([carried, [0, 0.45, 0.92, 0.55, 0.1, 1]])
+    value = carried[..., None] + np.array([0, -0.04, 0.04])
+    return new_results(
+        {
+            "correlation": correlations(coverages),
+            "distance": distance_group(
+                distances, np.full((3, 1, 2, 4), ""), rewards=names, references=["true"], coverages=list(coverages),
+                metrics=metrics, exact=False, shaped=calibration + 0.02, random=calibration + 0.95,
+                off_support=np.full((2, 4), 0.12),
+            ),
+            "decomposition": decomposition_group(
+                parts, np.full((3, 1, 2, 4), ""), np.full((3, 1, 2, 3), 0.1), rewards=names, references=["true"],
+                coverages=list(coverages), parts=["scale", "potential", "redistribution", "residual"],
+            ),
+            "retraining": retraining_group(
+                3000 * retrained, rewards=names, seeds=[0, 1, 2], normalised=retrained
+            ),
+            "transfer": transfer_group(
+                3000 * np.repeat(carried[..., None], 3, axis=-1), variants=variants, policies=policies, seeds=[0, 1, 2],
+                mean=3000 * value, value=value, reason=np.full((4, 6), ""), overall=value[1:].mean(axis=0),
+                parameter=["", "mass", "mass", "friction"], factor=[1.0, 0.5, 2.0, 0.5],
+            ),
+            **{f"points/{name}": data for name, data in coverages.items()},
+        },
+        title="Hopper-v5: three recovered rewards",
+        env_id="Hopper-v5",
+        gamma=0.99,
+        reward_kind="per-transition",
+        stochastic=False,
+    )  # fmt: skip
 
 
 def _sums(values: np.ndarray, data: xr.Dataset, level: str) -> np.ndarray:

@@ -62,6 +62,7 @@ class Entry:
 
 
 SMALL = ip.IQConfig(objective="bellman", steps=30_000)
+STEADY = replace(SMALL, steps=40_000, batch_size=256, learning_rate=5e-4, target_rate=0.005)
 GREEDY = replace(SMALL, temperature=0.1, learning_rate=1e-3)
 GRID = ip.IQConfig(
     objective="bellman",
@@ -84,20 +85,24 @@ PENDULUM = {
 }
 PENDULUM_RL = ip.IQConfig(objective="bellman", **PENDULUM)
 ENTRIES = {
-    "CartPole-v1/iq": Entry(online=True, retrain=SMALL, on_true_reward=GREEDY),
-    "CartPole-v1/iq-offline": Entry(retrain=SMALL, on_true_reward=GREEDY),
-    "Acrobot-v1/iq-offline": Entry(retrain=replace(SMALL, steps=40_000), on_true_reward=replace(GREEDY, steps=40_000)),
+    "CartPole-v1/iq": Entry(online=True, retrain=STEADY, on_true_reward=replace(STEADY, temperature=0.1)),
+    "CartPole-v1/iq-offline": Entry(retrain=STEADY, on_true_reward=None),
+    "Acrobot-v1/iq-offline": Entry(retrain=SMALL, on_true_reward=GREEDY),
     "LunarLander-v3/iq-offline": Entry(retrain=replace(SMALL, steps=100_000), on_true_reward=None),
     "Pendulum-v1/iq": Entry(
         learner=ip.IQConfig(**PENDULUM), online=True, retrain=PENDULUM_RL, on_true_reward=PENDULUM_RL
     ),
-    "GridWorld/iq": Entry(),
+    "GridWorld/iq": Entry(
+        retrain=GRID,
+        on_true_reward=GRID,
+        source="30 episodes of the grid's soft expert, which is the expert of the normalised return",
+    ),
 }
 
 
-def make(reward_id: str) -> None:
-    """One reward of `ENTRIES`, from its demonstrations."""
-    entry, folder = ENTRIES[reward_id], RUNS / reward_id
+def make(reward_id: str, entry: Entry) -> None:
+    """One reward from its demonstrations."""
+    folder = RUNS / reward_id
     env_id = reward_id.split("/")[0]
     demos = ip.load_demos(entry.demos or env_id, episodes=entry.episodes, env_id=env_id)
     out = folder / "run"
@@ -107,7 +112,7 @@ def make(reward_id: str) -> None:
     finish(reward_id, run, demos, entry)
 
 
-def make_grid(reward_id: str) -> None:
+def make_grid(reward_id: str, entry: Entry) -> None:
     """The grid's marginal reward, every measure of it exact (the probe of the paper's grid), and retraining."""
     folder = RUNS / reward_id
     if not (folder / "probe" / "report.html").exists():
@@ -115,13 +120,12 @@ def make_grid(reward_id: str) -> None:
     tree = ip.load_results(folder / "probe" / "results.nc")
     reward = ip.load_reward(folder / "probe" / "reward")
     name = str(tree["correlation"].to_dataset()["reward"].values[0])
-    config = ip.RetrainStudyConfig(config=GRID, true_config=GRID, episodes=100)
+    config = ip.RetrainStudyConfig(config=entry.retrain, seeds=entry.seeds, episodes=100)
     expert = float(json.loads(tree.attrs["demonstrations"])["returns"]["mean"])
     retrained = ip.retrain_study(
         {name: reward}, "GridWorld", config, expert=expert, out=folder / "retrain", progress=False
     )
     figures: dict[str, object] = {**ip.reward_figures(tree, name), **ip.reward_figures(retrained, name)}
-    entry = Entry(source="30 episodes of the soft expert of the grid, which is the expert of the normalised return")
     ship(reward_id, reward, {**figures, **budget(retrained)}, entry)
 
 
@@ -247,6 +251,8 @@ if __name__ == "__main__":
     verbs = parser.add_subparsers(dest="verb", required=True)
     making = verbs.add_parser("make")
     making.add_argument("ids", nargs="*", default=list(ENTRIES))
+    making.add_argument("--seeds", type=int, nargs="+", help="of the retrained policies; default three")
+    making.add_argument("--skip-true", action="store_true", help="train none on the true reward")
     adding = verbs.add_parser("add")
     adding.add_argument("run", type=Path)
     adding.add_argument("id")
@@ -262,7 +268,10 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if arguments.verb == "make":
         for each in arguments.ids:
-            (make_grid if each.startswith("GridWorld/") else make)(each)
+            entry = ENTRIES[each]
+            entry = replace(entry, seeds=tuple(arguments.seeds or entry.seeds))
+            entry = replace(entry, on_true_reward=None) if arguments.skip_true else entry
+            (make_grid if each.startswith("GridWorld/") else make)(each, entry)
     elif arguments.verb == "add":
         learner = ip.IQConfig(objective="bellman", steps=arguments.steps)
         chosen = Entry(

@@ -1,4 +1,4 @@
-"""Percentile bootstrap: one way to put an interval beside a figure, over whole episodes or over seeds within tasks."""
+"""The bootstrap: one way to put an interval beside a figure, over whole episodes or over seeds within tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import trim_mean
+from scipy.stats import norm, trim_mean
 
 from irl_probe.metrics.checks import Array, check_numbers
 
@@ -58,6 +58,30 @@ def percentile_interval(replicates: Array, confidence: float, *, without: str = 
     Undefined replicates (NaN) are left out; with more than half of them undefined there is an estimate without an
     interval, and the reason says so. `without` is such a reason known beforehand: one episode, one seed.
     """
+    tail = (1 - confidence) / 2
+    return _interval(replicates, without, lambda _: (tail, 1 - tail))
+
+
+def corrected_interval(replicates: Array, confidence: float, *, without: str = "") -> Estimate:
+    """As `percentile_interval`, with Efron's correction for median bias (Efron and Tibshirani 1993, §14.3, a = 0).
+
+    A distance is never negative, so noise can only lengthen it: the resamples lie above the estimate as the estimate
+    lies above the truth. With z₀ = Φ⁻¹(share of replicates below the estimate) the bounds are the quantiles
+    Φ(2z₀ ∓ z).
+    """
+
+    def tails(defined: Array) -> tuple[float, float]:
+        value, count = replicates[0], len(defined)
+        below = ((defined < value).sum() + 0.5 * (defined == value).sum()) / count
+        shift = 2 * norm.ppf(np.clip(below, 0.5 / count, 1 - 0.5 / count))
+        z = norm.ppf((1 + confidence) / 2)
+        return float(norm.cdf(shift - z)), float(norm.cdf(shift + z))
+
+    return _interval(replicates, without, tails)
+
+
+def _interval(replicates: Array, without: str, tails: Callable[[Array], tuple[float, float]]) -> Estimate:
+    """The quantiles of the defined replicates at `tails(defined)`, beside the estimate."""
     value, rest = float(replicates[0]), replicates[1:]
     if without:
         return Estimate(value, np.nan, np.nan, without)
@@ -65,8 +89,7 @@ def percentile_interval(replicates: Array, confidence: float, *, without: str = 
     if defined.size < DEFINED_SHARE * rest.size:
         share = 1 - defined.size / rest.size
         return Estimate(value, np.nan, np.nan, f"The figure is undefined in {share:.0%} of the bootstrap resamples.")
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
+    low, high = np.quantile(defined, tails(defined))
     return Estimate(value, float(low), float(high))
 
 

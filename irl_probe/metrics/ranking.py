@@ -1,4 +1,4 @@
-"""Does a reward order policies as the truth does?"""
+"""Does a reward order policies, and episodes, as the truth does?"""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from irl_probe.metrics.bootstrap import Estimate, Seed, check_confidence, percentile_interval, resample_counts
-from irl_probe.metrics.checks import Array, check_numbers
+from irl_probe.metrics.bootstrap import (
+    Estimate,
+    Seed,
+    check_confidence,
+    corrected_interval,
+    percentile_interval,
+    resample_counts,
+)
+from irl_probe.metrics.checks import Array, check_gamma, check_numbers
 
 # Means that agree to this share of the largest count as tied.
 TIE = 1e-12
@@ -54,6 +61,66 @@ def ranking_agreement(
     single = all(np.size(returns) == 1 for returns in true)
     without = "Each policy has one episode, so there is no interval over episodes." if single else ""
     return percentile_interval(replicates, confidence, without=without)
+
+
+def episode_return_distance(
+    recovered: ArrayLike,
+    true: ArrayLike,
+    lengths: ArrayLike,
+    *,
+    gamma: float = 1.0,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: Seed = 0,
+) -> Estimate:
+    """ERC: √((1 − ρ)/2), in [0, 1], of the two rewards' episode returns Σ γᵗ r_t (Gleave et al. 2021, §6).
+
+    Invariant to positive scale, and where all lengths agree to constants; not to shaping, for an episode's first and
+    last state do not cancel. It shares the length confound of every episode correlation.
+
+    Args:
+        recovered: (N,) reward of each step, one episode after the other.
+        true: (N,) likewise.
+        lengths: (E,) steps of each episode.
+        gamma: discount of the returns, in [0, 1].
+        confidence: of the bias-corrected bootstrap interval over episodes.
+        resamples: how many.
+        seed: an int or a Generator.
+
+    NaN with a reason where there are fewer than two episodes or either reward's returns do not vary. Raises ValueError
+    where lengths do not fit or a reward is not finite.
+    """
+    check_confidence(confidence, resamples)
+    gamma = check_gamma(gamma, one_allowed=True)
+    rewards = np.stack([check_numbers(recovered, "recovered"), check_numbers(true, "true")])
+    sizes = np.asarray(lengths)
+    if rewards.ndim != 2 or sizes.ndim != 1 or not sizes.size or sizes.min() < 1 or sizes.sum() != rewards.shape[1]:
+        raise ValueError(
+            f"'lengths' must be steps of each episode, at least 1, that sum to the {rewards.shape[-1]} steps; "
+            f"got {sizes.tolist() if sizes.size < 10 else sizes.shape}."
+        )
+    if len(sizes) < 2:
+        return Estimate.undefined("There is one episode, and a correlation of returns needs at least two.")
+    starts = np.cumsum(sizes) - sizes
+    discounts = gamma ** (np.arange(rewards.shape[1]) - np.repeat(starts, sizes))
+    returns = np.add.reduceat(rewards * discounts, starts, axis=1)
+    returns = returns - returns.mean(axis=1, keepdims=True)
+    for name, row, size in zip(("recovered", "true"), returns, np.abs(rewards).max(axis=1), strict=True):
+        if row.std() <= TIE * max(float(size), np.finfo(np.float64).tiny) * sizes.max():
+            return Estimate.undefined(f"All episodes have the same {name} return, so it has no correlation.")
+    counts = resample_counts(len(sizes), resamples, seed) / len(sizes)
+    first = counts @ returns.T
+    second = counts @ (returns**2).T - first**2
+    covariance = counts @ returns.prod(axis=0) - first.prod(axis=1)
+    return corrected_interval(pearson_distance(covariance, second.prod(axis=1)), confidence)
+
+
+def pearson_distance(covariance: Array, variances: Array) -> Array:
+    """√((1 − ρ)/2), NaN where the product of the variances is not above 0."""
+    root = np.sqrt(np.maximum(variances, 0))
+    rho = np.divide(covariance, root, out=np.full_like(covariance, np.nan), where=root > 0)
+    distance: Array = np.sqrt((1 - np.clip(rho, -1, 1)) / 2)
+    return distance
 
 
 def _means(true: ArrayLike, recovered: ArrayLike, policy: int, resamples: int, rng: np.random.Generator) -> Array:

@@ -1,5 +1,7 @@
-"""The whole chain: demonstrations, soft Q, reward, figures, report; loaded as it is used, like `irl_probe` itself."""
+"""The whole chain: demonstrations, soft Q, reward, figures, report."""
 
-import lazy_loader
+from irl_probe.pipeline.config import ProbeConfig
+from irl_probe.pipeline.coverages import compare_named, coverages
+from irl_probe.pipeline.probe import Probe, probe
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["Probe", "ProbeConfig", "compare_named", "coverages", "probe"]

@@ -104,6 +104,31 @@ TERMS: Mapping[str, Term] = {
         "regret",
         "True return lost by acting optimally for the recovered reward: 0 is none, 1 is as bad as the worst policy.",
     ),
+    "calibration": Term(
+        "calibration",
+        "What the sampled measure says of rewards whose distance is known: the truth + a shaping should come out at "
+        "0, an "
+        "independent random reward far off. Where it does not, differences of that size mean nothing.",
+    ),
+    "scale": Term("scale", "λ times the true reward: the part of the recovered reward that is the truth itself."),
+    "potential": Term(
+        "shaping", "γΦ(s′) − Φ(s): potential shaping, which changes no optimal policy under any dynamics."
+    ),
+    "redistribution": Term(
+        "redistribution",
+        "Moved between successors s′ of one (s, a), with mean zero: changes no policy in these dynamics, but may in "
+        "others.",
+    ),
+    "residual": Term("residual", "What neither scale, shaping nor redistribution explains: the real disagreement."),
+    "transfer": Term(
+        "transfer",
+        "True return of a policy trained on the recovered reward in changed dynamics: 0 is random there, 1 a policy "
+        "trained "
+        "there on the true reward. The mean over all changes.",
+    ),
+    "carried": Term(
+        "carried over", "The imitator's own policy in the changed environment, without any training there."
+    ),
     "gamma": Term("discount γ", "Weight of the next environment step's value."),
     "temperature": Term(
         "temperature α",

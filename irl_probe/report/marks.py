@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
 
-from irl_probe.report.palette import BLUE, DASHES, DENSITY, FONT, INK, LONGEST, MUTED, PAPER, VERMILION, literal
+from irl_probe.report.palette import BLUE, DASHES, DENSITY, DOTS, FONT, INK, LONGEST, MUTED, PAPER, VERMILION, literal
 
 Floats = NDArray[np.float64]
 
@@ -43,11 +43,11 @@ def episode_dots(ax: Axes, true: Floats, recovered: Floats, lengths: Floats) -> 
     """A dot an episode, coloured by length where lengths differ."""
     shown = thin(np.arange(len(true)))
     if np.ptp(lengths) == 0:
-        ax.plot(true[shown], recovered[shown], "o", color=BLUE, alpha=0.6, markersize=4, markeredgewidth=0)
+        ax.plot(true[shown], recovered[shown], "o", color=BLUE, alpha=0.6, markersize=4, markeredgewidth=0, gid=DOTS)
         return
     colours = ListedColormap(matplotlib.colormaps["cividis"](np.linspace(0.12, 1.0, 10)))
     dots = ax.scatter(
-        true[shown], recovered[shown], c=lengths[shown], cmap=colours, s=16, edgecolors=MUTED, linewidths=0.4
+        true[shown], recovered[shown], c=lengths[shown], cmap=colours, s=16, edgecolors=MUTED, linewidths=0.4, gid=DOTS
     )
     colour_bar(ax, dots, "episode length (steps)")
 

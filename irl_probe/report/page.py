@@ -13,11 +13,14 @@ from pathlib import Path
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from irl_probe.report.answers import answers
 from irl_probe.report.definitions import TERMS, term_of
-from irl_probe.report.judgement import RULES, judge
+from irl_probe.report.judgement import ANSWERED, RULES, judge
+from irl_probe.report.reward_sections import views
 from irl_probe.report.sections import sections
 from irl_probe.report.tables import glance_table, provenance
-from irl_probe.results import validate
+from irl_probe.report.traces import brush_data
+from irl_probe.results import average_runs, validate
 
 WINDOW = 20  # steps of a partial sum where the results do not say, as in metrics.correlations
 
@@ -25,7 +28,8 @@ WINDOW = 20  # steps of a partial sum where the results do not say, as in metric
 def write_report(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write the results as one HTML page that needs no network and no other file; returns its path.
 
-    The page is written whole or not at all, and a group of results that is absent is left out of it.
+    The page is written whole or not at all, and a group of results that is absent is left out of it. Runs stacked along
+    "seed" are averaged (`average_runs`), so that intervals are over runs.
 
     Raises FileExistsError where the file exists and `overwrite` is False, IsADirectoryError where the path is a folder,
     TypeError where `tree` is no DataTree, and ValueError as `results.validate` does.
@@ -57,6 +61,7 @@ def render(tree: xr.DataTree) -> str:
             "Make one with compare or probe, or read one with load_results."
         )
     validate(tree)
+    tree = one_run(tree)
     verdict = judge(tree)
     package = files("irl_probe.report")
     script = package.joinpath("script.js").read_text(encoding="utf-8")
@@ -72,6 +77,8 @@ def render(tree: xr.DataTree) -> str:
         title=attributes.get("title") or f"Recovered reward: {attributes.get('env_id', 'unnamed environment')}",
         attributes=attributes,
         verdict=verdict,
+        answers=answers(tree, verdict),
+        findings=[claim for claim in verdict.claims if claim.term not in ANSWERED],
         rules=RULES,
         warnings=json.loads(str(attributes.get("warnings", "[]"))),
         glance=glance_table(tree),
@@ -81,8 +88,29 @@ def render(tree: xr.DataTree) -> str:
         term_of=term_of,
         style=package.joinpath("style.css").read_text(encoding="utf-8"),
         script=script,
+        data=_script_data(brush_data(tree, views(tree, verdict.reward)[0])) if "points" in tree.children else "",
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def one_run(tree: xr.DataTree) -> xr.DataTree:
+    """The tree, or the average over "seed" where that is stacked.
+
+    Raises ValueError where runs are stacked along something else, for a task or variant has a page of its own.
+    """
+    stacked = [dim for dim in str(tree.attrs.get("stacked", "")).split(",") if dim]
+    others = [dim for dim in stacked if dim != "seed"]
+    if others:
+        raise ValueError(
+            f"A page is about one environment and one variant; these results are stacked along {', '.join(others)}. "
+            "Give the results of each its own page."
+        )
+    return average_runs(tree, "seed") if stacked else tree
+
+
+def _script_data(block: object) -> str:
+    """JSON that can stand in a script element: no "<" of a name can end it."""
+    return json.dumps(block, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _window(tree: xr.DataTree) -> int:

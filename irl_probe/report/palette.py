@@ -30,6 +30,7 @@ THEME = {
 
 DENSITY = LinearSegmentedColormap.from_list("density", [to_rgba(BLUE, 0.15), to_rgba(BLUE, 1.0)], N=12)
 
+DOTS = "episodes"  # the group of dots that the page's script lets one brush
 DASHES = (0, (4, 2))
 FONT = 8.5  # points
 LONGEST = 28  # letters of a row label before it is cut
@@ -41,22 +42,23 @@ def plain_axes(
     width: float,
     height: float,
     *,
-    grid: Literal["both", "x", "none"] = "both",
+    grid: Literal["both", "x", "y", "none"] = "both",
     left: float = 0.72,
     right: float = 0.12,
     top: float = 0.3,
+    bottom: float = BOTTOM,
 ) -> Axes:
     """`ax`, or the Axes of a new figure of width × height inches, without box and with a faint grid.
 
-    The margins `left`, `right` and `top` are in inches too. They are set, not searched for: matplotlib's layout engines
-    draw every figure twice, and panels side by side should align.
+    The margins `left`, `right`, `top` and `bottom` are in inches too. They are set, not searched for: matplotlib's
+    layout engines draw every figure twice, and panels side by side should align.
 
     The figure belongs to the Axes alone (matplotlib's pyplot and its settings are not touched): save it with
     `ax.figure.savefig("name.svg")`.
     """
     if ax is None:
         figure = Figure(figsize=(width, height), dpi=200)
-        figure.subplots_adjust(left / width, BOTTOM / height, 1 - right / width, 1 - top / height)
+        figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
         ax = figure.add_subplot()
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(MUTED)

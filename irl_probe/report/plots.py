@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from irl_probe.metrics import stratified_bootstrap
 from irl_probe.report import marks
 from irl_probe.report.marks import MOST_MARKS, Floats
 from irl_probe.report.palette import (
@@ -31,6 +32,23 @@ from irl_probe.report.palette import (
     literal,
     plain_axes,
 )
+from irl_probe.report.reward_plots import decomposition_bars, distance_forest, distance_heatmap, transfer_slopes
+
+__all__ = [
+    "aggregate",
+    "correlation_forest",
+    "decomposition_bars",
+    "diagnostic",
+    "distance_forest",
+    "distance_heatmap",
+    "episode_trace",
+    "grid_heatmap",
+    "learning_curve",
+    "retraining_by_reward",
+    "returns_by_policy",
+    "reward_scatter",
+    "transfer_slopes",
+]
 
 MOST_STEPS = 300  # of one episode, for a line that can still be read
 
@@ -64,13 +82,27 @@ def _block_starts(episode: NDArray[np.int64], level: Level, window: int) -> NDAr
 def learning_curve(
     learning: xr.Dataset, *, references: Mapping[str, float] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """True evaluation return while learning: mean and interval against gradient steps; references as lines."""
+    """True evaluation return while learning, against gradient steps; references as lines.
+
+    One run: its mean return with the interval that was logged. Runs stacked along "seed": their interquartile mean with
+    a bootstrap interval over runs, and each run as a faint line.
+    """
     ax = plain_axes(ax, 4.4, 3.0)
-    mean = learning["return_mean"].dropna("step")
-    ax.plot(mean["step"], mean, color=BLUE, linewidth=1.6, label="learned", marker="o" if mean.size < 12 else "")
-    if {"return_low", "return_high"} <= set(learning.data_vars):
-        band = learning[["return_low", "return_high"]].dropna("step")
-        ax.fill_between(band["step"], band["return_low"], band["return_high"], color=BLUE, alpha=0.18, linewidth=0)
+    returns = learning["return_mean"].dropna("step", how="all")
+    if "seed" in returns.dims:
+        returns = returns.dropna("step")
+        for run in returns.transpose("seed", "step").values:
+            ax.plot(returns["step"], run, color=BLUE, linewidth=0.7, alpha=0.35)
+        centres = [stratified_bootstrap(v, resamples=1000) for v in returns.transpose("step", "seed").values]
+        low, mean, high = (np.array([getattr(c, b) for c in centres]) for b in ("low", "value", "high"))
+        steps, label = returns["step"].values, f"interquartile mean of {returns.sizes['seed']} runs"
+        ax.fill_between(steps, low, high, color=BLUE, alpha=0.18, linewidth=0)
+    else:
+        steps, mean, label = returns["step"].values, returns.values, "learned"
+        if {"return_low", "return_high"} <= set(learning.data_vars):
+            band = learning[["return_low", "return_high"]].dropna("step")
+            ax.fill_between(band["step"], band["return_low"], band["return_high"], color=BLUE, alpha=0.18, linewidth=0)
+    ax.plot(steps, mean, color=BLUE, linewidth=1.6, label=label, marker="o" if mean.size < 12 else "")
     for name, value in (references or {}).items():
         ax.axhline(value, color=POLICY_COLOURS.get(name, INK), linestyle=DASHES, linewidth=1.1, label=literal(name))
     ax.set(xlabel="training (gradient steps)", ylabel="true return per episode (reward units)")
@@ -107,14 +139,17 @@ def returns_by_policy(returns: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def retraining_by_reward(retraining: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Normalised true return of the policy retrained on each reward: a dot per seed, a bar at their mean."""
+    """Normalised true return of the policy retrained on each reward: a dot per seed, the mean with its interval."""
     rewards = [str(r) for r in retraining["reward"].values]
     ax = plain_axes(ax, 4.4, 0.75 + 0.42 * len(rewards), grid="x", left=label_width(rewards))
     for row, reward in enumerate(rewards):
         values = marks.finite(retraining["normalised"].sel(reward=reward).values)
         ax.plot(values, np.full(len(values), row), "o", color=BLUE, alpha=0.5, markersize=5, markeredgewidth=0)
         if len(values):
-            ax.plot([values.mean()] * 2, [row - 0.25, row + 0.25], color=INK, linewidth=1.8)
+            centre = stratified_bootstrap(values, statistic=lambda rows: rows.mean(axis=1), resamples=1000).array
+            if "normalised_mean" in retraining and np.isfinite(retraining["normalised_mean"].sel(reward=reward)).all():
+                centre = retraining["normalised_mean"].sel(reward=reward).values
+            marks.interval(ax, centre, row, INK, "D")
     for value in (0.0, 1.0):
         ax.axvline(value, color=MUTED, linewidth=1.0, linestyle=DASHES)
     marks.rows(ax, rewards)

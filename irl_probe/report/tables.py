@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 
 import numpy as np
 import xarray as xr
 
 from irl_probe.report.definitions import TERMS, term_of
-from irl_probe.report.judgement import (
+from irl_probe.report.reading import (
+    BASELINES,
+    Bounds,
     bounds_of,
     clause,
     correlation_bounds,
+    distance_bounds,
     main_coverage,
     retrained_bounds,
     rewards_of,
+    transfer_bounds,
 )
 
-UNDEFINED = "undefined"
+UNDEFINED, NOTHING_HERE = "undefined", "–"
 CONTROLS = ("none", "constant", "length")
 
 
@@ -36,6 +39,8 @@ class Cell:
     @property
     def note(self) -> str:
         """The reason as it stands below the table, or nothing."""
+        if self.text == NOTHING_HERE:
+            return ""
         return f"{'undefined' if self.text == UNDEFINED else 'no interval'}: {self.reason}" if self.reason else ""
 
 
@@ -58,12 +63,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, the header, rows, and the data attributes that the page's controls select it by."""
+    """A caption, the header, rows, and the data attributes that the page's controls select it by.
+
+    A `wide` one has no neighbour.
+    """
 
     caption: str
     header: Sequence[Heading]
     rows: Sequence[Row]
     select: Mapping[str, str] = field(default_factory=dict)
+    wide: bool = False
 
     @property
     def notes(self) -> list[str]:
@@ -100,7 +109,7 @@ def returns_table(returns: xr.Dataset) -> Table:
         Heading("true return", "return"),
         *([Heading("normalised", "normalised")] if "normalised" in returns else []),
         *([Heading("length (steps)")] if "lengths" in returns else []),
-        Heading("episodes"),
+        *([Heading("episodes")] if "returns" in returns else []),
     ]
     rows = []
     for policy in (str(p) for p in returns["policy"].values):
@@ -115,7 +124,8 @@ def returns_table(returns: xr.Dataset) -> Table:
             )
         if "lengths" in one:
             cells.append(Cell(number(float(one["lengths"].mean()), 1)))
-        cells.append(Cell(number(float(one["returns"].notnull().sum()), 0)))
+        if "returns" in one:
+            cells.append(Cell(number(float(one["returns"].notnull().sum()), 0)))
         rows.append(Row([Heading(policy, policy)], cells))
     return Table("True return per episode, with 95 % intervals.", header, rows)
 
@@ -129,69 +139,59 @@ def correlation_table(correlation: xr.Dataset, reward: str, reference: str, metr
     for coverage in (str(c) for c in values["coverage"].values):
         for place, level in enumerate(str(v) for v in values["level"].values):
             ones = [values.sel(coverage=coverage, level=level, control=control) for control in controls]
-            cells = [cell(bounds_of(one["value"]), reason=_reason(one)) for one in ones]
+            cells = [cell(bounds_of(one["value"]), reason=reason_in(one)) for one in ones]
             rows.append(Row([Heading("" if place else coverage), Heading(level, level)], cells, first=place == 0))
     caption = f"{metric.capitalize()} correlation of “{reward}” with “{reference}”, with 95 % intervals."
     return Table(caption, header, rows, {"reward": reward, "metric": metric})
 
 
-def distance_table(distance: xr.Dataset) -> Table:
-    """Distances: a row per reward, reference and coverage, a column per metric."""
-    metrics = [str(m) for m in distance["metric"].values]
-    header = [
-        Heading("reward"),
-        Heading("reference"),
-        Heading("coverage", "coverage"),
-        *(named(m) for m in metrics),
-    ]
-    rows = []
-    for reward in (str(r) for r in distance["reward"].values):
-        pairs = product(distance["reference"].values, distance["coverage"].values)
-        for place, (reference, coverage) in enumerate(pairs):
-            ones = [distance.sel(reward=reward, reference=reference, coverage=coverage, metric=m) for m in metrics]
-            cells = [cell(bounds_of(one["value"]), 4, reason=_reason(one)) for one in ones]
-            headings = [Heading("" if place else reward), Heading(str(reference)), Heading(str(coverage))]
-            rows.append(Row(headings, cells, first=place == 0))
-    exact = " Exact: computed from the known transition probabilities." if distance.attrs.get("exact") else ""
-    return Table(f"Distance between rewards: 0 is equivalent.{exact}", header, rows)
-
-
 def glance_table(tree: xr.DataTree) -> Table | None:
-    """One row a reward with the figures that the verdict rests on; the best of each column is marked."""
+    """One row a reward with the figures that the verdict rests on; the best of each column is marked.
+
+    The true reward and the constant, where they were compared too, stand below the others and do not compete.
+    """
     rewards = rewards_of(tree)
     if not rewards:
         return None
-    columns: list[tuple[Heading, list[tuple[float, float, float]], int]] = [
-        (Heading("retrained", "retrained"), [retrained_bounds(tree, r) for r in rewards], 1)
+    measured = tree["correlation"].to_dataset()["reward"].values if "correlation" in tree.children else ()
+    rows = [*rewards, *(b for b in BASELINES if b in measured)]
+    columns = [column for column in _glance_columns(tree, rows) if not all(np.isnan(b[0]) for b in column[1])]
+    lines = []
+    for place, reward in enumerate(rows):
+        cells = []
+        for _, bounds, rated in columns:
+            known = not np.isnan(bounds[place][0])
+            shown = (
+                cell(bounds[place])
+                if known
+                else Cell(NOTHING_HERE, reason="Not measured, or undefined: see the tables below.")
+            )
+            rivals = [b[0] * rated for b in bounds[: len(rewards)]]
+            lead = len(rewards) > 1 and rated and place < len(rewards) and bounds[place][0] * rated == np.nanmax(rivals)
+            cells.append(Cell(shown.text, shown.interval, shown.reason, best=bool(lead)))
+        lines.append(Row([Heading(reward)], cells, first=place == len(rewards)))
+    coverage = f", on {main_coverage(tree['correlation'].to_dataset())} data" if len(measured) else ""
+    caption = f"Each reward at a glance{coverage}. ★ is the best of its column."
+    return Table(caption, [Heading("reward", "recovered"), *(c[0] for c in columns)], lines)
+
+
+def _glance_columns(tree: xr.DataTree, rewards: Sequence[str]) -> list[tuple[Heading, list[Bounds], int]]:
+    """(heading, a figure for each reward, 1 where more is better, −1 where less is, 0 where neither)."""
+    columns = [
+        (Heading("retrained", "retrained"), [retrained_bounds(tree, r) for r in rewards], 1),
+        (Heading("transfer", "transfer"), [transfer_bounds(tree, r) for r in rewards], 1),
     ]
     for heading, level, control in (
-        (Heading("step", "step"), "step", "none"),
-        (Heading("episode", "episode"), "episode", "none"),
+        (Heading("step Pearson", "step"), "step", "none"),
+        (Heading("episode Pearson", "episode"), "episode", "none"),
         (Heading("its constant baseline", "constant"), "episode", "constant"),
         (Heading("length controlled", "length"), "episode", "length"),
     ):
-        columns.append(
-            (heading, [correlation_bounds(tree, r, level, control) for r in rewards], int(control != "constant"))
-        )
-    if "distance" in tree.children:
-        group = tree["distance"].to_dataset().isel(reference=0)
-        at = group.sel(coverage=main_coverage(group))
-        for metric in (m for m in ("starc_minimal", "epic", "regret") if m in at["metric"].values):
-            bounds = [bounds_of(at["value"].sel(reward=r, metric=metric)) for r in rewards if r in at["reward"].values]
-            if len(bounds) == len(rewards):
-                columns.append((named(metric), bounds, -1))
-    columns = [column for column in columns if not all(np.isnan(b[0]) for b in column[1])]
-    rows = []
-    for place, reward in enumerate(rewards):
-        cells = []
-        for _, bounds, rated in columns:
-            shown = cell(bounds[place], reason="see the tables below" if np.isnan(bounds[place][0]) else "")
-            lead = len(rewards) > 1 and rated and bounds[place][0] * rated == np.nanmax([b[0] * rated for b in bounds])
-            cells.append(Cell(shown.text, shown.interval, shown.reason, best=bool(lead)))
-        rows.append(Row([Heading(reward)], cells))
-    coverage = f", on {main_coverage(tree['correlation'].to_dataset())} data" if "correlation" in tree.children else ""
-    caption = f"Each reward at a glance: normalised true return after retraining, Pearson correlations{coverage}."
-    return Table(caption, [Heading("reward", "recovered"), *(c[0] for c in columns)], rows)
+        figures = [correlation_bounds(tree, r, level, control) for r in rewards]
+        columns.append((heading, figures, int(control != "constant")))
+    for metric in ("starc_minimal", "epic", "regret"):
+        columns.append((named(metric), [distance_bounds(tree, r, metric) for r in rewards], -1))
+    return columns
 
 
 def provenance(attributes: Mapping[str, object]) -> list[tuple[str, str | None, list[tuple[str, str]]]]:
@@ -214,7 +214,7 @@ def provenance(attributes: Mapping[str, object]) -> list[tuple[str, str | None, 
         if name == "stochastic" and value is not None:
             value = "yes" if value else "no"
         blocks.append((label, term, [("", "not recorded" if value is None else str(value))]))
-    for label in ("demonstrations", "config", "versions"):
+    for label in ("demonstrations", "config", "hashes", "versions"):
         blocks.append((label, None, list(_flatten(_parsed(attributes.get(label))))))
     return blocks
 
@@ -241,5 +241,6 @@ def _flatten(value: object, name: str = "") -> Iterable[tuple[str, str]]:
         yield name, str(value)
 
 
-def _reason(one: xr.Dataset) -> str:
+def reason_in(one: xr.Dataset) -> str:
+    """The reason of a figure, where the group holds reasons."""
     return str(one["reason"].values) if "reason" in one else ""

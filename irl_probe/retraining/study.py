@@ -193,8 +193,7 @@ def _policy(
         algorithm = config.learner.removeprefix("sb3-")
         steps = config.steps or 100_000
         return retrain_sb3(reward, maker, algorithm, steps=steps, seed=seed).policy  # type: ignore[arg-type]  # one of its literals
-    chosen = (config.true_config or config.config) if reward is None else config.config
-    learner = replace(chosen, seed=seed, steps=config.steps or config.config.steps)
+    learner = _own(reward is None, seed, config)
     resume = folder is not None and (folder / CHECKPOINT).exists()
     if folder is not None and folder.exists() and not resume:
         shutil.rmtree(folder)  # interrupted before its first checkpoint
@@ -238,13 +237,20 @@ def _steps(config: RetrainStudyConfig, action_space: gym.Space[Any]) -> int:
 
 
 def _key(name: str, reward: Reward | None, seed: int, config: RetrainStudyConfig) -> str:
-    """What a kept policy must agree on: everything but the other seeds and the bootstrap.
+    """What a kept policy must agree on: all that it was trained and evaluated with.
 
     A recovered or distilled reward counts by its content, a plain function by its name alone.
     """
     content = reward_id(reward) if isinstance(reward, RecoveredReward | DistilledReward) else ""
-    part = {k: v for k, v in _plain(config).items() if k not in ("seeds", "resamples", "confidence", "on_true_reward")}
-    return hashlib.sha256(json.dumps([name, content, seed, part], sort_keys=True).encode()).hexdigest()[:16]
+    budget = asdict(_own(reward is None, seed, config)) if config.learner == "own" else [seed, config.steps]
+    whole = json.dumps([name, content, config.learner, budget, config.episodes], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def _own(on_true_reward: bool, seed: int, config: RetrainStudyConfig) -> IQConfig:
+    """The config of our own engine."""
+    chosen = (config.true_config or config.config) if on_true_reward else config.config
+    return replace(chosen, seed=seed, steps=config.steps or config.config.steps)
 
 
 def _plain(config: RetrainStudyConfig) -> dict[str, Any]:

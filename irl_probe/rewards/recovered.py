@@ -14,7 +14,7 @@ from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import Expectation, Kind, ObservedSuccessor
 from irl_probe.rewards.model import Bools, Floats
 from irl_probe.rewards.stable_baselines import from_stable_baselines, is_stable_baselines
-from irl_probe.softq import ContinuousSoftQ, SoftQ
+from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ, SoftQ
 from irl_probe.transitions import Array
 
 Space = spaces.Space[object]
@@ -117,6 +117,9 @@ class RecoveredReward:
 
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /) -> Floats:
         o, a, o2, d = _batch(observations, actions, next_observations, terminated)
+        if isinstance(self.expectation, ObservedSuccessor) and isinstance(self.soft_q, DiscreteSoftQ | ContinuousSoftQ):
+            q, value = self.soft_q.step_values(o, a, o2)
+            return q - self.gamma * np.where(d, self.terminal_value, value)
         expected, _ = self.expectation(self.value_after, o, a, o2, d)
         return self.q(o, a) - self.gamma * expected
 

@@ -28,21 +28,22 @@ def ambiguity_dimension(environments: Sequence[tuple[ArrayLike, float]], tol: fl
         raise ValueError("There must be at least one environment, given as a list of (transition, gamma); got none.")
     if not 0 < tol < 1:
         raise ValueError(f"The tolerance is the sine of an angle and must lie in (0, 1); got {tol}.")
-    shared: Array | None = None
-    for transition, gamma in environments:
-        basis = _shaping_basis(check_transition(transition), check_gamma(gamma))
-        if shared is None:
-            shared = basis
-            continue
-        if len(basis) != len(shared):
-            raise ValueError(
-                "All environments must have the same states and actions; got P of sizes "
-                f"{sorted({np.shape(p) for p, _ in environments})}."
-            )
+    bases = [_shaping_basis(check_transition(p), check_gamma(g)) for p, g in environments]
+    if len({len(basis) for basis in bases}) > 1:
+        raise ValueError(
+            "All environments must have the same states and actions; got P of sizes "
+            f"{sorted({np.shape(p) for p, _ in environments})}."
+        )
+    return shared_directions(bases, tol)
+
+
+def shared_directions(bases: Sequence[Array], tol: float) -> int:
+    """Dimension of the intersection of spaces with these orthonormal bases (k, pᵢ), by principal angles."""
+    shared = bases[0]
+    for basis in bases[1:]:
         outside = shared - basis @ (basis.T @ shared)
         _, sines, directions = np.linalg.svd(outside, full_matrices=False)
         shared = shared @ directions[sines <= tol].T
-    assert shared is not None
     return int(shared.shape[1])
 
 

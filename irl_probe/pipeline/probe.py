@@ -12,7 +12,7 @@ from rich.console import Console
 from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.pipeline.environment import probe_environment
 from irl_probe.pipeline.grid import probe_grid
-from irl_probe.report import write_report
+from irl_probe.report import print_report, write_report
 from irl_probe.results import reward_figures, save_results
 from irl_probe.rewards import save_reward
 from irl_probe.verdict_rules import verdicts
@@ -53,7 +53,6 @@ def probe(env_id: str, config: ProbeConfig | None = None, *, out: str | Path | N
     save_results(tree, folder / "results.nc")
     report = folder / "report.html"
     write_report(tree, report)
-    for warning in warnings:
-        console.print(f"[yellow]![/] {warning['text']}", highlight=False)
+    print_report(tree, console)
     console.print(f"\nReward  {saved}\nReport  {report.resolve()}", highlight=False)
     return Probe(tree, folder, report, saved)

@@ -1,0 +1,215 @@
+"""EPIC from one sample that all rewards share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irl_probe.metrics.bootstrap import Estimate, Seed, check_confidence, corrected_interval, resample_counts
+from irl_probe.metrics.checks import Array, check_gamma
+from irl_probe.metrics.ranking import pearson_distance
+from irl_probe.metrics.terms import Batch, RewardFunction, RewardTerms
+from irl_probe.transitions import Transitions
+
+BLOCKS = 64
+# Numbers of 8 bytes in one of the arrays (steps × resamples) that a bootstrap holds at once.
+REPLICATE_CHUNK = 2_000_000
+# A canonical form whose standard deviation is below this share of the reward's largest value counts as constant.
+ZERO = 1e-8
+
+TRIVIAL = "Up to shaping and a constant the {which} reward is 0 on these steps, so it has no distance."
+
+
+@dataclass(frozen=True)
+class EpicForms:
+    """C(R) of several rewards on the same N steps, and the noise of its means in B blocks.
+
+    C = base + mean over blocks. Make it with `epic_forms`.
+
+    Attributes:
+        names: the rewards'.
+        base: (n, N).
+        blocks: (n, N, B), or (n, N, 0) where the means are exact.
+        scale: (n,) largest |R|, below a share of which a form is rounding error.
+        episode: (N,) labels; equal ones are adjacent.
+    """
+
+    names: tuple[str, ...]
+    base: Array
+    blocks: Array
+    scale: Array
+    episode: Batch
+
+    def values(self, name: str) -> Array:
+        """C(R) of one reward at each step, (N,)."""
+        row = self.names.index(name)
+        noisy = self.blocks[row].mean(axis=1) if self.blocks.shape[2] else 0.0
+        form: Array = self.base[row] + noisy
+        return form
+
+    def __add__(self, other: EpicForms) -> EpicForms:
+        """Forms of the sums of rewards, first with first and so on: canonical forms are linear."""
+        return EpicForms(
+            self.names, self.base + other.base, self.blocks + other.blocks, self.scale + other.scale, self.episode
+        )
+
+    def distance(
+        self,
+        first: str,
+        second: str,
+        *,
+        confidence: float = 0.95,
+        resamples: int = 1000,
+        seed: Seed = 0,
+    ) -> Estimate:
+        """√((1 − ρ)/2) of two rewards' forms, in [0, 1], with a bias-corrected bootstrap interval.
+
+        A resample draws episodes anew and, on its own, the blocks of the canonical sample: both are finite.
+        NaN with a reason where a form is constant. One episode has no interval.
+        """
+        check_confidence(confidence, resamples)
+        rows = [self.names.index(name) for name in (first, second)]
+        for row in rows:
+            if self.values(self.names[row]).std() <= ZERO * self.scale[row]:
+                return Estimate.undefined(TRIVIAL.format(which=f"'{self.names[row]}'"))
+        rng = np.random.default_rng(seed)
+        starts = np.flatnonzero(np.diff(self.episode, prepend=self.episode[0] - 1))
+        episodes = resample_counts(len(starts), resamples, rng)
+        blocks = self.blocks.shape[2]
+        weights = resample_counts(blocks, resamples, rng) / blocks if blocks else np.zeros((resamples + 1, 0))
+        size = max(1, REPLICATE_CHUNK // self.base.shape[1])
+        replicates = np.concatenate(
+            [
+                self._replicates(rows, starts, episodes[i : i + size], weights[i : i + size])
+                for i in range(0, resamples + 1, size)
+            ]
+        )
+        without = "There is one episode, so there is no interval over episodes." if len(starts) == 1 else ""
+        return corrected_interval(replicates, confidence, without=without)
+
+    def _replicates(self, rows: list[int], starts: NDArray[np.int64], episodes: Array, weights: Array) -> Array:
+        """The distance in each resample, (R,)."""
+        x, y = (self.base[row][:, None] + self.blocks[row] @ weights.T for row in rows)  # (N, R) each
+        x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+        sizes = np.diff(np.append(starts, len(self.episode))).astype(np.float64)
+
+        def mean(values: Array) -> Array:
+            summed = np.add.reduceat(values, starts, axis=0)  # (E, R)
+            average: Array = np.einsum("re,er->r", episodes, summed) / (episodes @ sizes)
+            return average
+
+        first, second = mean(x), mean(y)
+        variances = (mean(x**2) - first**2) * (mean(y**2) - second**2)
+        return pearson_distance(mean(x * y) - first * second, variances)
+
+
+def epic_forms(
+    rewards: Mapping[str, RewardFunction | RewardTerms],
+    steps: Transitions,
+    gamma: float,
+    *,
+    actions: Batch,
+    states: Batch,
+    exhaustive: bool = False,
+    blocks: int = BLOCKS,
+) -> EpicForms:
+    """C(R) = R + E[γR(s′, A, S′) − R(s, A, S′) − γR(S, A, S′)] on each step, for all rewards from one sample.
+
+    Gleave et al. 2021, Def. 4.1; constants, to which the distance is blind, are left out. All rewards meet the same
+    actions and states, so shaping cancels exactly however few they are. Only steps that go on count: after an end there
+    is no state s′ to shape, so what the end is worth is seen by VAL and Minimal, and not here.
+
+    A pair term costs N + 2N·K calls (N + 2N with a `table`), a state or successor term N or 2N, and a joint term
+    N + 2N·M. No query batch is larger than 32 MB; a reward's means take N·B numbers.
+
+    Args:
+        rewards: name → reward.
+        steps: N steps of the coverage distribution D, with their episodes.
+        gamma: in [0, 1].
+        actions: (K, ...) draws of d_A.
+        states: (M, ...) draws of d_S, for S′.
+        exhaustive: whether `actions` are all there are, each once, so that means over d_A are exact.
+        blocks: in how many parts the canonical sample is cut for the interval.
+
+    Raises ValueError where a reward gives something else than one finite number a transition (it is named), where every
+    step ended, or where there is no action or state.
+    """
+    gamma = check_gamma(gamma, one_allowed=True)
+    if not len(actions) or not len(states) or not rewards:
+        raise ValueError(
+            "EPIC needs at least one reward, one action of d_A and one state of d_S; "
+            f"got {len(rewards)}, {len(actions)} and {len(states)}."
+        )
+    going = steps.rows(~steps.terminated) if not steps.terminated.all() else None
+    if going is None:
+        raise ValueError("EPIC is taken over steps that go on; every one of these ended the MDP. Give whole episodes.")
+    terms = {name: RewardTerms.of(name, reward) for name, reward in rewards.items()}
+    parts = _Blocks.of(actions, states, exhaustive, blocks, any(t.joint is not None for t in terms.values()))
+    found = [_form(reward, going, gamma, parts) for reward in terms.values()]
+    base, noisy, scale = (np.stack(column) for column in zip(*found, strict=True))
+    return EpicForms(tuple(terms), base, noisy, scale, going.episode)
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """The canonical sample: K actions, M (action, state) pairs, and how many blocks each is cut into."""
+
+    actions: Batch
+    paired: Batch
+    states: Batch
+    count: int
+    exhaustive: bool
+
+    @staticmethod
+    def of(actions: Batch, states: Batch, exhaustive: bool, blocks: int, joint: bool) -> _Blocks:
+        limits = [blocks, *([] if exhaustive else [len(actions)]), *([len(states)] if joint else [])]
+        count = 0 if exhaustive and not joint else min(limits)
+        return _Blocks(actions, actions[np.arange(len(states)) % len(actions)], states, count, exhaustive)
+
+    def means(self, reward: RewardTerms, observations: Batch) -> tuple[Array, Array]:
+        """E_{A, S′}[pair + joint] at each state: the exact part (N,), and block means (N, B) of the rest."""
+        exact, noisy = np.zeros(len(observations)), np.zeros((len(observations), self.count))
+        if reward.pair is not None or reward.table is not None:
+            table = reward.pair_table(observations, self.actions)
+            if self.exhaustive:
+                exact = table.mean(axis=1)
+            else:
+                noisy = noisy + _block_means(table, self.count)
+        if reward.joint is not None:
+            size = max(1, REPLICATE_CHUNK // len(self.states))
+            pieces = [observations[i : i + size] for i in range(0, len(observations), size)]
+            noisy = noisy + np.concatenate(
+                [_block_means(reward.joint_table(o, self.paired, self.states), self.count) for o in pieces]
+            )
+        return exact, noisy
+
+
+def _form(reward: RewardTerms, steps: Transitions, gamma: float, parts: _Blocks) -> tuple[Array, Array, float]:
+    """The form of one reward: base (N,), blocks (N, B), and the reward's largest absolute value."""
+    o, a, o2, d = steps.observations, steps.actions, steps.next_observations, steps.terminated
+    state, pair, successor = reward.of_state(o), reward.of_pair(o, a), reward.of_successor(o2)
+    joint = reward.of_joint(o, a, o2, d)
+    exact, noisy = parts.means(reward, o)
+    exact_after, noisy_after = parts.means(reward, o2)
+    base = pair + successor + joint + gamma * (reward.of_state(o2) + exact_after) - exact
+    blocks = gamma * noisy_after - noisy
+    return base - base.mean(), blocks, float(np.abs(state + pair + successor + joint).max())
+
+
+def _block_means(values: Array, blocks: int) -> Array:
+    """Means over `blocks` interleaved parts of the columns, weighted so that their mean is the mean of all: (N, B)."""
+    count = values.shape[1]
+    used: Array = np.add.reduceat(
+        values[:, np.argsort(np.arange(count) % blocks, kind="stable")], _firsts(count, blocks), 1
+    )
+    means: Array = used * (blocks / count)
+    return means
+
+
+def _firsts(count: int, blocks: int) -> NDArray[np.int64]:
+    sizes = np.bincount(np.arange(count) % blocks, minlength=blocks)
+    firsts: NDArray[np.int64] = np.cumsum(sizes) - sizes
+    return firsts

@@ -1,0 +1,103 @@
+"""Why two rewards differ on sampled transitions: scale, shaping, redistribution over successors, and what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from irl_probe.metrics.bootstrap import Estimate, Seed, check_confidence, percentile_interval, resample_counts
+from irl_probe.metrics.checks import Array
+from irl_probe.metrics.epic import TRIVIAL, ZERO
+from irl_probe.metrics.evaluations import Evaluations
+from irl_probe.metrics.moments import episode_sums, paired
+from irl_probe.metrics.starc import StarcForms
+
+PARTS = ("scale", "potential", "redistribution", "residual")
+
+
+@dataclass(frozen=True)
+class SampledDecomposition:
+    """R̂ = λR + (γΦ(s′) − Φ(s)) + X + e with E_{s′}[X] = 0 and Φ in the span of the features.
+
+    Attributes:
+        scale: λ.
+        shares: part → its share of the variance of R̂, Cov(part, R̂)/Var(R̂). They sum to 1; parts that cancel have
+            negative ones.
+    """
+
+    scale: Estimate
+    shares: dict[str, Estimate]
+
+
+def decompose_sample(
+    evaluations: Evaluations,
+    forms: StarcForms,
+    recovered: str,
+    true: str,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: Seed = 0,
+) -> SampledDecomposition:
+    """The parts of the recovered reward, from the same draws and linear solve as `starc_minimal`.
+
+    λ is the regression of R̂'s Minimal form on R's, Φ the difference of their potentials, e what is left of the marginal
+    reward, X what is left besides. With one draw of s′ a step (deterministic dynamics, or the observed s′ alone) X
+    is 0: noise of s′ that could not be told from e is then in e.
+
+    Intervals are percentile bootstrap intervals over episodes, λ and Φ moving with the resample. NaN with a reason
+    where the true reward is only shaping, or R̂ does not vary.
+    """
+    check_confidence(confidence, resamples)
+    rows = [forms.names.index(name) for name in (recovered, true)]
+    episodes = len(np.unique(forms.episode))
+    counts = resample_counts(episodes, resamples, np.random.default_rng(seed))
+    whole, truth = evaluations.own[rows[0]], evaluations.own[rows[1]]
+    size = counts @ episode_sums(np.ones(len(whole)), forms.episode)
+
+    def mean(values: Array) -> Array:
+        return np.tensordot(counts, episode_sums(values, forms.episode), axes=1) / size.reshape(
+            -1, *[1] * (values.ndim - 1)
+        )
+
+    gram = forms.gram("starc_minimal", rows, counts)
+    centred = whole - whole.mean()
+    shift = mean(centred.mean(axis=1))  # of the resample's mean
+    variance = mean((centred**2).mean(axis=1)) - shift**2
+    reason = ""
+    if not gram[0, 1, 1] > (ZERO * forms.scale[rows[1]]) ** 2:
+        reason = TRIVIAL.format(which=f"'{true}'")
+    elif not variance[0] > (ZERO * forms.scale[rows[0]]) ** 2:
+        reason = f"The reward '{recovered}' does not vary on these steps, so there is nothing to explain."
+    if reason:
+        nothing = Estimate.undefined(reason)
+        return SampledDecomposition(nothing, dict.fromkeys(PARTS, nothing))
+
+    slope = gram[:, 0, 1] / gram[:, 1, 1]
+    moved = np.tensordot(counts - 1, forms.influence["starc_minimal"][:, :, rows], axes=1)  # (R, p, 2)
+    weights = forms.weights["starc_minimal"][:, rows] + moved
+    potential = slope[:, None] * weights[:, :, 1] - weights[:, :, 0]
+    with_features = (
+        mean((forms.features * centred[:, :, None]).mean(axis=1)) - mean(forms.features.mean(axis=1)) * shift[:, None]
+    )
+    by_scale = slope * (mean((truth * centred).mean(axis=1)) - mean(truth.mean(axis=1)) * shift)
+    by_potential = (potential * with_features).sum(axis=1)
+    # What is left of the marginal reward, against R̂: products of different draws, so that X does not enter.
+    form, of_truth = (forms.forms["starc_minimal"][row] for row in rows)
+
+    def marginal(draws: Array) -> Array:
+        return mean(paired(draws, centred)) - mean(draws.mean(axis=1)) * shift
+
+    moving = mean(paired(forms.features, centred[:, :, None])) - mean(forms.features.mean(axis=1)) * shift[:, None]
+    residual = marginal(form) - slope * marginal(of_truth)
+    residual = residual + ((moved[:, :, 0] - slope[:, None] * moved[:, :, 1]) * moving).sum(axis=1)
+    parts = {"scale": by_scale, "potential": by_potential, "residual": residual}
+    parts["redistribution"] = variance - by_scale - by_potential - residual
+    if whole.shape[1] == 1:
+        parts["redistribution"] = np.zeros_like(variance)
+    without = "There is one episode, so there is no interval over episodes." if episodes == 1 else ""
+    return SampledDecomposition(
+        percentile_interval(slope, confidence, without=without),
+        {name: percentile_interval(parts[name] / variance, confidence, without=without) for name in PARTS},
+    )

@@ -1,4 +1,0 @@
-from .chain import Probe, probe
-from .config import ProbeConfig
-
-__all__ = ["Probe", "ProbeConfig", "probe"]

@@ -1,0 +1,130 @@
+"""What rewards are compared on, by default: demonstrations, and rollouts from bad to good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from irl_probe.comparison import CompareConfig, compare
+from irl_probe.demos import DemoError, Demonstrations, load_demos, record_demos
+from irl_probe.envs import TabularEnv, make_env, soft_expert, true_reward
+from irl_probe.envs.make import Env
+from irl_probe.envs.tabular import TabularPolicy
+from irl_probe.learn import IQConfig, Policy, random_policy, train
+from irl_probe.rewards import Reward, load_reward
+from irl_probe.rewards.model import Bools, Floats
+from irl_probe.transitions import Array, Transitions
+
+NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: the cloned expert with this share of random actions
+GRID_TEMPERATURE = 0.5  # of the grid's soft expert, as in `probe_grid`
+
+
+def coverages(
+    env_id: str, *, demos: Demonstrations | None = None, episodes: int = 20, seed: int = 0
+) -> dict[str, Transitions]:
+    """Whole episodes with true rewards under several distributions, for `compare`.
+
+    "expert" are the demonstrations, "random" rollouts of random actions, "mixture" rollouts of a noisy expert at each
+    of `NOISE`: the expert is stood in for by the clone of its demonstrations (bc), which owes nothing to any reward.
+    Without demonstrations there is only "random". In the grid the expert is exact, and so needs none.
+
+    Args:
+        env_id: the environment.
+        demos: demonstrations; None takes the bundled ones of the environment, where there are some.
+        episodes: rollouts of the random policy, and so many in all of the mixture (at least one a level of noise).
+        seed: of the rollouts and the clone.
+
+    Raises as `make_env`, `record_demos` and `train` do.
+    """
+    env = make_env(env_id)
+    try:
+        expert: Policy | TabularPolicy
+        found: dict[str, Transitions] = {}
+        each = max(1, episodes // len(NOISE))
+        if isinstance(env.unwrapped, TabularEnv):
+            probabilities = soft_expert(env.unwrapped.mdp, GRID_TEMPERATURE)
+            expert = TabularPolicy(probabilities, seed=seed)
+            found["expert"] = record_demos(expert, env, episodes, seed=seed, deterministic=False).transitions
+        else:
+            demos = _bundled(env_id) if demos is None else demos
+            if demos is None:
+                return {"random": _roll(random_policy(env.action_space, seed), env, episodes, seed)}
+            if demos.transitions.rewards is not None:
+                found["expert"] = demos.transitions
+            expert = train(demos, IQConfig(objective="bc", seed=seed), progress=False).policy
+        found["random"] = _roll(random_policy(env.action_space, seed), env, episodes, seed)
+        noisy = (_roll(expert, env, each, seed + i, epsilon) for i, epsilon in enumerate(NOISE))
+        return found | {"mixture": Transitions.concatenate(noisy)}
+    finally:
+        env.close()
+
+
+def compare_named(
+    names: Sequence[str], env_id: str | None, demos: str | None, *, episodes: int = 30, seed: int = 0
+) -> xr.DataTree:
+    """`compare` of rewards by name, on `coverages` of an environment or on demonstrations alone.
+
+    Raises ValueError where neither an environment nor demonstrations are given, and as the verbs do.
+    """
+    if env_id is None and demos is None:
+        raise ValueError("Rewards are compared on data: name an environment (--env) or demonstrations (--demos).")
+    rewards = named_rewards(names, env_id)
+    given = None if demos is None else load_demos(demos, env_id=env_id)
+    if env_id is None:
+        assert given is not None
+        found = {"data": given.transitions}
+    else:
+        found = coverages(env_id, demos=given, episodes=episodes, seed=seed)
+    tree = compare(rewards, transitions=found, config=CompareConfig(seed=seed))
+    where = env_id or (given.env_id if given is not None else None)
+    known = {"title": f"{where}: {_counted(rewards)}" if where else None, "env_id": where, "seed": seed}
+    tree.attrs |= {name: value for name, value in known.items() if value is not None}
+    return tree
+
+
+def named_rewards(names: Sequence[str], env_id: str | None) -> dict[str, Reward]:
+    """Rewards by what the command line calls them: a folder, a shipped reward's id, `true` or `constant`.
+
+    Their labels are the last parts of the names where these differ, else the names.
+
+    Raises RewardError where there is no such reward, and ValueError where one is named twice, or `true` is asked
+    for without an environment.
+    """
+    if len(set(names)) < len(names):
+        raise ValueError(f"Each reward can be compared once; got {', '.join(names)}.")
+    last = [Path(name).name for name in names]
+    labels = last if len(set(last)) == len(last) else list(names)
+    return {label: _reward(name, env_id) for label, name in zip(labels, names, strict=True)}
+
+
+def constant_reward(observations: Array, actions: Array, next_observations: Array, terminated: Bools) -> Floats:
+    """1 at every step, (N,): it knows nothing but the length of an episode, and is what any reward must beat."""
+    return np.ones(len(observations))
+
+
+def _reward(name: str, env_id: str | None) -> Reward:
+    if name == "constant":
+        return constant_reward
+    if name == "true":
+        if env_id is None:
+            raise ValueError("The true reward is an environment's: name it with --env.")
+        return true_reward(env_id)
+    return load_reward(name)
+
+
+def _bundled(env_id: str) -> Demonstrations | None:
+    try:
+        return load_demos(env_id)
+    except DemoError:
+        return None
+
+
+def _roll(policy: Policy | TabularPolicy, env: Env, episodes: int, seed: int, epsilon: float = 0.0) -> Transitions:
+    return record_demos(policy, env, episodes, seed=seed, epsilon=epsilon).transitions
+
+
+def _counted(rewards: Mapping[str, Reward]) -> str:
+    return "one reward" if len(rewards) == 1 else f"{len(rewards)} rewards compared"

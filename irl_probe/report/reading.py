@@ -1,0 +1,150 @@
+"""Reading figures out of a results tree: which rewards are judged, and the three numbers of each figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from irl_probe.metrics import stratified_bootstrap
+
+BASELINES = ("true", "constant")
+IDEALS = ("exact occupancy",)  # made from what no demonstrations tell: the most that could be reached
+UNCHANGED = "unchanged"  # the variant of /transfer that is the environment itself
+TRANSFER_COMPARISONS = ("random", "true reward", "carried over")  # policies of /transfer that are no reward's
+
+Bounds = tuple[float, float, float]
+NOTHING: Bounds = (np.nan, np.nan, np.nan)
+
+
+def rewards_of(tree: xr.DataTree) -> list[str]:
+    """The rewards under judgement, in the order of the results: not the truth itself, nor the constant baseline."""
+    found: dict[str, None] = {}
+    for group in ("correlation", "distance", "retraining"):
+        if group in tree.children:
+            found |= dict.fromkeys(str(r) for r in tree[group].to_dataset()["reward"].values)
+    if not found and "transfer" in tree.children:
+        policies = (str(p) for p in tree["transfer"].to_dataset()["policy"].values)
+        found = dict.fromkeys(p for p in policies if p not in TRANSFER_COMPARISONS)
+    return [reward for reward in found if reward not in BASELINES]
+
+
+def main_coverage(group: xr.Dataset) -> str:
+    """The coverage that the verdict uses: a mixture where there is one, else the first."""
+    coverages = [str(c) for c in group["coverage"].values]
+    return next((c for c in coverages if "mixture" in c), coverages[0])
+
+
+def correlation_bounds(
+    tree: xr.DataTree, reward: str, level: str, control: str, *, coverage: str | None = None, metric: str = "pearson"
+) -> Bounds:
+    """(estimate, low, high) with the first reference; NaN where it is undefined or not in the results."""
+    group = tree["correlation"].to_dataset() if "correlation" in tree.children else xr.Dataset()
+    if "coverage" not in group.coords:
+        return NOTHING
+    wanted = {"reward": reward, "level": level, "control": control, "metric": metric}
+    wanted["coverage"] = coverage or main_coverage(group)
+    if any(label not in group[dim].values for dim, label in wanted.items()):
+        return NOTHING
+    values = group["value"].isel(reference=0).sel(wanted)
+    return bounds_of(values)
+
+
+def bounds_of(values: xr.DataArray) -> Bounds:
+    """The three numbers along `bound`."""
+    estimate, low, high = (float(v) for v in values.sel(bound=["estimate", "low", "high"]).values)
+    return estimate, low, high
+
+
+def retrained_bounds(tree: xr.DataTree, reward: str) -> Bounds:
+    """Normalised return after retraining: over seeds where there are several, else over episodes.
+
+    From /retraining's own mean, else from its seeds (their mean with a bootstrap interval); with one seed and one
+    reward from /returns' policy "retrained".
+    """
+    alone = normalised_bounds(tree, "retrained") if len(judged(tree)) <= 1 else NOTHING
+    group = tree["retraining"].to_dataset() if "retraining" in tree.children else xr.Dataset()
+    if "reward" not in group.coords or reward not in group["reward"].values:
+        return alone
+    if "normalised_mean" in group and not np.isnan(
+        (found := bounds_of(group["normalised_mean"].sel(reward=reward)))[0]
+    ):
+        return found
+    if "normalised" not in group:
+        return alone
+    scores = group["normalised"].sel(reward=reward).values
+    scores = scores[np.isfinite(scores)]
+    if len(scores) < 2:
+        return alone if not np.isnan(alone[0]) else (float(scores[0]) if len(scores) else np.nan, np.nan, np.nan)
+    estimate = stratified_bootstrap(scores, statistic=lambda rows: rows.mean(axis=1))
+    return estimate.value, estimate.low, estimate.high
+
+
+def retraining_seeds(tree: xr.DataTree, reward: str | None) -> int:
+    """How many policies were retrained on a reward, over all seeds."""
+    if "retraining" in tree.children:
+        returns = tree["retraining"].to_dataset()["return_mean"]
+        if reward in returns["reward"].values:
+            return int(returns.sel(reward=reward).notnull().sum())
+    return 0 if np.isnan(normalised_bounds(tree, "retrained")[0]) else 1
+
+
+def transfer_bounds(tree: xr.DataTree, policy: str) -> Bounds:
+    """A policy's normalised return over all changed dynamics (random 0, trained there on the true reward 1)."""
+    group = tree["transfer"].to_dataset() if "transfer" in tree.children else xr.Dataset()
+    if "policy" not in group.coords or policy not in group["policy"].values:
+        return NOTHING
+    if "overall" in group and not np.isnan((found := bounds_of(group["overall"].sel(policy=policy)))[0]):
+        return found
+    changed = group["value"].sel(policy=policy, bound="estimate")
+    changed = changed[[v != UNCHANGED for v in group["variant"].values]]
+    return float(changed.mean()), np.nan, np.nan
+
+
+def distance_bounds(tree: xr.DataTree, reward: str, metric: str) -> Bounds:
+    """A distance to the first reference on the main coverage."""
+    group = tree["distance"].to_dataset() if "distance" in tree.children else xr.Dataset()
+    if "metric" not in group.coords or metric not in group["metric"].values or reward not in group["reward"].values:
+        return NOTHING
+    return bounds_of(group["value"].isel(reference=0).sel(reward=reward, metric=metric, coverage=main_coverage(group)))
+
+
+def normalised_bounds(tree: xr.DataTree, policy: str) -> Bounds:
+    """A policy's normalised return in /returns."""
+    group = tree["returns"].to_dataset() if "returns" in tree.children else xr.Dataset()
+    if "normalised" not in group or policy not in group["policy"].values:
+        return NOTHING
+    return bounds_of(group["normalised"].sel(policy=policy))
+
+
+def reason_of(group: xr.Dataset, reward: str, level: str, control: str = "none", *, coverage: str | None = None) -> str:
+    """Why a Pearson figure is undefined, as the results have it."""
+    labels = {"reward": reward, "level": level, "control": control, "metric": "pearson"}
+    labels["coverage"] = coverage or main_coverage(group)
+    if any(label not in group[dim].values for dim, label in labels.items()):
+        return "it was not measured"
+    return clause(str(group["reason"].isel(reference=0).sel(labels).values)) or "no reason was recorded"
+
+
+def clause(sentence: str) -> str:
+    """A sentence without its capital and full stop, to stand behind a colon."""
+    return f"{sentence[:1].lower()}{sentence[1:]}".rstrip(".")
+
+
+def judged(tree: xr.DataTree) -> list[str]:
+    """The rewards that were learned from demonstrations; ideal ones only where there is nothing else."""
+    rewards = rewards_of(tree)
+    return [reward for reward in rewards if reward not in IDEALS] or rewards
+
+
+def percent(bounds: Bounds) -> str:
+    """A share as "93 % [90, 95]"."""
+    estimate, low, high = bounds
+    text = f"{100 * estimate:.0f}\u00a0%"
+    return (text if np.isnan(low) or low == high else f"{text} [{100 * low:.0f}, {100 * high:.0f}]").replace("-", "−")
+
+
+def figures(bounds: Bounds) -> str:
+    """A figure as "0.93 [0.90, 0.95]"."""
+    estimate, low, high = bounds
+    interval = "" if np.isnan(low) or low == high else f" [{low:.2f}, {high:.2f}]"
+    return f"{estimate:.2f}{interval}".replace("-", "−")

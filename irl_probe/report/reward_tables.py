@@ -1,0 +1,96 @@
+"""Tables of what was measured of rewards beyond correlation: distances, their calibration, decompositions, transfer."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import xarray as xr
+
+from irl_probe.report.reading import bounds_of
+from irl_probe.report.tables import UNDEFINED, Cell, Heading, Row, Table, cell, named, reason_in
+
+_ABSENT = "it was not measured"
+_POLICY_TERMS = {"true reward": "true", "carried over": "carried", "random": "random"}
+
+
+def distance_table(distance: xr.Dataset) -> Table:
+    """Distances: a row per reward, reference and coverage, a column per metric."""
+    metrics = [str(m) for m in distance["metric"].values]
+    digits = 4 if distance.attrs.get("exact") else 3
+    header = [
+        Heading("reward"),
+        Heading("reference"),
+        Heading("coverage", "coverage"),
+        *(named(m) for m in metrics),
+    ]
+    rows = []
+    for reward in (str(r) for r in distance["reward"].values):
+        pairs = product(distance["reference"].values, distance["coverage"].values)
+        for place, (reference, coverage) in enumerate(pairs):
+            ones = [distance.sel(reward=reward, reference=reference, coverage=coverage, metric=m) for m in metrics]
+            cells = [cell(bounds_of(one["value"]), digits, reason=reason_in(one)) for one in ones]
+            headings = [Heading("" if place else reward), Heading(str(reference)), Heading(str(coverage))]
+            rows.append(Row(headings, cells, first=place == 0))
+    exact = " Exact: computed from the known transition probabilities." if distance.attrs.get("exact") else ""
+    return Table(f"Distance between rewards: 0 is equivalent.{exact}", header, rows, wide=True)
+
+
+def calibration_table(distance: xr.Dataset) -> Table | None:
+    """What a sampled measure says of rewards at known distances, and how far it left the data; None where exact."""
+    if "shaped" not in distance and "off_support" not in distance:
+        return None
+    metrics = [str(m) for m in distance["metric"].values]
+    header = [Heading("coverage", "coverage"), Heading("calibration", "calibration"), *(named(m) for m in metrics)]
+    rows = []
+    for coverage in (str(c) for c in distance["coverage"].values):
+        at = distance.sel(coverage=coverage)
+        kinds = (("shaped", "truth + shaping (0 is right)"), ("random", "a random reward (far is right)"))
+        lines = [
+            (text, [cell(bounds_of(at[name].isel(reference=0).sel(metric=m)), 3, reason=_ABSENT) for m in metrics])
+            for name, text in kinds
+            if name in at
+        ]
+        if "off_support" in at:
+            lines.append(("asked off the data", [_share(float(at["off_support"].sel(metric=m))) for m in metrics]))
+        for place, (text, figures) in enumerate(lines):
+            rows.append(Row([Heading("" if place else coverage), Heading(text)], figures, first=place == 0))
+    return Table("How far the sampled distances can be trusted.", header, rows, wide=True)
+
+
+def decomposition_table(decomposition: xr.Dataset) -> Table:
+    """Each part's share of the recovered reward's variance, and the scale λ."""
+    parts = [str(p) for p in decomposition["part"].values]
+    header = [Heading("reward"), Heading("coverage", "coverage"), *(named(p) for p in parts), Heading("scale λ")]
+    rows = []
+    for reward in (str(r) for r in decomposition["reward"].values):
+        for place, coverage in enumerate(str(c) for c in decomposition["coverage"].values):
+            one = decomposition.isel(reference=0).sel(reward=reward, coverage=coverage)
+            cells = [
+                cell(bounds_of(one["value"].sel(part=p)), reason=str(one["reason"].sel(part=p).values)) for p in parts
+            ]
+            cells.append(cell(bounds_of(one["scale"]), 3, reason=_ABSENT))
+            rows.append(Row([Heading("" if place else reward), Heading(coverage)], cells, first=place == 0))
+    return Table(
+        "Why the rewards differ: shares of the recovered reward's variance, which sum to 1.", header, rows, wide=True
+    )
+
+
+def transfer_table(transfer: xr.Dataset) -> Table:
+    """Normalised return of each policy in each variant of the environment: random 0, trained there on the truth 1."""
+    policies = [str(p) for p in transfer["policy"].values]
+    header = [Heading("environment"), *(Heading(p, _POLICY_TERMS.get(p)) for p in policies)]
+    rows = []
+    for variant in (str(v) for v in transfer["variant"].values):
+        one = transfer.sel(variant=variant)
+        reasons = {p: str(one["reason"].sel(policy=p).values) for p in policies}
+        cells = [cell(bounds_of(one["value"].sel(policy=p)), reason=reasons[p]) for p in policies]
+        rows.append(Row([Heading(variant)], cells))
+    if "overall" in transfer:
+        cells = [cell(bounds_of(transfer["overall"].sel(policy=p)), reason=_ABSENT) for p in policies]
+        rows.append(Row([Heading("all changes")], cells, first=True))
+    return Table("Normalised true return by environment and policy.", header, rows)
+
+
+def _share(share: float) -> Cell:
+    return Cell(UNDEFINED, reason=_ABSENT) if np.isnan(share) else Cell(f"{100 * share:.0f}\u00a0%")

@@ -1,0 +1,328 @@
+"""The sampled measures: exact where the sample is whole, what they ignore, and what is said about bad input."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mdps import GRID_GAMMA, grid, grid_rewards, mdps, random_mdp, redistribution, seeds, shaped
+
+from irl_probe.metrics import (
+    Dynamics,
+    RewardTerms,
+    decompose_sample,
+    draw,
+    epic_forms,
+    episode_return_distance,
+    evaluate_on_draws,
+    off_support,
+    sampled_ambiguity_dimension,
+    starc_forms,
+    state_features,
+    tabular,
+)
+from irl_probe.metrics import terms as terms_module
+from irl_probe.transitions import Transitions
+
+MEASURES = ("epic", "dard", "starc_val", "starc_minimal")
+quick = settings(deadline=None, max_examples=15)
+
+
+def table(values):
+    return lambda s, a, s2, d: values[s, a, s2]
+
+
+def steps_of(observations, actions, successors, episode=None, terminated=None):
+    count = len(observations)
+    ended = np.zeros(count, dtype=bool) if terminated is None else terminated
+    episode = np.arange(count) if episode is None else episode
+    return Transitions(observations, actions, successors, ended, np.zeros(count, dtype=bool), episode)
+
+
+def whole(mdp):
+    """Every (s, a) of a deterministic MDP once."""
+    states, actions = (x.ravel() for x in np.indices(mdp.transition.shape[:2]))
+    return steps_of(states, actions, mdp.transition.argmax(axis=2)[states, actions])
+
+
+def sample(mdp, rng, count=60):
+    s, a = rng.integers(mdp.transition.shape[0], size=count), rng.integers(mdp.transition.shape[1], size=count)
+    s2 = (
+        (np.cumsum(mdp.transition[s, a], axis=1) <= rng.random((count, 1)))
+        .sum(axis=1)
+        .clip(max=len(mdp.transition) - 1)
+    )
+    return steps_of(s, a, s2, episode=np.arange(count) // 5)
+
+
+def dynamics(mdp, rng):
+    cumulated = np.cumsum(mdp.transition, axis=2)
+
+    def step(s, a):
+        s2 = (cumulated[s, a] <= rng.random((len(s), 1)) * cumulated[s, a][:, -1:]).sum(axis=1)
+        return s2, np.zeros(len(s), dtype=bool)
+
+    return Dynamics("simulator", step, bool((mdp.transition.max(axis=2) > 1 - 1e-12).all()))
+
+
+def forms_of(mdp, steps, rewards, rng, **kwargs):
+    states, actions, _ = mdp.transition.shape
+    pairs = np.arange(states * actions)
+    epic = epic_forms(
+        rewards, steps, mdp.gamma, actions=np.arange(actions), states=pairs % states, exhaustive=True, **kwargs
+    )
+    draws = draw(steps, dynamics(mdp, rng), actions=np.arange(actions))
+    evaluations = evaluate_on_draws(rewards, draws, mdp.gamma)
+    return epic, starc_forms(evaluations, draws, mdp.gamma, lambda s: np.eye(states)[s]), evaluations
+
+
+def distances(mdp, steps, rewards, rng, first="a", second="b", resamples=20):
+    epic, starc, _ = forms_of(mdp, steps, rewards, rng)
+    found = {"epic": epic.distance(first, second, resamples=resamples)}
+    return found | {m: starc.distance(m, first, second, resamples=resamples) for m in MEASURES[1:]}
+
+
+def test_on_every_transition_of_a_deterministic_mdp_they_are_the_exact_measures():
+    mdp = grid("sparse")
+    path = grid_rewards()["path"]
+    found = distances(mdp, whole(mdp), {"a": table(mdp.reward), "b": table(path)}, np.random.default_rng(0))
+    pair, dynamics = (mdp.reward, path), (mdp.transition, GRID_GAMMA)
+    assert found["epic"].value == pytest.approx(tabular.epic(*pair, GRID_GAMMA, coverage=mdp.coverage), abs=1e-9)
+    assert found["dard"].value == pytest.approx(tabular.dard(*pair, *dynamics), abs=1e-9)
+    assert found["starc_minimal"].value == pytest.approx(tabular.starc(*pair, *dynamics, canonical="minimal"), abs=1e-9)
+    # VAL is held back by its shrinkage, which the 45 steps make visible.
+    assert found["starc_val"].value == pytest.approx(tabular.starc(*pair, *dynamics), abs=0.02)
+
+
+@quick
+@given(mdps(), seeds)
+def test_shaping_scale_and_a_constant_change_nothing_however_small_the_sample(mdp, seed):
+    rng = np.random.default_rng(seed)
+    other = shaped(2.5 * mdp.reward, rng.normal(size=len(mdp.transition)), mdp.gamma) + 3
+    found = distances(mdp, sample(mdp, rng), {"a": table(mdp.reward), "b": table(other)}, rng)
+    for measure, estimate in found.items():
+        assert estimate.reason or estimate.value < 1e-5, measure
+
+
+@quick
+@given(seeds)
+def test_the_opposite_is_as_far_as_can_be(seed):
+    rng = np.random.default_rng(seed)
+    mdp = random_mdp(rng)
+    steps = sample(mdp, rng, 200)
+    found = distances(mdp, steps, {"a": table(mdp.reward), "b": table(-mdp.reward)}, rng)
+    assert [found[m].value for m in MEASURES] == pytest.approx([1, 1, 2, 2])
+
+
+def test_redistribution_is_ignored_by_val_and_minimal_only():
+    rng = np.random.default_rng(0)
+    mdp = random_mdp(0)
+    other = mdp.reward + redistribution(mdp, rng)
+    found = distances(mdp, sample(mdp, rng, 4000), {"a": table(mdp.reward), "b": table(other)}, rng)
+    assert found["epic"].value > 0.2 < found["dard"].value
+    assert found["starc_val"].value < 0.12
+    assert found["starc_minimal"].value < 0.12
+
+
+def test_a_redistribution_is_called_so_by_the_decomposition():
+    rng = np.random.default_rng(1)
+    mdp = random_mdp(1)
+    potential = rng.normal(size=len(mdp.transition))
+    other = 2 * mdp.reward + redistribution(mdp, rng)
+    other = shaped(other, potential, mdp.gamma)
+    rewards = {"other": table(other), "true": table(mdp.reward)}
+    _, forms, evaluations = forms_of(mdp, sample(mdp, rng, 4000), rewards, rng)
+    found = decompose_sample(evaluations, forms, "other", "true", resamples=100)
+    exact = tabular.decompose(other, mdp.reward, mdp.transition, mdp.gamma).shares
+    assert found.scale.value == pytest.approx(2, abs=0.15)
+    assert sum(share.value for share in found.shares.values()) == pytest.approx(1)
+    for name, share in found.shares.items():
+        assert share.value == pytest.approx(exact[name], abs=0.04), name
+
+
+def test_terms_give_the_same_forms_as_the_plain_function_and_cost_n_not_n_times_m():
+    rng = np.random.default_rng(0)
+    rows = {"plain": 0, "terms": 0}
+    q_weights, v_weights = rng.normal(size=4), rng.normal(size=3)
+
+    def counted(kind, function):
+        def call(*arrays):
+            rows[kind] += len(arrays[0])
+            return function(*arrays)
+
+        return call
+
+    def q(s, a):
+        return np.tanh(np.concatenate([s, a], axis=1) @ q_weights)
+
+    def v(s):
+        return np.tanh(s @ v_weights)
+
+    separable = RewardTerms("r", pair=counted("terms", q), successor=counted("terms", lambda s: -0.9 * v(s)))
+    plain = counted("plain", lambda s, a, s2, d: q(s, a) - 0.9 * v(s2))
+    count, size, choices = 300, 512, 8
+    steps = steps_of(rng.normal(size=(count, 3)), rng.normal(size=(count, 1)), rng.normal(size=(count, 3)))
+    options = {"actions": rng.normal(size=(choices, 1)), "states": rng.normal(size=(size, 3))}
+    forms = {
+        kind: epic_forms({"r": reward}, steps, 0.9, **options).values("r")
+        for kind, reward in (("terms", separable), ("plain", plain))
+    }
+    difference = forms["terms"] - forms["plain"]
+    assert np.ptp(difference) < 1e-12
+    assert rows["terms"] == count + count + 2 * count * choices
+    assert rows["plain"] == count + 2 * count * size
+
+
+def test_no_query_batch_is_larger_than_the_stated_bound(monkeypatch):
+    monkeypatch.setattr(terms_module, "CHUNK_BYTES", 4096)
+    largest = []
+
+    def reward(s, a, s2, d):
+        largest.append(s.nbytes + a.nbytes + s2.nbytes + d.nbytes)
+        return s[:, 0] * a + s2[:, 1]
+
+    rng = np.random.default_rng(0)
+    steps = steps_of(rng.normal(size=(50, 2)), rng.integers(3, size=50), rng.normal(size=(50, 2)))
+    epic_forms({"r": reward}, steps, 0.9, actions=np.arange(3), states=rng.normal(size=(40, 2)), exhaustive=True)
+    assert max(largest) <= 4096
+    assert len(largest) > 10
+
+
+def test_a_potential_in_the_span_of_the_features_changes_no_form_though_episodes_end():
+    rng = np.random.default_rng(0)
+    states, successors = rng.normal(size=(2, 400, 3))
+    ended = rng.random(400) < 0.1
+    steps = steps_of(states, rng.uniform(-1, 1, (400, 1)), successors, np.arange(400) // 10 * 2 + 0, None)
+    steps = steps_of(steps.observations, steps.actions, steps.next_observations, np.arange(400), ended)
+    features = state_features(states, size=40)
+    weights = rng.normal(size=40)
+
+    def potential(s):
+        return features(s) @ weights
+
+    true = RewardTerms("a", joint=lambda s, a, s2, d: s[:, 0] * a[:, 0] + s2[:, 1] ** 2 - 3.0 * d)
+    also = RewardTerms("b", joint=true.joint, state=lambda s: -potential(s), successor=lambda s: 0.9 * potential(s))
+    step = Dynamics("simulator", lambda s, a: (np.tanh(s + a), s[:, 0] > 1.5), True)
+    draws = draw(steps, step, actions=lambda n, r: r.uniform(-1, 1, (n, 1)))
+    forms = starc_forms(evaluate_on_draws({"a": true, "b": also}, draws, 0.9), draws, 0.9, features)
+    for measure in MEASURES[1:]:
+        assert forms.distance(measure, "a", "b", resamples=10).value < 1e-6
+
+
+def test_erc_is_the_pearson_distance_of_discounted_returns():
+    rng = np.random.default_rng(0)
+    lengths = np.array([3, 5, 4, 6])
+    x, y = rng.normal(size=(2, 18))
+    starts = np.cumsum(lengths) - lengths
+    discounts = np.concatenate([0.9 ** np.arange(n) for n in lengths])
+    returns = np.add.reduceat(np.stack([x, y]) * discounts, starts, axis=1)
+    expected = np.sqrt((1 - np.corrcoef(returns)[0, 1]) / 2)
+    assert episode_return_distance(x, y, lengths, gamma=0.9).value == pytest.approx(expected)
+    assert episode_return_distance(x, 2 * x, lengths).value == pytest.approx(0, abs=1e-7)
+
+
+def test_off_support_counts_what_was_never_seen():
+    steps = steps_of(np.array([0, 1, 2]), np.array([0, 0, 1]), np.array([1, 2, 0]))
+    asked = (np.array([0, 1, 2, 2]), np.array([0, 1, 1, 1]), np.array([1, 2, 0, 1]))
+    assert off_support(steps, *asked) == 0.5
+    rng = np.random.default_rng(0)
+    cloud = rng.normal(size=(500, 2))
+    near = steps_of(cloud, np.zeros((500, 1)), cloud)
+    fresh = rng.normal(size=(400, 2))
+    assert off_support(near, fresh, np.zeros((400, 1)), fresh) < 0.1
+    assert off_support(near, fresh, np.zeros((400, 1)), fresh + 5) == 1
+
+
+@quick
+@given(st.integers(0, 1000))
+def test_sampled_ambiguity_is_the_exact_one_on_every_state_and_action(seed):
+    first, second = random_mdp(seed), random_mdp(seed + 1)
+    environments = [(first.transition, 0.9), (second.transition, 0.9)]
+    states = np.repeat(np.eye(6), 3, axis=0)
+    successors = [p.reshape(-1, 6) for p, _ in environments]
+    assert sampled_ambiguity_dimension(states, successors, [0.9, 0.9], tol=1e-9) == tabular.ambiguity_dimension(
+        environments
+    )
+    assert sampled_ambiguity_dimension(states, successors[:1], [0.9]) == 6
+
+
+def test_constant_rewards_are_undefined_and_one_episode_has_no_interval():
+    mdp = random_mdp(0)
+    rng = np.random.default_rng(0)
+    rewards = {"a": table(mdp.reward), "b": lambda s, a, s2, d: np.ones(len(s))}
+    for estimate in distances(mdp, sample(mdp, rng), rewards, rng).values():
+        assert np.isnan(estimate.value)
+        assert "the 'b' reward is 0 on these steps" in estimate.reason
+    one = steps_of(
+        *(getattr(sample(mdp, rng), n) for n in ("observations", "actions", "next_observations")), np.zeros(60)
+    )
+    rewards["b"] = table(mdp.reward + rng.normal(size=mdp.reward.shape))
+    for estimate in distances(mdp, one, rewards, rng).values():
+        assert np.isfinite(estimate.value)
+        assert np.isnan(estimate.low)
+        assert "one episode" in estimate.reason
+
+
+def test_one_step_has_no_distance_by_epic():
+    mdp = random_mdp(0)
+    forms, _, _ = forms_of(
+        mdp,
+        sample(mdp, np.random.default_rng(0), 1),
+        {"a": table(mdp.reward), "b": table(mdp.reward**2)},
+        np.random.default_rng(0),
+    )
+    assert "is 0 on these steps" in forms.distance("a", "b").reason
+
+
+def test_float32_rewards_are_taken_as_they_are():
+    mdp = random_mdp(0)
+    rng = np.random.default_rng(0)
+    steps = sample(mdp, rng)
+    rewards = {"a": table(mdp.reward), "b": table(mdp.reward.astype(np.float32))}
+    epic = epic_forms(rewards, steps, 0.9, actions=np.arange(3), states=np.arange(6), exhaustive=True)
+    assert epic.base.dtype == np.float64
+    assert epic.distance("a", "b", resamples=5).value < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda s, *_: np.where(np.arange(len(s)) == 7, np.nan, 1.0), r"'bad' must be finite; it is nan at index 7"),
+        (
+            lambda s, *_: np.ones((len(s), 1)),
+            r"'bad' must give one number a transition, shape \(60,\); got shape \(60, 1\)",
+        ),
+        (lambda s, *_: np.full(len(s), "high"), "'bad' must give real numbers; got dtype"),
+    ],
+)
+def test_a_reward_that_returns_something_else_is_named(returned, message):
+    mdp = random_mdp(0)
+    steps = sample(mdp, np.random.default_rng(0))
+    rewards = {"fine": table(mdp.reward), "bad": returned}
+    with pytest.raises(ValueError, match=message):
+        epic_forms(rewards, steps, 0.9, actions=np.arange(3), states=np.arange(6), exhaustive=True)
+    with pytest.raises(ValueError, match=r"'bad' must"):
+        forms_of(mdp, steps, rewards, np.random.default_rng(0))
+
+
+def test_discounts_and_draws_out_of_range_are_refused():
+    mdp = random_mdp(0)
+    rng = np.random.default_rng(0)
+    steps, rewards = sample(mdp, rng), {"a": table(mdp.reward)}
+    with pytest.raises(ValueError, match=r"γ must lie in \[0, 1\]; got 1.5"):
+        epic_forms(rewards, steps, 1.5, actions=np.arange(3), states=np.arange(6))
+    draws = draw(steps, dynamics(mdp, rng), actions=np.arange(3))
+    with pytest.raises(ValueError, match=r"γ must lie in \[0, 1\); got 1. At γ = 1"):
+        starc_forms(evaluate_on_draws(rewards, draws, 1), draws, 1, lambda s: np.eye(6)[s])
+    with pytest.raises(ValueError, match=r"Features must have shape \(N, p\) with N = 60; got \(60,\)"):
+        starc_forms(evaluate_on_draws(rewards, draws, 0.9), draws, 0.9, lambda s: np.ones(len(s)))
+    with pytest.raises(ValueError, match="at least 2 draws of each successor"):
+        draw(steps, dynamics(mdp, rng), actions=np.arange(3), draws=1)
+    with pytest.raises(ValueError, match="at least one reward, one action of d_A and one state"):
+        epic_forms(rewards, steps, 0.9, actions=np.arange(0), states=np.arange(6))
+    ended = steps_of(steps.observations, steps.actions, steps.next_observations, terminated=np.ones(60, dtype=bool))
+    with pytest.raises(ValueError, match="every one of these ended the MDP"):
+        epic_forms(rewards, ended, 0.9, actions=np.arange(3), states=np.arange(6))
+    with pytest.raises(ValueError, match="Did you mean 'starc_val'"):
+        starc_forms(evaluate_on_draws(rewards, draws, 0.9), draws, 0.9, lambda s: np.eye(6)[s]).distance(
+            "star_val", "a", "a"
+        )
