@@ -75,7 +75,7 @@ VARIANTS: dict[str, tuple[dict[str, object], bool]] = {  # what differs from the
     "online, initial": ({"value_term": "initial"}, True),
     "online, as the paper": (PAPER, True),
 }
-SEEDS = {variant: 5 if variant in ("bc", "offline", "online") else 3 for variant in VARIANTS}
+SEEDS = {variant: 5 if variant in ("bc", "offline", "online", "online, zero") else 3 for variant in VARIANTS}
 
 
 def retrains(task: str, variant: str, seed: int) -> bool:

@@ -16,7 +16,12 @@ Floats = NDArray[np.float64]
 
 
 def solve_exactly(
-    occupancy: Floats, transition: Floats, config: IQConfig | None = None, *, iterations: int = 2000
+    occupancy: Floats,
+    transition: Floats,
+    config: IQConfig | None = None,
+    *,
+    others: Floats | None = None,
+    iterations: int = 2000,
 ) -> DiscreteSoftQ:
     """argmax_Q J(Q) of IQ-Learn (eq. 9) at an expert's occupancy ρ_E, by L-BFGS in float64.
 
@@ -26,7 +31,9 @@ def solve_exactly(
     Args:
         occupancy: ρ_E(s, a), (S, A), sum 1; for example `envs.occupancy` of the expert's policy.
         transition: P(s′ | s, a), (S, A, S).
-        config: its divergence, chi2_c, reward target of the expert, γ and α are used; None takes the offline defaults.
+        others: another occupancy (S, A), sum 1, for what averages over a mixture; it says something of the (s, a) that
+            the expert never takes.
+        config: its divergence, chi2_c, chi2_on, reward targets, γ and α are used; None takes the offline defaults.
         iterations: at most so many of L-BFGS.
     """
     config = (config or IQConfig(value_term="expert", chi2_on="expert")).resolve(discrete=True, online=False)
@@ -42,10 +49,9 @@ def solve_exactly(
     def loss() -> Tensor:
         optimizer.zero_grad()
         value = soft_value(q, temperature)
-        steps = StepValues(
-            q.flatten(), value.repeat_interleave(actions), (p @ value).flatten(), torch.zeros_like(weight), weight
-        )
-        result = iq_loss(steps, None, value[:0], None, settings)
+        values = q.flatten(), value.repeat_interleave(actions), (p @ value).flatten(), torch.zeros_like(weight)
+        policy = None if others is None else StepValues(*values, torch.tensor(others).flatten())
+        result = iq_loss(StepValues(*values, weight), policy, value[:0], None, settings)
         result.backward()  # type: ignore[no-untyped-call]  # torch
         return result
 

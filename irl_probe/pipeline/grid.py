@@ -40,8 +40,10 @@ LEARNER = IQConfig(
 def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console) -> tuple[xr.DataTree, RecoveredReward]:
     """The grid of IQ-Learn's Fig. 4: soft expert, 30 demonstrations, and beside them its exact occupancy.
 
-    A table learned from the demonstrations by the ordinary learner, and the optimum at the exact occupancy, each give a
-    marginal reward Q − γE[V] with E exact; both are held against the truth by the exact tabular measures.
+    A table learned from the demonstrations by the ordinary learner, and optima at exact expectations, each give a
+    marginal reward Q − γE[V] with E exact; all are held against the truth by the exact tabular measures. From the
+    demonstrations alone nothing constrains the (s, a) that nobody visited. Since the grid is known, every (s, a) of it
+    can stand in for the policy's steps, with the rewards of the online default: 1 on the expert, 0 elsewhere.
     """
     mdp = gridworld()
     expert = soft_expert(mdp, TEMPERATURE)
@@ -51,10 +53,15 @@ def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console)
     )
     console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
     learner = replace(LEARNER, seed=config.seed, gamma=mdp.gamma)
+    known = replace(learner, chi2_on="mixture", chi2_c=0.5, reward_targets=(1.0, 0.0))
     run = train(demos, learner, out=folder / "run")
+    visits, everywhere = _visits(mdp, demos), np.full_like(expert, 1 / expert.size)
     expectation = ExactExpectation(mdp.transition)
     rewards = {
         f"{DEMONSTRATIONS} demonstrations": recover(run, expectation=expectation),
+        f"{DEMONSTRATIONS} demonstrations, known grid": recover(
+            solve_exactly(visits, mdp.transition, known, others=everywhere), expectation=expectation
+        ),
         "exact occupancy": recover(
             solve_exactly(occupancy(mdp, expert), mdp.transition, learner), expectation=expectation
         ),
@@ -74,6 +81,13 @@ def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console)
         config=CompareConfig(seed=config.seed),
     )
     return join_results(exact, compared), next(iter(rewards.values()))
+
+
+def _visits(mdp: TabularMDP, demos: Demonstrations) -> Floats:
+    """The share of the demonstrated steps that took each (s, a), (S, A)."""
+    counts = np.zeros(mdp.transition.shape[:2])
+    np.add.at(counts, (demos.transitions.observations, demos.transitions.actions), 1.0)
+    return np.asarray(counts / counts.sum())
 
 
 def _exact(
