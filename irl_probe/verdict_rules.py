@@ -13,6 +13,7 @@ LENGTH_MARGIN = 0.05  # a constant reward that comes this close leaves nothing t
 LENGTH_MATTERS = 0.5  # below this, length does not drive the true returns, and closeness means nothing
 GOOD_SHARE = 0.9  # of the expert's normalised return, for imitation and retraining
 FEW_EPISODES = 10
+BASELINES = ("true", "constant")  # rewards that stand beside the others and are not judged
 SUCCESSOR_SENSITIVE = frozenset({"epic", "dard", "npec", "starc_val_potential"})  # not S'R-invariant
 
 Verdict = dict[str, str]
@@ -177,7 +178,7 @@ def _pairs(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray, xr.DataArray]
         return
     whole = {"level": ["step", "partial", "episode"], "control": ["none", "constant", "length"], "metric": ["pearson"]}
     group = tree["correlation"].to_dataset().reindex(whole, fill_value={"reason": ""}).sel(metric="pearson")
-    for reward in group["reward"].values:
+    for reward in (r for r in group["reward"].values if r not in BASELINES):
         for reference in group["reference"].values:
             pair = group.sel(reward=reward, reference=reference)
             against = f" (against '{reference}')" if group.sizes["reference"] > 1 else ""
