@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.metrics import stratified_bootstrap
-from irl_probe.verdicts import BASELINES
+from irl_probe.verdict_rules import BASELINES
 
 IDEALS = ("exact occupancy",)  # made from what no demonstrations tell: the most that could be reached
 UNCHANGED = "unchanged"  # the variant of /transfer that is the environment itself

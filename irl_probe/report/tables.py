@@ -21,7 +21,7 @@ from irl_probe.report.reading import (
     rewards_of,
     transfer_bounds,
 )
-from irl_probe.verdicts import BASELINES
+from irl_probe.verdict_rules import BASELINES
 
 UNDEFINED, NOTHING_HERE = "undefined", "–"
 CONTROLS = ("none", "constant", "length")
