@@ -33,6 +33,7 @@ from .rewards import (
     write_index,
 )
 from .softq import ContinuousSoftQ, DiscreteSoftQ
+from .transfers import TransferConfig, transfer
 from .transitions import Transitions
 from .verdict_rules import verdicts
 
@@ -52,6 +53,7 @@ __all__ = [
     "RetrainStudyConfig",
     "RewardWrapper",
     "Run",
+    "TransferConfig",
     "Transitions",
     "Variant",
     "VectorRewardWrapper",
@@ -92,6 +94,7 @@ __all__ = [
     "to_markdown",
     "train",
     "train_on_reward",
+    "transfer",
     "true_reward",
     "variants",
     "verdicts",

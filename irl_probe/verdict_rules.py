@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import xarray as xr
 
+from irl_probe.envs import UNCHANGED
 from irl_probe.results import validate
 
 LENGTH_MARGIN = 0.05  # a constant reward that comes this close leaves nothing to the reward
 LENGTH_MATTERS = 0.5  # below this, length does not drive the true returns, and closeness means nothing
 GOOD_SHARE = 0.9  # of the expert's normalised return, for imitation and retraining
 FEW_EPISODES = 10
+BASELINES = ("true", "constant")  # rewards that stand beside the others and are not judged
 SUCCESSOR_SENSITIVE = frozenset({"epic", "dard", "npec", "starc_val_potential"})  # not S'R-invariant
+NOT_REWARDS = ("random", "carried over", "true reward")  # the policies of /transfer that no reward under test made
 
 Verdict = dict[str, str]
 Rule = Callable[[xr.DataTree], Iterator[str]]
@@ -24,6 +27,8 @@ def verdicts(tree: xr.DataTree) -> list[Verdict]:
 
     | code | rule |
     |---|---|
+    | transfer | in a changed variant the value of policies trained on a reward there is below .9 |
+    | transfer-undefined | in a variant, training on the true reward is no better than random actions |
     | imitation | the learned policy's normalised return is below .9 |
     | retraining | the mean normalised return of policies trained on the reward alone is below .9 |
     | negative-correlation | the partial or episode Pearson (length partialled out; plain where undefined) is below 0 |
@@ -37,6 +42,39 @@ def verdicts(tree: xr.DataTree) -> list[Verdict]:
     """
     validate(tree)
     return [{"code": code, "text": text} for code, rule in _RULES.items() for text in rule(tree)]
+
+
+def _transfer(tree: xr.DataTree) -> Iterator[str]:
+    if "transfer" not in tree.children:
+        return
+    group = tree["transfer"].to_dataset()
+    changed = [str(v) for v in group["variant"].values[group["parameter"].values != UNCHANGED]]
+    usual = [str(v) for v in group["variant"].values[group["parameter"].values == UNCHANGED]]
+    for policy in group["policy"].values:
+        if policy in NOT_REWARDS:
+            continue
+        value = group["value"].sel(policy=policy)
+        failed = [v for v in changed if value.sel(variant=v, bound="estimate") < GOOD_SHARE]
+        if failed:
+            figures = [f"{v} ({_share(value.sel(variant=v).values)})" for v in failed]
+            text = (
+                f"Reward '{policy}' does not transfer to {_listed(figures)}: that share of the return of policies "
+                "trained there on the true reward is what policies trained there on this one reach (random 0)."
+            )
+            at_home = [_share(value.sel(variant=v).values) for v in usual if value.sel(variant=v)[0] < GOOD_SHARE]
+            yield text + (f" In the unchanged environment it fails too ({at_home[0]})." if at_home else "")
+
+
+def _transfer_undefined(tree: xr.DataTree) -> Iterator[str]:
+    if "transfer" not in tree.children:
+        return
+    group = tree["transfer"].to_dataset()
+    without = [str(v) for v in group["variant"].values if (group["reason"].sel(variant=v) != "").all()]
+    if without:
+        yield (
+            f"On {_listed(without)} training on the true reward is no better than random actions, so nothing can be "
+            "said of transfer there. More steps would tell."
+        )
 
 
 def _imitation(tree: xr.DataTree) -> Iterator[str]:
@@ -160,6 +198,8 @@ def _few_episodes(tree: xr.DataTree) -> Iterator[str]:
 
 
 _RULES: Mapping[str, Rule] = {
+    "transfer": _transfer,
+    "transfer-undefined": _transfer_undefined,
     "imitation": _imitation,
     "retraining": _retraining,
     "negative-correlation": _negative,
@@ -177,11 +217,16 @@ def _pairs(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray, xr.DataArray]
         return
     whole = {"level": ["step", "partial", "episode"], "control": ["none", "constant", "length"], "metric": ["pearson"]}
     group = tree["correlation"].to_dataset().reindex(whole, fill_value={"reason": ""}).sel(metric="pearson")
-    for reward in group["reward"].values:
+    for reward in (r for r in group["reward"].values if r not in BASELINES):
         for reference in group["reference"].values:
             pair = group.sel(reward=reward, reference=reference)
             against = f" (against '{reference}')" if group.sizes["reference"] > 1 else ""
             yield f"Reward '{reward}'{against}", pair["value"], pair["reason"]
+
+
+def _share(bounds: np.ndarray) -> str:
+    estimate, low, high = bounds
+    return f"{estimate:.2f}" if np.isnan(low) or low == high else f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _listed(items: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The README's Python and the documentation's run as they stand, in order; every page is reached."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -57,6 +58,15 @@ def test_links_between_pages_lead_to_pages():
     for page in DOCS.rglob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_pages_that_the_navigation_does_not_name_come_at_its_end(tmp_path):
+    for name in ("index.md", "late.md"):
+        (tmp_path / name).touch()
+    spec = importlib.util.spec_from_file_location("nav", DOCS / "nav.py")
+    nav = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(nav)
+    assert nav.on_config({"docs_dir": str(tmp_path), "nav": [{"Home": "index.md"}]})["nav"][1:] == ["late.md"]
 
 
 def test_documentation_asks_for_no_font_from_elsewhere():

@@ -143,3 +143,10 @@ def test_next_state_noise_is_said_of_measures_that_see_it():
     assert verdicts(new_results(group, reward_kind="marginal", stochastic=True)) == []
     invariant = {"distance": distance(["starc_val", "starc_minimal"])}
     assert verdicts(new_results(invariant, reward_kind="per-transition", stochastic=True)) == []
+
+
+def test_baselines_that_stand_beside_the_rewards_raise_no_warning():
+    group = correlation({("step", "none"): np.nan})
+    assert verdicts(new_results({"correlation": group.assign_coords(reward=["constant"])})) == []
+    assert verdicts(new_results({"correlation": group.assign_coords(reward=["true"])})) == []
+    assert len(verdicts(new_results({"correlation": group}))) == 1

@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.metrics import stratified_bootstrap
+from irl_probe.verdict_rules import BASELINES
 
-BASELINES = ("true", "constant")
 IDEALS = ("exact occupancy",)  # made from what no demonstrations tell: the most that could be reached
 UNCHANGED = "unchanged"  # the variant of /transfer that is the environment itself
 TRANSFER_COMPARISONS = ("random", "true reward", "carried over")  # policies of /transfer that are no reward's

@@ -11,7 +11,6 @@ import xarray as xr
 from irl_probe.report import plots
 from irl_probe.report.layout import Figure, Section, draw
 from irl_probe.report.reading import (
-    BASELINES,
     TRANSFER_COMPARISONS,
     Bounds,
     correlation_bounds,
@@ -21,6 +20,7 @@ from irl_probe.report.reading import (
 )
 from irl_probe.report.reward_tables import calibration_table, decomposition_table, distance_table, transfer_table
 from irl_probe.report.tables import Table, correlation_table, named, number
+from irl_probe.verdict_rules import BASELINES
 
 MOST_VIEWS = 16  # pairs of reward and coverage that are drawn, for a page that stays below 3 MB
 

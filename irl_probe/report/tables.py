@@ -11,7 +11,6 @@ import xarray as xr
 
 from irl_probe.report.definitions import TERMS, term_of
 from irl_probe.report.reading import (
-    BASELINES,
     Bounds,
     bounds_of,
     clause,
@@ -22,6 +21,7 @@ from irl_probe.report.reading import (
     rewards_of,
     transfer_bounds,
 )
+from irl_probe.verdict_rules import BASELINES
 
 UNDEFINED, NOTHING_HERE = "undefined", "–"
 CONTROLS = ("none", "constant", "length")

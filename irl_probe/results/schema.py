@@ -126,7 +126,7 @@ def new_results(
         stochastic: whether the environment's transitions are random.
         demonstrations: what `describe()` says of them.
         config: one mapping for each verb that was run, e.g. {"compare": {...}}.
-        warnings: {"code", "text"} each, as `irl_probe.verdicts` derives them.
+        warnings: {"code", "text"} each, as `irl_probe.verdict_rules` derives them.
 
     `format`, `schema`, `created` (UTC) and `versions` are added. NetCDF attributes are text and numbers only, so
     demonstrations, config, versions and warnings are kept as JSON text, and stochastic as 0 or 1.

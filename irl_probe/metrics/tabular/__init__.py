@@ -5,9 +5,10 @@ A reward may leave out trailing axes that it does not depend on: (S, A) is r(s, 
 """
 
 from irl_probe.metrics.tabular.decomposition import Decomposition, decompose
+from irl_probe.metrics.tabular.disentangling import Disentangled, shared_reward, state_only
 from irl_probe.metrics.tabular.distances import dard, epic, npec, starc
 from irl_probe.metrics.tabular.identifiability import ambiguity_dimension
-from irl_probe.metrics.tabular.regrets import regret
+from irl_probe.metrics.tabular.regrets import policy_regret, regret
 from irl_probe.metrics.tabular.soft import (
     recovered_reward,
     recovered_reward_per_transition,
@@ -15,19 +16,26 @@ from irl_probe.metrics.tabular.soft import (
     soft_q,
     soft_value,
 )
+from irl_probe.metrics.tabular.soft_regrets import soft_policy_regret, soft_regret
 
 __all__ = [
     "Decomposition",
+    "Disentangled",
     "ambiguity_dimension",
     "dard",
     "decompose",
     "epic",
     "npec",
+    "policy_regret",
     "recovered_reward",
     "recovered_reward_per_transition",
     "regret",
+    "shared_reward",
     "soft_policy",
+    "soft_policy_regret",
     "soft_q",
+    "soft_regret",
     "soft_value",
     "starc",
+    "state_only",
 ]

@@ -12,6 +12,7 @@ from irl_probe.metrics.checks import (
     check_distribution,
     check_gamma,
     check_reward,
+    check_shape,
     check_transition,
 )
 from irl_probe.metrics.tabular.policies import (
@@ -73,4 +74,19 @@ def regret(
         sign = 1 if ties == "best" else -1
         q = optimal_q(sign * r, p, gamma, allowed)
         reached = sign * float(start @ np.where(allowed > 0, q, -np.inf).max(axis=1))
+    return min(1.0, max(0.0, (top - reached) / (top - bottom)))
+
+
+def policy_regret(true: ArrayLike, policy: ArrayLike, transition: ArrayLike, gamma: float, initial: ArrayLike) -> float:
+    """`regret` of a policy π(a|s) (S, A) that is given, such as one carried over from other dynamics."""
+    p = check_transition(transition)
+    gamma = check_gamma(gamma)
+    start = check_distribution(initial, p.shape[:1], "initial")
+    table = check_shape(policy, p.shape[:2], "policy")
+    r = expected_reward(centred(check_reward(true, p.shape, "true")), p)
+    best, worst = optimal_q(r, p, gamma), optimal_q(-r, p, gamma)
+    top, bottom = float(start @ best.max(axis=1)), -float(start @ worst.max(axis=1))
+    if top - bottom <= tie_tolerance(best, gamma) + tie_tolerance(worst, gamma):
+        return 0.0
+    reached = float(start @ policy_value(r, p, gamma, table))
     return min(1.0, max(0.0, (top - reached) / (top - bottom)))

@@ -55,6 +55,7 @@ def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: 
     gamma, alpha = check_gamma(gamma), check_temperature(temperature)
     q = r
     previous = np.inf
+    units = max(float(np.abs(r).max()), alpha)  # V itself may be 0: the advantage of a soft-optimal policy has V = 0
     while True:
         policy = softmax(q / alpha, axis=1)
         # αH(π) + Σπr, with log π taken from q so that a vanishing probability costs no NaN.
@@ -63,7 +64,7 @@ def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: 
         q = r + gamma * transition @ value
         residual = float(np.abs(alpha * logsumexp(q / alpha, axis=1) - value).max())
         # Converged: the residual is rounding error, and a further step no longer shrinks it.
-        if residual == 0 or (residual <= 1e-9 * np.abs(value).max() and residual >= 0.5 * previous):
+        if residual == 0 or (residual <= 1e-9 * max(np.abs(value).max(), units) and residual >= 0.5 * previous):
             return q
         previous = residual
 

@@ -1,0 +1,153 @@
+"""Transfer by learning: policies trained in each variant, and the true returns that they reach there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Console
+
+from irl_probe.demos import record_demos
+from irl_probe.envs import Variant
+from irl_probe.learn import Evaluation, evaluate, random_policy, train_on_reward
+from irl_probe.learn.evaluation import Policy
+from irl_probe.retraining import RetrainConfig, retrain
+from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, distil, evaluate_reward, reward_id
+from irl_probe.transfers.cells import Cell, cell_folder
+from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
+from irl_probe.transfers.figures import CARRIED, RANDOM, TRUE, group_of
+from irl_probe.transitions import Transitions
+
+Coverage = Mapping[str, Transitions]
+NOISE = {"imitator": 0.0, "imitator, 30 % random actions": 0.3, "random": 1.0}
+EVALUATION_SEED = 10_000  # far from the seeds of training
+
+
+@dataclass
+class Source:
+    """What is carried to the variants for one seed: rewards, a policy, and distilled rewards once they are needed."""
+
+    rewards: Mapping[str, Reward]
+    policy: Policy | None
+    unchanged: Variant
+    config: TransferConfig
+    seed: int
+    given: Coverage | None = None
+    _distilled: dict[str, DistilledReward] = field(default_factory=dict)
+    _coverage: Coverage | None = None
+
+    @property
+    def first(self) -> Reward:
+        """The reward that is distilled."""
+        return next(iter(self.rewards.values()))
+
+    def coverage(self) -> Coverage:
+        """The steps to distil on: those given, or recorded in the unchanged environment."""
+        if self.given is not None:
+            return self.given
+        if self._coverage is None:
+            env = self.unchanged.make()
+            policy = self.policy or random_policy(env.action_space, self.seed)
+            chosen = NOISE if self.policy is not None else {"random": 1.0}
+            episodes = self.config.coverage_episodes
+            self._coverage = {
+                name: record_demos(policy, env, episodes, seed=self.seed, epsilon=e).transitions
+                for name, e in chosen.items()
+            }
+            env.close()
+        return self._coverage
+
+    def distilled(self, form: Form) -> DistilledReward:
+        """The reward in that form; of the disentangled one g alone."""
+        if form not in self._distilled:
+            name, shaping = DISTILLED[form]
+            settings = replace(self.config.distil, form=name, shaping=shaping, seed=self.seed)
+            env = self.unchanged.make()
+            gamma = getattr(self.first, "gamma", self.config.learner.gamma)
+            settings = replace(settings, gamma=settings.gamma if settings.gamma is not None else gamma)
+            fitted = distil(self.first, self.coverage(), settings, spaces=(env.observation_space, env.action_space))
+            env.close()
+            self._distilled[form] = fitted.unshaped
+        return self._distilled[form]
+
+    def fingerprint(self, name: str) -> str:
+        """What a reward is: of a model its id, of any other its values on random steps in the unchanged environment."""
+        reward = self.rewards.get(name, self.first)
+        if isinstance(reward, RecoveredReward | DistilledReward):
+            return reward_id(reward)
+        env = self.unchanged.make()
+        steps = record_demos(random_policy(env.action_space), env, 1, seed=0, epsilon=1.0, time_limit=50)
+        env.close()
+        values = evaluate_reward(reward, steps.transitions, name=name)
+        digest = hashlib.sha256(np.round(values / (np.abs(values).max() or 1.0), 5).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def transfer_by_learning(
+    sources: Sequence[Source], variants: Sequence[Variant], config: TransferConfig, *, out: Path | None, progress: bool
+) -> xr.Dataset:
+    """`/transfer` with the mean return over episodes of each policy, in each variant, for each seed."""
+    console = Console(stderr=True, quiet=not progress)
+    names = [RANDOM, *([CARRIED] if sources[0].policy is not None else []), *sources[0].rewards, *config.forms, TRUE]
+    returns = np.full((len(variants), len(names), len(sources)), np.nan)
+    for s, source in enumerate(sources):
+        prints = {name: source.fingerprint(name) for name in names if name not in (RANDOM, TRUE)}
+        for v, variant in enumerate(variants):
+            for p, name in enumerate(names):
+                made_from = _made_from(source, variant, name) | ({"reward": prints[name]} if name in prints else {})
+                cell = Cell(cell_folder(out, variant.name, name, source.seed), made_from)
+                result = cell.result(lambda: _compute(source, variant, name, cell))  # noqa: B023  # called at once
+                returns[v, p, s] = result["return"]
+                console.print(
+                    f"{variant.name}, {name}, seed {source.seed}: {result['return']:.2f}", highlight=False, style="dim"
+                )
+    return group_of(returns, names, variants, config)
+
+
+def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
+    config = source.config
+    made: dict[str, Any] = {"variant": variant.id, "options": repr(dict(variant.options)), "policy": name}
+    made |= {"seed": source.seed, "episodes": config.episodes}
+    if name not in (RANDOM, CARRIED):
+        learner = (config.true_learner or config.learner) if name == TRUE else config.learner
+        made["learner"] = asdict(replace(learner, seed=source.seed))
+    if name in config.forms:
+        made["distil"] = asdict(config.distil)
+        given = source.given
+        made["coverage"] = (
+            {"episodes": config.coverage_episodes}
+            if given is None
+            else {key: steps.content_hash()[:16] for key, steps in given.items()}
+        )
+    return made
+
+
+def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[str, Any]:
+    """Train what is to be trained, and evaluate it in the variant."""
+    config = source.config
+    learner = replace(config.learner, seed=source.seed)
+    more: dict[str, Any] = {}
+    if name == RANDOM:
+        env = variant.make()
+        policy: Policy = random_policy(env.action_space, source.seed)
+        env.close()
+    elif name == CARRIED:
+        assert source.policy is not None
+        policy = source.policy
+    elif name == TRUE:
+        learner = replace(config.true_learner or config.learner, seed=source.seed)
+        policy = train_on_reward(variant.make(), learner, out=cell.run, resume=cell.resume(), progress=False).policy
+    else:
+        reward = source.rewards[name] if name in source.rewards else source.distilled(name)  # type: ignore[arg-type]
+        if isinstance(reward, DistilledReward) and name not in source.rewards:
+            more["explained_variance"] = reward.figures.get("explained_variance")
+        policy = retrain(
+            reward, variant.make(), RetrainConfig(learner), out=cell.run, resume=cell.resume(), progress=False
+        ).policy
+    found: Evaluation = evaluate(policy, variant.make, episodes=config.episodes, seed=EVALUATION_SEED + source.seed)
+    return {"return": float(found.returns.mean()), "returns": found.returns.tolist(), **more}

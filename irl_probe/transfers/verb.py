@@ -1,0 +1,156 @@
+"""The verb transfer: a reward's worth in changed dynamics, as labelled results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import xarray as xr
+
+from irl_probe.envs import UNCHANGED, Variant
+from irl_probe.learn.evaluation import Policy
+from irl_probe.results import new_results
+from irl_probe.rewards import DistilledReward, RecoveredReward, Reward
+from irl_probe.rewards.model import check_values
+from irl_probe.rewards.recovered import check_spaces_fit
+from irl_probe.transfers.config import TransferConfig
+from irl_probe.transfers.exact import transfer_exactly
+from irl_probe.transfers.figures import CARRIED, RANDOM, TRUE
+from irl_probe.transfers.learned import Source, transfer_by_learning
+from irl_probe.transitions import Transitions
+
+Rewards = Reward | Sequence[Reward]
+RECOVERED = "recovered"
+
+
+def transfer(
+    reward: Rewards | Mapping[str, Rewards],
+    variants: Sequence[Variant],
+    config: TransferConfig | None = None,
+    *,
+    policy: Policy | Sequence[Policy] | None = None,
+    transitions: Mapping[str, Transitions] | Transitions | None = None,
+    out: str | Path | None = None,
+    progress: bool = False,
+) -> xr.DataTree:
+    """What is left of a reward, and of the policy that came with it, where the dynamics have changed.
+
+    In each variant: the true return of (a) the imitator's policy carried over, policies trained there (b) on the
+    reward, (c) on what is distilled from it in each form, (d) on the true reward, and (e) of random actions; scaled so
+    that (e) is 0 and (d) is 1. Variants of a tabular MDP are solved exactly, with both regrets, instead of learned.
+
+    Args:
+        reward: to carry over; or several by name, of which the first is distilled. In place of one reward a sequence
+            with one for each seed of the config, as learned by so many runs: intervals then include the luck of those.
+        variants: as `irl_probe.variants` makes them, the unchanged environment among them.
+        config: see `TransferConfig`.
+        policy: the imitator's (or one for each seed). None takes that of a recovered reward's Q; without either, no
+            policy is carried over.
+        transitions: the coverage to distil on; None records it (`TransferConfig.coverage_episodes`).
+        out: folder in which each policy, variant and seed has its own; finished ones are read, a begun one is resumed.
+            None keeps nothing.
+        progress: print each result as it comes.
+
+    Returns results with the group `/transfer`; `irl_probe.verdicts` says where the reward fails to transfer.
+
+    Raises ValueError where variants are of several environments, twice the same or without the unchanged one, where the
+    reward does not fit their spaces, or where there is not one reward or policy a seed; CheckpointError where `out`
+    holds other results.
+    """
+    config = config or TransferConfig()
+    unchanged = _check_variants(variants)
+    named: Mapping[str, Rewards] = reward if isinstance(reward, Mapping) else {RECOVERED: reward}
+    _check_names(named, config)
+    base = unchanged.mdp
+    if base is not None and all(not isinstance(each, Sequence) for each in named.values()):
+        rewards: dict[str, list[Reward]] = {name: [cast(Reward, each)] for name, each in named.items()}
+    else:
+        rewards = {name: _per_seed(each, config, f"rewards of {name!r}") for name, each in named.items()}
+    for name, several in rewards.items():
+        for one in several if len(set(map(id, several))) > 1 else several[:1]:
+            _check_fit(one, name, variants)
+    if base is not None:
+        group = transfer_exactly(rewards, variants, base, config)
+    else:
+        steps = {"data": transitions} if isinstance(transitions, Transitions) else transitions
+        policies = [None] * len(config.seeds) if policy is None else _per_seed(policy, config, "policies")
+        sources = []
+        for i, seed in enumerate(config.seeds):
+            own = {name: several[i] for name, several in rewards.items()}
+            carried = policies[i] or _own_policy(next(iter(own.values())))
+            sources.append(Source(own, carried, unchanged, config, seed, steps))
+        group = transfer_by_learning(
+            sources, variants, config, out=None if out is None else Path(out), progress=progress
+        )
+    once = not any(isinstance(each, Sequence) for each in named.values())
+    settings = asdict(config) | {"rewards": "one for all seeds" if once else "one for each seed"}
+    return new_results(
+        {"transfer": group},
+        title=f"{unchanged.env_id}: transfer to changed dynamics",
+        env_id=unchanged.env_id,
+        seed=config.seeds[0],
+        true_reward="of the environment; the same in every variant",
+        config={"transfer": settings},
+    )
+
+
+def _check_variants(variants: Sequence[Variant]) -> Variant:
+    """The unchanged one."""
+    if isinstance(variants, Variant):
+        raise ValueError("Give a sequence of variants: irl_probe.variants(env), or a list.")
+    environments = sorted({v.env_id for v in variants})
+    if len(environments) != 1:
+        raise ValueError(f"The variants must be of one environment, at least one; got those of {environments}.")
+    names = [v.name for v in variants]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise ValueError(f"Each variant must be given once; {twice!r} is there {names.count(twice)} times.")
+    unchanged = [v for v in variants if v.parameter == UNCHANGED]
+    if not unchanged:
+        raise ValueError(
+            "The unchanged environment must be among the variants, to tell a reward that does not transfer from one "
+            f"that never worked; got {', '.join(names)}. irl_probe.variants(env, changes) puts it first."
+        )
+    return unchanged[0]
+
+
+def _check_names(named: Mapping[str, Any], config: TransferConfig) -> None:
+    taken = {RANDOM, CARRIED, TRUE, *config.forms} & set(named)
+    if not named or taken:
+        raise ValueError(
+            f"Rewards must have names of their own, at least one, none of {RANDOM!r}, {CARRIED!r}, {TRUE!r} or a "
+            f"distilled form; got {sorted(named)}."
+        )
+
+
+def _per_seed(given: Any, config: TransferConfig, what: str) -> list[Any]:
+    if not isinstance(given, Sequence):
+        return [given] * len(config.seeds)
+    if len(given) != len(config.seeds):
+        raise ValueError(
+            f"There must be one for each of the {len(config.seeds)} seeds, or one alone; got {len(given)} {what}."
+        )
+    return list(given)
+
+
+def _own_policy(reward: Reward) -> Policy | None:
+    return reward.soft_q.policy if isinstance(reward, RecoveredReward) else None
+
+
+def _check_fit(reward: Reward, name: str, variants: Sequence[Variant]) -> None:
+    """Raise ValueError unless the reward takes the variants' transitions, before anything is trained."""
+    for variant in variants:
+        env = variant.make()
+        if isinstance(reward, RecoveredReward):
+            check_spaces_fit(reward.soft_q.spec, env.observation_space, env.action_space)
+        elif isinstance(reward, DistilledReward):
+            reward.check_spaces(env.observation_space, env.action_space)
+        else:
+            observation, _ = env.reset(seed=0)
+            env.action_space.seed(0)
+            o, a = np.asarray(observation)[None], np.asarray(env.action_space.sample())[None]
+            check_values(reward(o, a, o, np.zeros(1, dtype=bool)), 1, name=name)
+        env.close()
