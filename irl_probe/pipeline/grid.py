@@ -86,7 +86,10 @@ def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console)
 def _visits(mdp: TabularMDP, demos: Demonstrations) -> Floats:
     """The share of the demonstrated steps that took each (s, a), (S, A)."""
     counts = np.zeros(mdp.transition.shape[:2])
-    np.add.at(counts, (demos.transitions.observations, demos.transitions.actions), 1.0)
+    states, actions = (
+        np.asarray(x, dtype=np.int64) for x in (demos.transitions.observations, demos.transitions.actions)
+    )
+    np.add.at(counts, (states, actions), 1.0)
     return np.asarray(counts / counts.sum())
 
 
