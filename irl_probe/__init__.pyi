@@ -1,5 +1,6 @@
 from .comparison import CompareConfig, compare
 from .demos import Demonstrations, check_demos, load_demos, record_demos, save_demos
+from .distances import DistanceConfig
 from .envs import Variant, gridworld, make_env, simulator, true_reward, variants
 from .learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
 from .pipeline import Probe, ProbeConfig, coverages, probe
@@ -42,6 +43,7 @@ __all__ = [
     "ContinuousSoftQ",
     "Demonstrations",
     "DiscreteSoftQ",
+    "DistanceConfig",
     "DistilConfig",
     "DistilledReward",
     "Evaluation",

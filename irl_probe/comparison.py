@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import xarray as xr
 
+from irl_probe.distances import DistanceConfig
+from irl_probe.distances import distances as distance_groups
+from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, correlations
 from irl_probe.results import correlation_group, new_results, points_group
@@ -58,6 +61,9 @@ def compare(
     reference: Reward | None = None,
     transitions: Mapping[str, Transitions] | Transitions,
     config: CompareConfig = DEFAULTS,
+    distances: DistanceConfig | None = None,
+    truth: Reward | None = None,
+    dynamics: Simulator | None = None,
 ) -> xr.DataTree:
     """Pearson, Spearman and Kendall of each reward with the reference, per step, partial return and episode.
 
@@ -71,11 +77,15 @@ def compare(
         transitions: coverage ("expert", "learned", "random", ...) → whole episodes, or one such without a name, which
             becomes the coverage "data". What is measured depends on this choice, so state it.
         config: see `CompareConfig`.
+        distances: also take the canonical distances (EPIC, DARD, STARC, ERC) and decompose; None does not.
+        truth: the true reward where nobody has been, which these ask for; None takes `reference`.
+        dynamics: a simulator or a model of the environment; without it there is no DARD, STARC or decomposition.
 
     Returns:
-        Results with /correlation, a group /points/<coverage> for each coverage, and the warnings that `verdicts`
-        derives from them. Kind, expectation and terminal convention are those of the recovered rewards among
-        `rewards`; γ and α too, where these agree. The attribute `hashes` has each coverage's SHA-256.
+        Results with /correlation, with `distances` also /distance and /decomposition, a group /points/<coverage> for
+        each coverage, and the warnings that `verdicts` derives from them. Kind, expectation and terminal convention
+        are those of the recovered rewards among `rewards`; γ and α too, where these agree. The attribute `hashes` has
+        each coverage's SHA-256.
 
     Raises ValueError where there is no reward or coverage, where a name or value is of the wrong kind, where steps were
     left out of the transitions, where they hold no true rewards and `reference` is None, and where a reward does
@@ -106,6 +116,14 @@ def compare(
         levels=LEVELS,
         controls=CONTROLS,
     ).assign_attrs(window=config.window, confidence=config.confidence, resamples=config.resamples)
+    if distances is not None:
+        off_data = truth if truth is not None else reference
+        if off_data is None:
+            raise ValueError(
+                "Canonical distances ask for the true reward of transitions that nobody made; got none. "
+                "Pass truth=true_reward(env_id), or distances=None."
+            )
+        groups |= distance_groups(rewards, off_data, coverages, distances, dynamics=dynamics)
     recovered_rewards = [reward for reward in rewards.values() if isinstance(reward, RecoveredReward)]
     tree = new_results(
         groups,
@@ -115,7 +133,7 @@ def compare(
         expectation=_all(reward.expectation.name for reward in recovered_rewards),
         terminal=_all(reward.terminal for reward in recovered_rewards),
         true_reward=_described(reference),
-        config={"compare": asdict(config)},
+        config={"compare": asdict(config)} | ({} if distances is None else {"distances": asdict(distances)}),
     )
     tree.attrs["hashes"] = json.dumps({"transitions": {name: t.content_hash() for name, t in coverages.items()}})
     tree.attrs["warnings"] = json.dumps(verdicts(tree))

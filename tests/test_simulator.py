@@ -63,6 +63,20 @@ def test_environment_is_left_as_it_was(env_id):
     np.testing.assert_array_equal(play(disturb=True), play(disturb=False))
 
 
+@pytest.mark.parametrize("env_id", ["Hopper-v5", "HalfCheetah-v5", "Reacher-v5"])
+def test_the_whole_state_of_mujoco_is_left_as_it_was(env_id):
+    env = make_env(env_id)
+    t = rollout(env, 1, steps=7)
+    data = env.unwrapped.data
+    names = ("qpos", "qvel", "time", "qacc_warmstart", "qacc", "ctrl", "act", "xpos", "cfrc_ext")
+    before = {name: np.copy(getattr(data, name)) for name in names}
+    assert before["qacc_warmstart"].any()
+    assert before["time"] > 0
+    simulator(env).step(t.observations, t.actions)
+    for name, values in before.items():
+        np.testing.assert_array_equal(getattr(data, name), values, err_msg=name)
+
+
 def test_changed_physics_are_honoured():
     env = make_env("Hopper-v5")
     t = rollout(env, 1, steps=5)

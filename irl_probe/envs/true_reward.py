@@ -31,12 +31,14 @@ class TrueReward:
         exact: whether it is the environment's reward up to the rounding of the observations.
         note: in words, how it is computed and what is inexact. For the results.
         function: computes it on whole batches.
+        of_pair: whether it depends on s and a alone.
     """
 
     name: str
     exact: bool
     note: str
     function: RewardFunction
+    of_pair: bool = False
 
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Array) -> Floats:
         """Rewards (N,) float64, in the environment's units per step.
@@ -97,7 +99,7 @@ def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
     if kind(env) in _FORMULAS:
         check_unwrapped_spaces(env)
         formula, note = _FORMULAS[kind(env)]
-        return TrueReward(name, True, note, formula(base))
+        return TrueReward(name, True, note, formula(base), of_pair=kind(env) in ("pendulum", "mountain_car"))
     if kind(env) not in RESETS:
         raise ValueError(
             f"The reward of {name} is neither known as a formula of (s, a, s′) nor readable from a simulator set to an "
@@ -129,7 +131,7 @@ def _simulated(source: Simulator) -> TrueReward:
         return cache[key].copy()
 
     note = "One step of the simulator from (s, a); it does not depend on the s′ given. " + source.note
-    return TrueReward(source.name, source.exact, note.strip(), reward)
+    return TrueReward(source.name, source.exact, note.strip(), reward, of_pair=True)
 
 
 def _cartpole(env: Any) -> RewardFunction:
