@@ -34,7 +34,7 @@ class ProbeConfig:
     offline: bool = False
     learner: IQConfig = field(default_factory=IQConfig)
     retrain_steps: int | None = None
-    retrain_seeds: int = 3
+    retrain_seeds: int = 2
     evaluation_episodes: int = 20
     rollouts: int = 20
     seed: int = 0
