@@ -62,7 +62,6 @@ class Entry:
 
 
 SMALL = ip.IQConfig(objective="bellman", steps=30_000)
-STEADY = replace(SMALL, steps=40_000, batch_size=256, learning_rate=5e-4, target_rate=0.005)
 GREEDY = replace(SMALL, temperature=0.1, learning_rate=1e-3)
 GRID = ip.IQConfig(
     objective="bellman",
@@ -85,9 +84,9 @@ PENDULUM = {
 }
 PENDULUM_RL = ip.IQConfig(objective="bellman", **PENDULUM)
 ENTRIES = {
-    "CartPole-v1/iq": Entry(online=True, retrain=STEADY, on_true_reward=replace(STEADY, temperature=0.1)),
-    "CartPole-v1/iq-offline": Entry(retrain=STEADY, on_true_reward=None),
-    "Acrobot-v1/iq-offline": Entry(retrain=SMALL, on_true_reward=GREEDY),
+    "CartPole-v1/iq": Entry(online=True, retrain=SMALL, on_true_reward=GREEDY),
+    "CartPole-v1/iq-offline": Entry(retrain=SMALL, on_true_reward=GREEDY),
+    "Acrobot-v1/iq-offline": Entry(retrain=replace(SMALL, steps=40_000), on_true_reward=replace(GREEDY, steps=40_000)),
     "LunarLander-v3/iq-offline": Entry(retrain=replace(SMALL, steps=100_000), on_true_reward=None),
     "Pendulum-v1/iq": Entry(
         learner=ip.IQConfig(**PENDULUM), online=True, retrain=PENDULUM_RL, on_true_reward=PENDULUM_RL

@@ -170,8 +170,6 @@ def _interval(figure: Mapping[str, Json]) -> str:
     estimate, low, high = (figure.get(name) for name in ("estimate", "low", "high"))
     if estimate is None:
         return f"undefined: {figure.get('reason', 'no reason noted')}"
-    if low == high == estimate:
-        return f"{_cell(estimate)} (exact)"
     bounds = "" if low is None or high is None else f" [{_cell(low)}, {_cell(high)}]"
     return f"{_cell(estimate)}{bounds}"
 
