@@ -4,6 +4,7 @@ from irl_probe.rewards.artifact import load_reward, reward_id, save_reward
 from irl_probe.rewards.checker import check_reward_model
 from irl_probe.rewards.distil import DistilConfig, distil, distil_forms
 from irl_probe.rewards.distilled import DistilledReward
+from irl_probe.rewards.dynamics import DynamicsConfig, LearnedDynamics, fit_dynamics
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
 from irl_probe.rewards.model import Reward, evaluate_reward
@@ -15,8 +16,10 @@ from irl_probe.rewards.zoo import check_zoo, copy_zoo, list_zoo, show_zoo, write
 __all__ = [
     "DistilConfig",
     "DistilledReward",
+    "DynamicsConfig",
     "ExactExpectation",
     "Expectation",
+    "LearnedDynamics",
     "ObservedSuccessor",
     "RecoveredReward",
     "Reward",
@@ -32,6 +35,7 @@ __all__ = [
     "distil",
     "distil_forms",
     "evaluate_reward",
+    "fit_dynamics",
     "list_zoo",
     "load_reward",
     "recover",

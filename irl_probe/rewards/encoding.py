@@ -118,7 +118,8 @@ def expectation_to_json(expectation: Expectation) -> Json:
         return {"name": expectation.name}
     raise RewardError(
         "An artifact holds an observed, exact or simulated expectation over s′; got "
-        f"{type(expectation).__name__}, which loading could not build again. Save the per-transition reward."
+        f"{type(expectation).__name__}, which loading could not build again. Save the per-transition reward "
+        "(recover without it) and fit the dynamics again, or distil the reward, which then needs none."
     )
 
 

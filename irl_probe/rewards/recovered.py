@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from irl_probe.networks import NetworkSpec
+from irl_probe.rewards.dynamics import LearnedDynamics
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import Expectation, Kind, ObservedSuccessor
 from irl_probe.rewards.model import Bools, Floats
@@ -81,6 +82,8 @@ class RecoveredReward:
             raise RewardError(f"The value after the end must be finite; got {self.terminal_value}.")
         object.__setattr__(self, "terminal_value", float(self.terminal_value))
         check_spaces_fit(self.soft_q.spec, self.observation_space, self.action_space)
+        if isinstance(self.expectation, LearnedDynamics):
+            check_spaces_fit(self.expectation.network.spec, self.observation_space, self.action_space)
 
     @property
     def gamma(self) -> float:
@@ -174,8 +177,8 @@ def recover(
         action_samples: K, how many actions V(s′) = E_{a~π}[Q − α log π] is estimated by where they are continuous; the
             reward's cost grows with it, and its standard error (`RecoveredReward.standard_error`) falls like 1/√K. None
             takes the source's (16 unless it says otherwise).
-        expectation: "observed" for the per-transition reward r(s, a, s′); an `ExactExpectation` or a
-            `SimulatedExpectation` for the marginal reward r(s, a).
+        expectation: "observed" for the per-transition reward r(s, a, s′); an `ExactExpectation`, a
+            `SimulatedExpectation` or, where neither can be had, `LearnedDynamics` for the marginal reward r(s, a).
         terminal: the value V_abs after the MDP ended; "zero" is 0. None takes the one that `source` was trained with
             (0 for a bare soft Q-function). Another one makes another reward: it prices the end of an episode.
         observation_space: the environment's; None takes the run's, or for a bare soft Q-function the widest that fits.
@@ -209,7 +212,8 @@ def recover(
     if isinstance(expectation, str) and expectation != "observed":
         raise RewardError(
             f"'expectation' must be 'observed', or an expectation over s′ as an object; got {expectation!r}. "
-            "For the marginal reward give ExactExpectation(transition) or SimulatedExpectation(env_id, simulator)."
+            "For the marginal reward give ExactExpectation(transition), SimulatedExpectation.of(env_id) or what "
+            "fit_dynamics gives."
         )
     return RecoveredReward(
         soft_q=soft_q,

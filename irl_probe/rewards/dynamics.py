@@ -1,0 +1,317 @@
+"""A learned model of the dynamics, for E over s′ where there is neither P nor a simulator: the last resort."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from irl_probe.inference import NumpyLayers, array_of, piece_rows, pieces
+from irl_probe.networks import ACTIVATIONS, ActionScale, EnsembleLinear, NetworkSpec
+from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.expectation import Kind, ValueAfter
+from irl_probe.rewards.model import Bools, Floats
+from irl_probe.transitions import Array, Transitions
+
+LOG_STD = (-7.0, 1.0)  # of the change of s, in units of its standard deviation
+FLOOR = 1e-6  # a dimension that varies less has the scale 1
+LEAST_STEPS = 100
+WEIGHT_DECAY = 0.01
+
+
+@dataclass(frozen=True)
+class DynamicsConfig:
+    """How `fit_dynamics` learns.
+
+    Attributes:
+        members: networks in the ensemble.
+        hidden: widths of their hidden layers.
+        updates: gradient steps.
+        batch_size: steps in a member's batch.
+        learning_rate: AdamW's, falling linearly to 0.
+        held_out: share of the episodes (of the last steps, where there is one episode) kept for the held-out figures.
+        samples: successors drawn for E[V(s′)]; at least 2, for its standard error.
+        seed: of the weights, the batches and the draws.
+    """
+
+    members: int = 3
+    hidden: tuple[int, ...] = (128, 128)
+    updates: int = 3000
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    held_out: float = 0.2
+    samples: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("members", "updates", "batch_size"):
+            if getattr(self, name) < 1:
+                raise RewardError(f"'{name}' must be at least 1; got {getattr(self, name)}.")
+        if not self.hidden or min(self.hidden) < 1:
+            raise RewardError(f"'hidden' must be one or more widths of at least 1; got {self.hidden}.")
+        if not self.learning_rate > 0 or not 0 < self.held_out < 1:
+            raise RewardError(
+                "The learning rate must be positive and the held-out share in (0, 1); got "
+                f"{self.learning_rate} and {self.held_out}."
+            )
+        if self.samples < 2:
+            raise RewardError(f"A mean with a standard error takes at least 2 successors; got samples={self.samples}.")
+
+
+class GaussianDynamics(nn.Module):
+    """An ensemble of networks (s, a) → mean and log σ of s′ − s in every dimension, and a logit of termination.
+
+    `spec.critics` is the number of members. Inputs and the change of s are standardised with moments kept as buffers.
+    `ends` is 1 where the data held a termination, and 0 where none can then be predicted.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    change_mean: Tensor
+    change_scale: Tensor
+    ends: Tensor
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.spec, states = spec, spec.input_width
+        for name, fill in (("mean", 0.0), ("scale", 1.0), ("change_mean", 0.0), ("change_scale", 1.0)):
+            self.register_buffer(name, torch.full((states,), fill))
+        self.register_buffer("ends", torch.zeros(()))
+        layers: list[nn.Module] = []
+        width = states + (spec.action_count or len(spec.action_low or ()))
+        for hidden in spec.hidden:
+            layers += [EnsembleLinear(spec.critics, width, hidden), ACTIVATIONS[spec.activation]()]
+            width = hidden
+        last = EnsembleLinear(spec.critics, width, 2 * states + 1)
+        with torch.no_grad():  # begin at σ = 1, the data's own spread: from a small σ a model ends sure of its errors
+            last.bias[..., states:-1] = math.atanh(-2 * LOG_STD[0] / (LOG_STD[1] - LOG_STD[0]) - 1)
+        self.layers = nn.Sequential(*layers, last)
+
+    def inputs(self, observations: Array, actions: Array) -> Floats:
+        """What the layers see: standardised s, then a (one-hot where discrete, else in [−1, 1]); (N, width)."""
+        flat = observations.reshape(len(observations), self.spec.input_width).astype(np.float64)
+        states = (flat - array_of(self.mean)) / array_of(self.scale)
+        if self.spec.action_count is None:
+            return np.concatenate([states, ActionScale(self.spec).to_unit(actions)], axis=1)
+        chosen = np.zeros((len(states), self.spec.action_count))
+        chosen[np.arange(len(states)), actions.astype(np.int64)] = 1
+        return np.concatenate([states, chosen], axis=1)
+
+    def targets(self, observations: Array, next_observations: Array) -> Floats:
+        """The standardised change of s, (N, width)."""
+        shape = (len(observations), self.spec.input_width)
+        change = next_observations.astype(np.float64) - observations.astype(np.float64)
+        return np.asarray((change.reshape(shape) - array_of(self.change_mean)) / array_of(self.change_scale))
+
+    def fit_moments(self, steps: Transitions) -> None:
+        """Take the moments of s and of its change, and whether there are terminations, from `steps`."""
+        flat = steps.observations.reshape(len(steps), -1).astype(np.float64)
+        change = steps.next_observations.reshape(len(steps), -1).astype(np.float64) - flat
+        for values, mean, scale in ((flat, self.mean, self.scale), (change, self.change_mean, self.change_scale)):
+            deviation = values.std(axis=0)
+            mean.copy_(torch.as_tensor(values.mean(axis=0)))
+            scale.copy_(torch.as_tensor(np.where(deviation < FLOOR, 1.0, deviation)))
+        self.ends.fill_(float(steps.terminated.any()))
+
+    def forward(self, inputs: Float[Tensor, "members batch in"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, log σ (members, batch, states) and logit of termination (members, batch), standardised."""
+        return split(self.layers(inputs), self.spec.input_width)
+
+
+def split(outputs: Tensor, states: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, log σ in `LOG_STD` and logit of termination of what the layers gave."""
+    mean, raw, logit = outputs[..., :states], outputs[..., states:-1], outputs[..., -1]
+    low, high = LOG_STD
+    return mean, low + 0.5 * (high - low) * (torch.tanh(raw) + 1), logit
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedDynamics:
+    """The mean of V(s′) over `samples` successors drawn from a learned model; it is only as good as that model.
+
+    E ≈ (1/K) Σ_k (1 − p_k)·V(s + Δ_k) + p_k·V_abs, Δ_k ~ N(μ_m(s, a), σ_m(s, a)²) of member m = k mod M, p_k its
+    probability of termination. All states and actions share the same standard normal draws, so that the reward is a
+    function of (s, a). The standard error is that of the K values, which holds the members' disagreement but not
+    what all of them have wrong.
+
+    Attributes:
+        network: the model, as `fit_dynamics` makes it.
+        log_likelihood: of held-out s′, in nats a step, under the mixture of members.
+        baseline: the same of one Gaussian for the change of s whatever s and a: what a useful model is far above.
+        held_out: how many steps these two are means over.
+        samples, seed: of the draws.
+    """
+
+    network: GaussianDynamics
+    log_likelihood: float
+    baseline: float
+    held_out: int
+    samples: int = 16
+    seed: int = 0
+    name: ClassVar[str] = "learned dynamics"
+    kind: ClassVar[Kind] = "marginal"
+
+    def __call__(
+        self, value: ValueAfter, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+    ) -> tuple[Floats, Floats]:
+        count, shape = len(observations), observations.shape[1:]
+        noise = np.random.default_rng(self.seed).standard_normal((self.samples, self.network.spec.input_width))
+        drawn = np.empty((self.samples, count))
+        layers, spec = NumpyLayers(self.network.layers), self.network.spec
+        for rows in pieces(count, piece_rows(spec)):
+            o = observations[rows]
+            flat = o.reshape(len(o), spec.input_width).astype(np.float64)
+            mean, deviation, ended = self._moments(layers, o, actions[rows])
+            going_on = np.zeros(len(o), dtype=bool)
+            for k, draw in enumerate(noise):
+                member = k % spec.critics
+                successors = (flat + mean[member] + deviation[member] * draw).reshape(-1, *shape)
+                drawn[k, rows] = value(successors.astype(o.dtype), going_on)
+                if len(o) and ended.any():
+                    after = value(successors[:1].astype(o.dtype), np.ones(1, dtype=bool))
+                    drawn[k, rows] += ended[member] * (after - drawn[k, rows])
+        return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / math.sqrt(self.samples)
+
+    def _moments(self, layers: NumpyLayers, observations: Array, actions: Array) -> tuple[Floats, Floats, Floats]:
+        """Mean and σ of s′ − s in the environment's units, and the probability of termination, by member."""
+        network = self.network
+        inputs = network.inputs(observations, actions).astype(np.float32)
+        mean, log_std, logit = (
+            part.numpy().astype(np.float64)
+            for part in split(torch.from_numpy(layers(inputs)), network.spec.input_width)
+        )
+        scale = array_of(network.change_scale)
+        ended = float(network.ends) / (1 + np.exp(-logit))
+        return mean * scale + array_of(network.change_mean), np.exp(log_std) * scale, ended
+
+
+def fit_dynamics(
+    transitions: Transitions,
+    observation_space: spaces.Space[object],
+    action_space: spaces.Space[object],
+    *,
+    config: DynamicsConfig = DynamicsConfig(),
+) -> LearnedDynamics:
+    """Fit an ensemble of Gaussian dynamics to steps by maximum likelihood (as in Chua et al. 2018, §4).
+
+    Every member draws its own batches. A share of the episodes is held out, and is used for the stated figures alone.
+
+    Args:
+        transitions: at least 100 steps, and 5 for each of the network's inputs.
+        observation_space: a Box of real numbers.
+        action_space: a Discrete space, or a Box with finite bounds.
+        config: see `DynamicsConfig`.
+
+    Raises RewardError where there are too few steps, where they do not fit the spaces, where observations are discrete
+    (count P(s′ | s, a) and take an `ExactExpectation`) or whole numbers, and where training diverges. (`Transitions`
+    itself refuses NaN and infinite observations and actions.)
+    """
+    spec = _spec(observation_space, action_space, config)
+    _check_steps(transitions, spec, observation_space, action_space)
+    kept, held = _divide(transitions, config.held_out)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = GaussianDynamics(spec)
+    network.fit_moments(kept)
+    _train(network, kept, config)
+    likelihood, baseline = log_likelihoods(network, held)
+    if not np.isfinite(likelihood):
+        raise RewardError(
+            "The dynamics model diverged in training; lower the learning rate, or scale the observations."
+        )
+    return LearnedDynamics(network.eval(), likelihood, baseline, len(held), config.samples, config.seed)
+
+
+def log_likelihoods(network: GaussianDynamics, steps: Transitions) -> tuple[float, float]:
+    """Mean log density of s′, nats a step: of the mixture of members, and of one Gaussian with the training moments."""
+    target = torch.as_tensor(network.targets(steps.observations, steps.next_observations))
+    inputs = torch.as_tensor(network.inputs(steps.observations, steps.actions), dtype=torch.float32)
+    with torch.no_grad():
+        mean, log_std, _ = (part.double() for part in network(inputs.expand(network.spec.critics, -1, -1)))
+    each = _log_normal(target, mean, log_std).sum(-1)
+    mixture = torch.logsumexp(each, dim=0) - math.log(len(each))
+    units = float(network.change_scale.double().log().sum())
+    baseline = _log_normal(target, torch.zeros(()), torch.zeros(())).sum(-1)
+    return float(mixture.mean()) - units, float(baseline.mean()) - units
+
+
+def _train(network: GaussianDynamics, steps: Transitions, config: DynamicsConfig) -> None:
+    inputs = torch.as_tensor(network.inputs(steps.observations, steps.actions), dtype=torch.float32)
+    targets = torch.as_tensor(network.targets(steps.observations, steps.next_observations), dtype=torch.float32)
+    ended = torch.as_tensor(steps.terminated, dtype=torch.float32)
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY, fused=True)
+    generator = torch.Generator().manual_seed(config.seed)
+    for update in range(config.updates):
+        optimiser.param_groups[0]["lr"] = config.learning_rate * (1 - update / config.updates)
+        rows = torch.randint(len(inputs), (config.members, config.batch_size), generator=generator)
+        mean, log_std, logit = network(inputs[rows])
+        loss = -_log_normal(targets[rows], mean, log_std).sum(-1).mean()
+        if network.ends:
+            loss = loss + functional.binary_cross_entropy_with_logits(logit, ended[rows])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own stubs
+        optimiser.step()
+
+
+def _log_normal(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    return -0.5 * ((x - mean) * torch.exp(-log_std)).square() - log_std - 0.5 * math.log(2 * math.pi)
+
+
+def _spec(
+    observation_space: spaces.Space[object], action_space: spaces.Space[object], config: DynamicsConfig
+) -> NetworkSpec:
+    if not (isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)):
+        raise RewardError(
+            f"Gaussian dynamics are learned for a Box of real numbers; got {observation_space}. For discrete states "
+            "count P(s′ | s, a) and give ExactExpectation(P)."
+        )
+    try:
+        return NetworkSpec.of(
+            observation_space, action_space, hidden=config.hidden, activation="elu", critics=config.members
+        )
+    except ValueError as error:
+        raise RewardError(str(error)) from error
+
+
+def _check_steps(
+    steps: Transitions,
+    spec: NetworkSpec,
+    observation_space: spaces.Space[object],
+    action_space: spaces.Space[object],
+) -> None:
+    for role, array, space in (
+        ("observations", steps.observations, observation_space),
+        ("actions", steps.actions, action_space),
+    ):
+        if array.shape[1:] != space.shape:
+            raise RewardError(
+                f"The {role} must be those of {space}, one row a step; got shape {array.shape}. "
+                "Take the spaces of the environment that the transitions come from."
+            )
+    if spec.action_count is not None and not (steps.actions.min() >= 0 and steps.actions.max() < spec.action_count):
+        raise RewardError(f"The actions must be in {action_space}; got {steps.actions.min()} to {steps.actions.max()}.")
+    inputs = spec.input_width + (spec.action_count or len(spec.action_low or ()))
+    least = max(LEAST_STEPS, 5 * inputs)
+    if len(steps) < least:
+        raise RewardError(
+            f"Dynamics of {inputs} inputs are learned from at least {least} steps; got {len(steps)}. Record more, or "
+            "take the per-transition reward (expectation='observed')."
+        )
+
+
+def _divide(steps: Transitions, share: float) -> tuple[Transitions, Transitions]:
+    """Steps to learn from and steps held out: every so-manieth episode, or the end of the only one."""
+    count = len(steps.starts)
+    if count == 1:
+        first = len(steps) - max(1, round(share * len(steps)))
+        return steps.rows(np.arange(first)), steps.rows(np.arange(first, len(steps)))
+    wanted = min(count - 1, max(1, round(share * count)))
+    chosen = set(np.linspace(0, count - 1, wanted, dtype=int).tolist())
+    return steps.episodes([i for i in range(count) if i not in chosen]), steps.episodes(sorted(chosen))

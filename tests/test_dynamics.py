@@ -1,0 +1,165 @@
+"""Learned dynamics as the expectation over s′: against known dynamics, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+import irl_probe as ip
+from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from irl_probe.rewards import DynamicsConfig, LearnedDynamics, RewardError, fit_dynamics, recover, save_reward
+
+BOX, PUSH = spaces.Box(-np.inf, np.inf, (2,), np.float64), spaces.Box(-1, 3, (1,), np.float32)
+NOISE = 0.2
+SMALL = DynamicsConfig(hidden=(32,), updates=600, learning_rate=3e-3)
+
+
+def linear_steps(episodes=20, length=50, seed=0, ending=False):
+    """s′ = .9 s + [0, (a − 1)/2] + N(0, .2²); with `ending` the MDP ends after a > 2."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for _ in range(episodes):
+        rows, s = [], rng.normal(size=2)
+        for t in range(length):
+            a = rng.uniform(-1, 3, 1)
+            ended = bool(ending and a[0] > 2)
+            s2 = expected(s, a) + NOISE * rng.normal(size=2)
+            rows.append((s, a, s2, ended, t == length - 1 and not ended))
+            if ended:
+                break
+            s = s2
+        o, a, o2, terminated, truncated = (np.array(column) for column in zip(*rows, strict=True))
+        parts.append(ip.Transitions(o, a, o2, terminated, truncated, np.zeros(len(rows))))
+    return ip.Transitions.concatenate(parts)
+
+
+def expected(s, a):
+    return 0.9 * s + np.concatenate([0 * a, (a - 1) / 2], axis=-1)
+
+
+def soft_q():
+    torch.manual_seed(0)
+    spec = NetworkSpec.of(BOX, PUSH, hidden=(8,))
+    return ip.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.9, temperature=0.5)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return fit_dynamics(linear_steps(), BOX, PUSH, config=SMALL)
+
+
+def test_the_held_out_likelihood_is_nearly_that_of_the_truth_and_far_above_the_baseline(learned):
+    entropy = 2 * (0.5 * np.log(2 * np.pi * np.e) + np.log(NOISE))  # of the true noise, nats a step
+    assert -entropy - 0.25 < learned.log_likelihood < -entropy + 0.25
+    assert learned.baseline < learned.log_likelihood - 0.5
+    assert learned.held_out == 200
+
+
+def test_the_expectation_is_that_of_the_known_dynamics(learned):
+    steps = linear_steps(4, seed=1)
+    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+    many = LearnedDynamics(learned.network, learned.log_likelihood, learned.baseline, learned.held_out, samples=300)
+    found, error = many(lambda o, d: o @ [1.0, 2.0] + o[:, 0] ** 2, *batch)
+    mean = expected(steps.observations, steps.actions)
+    wanted = mean @ [1.0, 2.0] + mean[:, 0] ** 2 + NOISE**2
+    assert np.abs(found - wanted).mean() < 0.1  # the values' own standard deviation is about 2
+    assert np.corrcoef(found, wanted)[0, 1] > 0.99
+    assert 0.5 < error.mean() / (NOISE * np.sqrt(5) / np.sqrt(300)) < 2
+    few = many(lambda o, d: o[:, 0], *batch)[0]
+    np.testing.assert_array_equal(few, many(lambda o, d: o[:, 0], *batch)[0])
+
+
+def test_the_reward_is_marginal_and_results_name_the_expectation(learned):
+    steps = linear_steps(4, seed=1)
+    true = ip.Transitions(**{**vars(steps), "rewards": steps.observations[:, 0]})
+    reward = recover(soft_q(), expectation=learned)
+    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+    np.testing.assert_array_equal(reward(*batch), reward(*batch[:2], steps.next_observations + 5, steps.terminated))
+    assert (reward.kind, reward.expectation.name) == ("marginal", "learned dynamics")
+    assert (reward.standard_error(*batch) > 0).all()
+    assert ip.compare({"sac": reward}, transitions=true).attrs["expectation"] == "learned dynamics"
+
+
+def test_a_predicted_termination_pays_the_terminal_value():
+    model = fit_dynamics(linear_steps(80, 20, ending=True), BOX, PUSH, config=SMALL)
+    reward = recover(soft_q(), expectation=model, terminal=-50.0)
+    o, ended = np.zeros((2, 2)), np.zeros(2, dtype=bool)
+    a = np.array([[2.9], [0.0]])
+    after = (reward.q(o, a) - reward(o, a, o, ended)) / 0.9
+    assert after[0] == pytest.approx(-50, abs=5)  # the end is predicted with a probability near 1
+    assert abs(after[1]) < 5
+
+
+def test_without_a_termination_in_the_data_none_is_predicted(learned):
+    ones = learned(lambda o, d: np.where(d, 1e9, 1.0), np.zeros((3, 2)), np.zeros((3, 1)), np.zeros((3, 2)), None)
+    np.testing.assert_array_equal(ones, [np.ones(3), np.zeros(3)])
+
+
+def test_discrete_actions_and_the_same_seed():
+    steps = linear_steps(6)
+    binary = ip.Transitions(**{**vars(steps), "actions": (steps.actions[:, 0] > 1).astype(np.int64)})
+    quick = DynamicsConfig(hidden=(16,), updates=200, members=2)
+    one, two = (fit_dynamics(binary, BOX, spaces.Discrete(2), config=quick) for _ in range(2))
+    assert one.log_likelihood == two.log_likelihood > one.baseline
+    q = ip.DiscreteSoftQ(DiscreteQ(NetworkSpec.of(BOX, spaces.Discrete(2))), gamma=0.9, temperature=1.0)
+    batch = (binary.observations, binary.actions, binary.next_observations, binary.terminated)
+    rewards = [recover(q, expectation=model)(*batch) for model in (one, two)]
+    np.testing.assert_array_equal(*rewards)
+
+
+def test_saving_is_refused_with_a_remedy(learned, tmp_path):
+    with pytest.raises(RewardError, match=r"LearnedDynamics.*Save the per-transition reward.*distil"):
+        save_reward(recover(soft_q(), expectation=learned), tmp_path / "a")
+
+
+def test_a_model_of_other_spaces_is_refused(learned):
+    torch.manual_seed(0)
+    spec = NetworkSpec.of(BOX, spaces.Box(-1, 1, (1,)))
+    other = ip.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.9, temperature=0.5)
+    with pytest.raises(RewardError, match="they must fit"):
+        recover(other, expectation=learned)
+
+
+def corrupted(steps, name):
+    values = getattr(steps, name).copy()
+    values[70] = np.nan
+    return {**vars(steps), name: values}
+
+
+@pytest.mark.parametrize("name", ["observations", "actions", "next_observations"])
+def test_transitions_with_nan_never_reach_the_model(name):
+    with pytest.raises(ValueError, match=rf"'{name}' must be finite; episode 1, step 20"):
+        fit_dynamics(ip.Transitions(**corrupted(linear_steps(4), name)), BOX, PUSH)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((linear_steps(1, 99), BOX, PUSH), r"at least 100 steps; got 99.*expectation='observed'"),
+        ((linear_steps(4), spaces.Discrete(4), PUSH), r"Box of real numbers; got Discrete.*ExactExpectation"),
+        ((linear_steps(4), spaces.Box(0, 255, (2,), np.uint8), PUSH), r"Box of real numbers"),
+        ((linear_steps(4), spaces.Box(-1, 1, (3,)), PUSH), r"observations must be those of Box.*got shape \(200, 2\)"),
+        ((linear_steps(4), BOX, spaces.Discrete(2)), r"actions must be those of Discrete\(2\).*\(200, 1\)"),
+        ((linear_steps(4), BOX, spaces.Box(-np.inf, np.inf, (1,))), r"finite bounds"),
+    ],
+)
+def test_what_no_dynamics_are_learned_from_is_said(arguments, message):
+    with pytest.raises(RewardError, match=message):
+        fit_dynamics(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"samples": 1}, "at least 2 successors"),
+        ({"members": 0}, "'members' must be at least 1"),
+        ({"hidden": ()}, "'hidden' must be one or more"),
+        ({"held_out": 1.0}, r"held-out share in \(0, 1\)"),
+        ({"learning_rate": 0.0}, "learning rate must be positive"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(setting, message):
+    with pytest.raises(RewardError, match=message):
+        DynamicsConfig(**setting)
