@@ -1,0 +1,221 @@
+"""Does a recovered reward transfer to changed dynamics? The table of issue 5 for a grid, CartPole and a point maze.
+
+python analyses/transfer/study.py run grid cartpole maze [--seeds 3]   resumable; results/<task>.nc after each seed
+python analyses/transfer/study.py run Ant-v5 --reward DIR [--changes "disabled leg=1"] [--steps 300000]
+python analyses/transfer/study.py tables                               the tables of README.md from results/
+
+A learned seed is its own run of IQ-Learn, whose reward and policy are carried to every variant with the same seed.
+Cells (one policy, one variant, one seed) are kept in runs/transfer/ and are never done twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import irl_probe as ip
+from irl_probe.envs import TabularEnv, TabularMDP, TabularPolicy, occupancy, soft_expert
+from irl_probe.envs.point_maze import MazePlanner
+from irl_probe.learn.exact import solve_exactly
+from irl_probe.rewards import ExactExpectation
+
+HERE = Path(__file__).parent
+CELLS = HERE.parents[1] / "runs" / "transfer"
+ALPHA = 0.5  # of the grids' experts
+DEMONSTRATIONS = 30
+
+
+@dataclass(frozen=True)
+class Task:
+    """A learned task: what changes, how the reward is recovered, and the budget of every policy trained on one."""
+
+    env_id: str
+    changes: tuple[str, ...]
+    recover: ip.IQConfig
+    online: bool
+    learner: ip.IQConfig
+    true_learner: ip.IQConfig | None = None
+
+
+_SAC = ip.IQConfig(
+    objective="bellman", hidden=(64, 64), batch_size=128, learning_rate=1e-3, actor_learning_rate=1e-3,
+    learning_starts=1000, target_rate=0.01, gamma=0.97, steps=8000,
+)  # fmt: skip
+TASKS = {
+    "cartpole": Task(
+        "CartPole-v1",
+        ("length=2", "mass=4", "force=0.5"),
+        ip.IQConfig(steps=15_000),
+        True,
+        ip.IQConfig(objective="bellman", steps=15_000),
+    ),
+    "maze": Task(
+        "PointMaze-v0",
+        ("moved wall", "strength=0.5"),
+        ip.IQConfig(hidden=(64, 64), batch_size=128, learning_rate=1e-3, steps=8000, gamma=0.97, temperature=0.05),
+        True,
+        _SAC,
+        replace(_SAC, temperature=0.01),
+    ),
+}
+
+
+def run_grid() -> None:
+    """Exact: a reward from the expert's policy alone, IQ-Learn's at the exact occupancy, then from demonstrations."""
+    for source in ("policy of the expert", "exact occupancy", "30 demonstrations"):
+        for name, slip in (("grid", 0.0), ("slippery grid", 0.2)):
+            path = HERE / "results" / f"{name}, {source}.nc"
+            if path.exists():
+                continue
+            mdp = ip.gridworld(slip=slip)
+            variants = ip.variants(mdp, {"slip": [0.2, 0.5], "swapped actions": [1]})
+            reward = grid_rewards(mdp)[source]()
+            tree = ip.transfer(reward, variants, ip.TransferConfig(temperature=ALPHA))
+            ip.save_results(tree, path)
+
+
+def grid_rewards(mdp: TabularMDP) -> dict[str, Callable[[], object]]:
+    expert = soft_expert(mdp, ALPHA)
+    log_policy = ALPHA * np.log(expert)
+    expectation = ExactExpectation(mdp.transition)
+    settings = ip.IQConfig(temperature=ALPHA, gamma=mdp.gamma, value_term="expert", chi2_on="expert")
+    return {
+        "policy of the expert": lambda: lambda s, a, t, d: log_policy[s, a],
+        "exact occupancy": lambda: ip.recover(
+            solve_exactly(occupancy(mdp, expert), mdp.transition, settings), expectation=expectation
+        ),
+        "30 demonstrations": lambda: [learned_on_grid(mdp, expert, seed, expectation) for seed in range(3)],
+    }
+
+
+def learned_on_grid(mdp: TabularMDP, expert: np.ndarray, seed: int, expectation: ExactExpectation) -> object:
+    demos = ip.record_demos(
+        TabularPolicy(expert, seed=seed), TabularEnv(mdp), DEMONSTRATIONS, seed=seed, deterministic=False
+    )
+    config = ip.IQConfig(
+        hidden=(), batch_size=0, precision="float64", learning_rate=0.05, weight_decay=0.0, steps=2000,
+        temperature=ALPHA, gamma=mdp.gamma, seed=seed,
+    )  # fmt: skip
+    return ip.recover(ip.train(demos, config, progress=False), expectation=expectation)
+
+
+def demonstrations(env_id: str, seed: int) -> ip.Demonstrations:
+    """CartPole: the seed's bundled episode, every 20th step. The maze: 10 episodes of the scripted planner."""
+    if env_id != "PointMaze-v0":
+        bundled = ip.load_demos(env_id)
+        return bundled.episodes([seed % len(bundled.whole.lengths)]).subsample(20)
+    env = ip.make_env(env_id)
+    demos = ip.record_demos(MazePlanner(env, seed=seed), env, 10, seed=seed, deterministic=False)
+    env.close()
+    return demos
+
+
+def imitator(task: Task, seed: int) -> ip.Run:
+    folder = CELLS / task.env_id / f"imitator-{seed}"
+    config = replace(task.recover, seed=seed)
+    resume = (folder / "checkpoint.pt").exists()
+    return ip.train(
+        demonstrations(task.env_id, seed),
+        config,
+        task.env_id if task.online else None,
+        out=folder,
+        resume=resume,
+        progress=False,
+    )
+
+
+def run_learned(name: str, task: Task, seeds: int) -> None:
+    """Seed after seed; results/<name>.nc holds those that are done."""
+    variants = ip.variants(task.env_id, task.changes)
+    runs: list[ip.Run] = []
+    for seed in range(seeds):
+        runs.append(imitator(task, seed))
+        config = ip.TransferConfig(
+            learner=task.learner, true_learner=task.true_learner, seeds=tuple(range(seed + 1)), resamples=2000
+        )
+        tree = ip.transfer(
+            [ip.recover(run) for run in runs], variants, config, out=CELLS / task.env_id / "cells", progress=True
+        )
+        ip.save_results(tree, HERE / "results" / f"{name}.nc", overwrite=True)
+
+
+def run_saved(env_id: str, folder: str, changes: Sequence[str], steps: int, seeds: int) -> None:
+    """A reward that was learned and saved elsewhere, such as that of Ant or HalfCheetah."""
+    config = ip.TransferConfig(learner=ip.IQConfig(objective="bellman", steps=steps), seeds=tuple(range(seeds)))
+    variants = ip.variants(env_id, changes or None)
+    tree = ip.transfer(ip.load_reward(folder), variants, config, out=CELLS / env_id / "cells", progress=True)
+    ip.save_results(tree, HERE / "results" / f"{env_id}.nc", overwrite=True)
+
+
+def tables() -> None:
+    """Verdicts and tables of every file in results/, into README.md."""
+    parts = []
+    for path in sorted((HERE / "results").glob("*.nc")):
+        tree = ip.load_results(path)
+        parts.append(f"### {path.stem}\n\n{table(tree)}\n\n{warnings(tree)}\n")
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text().partition("<!-- tables -->")
+    _, _, after = rest.partition("<!-- end -->")
+    readme.write_text(f"{before}<!-- tables -->\n" + "\n".join(parts) + f"<!-- end -->{after}")
+
+
+def warnings(tree: object) -> str:
+    return "\n".join(f"- {v['text']}" for v in ip.verdicts(tree) if v["code"].startswith("transfer"))
+
+
+def table(tree: object) -> str:
+    """One row a policy: value [interval] in each variant, of exact ones the greedy and soft regret behind it."""
+    group = tree["transfer"].to_dataset()
+    lines = [
+        f"{group.sizes['seed']} seed(s).\n",
+        f"| policy | {' | '.join(map(str, group['variant'].values))} | all changed |",
+        f"|---|{'---|' * (group.sizes['variant'] + 1)}",
+    ]
+    for policy in group["policy"].values:
+        cells = []
+        for variant in group["variant"].values:
+            at = {"policy": policy, "variant": variant}
+            regrets = (
+                f"; {float(group['regret_greedy'].sel(at)):.2g}, {float(group['regret_soft'].sel(at)):.2g}"
+                if "regret_greedy" in group
+                else f"; {float(group['mean'].sel(at, bound='estimate')):.1f}"
+            )
+            cells.append(bounds(group["value"].sel(at).values) + regrets)
+        overall = bounds(group["overall"].sel(policy=policy).values) if "overall" in group else "–"
+        lines.append(f"| {policy} | {' | '.join(cells)} | {overall} |")
+    return "\n".join(lines)
+
+
+def bounds(values: np.ndarray) -> str:
+    estimate, low, high = values
+    if np.isnan(estimate):
+        return "–"
+    return f"{estimate:.2f}" if np.isnan(low) or low == high else f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=["run", "tables"])
+    parser.add_argument("tasks", nargs="*", help="grid, cartpole, maze, or with --reward an environment id")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--reward", help="folder of a saved reward, or the id of a shipped one")
+    parser.add_argument("--changes", nargs="*", default=[])
+    parser.add_argument("--steps", type=int, default=300_000)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.verb == "tables":
+        tables()
+    for task_name in arguments.tasks if arguments.verb == "run" else ():
+        if task_name == "grid":
+            run_grid()
+        elif task_name in TASKS:
+            run_learned(task_name, TASKS[task_name], arguments.seeds)
+        elif arguments.reward:
+            run_saved(task_name, arguments.reward, arguments.changes, arguments.steps, arguments.seeds)
+        else:
+            parser.error(f"a task is grid, {', '.join(TASKS)}, or an environment with --reward; got {task_name!r}")
