@@ -1,7 +1,7 @@
 """The verdict on a recovered reward: what the figures say in plain words, by rules that the page states.
 
 The rules are thresholds on figures that are in the results; nothing else is judged. See `RULES`.
-Warnings are another matter (`irl_probe.verdicts`).
+Warnings are another matter (`irl_probe.verdict_rules`).
 """
 
 from __future__ import annotations
