@@ -208,7 +208,7 @@ def full() -> xr.DataTree:
             "transfer": transfer_group(
                 3000 * np.repeat(carried[..., None], 3, axis=-1), variants=variants, policies=policies, seeds=[0, 1, 2],
                 mean=3000 * value, value=value, reason=np.full((4, 6), ""), overall=value[1:].mean(axis=0),
-                parameter=["", "mass", "mass", "friction"], factor=[1.0, 0.5, 2.0, 0.5],
+                parameter=["nothing", "mass", "mass", "friction"], factor=[1.0, 0.5, 2.0, 0.5],
             ),
             **{f"points/{name}": data for name, data in coverages.items()},
         },

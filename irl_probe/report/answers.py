@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.report.judgement import MANY_RUNS, SOME_RUNS, Claim, Tone, Verdict, merits, ranked
-from irl_probe.report.reading import UNCHANGED, figures, percent, retraining_seeds
+from irl_probe.report.reading import changed, figures, percent, retraining_seeds, transfer_policy
 
+SAME = 0.005  # figures closer than this read alike
 WORDS = {"good": "Yes", "caution": "In part", "bad": "No", "open": "Not measured", "note": "Not measured"}
 
 
@@ -55,7 +56,7 @@ def _best(tree: xr.DataTree) -> Answer:
         )
     first, second = rewards[:2]
     pairs = zip(merits(tree, first), merits(tree, second), strict=True)
-    decisive = next((p for p in pairs if not np.isnan(p[0][1][0]) and p[0][1][0] != p[1][1][0]), None)
+    decisive = next((p for p in pairs if not np.isnan(p[0][1][0]) and not abs(p[0][1][0] - p[1][1][0]) < SAME), None)
     if decisive is None:
         text = f"No figure tells it from “{second}”."
         return Answer(question, f"“{first}”, not told apart", "open", text, "recovered")
@@ -74,13 +75,13 @@ def _best(tree: xr.DataTree) -> Answer:
 
 
 def _transfer(tree: xr.DataTree, reward: str | None, claim: Claim) -> Answer:
-    values = tree["transfer"].to_dataset()["value"].sel(policy=reward)
-    changed = values.isel(variant=[v != UNCHANGED for v in values["variant"].values])
-    estimates = changed.sel(bound="estimate").dropna("variant")
+    group = tree["transfer"].to_dataset()
+    values = group["value"].sel(policy=transfer_policy(tree, str(reward))).isel(variant=changed(group))
+    estimates = values.sel(bound="estimate").dropna("variant")
     worst = ""
     if estimates.sizes["variant"] > 1:
         name = str(estimates["variant"].values[int(estimates.values.argmin())])
-        low, mid, high = (float(v) for v in changed.sel(variant=name, bound=["low", "estimate", "high"]).values)
+        low, mid, high = (float(v) for v in values.sel(variant=name, bound=["low", "estimate", "high"]).values)
         worst = f" Worst of {estimates.sizes['variant']} changes: {name}, {percent((mid, low, high))}."
     return Answer("Does it transfer?", WORDS[claim.tone], claim.tone, f"{claim.sentence}{worst}", claim.term)
 

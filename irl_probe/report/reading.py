@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from irl_probe.envs.variants import UNCHANGED
 from irl_probe.metrics import stratified_bootstrap
 from irl_probe.verdict_rules import BASELINES
 
 IDEALS = ("exact occupancy",)  # made from what no demonstrations tell: the most that could be reached
-UNCHANGED = "unchanged"  # the variant of /transfer that is the environment itself
+RECOVERED = "recovered"  # what /transfer calls the reward as it was recovered, beside its distilled forms
 TRANSFER_COMPARISONS = ("random", "true reward", "carried over")  # policies of /transfer that are no reward's
 
 Bounds = tuple[float, float, float]
@@ -88,16 +89,31 @@ def retraining_seeds(tree: xr.DataTree, reward: str | None) -> int:
     return 0 if np.isnan(normalised_bounds(tree, "retrained")[0]) else 1
 
 
-def transfer_bounds(tree: xr.DataTree, policy: str) -> Bounds:
-    """A policy's normalised return over all changed dynamics (random 0, trained there on the true reward 1)."""
-    group = tree["transfer"].to_dataset() if "transfer" in tree.children else xr.Dataset()
-    if "policy" not in group.coords or policy not in group["policy"].values:
+def transfer_policy(tree: xr.DataTree, reward: str) -> str | None:
+    """The policy of /transfer that was trained on a reward: of its name, or the "recovered" one of an only reward."""
+    names = tree["transfer"].to_dataset()["policy"].values if "transfer" in tree.children else ()
+    if reward in names:
+        return reward
+    return RECOVERED if RECOVERED in names and judged(tree) == [reward] else None
+
+
+def changed(transfer: xr.Dataset) -> list[bool]:
+    """Of each variant of /transfer whether it is a change of the environment, not the environment itself."""
+    return [str(parameter) != UNCHANGED for parameter in transfer["parameter"].values]
+
+
+def transfer_bounds(tree: xr.DataTree, reward: str) -> Bounds:
+    """A reward's (or "carried over"'s) normalised return over all changed dynamics.
+
+    Random is 0, and a policy trained there on the true reward 1.
+    """
+    policy = transfer_policy(tree, reward)
+    if policy is None:
         return NOTHING
+    group = tree["transfer"].to_dataset()
     if "overall" in group and not np.isnan((found := bounds_of(group["overall"].sel(policy=policy)))[0]):
         return found
-    changed = group["value"].sel(policy=policy, bound="estimate")
-    changed = changed[[v != UNCHANGED for v in group["variant"].values]]
-    return float(changed.mean()), np.nan, np.nan
+    return float(group["value"].sel(policy=policy, bound="estimate")[changed(group)].mean()), np.nan, np.nan
 
 
 def distance_bounds(tree: xr.DataTree, reward: str, metric: str) -> Bounds:

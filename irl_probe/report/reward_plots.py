@@ -33,7 +33,7 @@ PARTS = {
     "redistribution": (PURPLE, "..."),
     "residual": (VERMILION, "xx"),
 }
-SERIES = ((BLUE, "o"), (VERMILION, "s"), (PURPLE, "D"), (GREEN, "^"))
+SERIES = ((BLUE, "o"), (VERMILION, "s"), (PURPLE, "D"), (GREEN, "^"), (MUTED, "P"), (INK, "X"))
 METRICS = {
     "epic": "EPIC", "dard": "DARD", "starc_val": "STARC value", "starc_val_potential": "STARC value p.",
     "starc_minimal": "STARC minimal", "npec": "NPEC", "regret": "regret",
