@@ -29,10 +29,13 @@ from .rewards import (
     list_zoo,
     load_reward,
     recover,
+    relabel,
+    relabel_minari,
     save_reward,
     show_zoo,
     write_index,
 )
+from .rewards.sb3_env import SB3RewardVecEnv
 from .softq import ContinuousSoftQ, DiscreteSoftQ
 from .transfers import TransferConfig, transfer
 from .transitions import Transitions
@@ -55,6 +58,7 @@ __all__ = [
     "RetrainStudyConfig",
     "RewardWrapper",
     "Run",
+    "SB3RewardVecEnv",
     "TransferConfig",
     "Transitions",
     "Variant",
@@ -81,6 +85,8 @@ __all__ = [
     "random_policy",
     "record_demos",
     "recover",
+    "relabel",
+    "relabel_minari",
     "retrain",
     "retrain_sb3",
     "retrain_study",

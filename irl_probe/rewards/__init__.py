@@ -10,6 +10,7 @@ from irl_probe.rewards.expectation import ExactExpectation, Expectation, Observe
 from irl_probe.rewards.model import Reward, evaluate_reward
 from irl_probe.rewards.models_json import RewardModel
 from irl_probe.rewards.recovered import RecoveredReward, SoftQSource, recover
+from irl_probe.rewards.relabel import relabel, relabel_minari
 from irl_probe.rewards.wrappers import RewardWrapper, VectorRewardWrapper
 from irl_probe.rewards.zoo import check_zoo, copy_zoo, list_zoo, show_zoo, write_index
 
@@ -39,6 +40,8 @@ __all__ = [
     "list_zoo",
     "load_reward",
     "recover",
+    "relabel",
+    "relabel_minari",
     "reward_id",
     "save_reward",
     "show_zoo",

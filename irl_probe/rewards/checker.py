@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -13,6 +15,8 @@ from irl_probe.rewards.model import Bools, Reward, check_values
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.transitions import Array
 
+SLOWEST = 0.1  # seconds for a batch of `steps`; a learner asks for one every few milliseconds
+
 
 def check_reward_model(
     reward: Reward, env: gym.Env[Any, Any], *, steps: int = 128, seed: int = 0, tolerance: float = 1e-4
@@ -20,8 +24,9 @@ def check_reward_model(
     """Check a reward on `steps` random steps of `env`, in the manner of Gymnasium's `check_env`.
 
     Checked: one finite float64 number a transition; the inputs are left as they were; the same answer twice; a
-    batch is what its rows are one by one; both values of `terminated` are answered; and of a recovered reward that its
-    spaces fit, and that after an end only V_abs counts: r(s, a, s′, True) = Q(s, a) − γV_abs, whatever s′.
+    batch is what its rows are one by one; it is fast enough to train on (else a warning); both values of `terminated`
+    are answered; and of a recovered reward that its spaces fit, and that after an end only V_abs counts:
+    r(s, a, s′, True) = Q(s, a) − γV_abs, whatever s′.
 
     Args:
         reward: what to check.
@@ -45,7 +50,16 @@ def check_reward_model(
     values = check_values(values, steps, name=name)
     if any(not np.array_equal(array, copy) for array, copy in zip(batch, kept, strict=True)):
         raise RewardError(f"The reward {name!r} must leave its inputs as they are; it wrote into one of them.")
-    if not np.array_equal(values, reward(*batch)):
+    began = time.perf_counter()
+    again = reward(*batch)
+    seconds = time.perf_counter() - began
+    if seconds > SLOWEST * max(steps, 128) / 128:
+        warnings.warn(
+            f"The reward {name!r} takes {seconds:.2g} s for a batch of {steps} steps: a learner that trains on it will "
+            "wait for it at every step.",
+            stacklevel=2,
+        )
+    if not np.array_equal(values, again):
         raise RewardError(f"The reward {name!r} must give the same answer for the same transitions; it did not.")
     scale = np.abs(values).max()
     if isinstance(reward, RecoveredReward):

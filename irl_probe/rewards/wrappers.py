@@ -28,7 +28,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: gym.Env[Any, Any], reward: Reward) -> None:
         super().__init__(env)
-        _check_fit(reward, env.observation_space, env.action_space)
+        check_fit(reward, env.observation_space, env.action_space)
         self.reward = reward
         self._observation: Array | None = None
 
@@ -44,7 +44,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
             raise RewardError("An environment is reset before its first step; call reset() first.")
         observation, true_reward, terminated, truncated, info = self.env.step(action)
         successor = np.array(observation)  # a copy: some environments write into what they returned
-        paid = _pay(
+        paid = pay(
             self.reward, self._observation[None], np.array(action)[None], successor[None], np.array([terminated])
         )
         self._observation = successor
@@ -67,7 +67,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
 
     def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward) -> None:
         super().__init__(env)
-        _check_fit(reward, env.single_observation_space, env.single_action_space)
+        check_fit(reward, env.single_observation_space, env.single_action_space)
         mode = env.metadata.get("autoreset_mode")
         if not isinstance(mode, AutoresetMode):
             raise RewardError(
@@ -95,7 +95,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         after = np.array(observations)
         successors = self._successors(after, terminated | truncated, infos)
         resets = self._ended if self._mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._ended)
-        rewards = _pay(self.reward, self._observations, np.array(actions), successors, np.array(terminated, dtype=bool))
+        rewards = pay(self.reward, self._observations, np.array(actions), successors, np.array(terminated, dtype=bool))
         self._observations, self._ended = after, np.array(terminated | truncated, dtype=bool)
         infos = {
             **infos,
@@ -115,7 +115,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         return successors
 
 
-def _pay(reward: Reward, observations: Array, actions: Array, successors: Array, terminated: Bools) -> Floats:
+def pay(reward: Reward, observations: Array, actions: Array, successors: Array, terminated: Bools) -> Floats:
     """The reward of each step, with the tail γ·V_abs where the MDP ended and the convention is absorbing."""
     values = check_values(
         reward(observations, actions, successors, terminated), len(observations), name=type(reward).__name__
@@ -123,6 +123,7 @@ def _pay(reward: Reward, observations: Array, actions: Array, successors: Array,
     return values + reward.tail * terminated if isinstance(reward, RecoveredReward | DistilledReward) else values
 
 
-def _check_fit(reward: Reward, observation_space: Space, action_space: Space) -> None:
+def check_fit(reward: Reward, observation_space: Space, action_space: Space) -> None:
+    """Raise RewardError where a reward that knows its spaces does not take these."""
     if isinstance(reward, RecoveredReward | DistilledReward):
         reward.check_spaces(observation_space, action_space)

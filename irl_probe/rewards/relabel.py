@@ -1,0 +1,108 @@
+"""Steps and datasets with the rewards of a reward model, piece by piece where they do not fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, overload
+
+import numpy as np
+
+from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.model import Floats, Reward
+from irl_probe.rewards.wrappers import check_fit, pay
+from irl_probe.transitions import Transitions
+
+ROWS = 65_536  # steps that the reward is asked for at once
+
+
+@overload
+def relabel(steps: Transitions, reward: Reward) -> Transitions: ...
+@overload
+def relabel(steps: Iterable[Transitions], reward: Reward) -> Iterator[Transitions]: ...
+def relabel(steps: Transitions | Iterable[Transitions], reward: Reward) -> Transitions | Iterator[Transitions]:
+    """The same steps with the rewards that an environment in a `RewardWrapper` would have paid.
+
+    That is r(s, a, s′), and on top of it γ·V_abs where the MDP ended and the reward's convention is "absorbing". The
+    true rewards are not among the result: keep the original beside it.
+
+    Args:
+        steps: transitions; or any iterable of such, which is relabelled one by one as the result is iterated over, so
+            that never more than one of them is in memory.
+        reward: any reward.
+
+    Raises RewardError where the reward does not give one finite number a step.
+    """
+    if isinstance(steps, Transitions):
+        return replace(steps, rewards=_rewards(steps, reward))
+    return (relabel(part, reward) for part in steps)
+
+
+def relabel_minari(source: str, target: str, reward: Reward) -> str:
+    """Copy a local Minari dataset under a new id with the rewards of `relabel`, episode by episode; returns the id.
+
+    Everything else of an episode is copied, and the true rewards are kept in its infos, as "true_reward". One episode
+    is in memory at a time.
+
+    Raises ImportError where minari is not installed, RewardError where there is no such dataset, the target exists,
+    or the dataset's spaces do not fit the reward.
+    """
+    try:
+        import minari
+        from minari.dataset.minari_storage import MinariStorage
+        from minari.storage.datasets_root_dir import get_dataset_path
+    except ImportError as error:
+        raise ImportError("Minari datasets need the package minari: pip install 'irl_probe[minari]'.") from error
+    try:
+        dataset = minari.load_dataset(source)
+    except FileNotFoundError as error:
+        raise RewardError(
+            f"There is no Minari dataset {source!r} on this machine. Download it with: minari download {source}"
+        ) from error
+    check_fit(reward, dataset.observation_space, dataset.action_space)
+    folder = get_dataset_path(target)
+    if folder.exists():
+        raise RewardError(f"A Minari dataset {target!r} exists already; choose another id, or delete it.")
+    (folder / "data").mkdir(parents=True)
+    storage = MinariStorage.new(folder / "data", dataset.observation_space, dataset.action_space, dataset.spec.env_spec)
+    storage.update_episodes(_relabelled(dataset, reward))
+    present = MinariStorage.read_raw_metadata(folder / "data")
+    kept = {k: v for k, v in dataset.storage.metadata.items() if k not in present}
+    storage.update_metadata({**kept, "dataset_id": target})
+    return target
+
+
+def _relabelled(dataset: Any, reward: Reward) -> Iterator[Any]:
+    """Its episodes as Minari's buffers, relabelled."""
+    from minari.data_collector import EpisodeBuffer
+
+    for episode in dataset.iterate_episodes():
+        count = len(episode.rewards)
+        terminated = np.asarray(episode.terminations, dtype=bool)
+        o, a = np.asarray(episode.observations), np.asarray(episode.actions)
+        paid = pay(reward, o[:-1], a, o[1:], terminated) if count else np.zeros(0)
+        yield EpisodeBuffer(
+            id=episode.id,
+            observations=episode.observations,
+            actions=episode.actions,
+            rewards=list(paid),
+            terminations=list(terminated),
+            truncations=list(episode.truncations),
+            infos={"true_reward": np.append(episode.rewards, 0.0)},
+        )
+
+
+def _rewards(steps: Transitions, reward: Reward) -> Floats:
+    parts = []
+    for start in range(0, len(steps), ROWS):
+        rows = slice(start, start + ROWS)
+        parts.append(
+            pay(
+                reward,
+                steps.observations[rows],
+                steps.actions[rows],
+                steps.next_observations[rows],
+                steps.terminated[rows],
+            )
+        )
+    return np.concatenate(parts)

@@ -1,0 +1,62 @@
+"""A vector environment of Stable-Baselines3 that pays a recovered reward (the optional package stable-baselines3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.model import Reward
+from irl_probe.rewards.wrappers import check_fit, pay
+from irl_probe.transitions import Array
+
+try:
+    from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+except ImportError as error:
+    raise ImportError("SB3RewardVecEnv needs Stable-Baselines3: pip install 'irl_probe[sb3]'.") from error
+
+
+class SB3RewardVecEnv(VecEnvWrapper):
+    """A VecEnv that pays `reward`, by one call for all of its environments; see `RewardWrapper`.
+
+    A VecEnv resets by itself: the observation after an episode's last step is that of the next episode, and the
+    successor s′ is `infos[i]["terminal_observation"]`. An episode that the clock cut (`TimeLimit.truncated`) did not
+    terminate, so that it is paid no end. Each `infos[i]["true_reward"]` holds the environment's own reward.
+
+    Raises RewardError where the spaces do not fit the reward's (both are named).
+    """
+
+    def __init__(self, venv: VecEnv, reward: Reward) -> None:
+        super().__init__(venv)
+        check_fit(reward, venv.observation_space, venv.action_space)
+        self.reward = reward
+        self._observations: Array | None = None
+        self._actions: Array | None = None
+
+    def reset(self) -> Any:
+        """Reset all environments."""
+        observations = self.venv.reset()
+        self._observations = np.array(observations)
+        return observations
+
+    def step_async(self, actions: Array) -> None:
+        """Begin a step."""
+        self._actions = np.array(actions)
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
+        """Finish the step and pay r(s, a, s′), with the tail where an environment terminated."""
+        if self._observations is None or self._actions is None:
+            raise RewardError("An environment is reset before its first step; call reset() first.")
+        observations, true_rewards, dones, infos = self.venv.step_wait()
+        after = np.array(observations)
+        successors = after.copy()
+        terminated = np.array(dones, dtype=bool)
+        for i in np.flatnonzero(dones):
+            successors[i] = infos[i]["terminal_observation"]
+            terminated[i] = not infos[i].get("TimeLimit.truncated", False)
+        paid = pay(self.reward, self._observations, self._actions, successors, terminated)
+        self._observations = after
+        infos = [{**info, "true_reward": float(own)} for info, own in zip(infos, true_rewards, strict=True)]
+        return observations, paid.astype(np.float32), dones, infos

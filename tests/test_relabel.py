@@ -1,0 +1,101 @@
+"""Steps relabelled with a reward are paid what a wrapped environment pays; so are Stable-Baselines3's environments."""
+
+from __future__ import annotations
+
+import time
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import irl_probe as ip
+from irl_probe.rewards import RewardError, check_reward_model
+from tests.test_demos_readers import create_minari
+from tests.test_wrappers import Countdown, cartpole_reward, spelled_out
+
+
+def test_relabelled_steps_have_what_the_wrapper_pays():
+    reward = cartpole_reward(terminal=-3.0)
+    env = ip.RewardWrapper(gym.make("CartPole-v1"), reward)
+    steps = ip.record_demos(ip.random_policy(env.action_space), env, 5, seed=0).transitions
+    assert steps.terminated.any()
+    np.testing.assert_allclose(ip.relabel(steps, reward).rewards, steps.rewards, atol=1e-9)
+
+
+def test_a_stream_is_relabelled_piece_by_piece():
+    env = gym.make("CartPole-v1")
+    steps = ip.record_demos(ip.random_policy(env.action_space), env, 3, seed=0).transitions
+    taken = []
+
+    def stream():
+        for i in range(3):
+            taken.append(i)
+            yield steps.episodes([i])
+
+    parts = ip.relabel(stream(), spelled_out)
+    assert taken == []
+    next(parts)
+    assert taken == [0]
+    whole = np.concatenate([next(iter([part])).rewards for part in parts])
+    assert np.array_equal(whole, ip.relabel(steps.episodes([1, 2]), spelled_out).rewards)
+
+
+def test_a_minari_dataset_is_copied_with_other_rewards(tmp_path, monkeypatch):
+    minari = pytest.importorskip("minari", reason="the optional package minari is not installed")
+    create_minari(minari, tmp_path, monkeypatch)
+
+    def reward(o, a, o2, d):
+        return 100.0 * o2[:, 1] + d
+
+    before = ip.load_demos("minari:toy/walk/test-v0").transitions
+    assert ip.relabel_minari("toy/walk/test-v0", "toy/walk/relabelled-v0", reward) == "toy/walk/relabelled-v0"
+    after = ip.load_demos("minari:toy/walk/relabelled-v0").transitions
+    assert np.array_equal(after.rewards, ip.relabel(before, reward).rewards)
+    for name in ("observations", "actions", "next_observations", "terminated", "truncated"):
+        assert np.array_equal(getattr(after, name), getattr(before, name))
+    with pytest.raises(RewardError, match="exists already; choose another id"):
+        ip.relabel_minari("toy/walk/test-v0", "toy/walk/relabelled-v0", reward)
+    with pytest.raises(RewardError, match="Download it with: minari download toy/none-v0"):
+        ip.relabel_minari("toy/none-v0", "toy/x-v0", reward)
+
+
+class TestStableBaselines:
+    @pytest.fixture
+    def make(self):
+        vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
+        return lambda reward, *envs: ip.SB3RewardVecEnv(vec_env.DummyVecEnv(list(envs)), reward)
+
+    def test_the_final_observation_is_the_successor(self, make):
+        env = make(spelled_out, lambda: Countdown(clock=2), lambda: Countdown(100, clock=9))
+        env.reset()
+        _, paid, _, infos = env.step(np.array([0, 0]))
+        np.testing.assert_allclose(paid, [10e6 + 9e3, 110e6 + 109e3], rtol=1e-7)
+        assert [info["true_reward"] for info in infos] == [0.5, 0.5]
+        observations, paid, dones, _ = env.step(np.array([0, 1]))  # the clock; an end
+        assert dones.tolist() == [True, True]
+        np.testing.assert_allclose(paid, [9e6 + 8e3, 109e6 + 108e3 + 11], rtol=1e-7)
+        assert observations[:, 0].tolist() == [20.0, 120.0]
+        _, paid, _, _ = env.step(np.array([0, 0]))
+        np.testing.assert_allclose(paid, [20e6 + 19e3, 120e6 + 119e3], rtol=1e-7)
+
+    def test_an_algorithm_trains_on_it(self, make):
+        from stable_baselines3 import PPO
+
+        env = make(cartpole_reward(), lambda: gym.make("CartPole-v1"))
+        model = PPO("MlpPolicy", env, n_steps=64, device="cpu").learn(128)
+        assert model.num_timesteps == 128
+
+    def test_what_does_not_fit_is_refused(self, make):
+        with pytest.raises(RewardError, match="they must fit"):
+            make(cartpole_reward(), lambda: gym.make("Acrobot-v1"))
+        with pytest.raises(RewardError, match="call reset"):
+            make(spelled_out, Countdown).step_wait()
+
+
+def test_a_slow_reward_is_warned_of():
+    def slow(o, a, o2, d):
+        time.sleep(0.15 if len(o) > 1 else 0)
+        return np.zeros(len(o))
+
+    with pytest.warns(UserWarning, match="a learner that trains on it will wait"):
+        check_reward_model(slow, gym.make("CartPole-v1"), steps=16)
