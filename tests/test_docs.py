@@ -73,3 +73,14 @@ def test_documentation_asks_for_no_font_from_elsewhere():
     settings = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
     assert "font: false" in settings
     assert "http" not in settings
+
+
+def test_a_reward_for_your_own_environment_trains_ppo(short, tmp_path, monkeypatch):
+    pytest.importorskip("stable_baselines3")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for snippet in python_of(DOCS / "your_own_environment.md"):
+        exec(compile(snippet.replace("60_000", "1_024"), "your_own_environment.md", "exec"), names)
+    assert names["demos"].whole.returns.mean() > 80
+    assert names["model"].num_timesteps == 1024
+    assert (tmp_path / "puck_reward" / "README.md").exists()
