@@ -236,11 +236,9 @@ def _write_with_a_mutated_array(kind: str, path: Path, rng: random.Random) -> No
     else:
         arrays = {
             "observations": t.observations,
-            "next_observations": t.next_observations,
             "actions": t.actions,
             "rewards": t.rewards,
             "terminals": t.terminated,
-            "timeouts": t.truncated,
         }
         write = write_d4rl
     name = rng.choice(sorted(arrays))

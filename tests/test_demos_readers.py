@@ -25,6 +25,7 @@ from gymnasium import spaces
 
 from irl_probe.demos import DemoError, load_demos, save_demos
 from irl_probe.transitions import Transitions
+from tests.fuzzing import demo_files, fuzz_demos
 
 SHARED = Path(__file__).parents[2] / "shared" / "demos"
 RETURNS = [0.3, 1.0, 8.6]
@@ -546,3 +547,9 @@ class TestSharedExperts:
     def test_acrobot_terminates_and_cartpole_is_stopped_by_the_clock(self):
         assert load_demos(SHARED / "Acrobot-v1.npz").whole.terminated.all()
         assert load_demos(SHARED / "CartPole-v1.npz").whole.truncated.all()
+
+
+@pytest.mark.parametrize("kind", list(demo_files()))
+def test_a_mutated_file_loads_or_is_refused(kind, tmp_path):
+    outcomes = fuzz_demos(kind, tmp_path, 60, seed=3)
+    assert outcomes["refused"] > 10
