@@ -27,10 +27,14 @@ ONLINE = ip.IQConfig(
 SCRIPT = """
 import sys, torch, irl_probe as ip
 torch.set_num_threads(1)
-online, folder, resume = sys.argv[1] == "online", sys.argv[2], sys.argv[3] == "resume"
+mode, folder, resume = sys.argv[1], sys.argv[2], sys.argv[3] == "resume"
 config = ip.IQConfig.from_dict(eval(sys.argv[4]))
-demos = ip.load_demos("CartPole-v1", episodes=1)
-ip.train(demos, config, "CartPole-v1" if online else None, out=folder, resume=resume, progress=False)
+env = ip.make_env("Hopper-v5" if mode == "mujoco" else "CartPole-v1")
+if mode == "mujoco":
+    demos = ip.record_demos(ip.random_policy(env.action_space), env, 3, seed=0)
+else:
+    demos = ip.load_demos("CartPole-v1", episodes=1)
+ip.train(demos, config, None if mode == "offline" else env, out=folder, resume=resume, progress=False)
 """
 
 
@@ -40,7 +44,8 @@ def demos():
 
 
 def weights(run):
-    return b"".join(t.numpy().tobytes() for t in run.soft_q.network.state_dict().values())
+    modules = run.soft_q.modules.values()
+    return b"".join(t.numpy().tobytes() for module in modules for t in module.state_dict().values())
 
 
 def start(mode, folder, resume, config):
@@ -52,9 +57,11 @@ def start(mode, folder, resume, config):
     )
 
 
-@pytest.mark.parametrize("mode", ["offline", "online"])
+@pytest.mark.parametrize("mode", ["offline", "online", "mujoco"])
 def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(mode, tmp_path):
     config = replace(ONLINE, steps=1500)
+    if mode == "mujoco":
+        config = replace(config, hidden=(16, 16), batch_size=32, warm_start=20)
     assert start(mode, tmp_path / "whole", False, config).wait() == 0
     rng, kills, killed = np.random.default_rng(os.getpid()), 0, tmp_path / "killed"
     process = start(mode, killed, False, config)
