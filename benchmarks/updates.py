@@ -1,9 +1,11 @@
 """Time of a gradient update, ours against a plain eager loop, and the machine's GEMM rate, in one process.
 
 python benchmarks/updates.py [--repeats 7] [--threads 1]     medians over alternating repeats; the last line is JSON.
+python benchmarks/updates.py --pair                          what of its speed each of two processes at once keeps
 
 Discrete: CartPole's offline learner, 64 × 64, batch 64. Continuous: 17 observed numbers, 6 actions, 256 × 256, batch
-256 + 256, the online default, with a replay of 10 thousand and of 1 million steps. On one thread the clock is CPU time.
+256 + 256, the online default ("norm"; the others are without its LayerNorm), with a replay of 10 thousand and of
+1 million steps. On one thread the clock is CPU time.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -66,9 +70,10 @@ def plain_discrete(steps: ip.Transitions) -> Update:
     return update
 
 
-def our_continuous(expert: ip.Transitions, others: ip.Transitions) -> Update:
-    config = ip.IQConfig(gamma=GAMMA, temperature=ALPHA).resolve(discrete=False, online=True)
-    spec = NetworkSpec((STATES,), None, None, (-1.0,) * ACTIONS, (1.0,) * ACTIONS, hidden=(256, 256))
+def our_continuous(expert: ip.Transitions, others: ip.Transitions, *, layer_norm: bool = False) -> Update:
+    config = ip.IQConfig(gamma=GAMMA, temperature=ALPHA, layer_norm=layer_norm).resolve(discrete=False, online=True)
+    bounds = (-1.0,) * ACTIONS, (1.0,) * ACTIONS
+    spec = NetworkSpec((STATES,), None, None, *bounds, hidden=(256, 256), layer_norm=layer_norm)
     learner = SoftActorCritic(spec, config, None, spaces.Box(-1, 1, (ACTIONS,)))
     first, second = (Replay.of(spec, learner.network.encoder, steps) for steps in (expert, others))
     generator, starts = torch.Generator().manual_seed(0), torch.empty(0, STATES)
@@ -140,11 +145,30 @@ def seconds(update: Update, count: int, clock: Callable[[], float]) -> float:
     return (clock() - began) / count
 
 
+def pair(repeats: int) -> None:
+    """The speed of each of two processes of one thread at once, as a share of the speed of one alone."""
+    command = [sys.executable, __file__, "--repeats", str(repeats)]
+
+    def together(count: int) -> list[dict[str, float]]:
+        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+        return [json.loads(process.communicate()[0].splitlines()[-1]) for process in processes]
+
+    (alone,), both = together(1), together(2)
+    kept = {name: min(alone[name] / one[name] for one in both) for name in alone if name.endswith("_ms")}
+    for name, share in kept.items():
+        print(f"{name:>24}  {share:.2f} of its speed alone")
+    print(json.dumps({f"{name}_kept": round(share, 3) for name, share in kept.items()}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--pair", action="store_true")
     options = parser.parse_args()
+    if options.pair:
+        pair(options.repeats)
+        return
     torch.set_num_threads(options.threads)
     clock = time.process_time if options.threads == 1 else time.perf_counter
     rng = np.random.default_rng(0)
@@ -157,6 +181,7 @@ def main() -> None:
         "discrete_plain": (plain_discrete(cartpole), 500),
         "continuous_10k": (our_continuous(small, small), 20),
         "continuous_1m": (our_continuous(small, large), 20),
+        "continuous_norm_10k": (our_continuous(small, small, layer_norm=True), 20),
         "continuous_plain_10k": (plain_continuous(small, small), 20),
         "continuous_plain_1m": (plain_continuous(small, large), 20),
         "gemm": (gemm(), 500),
