@@ -19,7 +19,7 @@ import irl_probe as ip
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "irl_probe" / "demos" / "data"
 RUNS = ROOT / "runs" / "experts"
-SHARED = {"objective": "bellman", "weight_decay": 0.0}
+SHARED = {"objective": "bellman", "weight_decay": 0.0, "batch_size": 64}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ EXPERTS = {
     ),
     "Pendulum-v1": Expert(
         ip.IQConfig(
-            **SHARED,
+            **{**SHARED, "batch_size": 128},
             steps=10_000,
             hidden=(128, 128),
             learning_rate=1e-3,
@@ -67,7 +67,6 @@ EXPERTS = {
             temperature=0.1,
             entropy_target=-1.0,
             target_rate=0.01,
-            batch_size=128,
             learning_starts=500,
         ),
         scale=0.1,

@@ -61,8 +61,9 @@ class Entry:
     options: dict[str, object] = field(default_factory=dict)
 
 
-SMALL = ip.IQConfig(objective="bellman", steps=30_000)
-GREEDY = replace(SMALL, temperature=0.1, learning_rate=1e-3)
+STEADY = ip.IQConfig(objective="bellman")
+SMALL = replace(STEADY, steps=40_000, batch_size=64, learning_rate=1e-3, target_rate=0.01)
+GREEDY = replace(SMALL, temperature=0.1)
 GRID = ip.IQConfig(
     objective="bellman",
     steps=10_000,
@@ -84,9 +85,9 @@ PENDULUM = {
 }
 PENDULUM_RL = ip.IQConfig(objective="bellman", **PENDULUM)
 ENTRIES = {
-    "CartPole-v1/iq": Entry(online=True, retrain=SMALL, on_true_reward=GREEDY),
-    "CartPole-v1/iq-offline": Entry(retrain=SMALL, on_true_reward=GREEDY),
-    "Acrobot-v1/iq-offline": Entry(retrain=replace(SMALL, steps=40_000), on_true_reward=replace(GREEDY, steps=40_000)),
+    "CartPole-v1/iq": Entry(online=True, retrain=STEADY, on_true_reward=replace(STEADY, temperature=0.1)),
+    "CartPole-v1/iq-offline": Entry(retrain=STEADY, on_true_reward=replace(STEADY, temperature=0.1)),
+    "Acrobot-v1/iq-offline": Entry(retrain=SMALL, on_true_reward=GREEDY),
     "LunarLander-v3/iq-offline": Entry(retrain=replace(SMALL, steps=100_000), on_true_reward=None),
     "Pendulum-v1/iq": Entry(
         learner=ip.IQConfig(**PENDULUM), online=True, retrain=PENDULUM_RL, on_true_reward=PENDULUM_RL

@@ -281,7 +281,15 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("discrete", "bellman"): _DISCRETE
     | _NO_DEMONSTRATIONS
-    | {"activation": "relu", "weight_decay": 0.0, "target_rate": 0.01, "learning_starts": 1000, "steps": 40_000},
+    | {
+        "activation": "relu",
+        "learning_rate": 5e-4,
+        "weight_decay": 0.0,
+        "target_rate": 0.005,
+        "batch_size": 256,  # at 64 and twice these rates one CartPole policy in two is lost again before the end
+        "learning_starts": 1000,
+        "steps": 40_000,
+    },
     ("continuous", "offline"): _CONTINUOUS
     | {
         "value_term": "expert",
