@@ -161,6 +161,7 @@ def compare(
     demos: str | None = None,
     episodes: int = 30,
     seed: int = 0,
+    distances: bool = True,
     overwrite: bool = False,
 ) -> None:
     """Compare rewards with the true one and with each other; print the verdict, write results and report.
@@ -173,9 +174,10 @@ def compare(
             bundled ones.
         episodes: of each rollout.
         seed: of the rollouts and intervals.
+        distances: also take EPIC, DARD, STARC and ERC, where the environment's true reward can be asked off the data.
         overwrite: replace the results and the report that are there.
     """
-    tree = compare_named(rewards, env, demos, episodes=episodes, seed=seed)
+    tree = compare_named(rewards, env, demos, episodes=episodes, seed=seed, distances=distances)
     ip.save_results(tree, out / "results.nc", overwrite=overwrite)
     ip.print_report(tree)
     print(ip.write_report(tree, out / "report.html", overwrite=overwrite))

@@ -133,6 +133,7 @@ def compare(
         expectation=_all(reward.expectation.name for reward in recovered_rewards),
         terminal=_all(reward.terminal for reward in recovered_rewards),
         true_reward=_described(reference),
+        stochastic=None if dynamics is None else not dynamics.deterministic,
         config={"compare": asdict(config)} | ({} if distances is None else {"distances": asdict(distances)}),
     )
     tree.attrs["hashes"] = json.dumps({"transitions": {name: t.content_hash() for name, t in coverages.items()}})

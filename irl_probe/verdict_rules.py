@@ -36,6 +36,7 @@ def verdicts(tree: xr.DataTree) -> list[Verdict]:
     | undefined-step | the step-level Pearson does not exist |
     | includes-zero | the plain Pearson's interval reaches from below 0 to above 0, at the levels named |
     | next-state-noise | a per-transition reward meets a measure that S'R changes, and s′ is or may be random |
+    | no-distances | canonical distances were asked for and could not be had |
     | few-episodes | a coverage holds fewer than 10 episodes |
 
     Figures that the tree does not hold raise no warning. Raises ValueError as `irl_probe.results.validate` does.
@@ -186,6 +187,11 @@ def _next_state_noise(tree: xr.DataTree) -> Iterator[str]:
         )
 
 
+def _no_distances(tree: xr.DataTree) -> Iterator[str]:
+    if tree.attrs.get("no_distances"):
+        yield f"Without canonical distances: {tree.attrs['no_distances']}"
+
+
 def _few_episodes(tree: xr.DataTree) -> Iterator[str]:
     points = tree["points"].children if "points" in tree.children else {}
     counts = {name: len(np.unique(node["episode"])) for name, node in points.items()}
@@ -207,6 +213,7 @@ _RULES: Mapping[str, Rule] = {
     "undefined-step": _undefined_step,
     "includes-zero": _includes_zero,
     "next-state-noise": _next_state_noise,
+    "no-distances": _no_distances,
     "few-episodes": _few_episodes,
 }
 

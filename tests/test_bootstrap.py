@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from irl_probe.metrics import Estimate, iqm, ranking_agreement, stratified_bootstrap
-from irl_probe.metrics.bootstrap import percentile_interval, resample_counts
+from irl_probe.metrics.bootstrap import accelerated_interval, jackknife_counts, percentile_interval, resample_counts
 
 
 def test_counts_draw_every_episode_with_replacement_and_begin_with_the_sample():
@@ -42,6 +42,37 @@ def test_one_seed_has_no_interval():
     assert found.value == pytest.approx(0.6)
     assert np.isnan(found.low)
     assert "one seed" in found.reason
+
+
+def test_the_jackknife_leaves_each_group_out_once_and_many_groups_in_200_runs():
+    counts = jackknife_counts(4)
+    np.testing.assert_allclose(counts, (1 - np.eye(4)) * 4 / 3)
+    many = jackknife_counts(1000)
+    assert many.shape == (200, 1000)
+    np.testing.assert_allclose(many.sum(axis=1), 1000)
+    np.testing.assert_array_equal((many == 0).sum(axis=0), 1)
+    assert jackknife_counts(1).shape == (0, 1)
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_the_accelerated_interval_is_scipys_bca_at_students_quantiles(skewed):
+    rng = np.random.default_rng(0)
+    sample, confidence = rng.exponential(size=20) if skewed else rng.normal(size=20), 0.95
+    counts = resample_counts(20, 20_000, 1)
+    found = accelerated_interval(counts @ sample / 20, jackknife_counts(20) @ sample / 20, confidence, groups=20)
+    quantile = stats.t.ppf(0.975, 19) * np.sqrt(20 / 19)
+    theirs = stats.bootstrap(
+        (sample,), np.mean, confidence_level=2 * stats.norm.cdf(quantile) - 1, n_resamples=20_000, method="BCa", rng=2
+    ).confidence_interval
+    width = theirs.high - theirs.low
+    assert found.value == pytest.approx(sample.mean())
+    assert found.low == pytest.approx(theirs.low, abs=0.04 * width)
+    assert found.high == pytest.approx(theirs.high, abs=0.04 * width)
+
+
+def test_a_figure_that_never_changes_has_a_point_for_its_interval():
+    found = accelerated_interval(np.full(101, 0.3), [np.full(5, 0.3), np.full(3, 0.3)], 0.95, groups=5)
+    assert (found.low, found.high) == (0.3, 0.3)
 
 
 def test_mostly_undefined_resamples_leave_no_interval():

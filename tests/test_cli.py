@@ -3,6 +3,8 @@
 import re
 import sys
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 from irl_probe.cli import main
@@ -77,6 +79,38 @@ def test_grid_rewards_are_compared_on_its_exact_expert(run, tmp_path):
     tree = load_results(tmp_path / "grid" / "results.nc")
     value = tree["correlation"]["value"].sel(reward="true", level="step", metric="pearson", control="none")
     assert value.sel(coverage="mixture", bound="estimate").item() == pytest.approx(1)
+    distance = tree["distance"].to_dataset().sel(coverage="mixture", reference="true")
+    np.testing.assert_allclose(distance["value"].sel(reward="true", bound="estimate"), 0, atol=1e-6)
+    assert distance.attrs["gamma"] == 0.99  # neither reward has one of its own
+
+
+def test_where_distances_cannot_be_had_the_results_say_why(run, tmp_path):
+    class Pictures(gym.Env):
+        observation_space = gym.spaces.Box(0, 255, (4, 4, 1), np.uint8)
+        action_space = gym.spaces.Discrete(2)
+        spec = None
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.left = 5
+            return self.observation_space.sample(), {}
+
+        def step(self, action):
+            self.left -= 1
+            return self.observation_space.sample(), float(action), not self.left, False, {}
+
+    gym.register("Pictures-v0", Pictures)
+    try:
+        arguments = ("--env", "Pictures-v0", "--episodes", 6, "--out", tmp_path / "out")
+        code, out, _ = run("compare", "constant", *arguments)
+        assert code == 0
+        assert "The observations of Pictures-v0 are images" in " ".join(out.split())
+        assert "distance" not in load_results(tmp_path / "out" / "results.nc").children
+        code, out, _ = run("compare", "constant", *arguments, "--no-distances", "--overwrite")
+        assert code == 0
+        assert "images" not in out
+    finally:
+        del gym.registry["Pictures-v0"]
 
 
 def test_retrain_prints_the_true_return(run, tmp_path):

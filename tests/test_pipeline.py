@@ -56,6 +56,21 @@ def test_retraining_is_judged_by_every_seed_with_an_interval_over_them(cartpole)
     assert float(together) == pytest.approx(means.mean())
 
 
+def test_canonical_distances_come_with_their_calibration(cartpole):
+    distance = cartpole.results["distance"].to_dataset().isel(reward=0, reference=0)
+    assert distance.attrs["gamma"] == ip.load_reward(cartpole.reward).gamma
+    assert distance.attrs["expectation"] == "simulator (CartPole-v1)"
+    one = distance.sel(coverage="random", metric="starc_minimal")
+    low, high = (float(one["value"].sel(bound=bound)) for bound in ("low", "high"))
+    assert 0 <= low < float(one["value"].sel(bound="estimate")) < high <= 2
+    assert float(one["shaped"].sel(bound="estimate")) < 0.5 < float(one["random"].sel(bound="estimate"))
+    assert 0 <= float(distance["off_support"].sel(coverage="random", metric="epic")) <= 1
+    # CartPole pays 1 for every step that goes on, which EPIC takes for 0, and says so.
+    assert "reward is 0 on these steps" in str(distance["reason"].sel(coverage="random", metric="epic").item())
+    assert "STARC (minimal)" in cartpole.report.read_text()
+    assert cartpole.results.attrs["stochastic"] == 0
+
+
 def test_its_warnings_name_the_undefined_step_level(cartpole):
     codes = {warning["code"] for warning in ip.verdicts(cartpole.results)}
     assert "undefined-step" in codes  # CartPole pays 1 at every step

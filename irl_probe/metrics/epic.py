@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe.metrics.bootstrap import Estimate, Seed, check_confidence, corrected_interval, resample_counts
+from irl_probe.metrics.bootstrap import (
+    Estimate,
+    Seed,
+    accelerated_interval,
+    check_confidence,
+    jackknife_counts,
+    resample_counts,
+)
 from irl_probe.metrics.checks import Array, check_gamma
 from irl_probe.metrics.ranking import pearson_distance
 from irl_probe.metrics.terms import Batch, RewardFunction, RewardTerms
@@ -65,7 +72,7 @@ class EpicForms:
         resamples: int = 1000,
         seed: Seed = 0,
     ) -> Estimate:
-        """√((1 − ρ)/2) of two rewards' forms, in [0, 1], with a bias-corrected bootstrap interval.
+        """√((1 − ρ)/2) of two rewards' forms, in [0, 1], with a BCa bootstrap interval.
 
         A resample draws episodes anew and, on its own, the blocks of the canonical sample: both are finite.
         NaN with a reason where a form is constant. One episode has no interval.
@@ -79,16 +86,21 @@ class EpicForms:
         starts = np.flatnonzero(np.diff(self.episode, prepend=self.episode[0] - 1))
         episodes = resample_counts(len(starts), resamples, rng)
         blocks = self.blocks.shape[2]
-        weights = resample_counts(blocks, resamples, rng) / blocks if blocks else np.zeros((resamples + 1, 0))
+        weights = resample_counts(blocks, resamples, rng) if blocks else np.zeros((resamples + 1, 0))
+        # Below the resamples: each episode left out, then each block.
+        out, out_blocks = jackknife_counts(len(starts)), jackknife_counts(blocks) if blocks else np.zeros((0, 0))
+        episodes = np.concatenate([episodes, out, np.ones((len(out_blocks), len(starts)))])
+        weights = np.concatenate([weights, np.ones((len(out), blocks)), out_blocks]) / max(blocks, 1)
         size = max(1, REPLICATE_CHUNK // self.base.shape[1])
         replicates = np.concatenate(
             [
                 self._replicates(rows, starts, episodes[i : i + size], weights[i : i + size])
-                for i in range(0, resamples + 1, size)
+                for i in range(0, len(episodes), size)
             ]
         )
+        drawn, *left_out = np.split(replicates, [resamples + 1, resamples + 1 + len(out)])
         without = "There is one episode, so there is no interval over episodes." if len(starts) == 1 else ""
-        return corrected_interval(replicates, confidence, without=without)
+        return accelerated_interval(drawn, left_out, confidence, groups=len(starts), without=without)
 
     def _replicates(self, rows: list[int], starts: NDArray[np.int64], episodes: Array, weights: Array) -> Array:
         """The distance in each resample, (R,)."""

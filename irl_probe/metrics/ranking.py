@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
+    accelerated_interval,
     check_confidence,
-    corrected_interval,
+    jackknife_counts,
     percentile_interval,
     resample_counts,
 )
@@ -83,7 +84,7 @@ def episode_return_distance(
         true: (N,) likewise.
         lengths: (E,) steps of each episode.
         gamma: discount of the returns, in [0, 1].
-        confidence: of the bias-corrected bootstrap interval over episodes.
+        confidence: of the BCa bootstrap interval over episodes.
         resamples: how many.
         seed: an int or a Generator.
 
@@ -108,11 +109,12 @@ def episode_return_distance(
     for name, row, size in zip(("recovered", "true"), returns, np.abs(rewards).max(axis=1), strict=True):
         if row.std() <= TIE * max(float(size), np.finfo(np.float64).tiny) * sizes.max():
             return Estimate.undefined(f"All episodes have the same {name} return, so it has no correlation.")
-    counts = resample_counts(len(sizes), resamples, seed) / len(sizes)
+    counts = np.concatenate([resample_counts(len(sizes), resamples, seed), jackknife_counts(len(sizes))]) / len(sizes)
     first = counts @ returns.T
     second = counts @ (returns**2).T - first**2
     covariance = counts @ returns.prod(axis=0) - first.prod(axis=1)
-    return corrected_interval(pearson_distance(covariance, second.prod(axis=1)), confidence)
+    drawn, left_out = np.split(pearson_distance(covariance, second.prod(axis=1)), [resamples + 1])
+    return accelerated_interval(drawn, left_out, confidence, groups=len(sizes))
 
 
 def pearson_distance(covariance: Array, variances: Array) -> Array:

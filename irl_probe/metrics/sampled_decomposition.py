@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irl_probe.metrics.bootstrap import Estimate, Seed, check_confidence, percentile_interval, resample_counts
+from irl_probe.metrics.bootstrap import (
+    Estimate,
+    Seed,
+    accelerated_interval,
+    check_confidence,
+    jackknife_counts,
+    resample_counts,
+)
 from irl_probe.metrics.checks import Array
 from irl_probe.metrics.epic import TRIVIAL, ZERO
 from irl_probe.metrics.evaluations import Evaluations
@@ -46,13 +53,14 @@ def decompose_sample(
     reward, X what is left besides. With one draw of s′ a step (deterministic dynamics, or the observed s′ alone) X
     is 0: noise of s′ that could not be told from e is then in e.
 
-    Intervals are percentile bootstrap intervals over episodes, λ and Φ moving with the resample. NaN with a reason
+    Intervals are BCa bootstrap intervals over episodes, λ and Φ moving with the resample. NaN with a reason
     where the true reward is only shaping, or R̂ does not vary.
     """
     check_confidence(confidence, resamples)
     rows = [forms.names.index(name) for name in (recovered, true)]
     episodes = len(np.unique(forms.episode))
     counts = resample_counts(episodes, resamples, np.random.default_rng(seed))
+    counts = np.concatenate([counts, jackknife_counts(episodes)])
     whole, truth = evaluations.own[rows[0]], evaluations.own[rows[1]]
     size = counts @ episode_sums(np.ones(len(whole)), forms.episode)
 
@@ -74,7 +82,7 @@ def decompose_sample(
         nothing = Estimate.undefined(reason)
         return SampledDecomposition(nothing, dict.fromkeys(PARTS, nothing))
 
-    slope = gram[:, 0, 1] / gram[:, 1, 1]
+    slope = _ratio(gram[:, 0, 1], gram[:, 1, 1])
     moved = np.tensordot(counts - 1, forms.influence["starc_minimal"][:, :, rows], axes=1)  # (R, p, 2)
     weights = forms.weights["starc_minimal"][:, rows] + moved
     potential = slope[:, None] * weights[:, :, 1] - weights[:, :, 0]
@@ -97,7 +105,17 @@ def decompose_sample(
     if whole.shape[1] == 1:
         parts["redistribution"] = np.zeros_like(variance)
     without = "There is one episode, so there is no interval over episodes." if episodes == 1 else ""
+
+    def with_interval(values: Array) -> Estimate:
+        drawn, left_out = np.split(values, [resamples + 1])
+        return accelerated_interval(drawn, left_out, confidence, groups=episodes, without=without)
+
     return SampledDecomposition(
-        percentile_interval(slope, confidence, without=without),
-        {name: percentile_interval(parts[name] / variance, confidence, without=without) for name in PARTS},
+        with_interval(slope), {name: with_interval(_ratio(parts[name], variance)) for name in PARTS}
     )
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """above / below in each resample, NaN in one that does not vary."""
+    ratio: Array = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+    return ratio

@@ -9,7 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe.metrics.bootstrap import Estimate, Seed, check_confidence, corrected_interval, resample_counts
+from irl_probe.metrics.bootstrap import (
+    Estimate,
+    Seed,
+    accelerated_interval,
+    check_confidence,
+    jackknife_counts,
+    resample_counts,
+)
 from irl_probe.metrics.checks import Array, check_choice, check_gamma, check_numbers
 from irl_probe.metrics.draws import Draws
 from irl_probe.metrics.epic import TRIVIAL, ZERO
@@ -66,7 +73,7 @@ class StarcForms:
         resamples: int = 1000,
         seed: Seed = 0,
     ) -> Estimate:
-        """The distance between two rewards, with a bias-corrected bootstrap interval over episodes.
+        """The distance between two rewards, with a BCa bootstrap interval over episodes.
 
         "dard" is in [0, 1], √((1 − ρ)/2) of its canonical forms over steps that go on (Wulfe et al. 2022). "starc_val"
         and "starc_minimal" are in [0, 2], ‖Ĉ_a − Ĉ_b‖ of the normalised forms (Skalse et al. 2024). In a resample w
@@ -79,6 +86,7 @@ class StarcForms:
         rows = [self.names.index(name) for name in (first, second)]
         episodes = len(np.unique(self.episode))
         counts = resample_counts(episodes, resamples, np.random.default_rng(seed))
+        counts = np.concatenate([counts, jackknife_counts(episodes)])
         gram = self.gram(measure, rows, counts)
         for place, row in enumerate(rows):
             if not gram[0, place, place] > (ZERO * self.scale[row]) ** 2:
@@ -86,7 +94,8 @@ class StarcForms:
         half = pearson_distance(gram[:, 0, 1], gram[:, 0, 0] * gram[:, 1, 1])
         half[(gram[:, 0, 0] <= 0) | (gram[:, 1, 1] <= 0)] = np.nan
         without = "There is one episode, so there is no interval over episodes." if episodes == 1 else ""
-        return corrected_interval(half if measure == "dard" else 2 * half, confidence, without=without)
+        drawn, left_out = np.split(half if measure == "dard" else 2 * half, [resamples + 1])
+        return accelerated_interval(drawn, left_out, confidence, groups=episodes, without=without)
 
     def gram(self, measure: str, rows: list[int], counts: Array) -> Array:
         """Mean inner products of two forms in each resample, (R, 2, 2); "dard" centred."""

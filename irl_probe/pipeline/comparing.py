@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from irl_probe.envs import TabularEnv, make_env, soft_expert, true_reward
 from irl_probe.envs.make import Env
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.learn import IQConfig, Policy, random_policy, train
+from irl_probe.pipeline.off_data import OffData, off_data
 from irl_probe.rewards import Reward, load_reward
 from irl_probe.rewards.model import Bools, Floats
 from irl_probe.transitions import Array, Transitions
+from irl_probe.verdict_rules import verdicts
 
 NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: the cloned expert with this share of random actions
 GRID_TEMPERATURE = 0.5  # of the grid's soft expert, as in `probe_grid`
@@ -63,9 +66,17 @@ def coverages(
 
 
 def compare_named(
-    names: Sequence[str], env_id: str | None, demos: str | None, *, episodes: int = 30, seed: int = 0
+    names: Sequence[str],
+    env_id: str | None,
+    demos: str | None,
+    *,
+    episodes: int = 30,
+    seed: int = 0,
+    distances: bool = True,
 ) -> xr.DataTree:
     """`compare` of rewards by name, on `coverages` of an environment or on demonstrations alone.
+
+    With the canonical distances where `off_data` has what they need; else the attribute `no_distances` says why not.
 
     Raises ValueError where neither an environment nor demonstrations are given, and as the verbs do.
     """
@@ -78,10 +89,20 @@ def compare_named(
         found = {"data": given.transitions}
     else:
         found = coverages(env_id, demos=given, episodes=episodes, seed=seed)
-    tree = compare(rewards, transitions=found, config=CompareConfig(seed=seed))
     where = env_id or (given.env_id if given is not None else None)
+    off = off_data(where, rewards.values(), seed=seed) if distances else OffData()
+    tree = compare(
+        rewards,
+        transitions=found,
+        config=CompareConfig(seed=seed),
+        distances=off.distances,
+        truth=off.truth,
+        dynamics=off.dynamics,
+    )
     known = {"title": f"{where}: {_counted(rewards)}" if where else None, "env_id": where, "seed": seed}
+    known |= {"no_distances": off.reason or None}
     tree.attrs |= {name: value for name, value in known.items() if value is not None}
+    tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
 
 

@@ -23,6 +23,8 @@ class ProbeConfig:
         retrain_seeds: how many policies are retrained, each from its own seed.
         evaluation_episodes: episodes for every true return.
         rollouts: episodes of each coverage that is rolled out (learned, random, and each noise level of the mixture).
+        distances: also take the canonical distances (EPIC, DARD, STARC, ERC), where the true reward can be asked off
+            the data.
         seed: of everything.
 
     Raises ValueError for counts below 1.
@@ -37,6 +39,7 @@ class ProbeConfig:
     retrain_seeds: int = 2
     evaluation_episodes: int = 20
     rollouts: int = 20
+    distances: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

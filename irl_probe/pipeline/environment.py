@@ -16,6 +16,7 @@ from irl_probe.envs import make_env
 from irl_probe.learn import Evaluation, IQConfig, Policy, Run, evaluate, random_policy, train
 from irl_probe.metrics.bootstrap import stratified_bootstrap
 from irl_probe.pipeline.config import ProbeConfig
+from irl_probe.pipeline.off_data import OffData, off_data
 from irl_probe.results import join_results, learning_group, new_results, retraining_group, returns_group
 from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.rewards import RecoveredReward, recover
@@ -71,10 +72,16 @@ def probe_environment(
         demonstrations=asdict(demos.describe()),
         config={"probe": config.record(), "train": asdict(run.config), "retrain": asdict(retrained[0].config)},
     )
+    off = off_data(env_id, [reward], seed=config.seed) if config.distances else OffData()
+    if off.reason:
+        learned.attrs["no_distances"] = off.reason
     compared = compare(
         {name: reward},
         transitions=_coverages(env_id, run, cloned, whole, config),
         config=CompareConfig(seed=config.seed),
+        distances=off.distances,
+        truth=off.truth,
+        dynamics=off.dynamics,
     )
     return join_results(learned, compared), reward
 

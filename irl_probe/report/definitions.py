@@ -99,6 +99,11 @@ TERMS: Mapping[str, Term] = {
         "STARC (minimal)",
         "Like STARC (value), with the least-norm reward of each equivalence class in place of it; 0 to 2.",
     ),
+    "erc": Term(
+        "ERC",
+        "Pearson distance, 0 to 1, of whole episodes' returns (Gleave et al. 2021). Not invariant to shaping, and it "
+        "follows length where episodes differ in it.",
+    ),
     "npec": Term("NPEC", "Least distance that any potential shaping can reach, 0 to 1 (p = 2)."),
     "regret": Term(
         "regret",

@@ -36,7 +36,7 @@ PARTS = {
 SERIES = ((BLUE, "o"), (VERMILION, "s"), (PURPLE, "D"), (GREEN, "^"), (MUTED, "P"), (INK, "X"))
 METRICS = {
     "epic": "EPIC", "dard": "DARD", "starc_val": "STARC value", "starc_val_potential": "STARC value p.",
-    "starc_minimal": "STARC minimal", "npec": "NPEC", "regret": "regret",
+    "starc_minimal": "STARC minimal", "npec": "NPEC", "regret": "regret", "erc": "ERC",
 }  # fmt: skip
 
 
