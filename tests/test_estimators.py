@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 STUDY = Path(__file__).parents[1] / "analyses" / "estimators" / "study.py"
 
@@ -24,6 +25,15 @@ def study():
 def small(study):
     study.RESAMPLES = 200
     return study.run(20, episodes=(10, 80), seed=3, chosen=[study.problems()[1]])
+
+
+def test_every_interval_of_the_study_covers_in_nine_of_ten_replications(study):
+    with xr.open_dataset(STUDY.parent / "results.nc", engine="h5netcdf") as data:
+        shares = study.covered(data.load())
+    assert data.sizes["replication"] == 200
+    assert set(data["measure"].values) == set(study.MEASURES)
+    assert float(shares.min()) >= 0.9
+    assert f"{float(shares.mean()):.2f}" == "0.94"  # as its README says
 
 
 def test_intervals_cover_the_exact_values(study, small):
