@@ -15,6 +15,7 @@ from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, correlations
 from irl_probe.results import correlation_group, new_results, points_group
+from irl_probe.rewards.dynamics import LearnedDynamics
 from irl_probe.rewards.model import Floats, Reward, evaluate_reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.transitions import Transitions
@@ -63,7 +64,7 @@ def compare(
     config: CompareConfig = DEFAULTS,
     distances: DistanceConfig | None = None,
     truth: Reward | None = None,
-    dynamics: Simulator | None = None,
+    dynamics: Simulator | LearnedDynamics | None = None,
 ) -> xr.DataTree:
     """Pearson, Spearman and Kendall of each reward with the reference, per step, partial return and episode.
 
@@ -79,7 +80,8 @@ def compare(
         config: see `CompareConfig`.
         distances: also take the canonical distances (EPIC, DARD, STARC, ERC) and decompose; None does not.
         truth: the true reward where nobody has been, which these ask for; None takes `reference`.
-        dynamics: a simulator or a model of the environment; without it there is no DARD, STARC or decomposition.
+        dynamics: `simulator(env)`, or where there is none what `rewards.fit_dynamics` learned; without it there is no
+            DARD, STARC or decomposition.
 
     Returns:
         Results with /correlation, with `distances` also /distance and /decomposition, a group /points/<coverage> for
@@ -133,7 +135,7 @@ def compare(
         expectation=_all(reward.expectation.name for reward in recovered_rewards),
         terminal=_all(reward.terminal for reward in recovered_rewards),
         true_reward=_described(reference),
-        stochastic=None if dynamics is None else not dynamics.deterministic,
+        stochastic=None if dynamics is None or isinstance(dynamics, LearnedDynamics) else not dynamics.deterministic,
         config={"compare": asdict(config)} | ({} if distances is None else {"distances": asdict(distances)}),
     )
     tree.attrs["hashes"] = json.dumps({"transitions": {name: t.content_hash() for name, t in coverages.items()}})

@@ -31,6 +31,8 @@ from irl_probe.metrics.features import Standardised
 from irl_probe.metrics.sampled_decomposition import PARTS
 from irl_probe.metrics.starc import Measure, StarcForms
 from irl_probe.results import decomposition_group, distance_group
+from irl_probe.rewards.dynamics import LearnedDynamics
+from irl_probe.rewards.learned_simulator import LearnedSimulator
 from irl_probe.rewards.model import Bools, Floats, Reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.softq import DiscreteSoftQ
@@ -39,7 +41,7 @@ from irl_probe.transitions import Array, Transitions
 METRICS = ("epic", "dard", "starc_val", "starc_minimal", "erc")
 # Names of their own, so that no reward of a user is taken for one of them.
 TRUE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibration)"
-NO_DYNAMICS = "It asks for successors of actions nobody took: give dynamics=simulator(env), or a learned model."
+NO_DYNAMICS = "It asks for successors of actions nobody took: give dynamics=simulator(env), or a model by fit_dynamics."
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def distances(
     coverages: Mapping[str, Transitions],
     config: DistanceConfig,
     *,
-    dynamics: Simulator | None = None,
+    dynamics: Simulator | LearnedDynamics | None = None,
 ) -> dict[str, xr.Dataset]:
     """The groups /distance and /decomposition.
 
@@ -98,6 +100,8 @@ def distances(
 
     Raises ValueError where γ is neither given nor shared, where spaces differ, or a reward gives no finite number.
     """
+    if isinstance(dynamics, LearnedDynamics):
+        dynamics = LearnedSimulator(dynamics, config.seed)
     gamma = _gamma(rewards, config)
     _check_shapes(rewards, coverages)
     pool = np.concatenate([steps.observations for steps in coverages.values()])
@@ -129,7 +133,7 @@ def distances(
         gamma=gamma,
         states="the states of all coverages together",
         actions="uniform over the action space",
-        expectation="none" if dynamics is None else f"simulator ({dynamics.name})",
+        expectation=_expectation(dynamics),
         calibration="a random tanh network with the standard deviation of the true reward",
         samples=config.samples,
         features=config.features,
@@ -277,6 +281,14 @@ def _step(dynamics: Simulator) -> Callable[[Array, Array], tuple[Array, Bools]]:
         return found.next_observations, found.terminated
 
     return step
+
+
+def _expectation(dynamics: Simulator | None) -> str:
+    if dynamics is None:
+        return "none"
+    if isinstance(dynamics, LearnedSimulator):
+        return f"{dynamics.name} ({dynamics.note})"
+    return f"simulator ({dynamics.name})"
 
 
 def _asked(whole: Transitions, draws: Draws) -> float:

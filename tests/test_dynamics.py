@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,18 @@ from gymnasium import spaces
 
 import irl_probe as ip
 from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
-from irl_probe.rewards import DynamicsConfig, LearnedDynamics, RewardError, fit_dynamics, recover, save_reward
+from irl_probe.rewards import (
+    DynamicsConfig,
+    LearnedDynamics,
+    LearnedSimulator,
+    RewardError,
+    fit_dynamics,
+    load_reward,
+    recover,
+    save_reward,
+)
+from irl_probe.rewards.expectation_json import expectation_tensors, expectation_to_json, read_expectation
+from irl_probe.rewards.fields import Fields
 
 BOX, PUSH = spaces.Box(-np.inf, np.inf, (2,), np.float64), spaces.Box(-1, 3, (1,), np.float32)
 NOISE = 0.2
@@ -109,9 +122,74 @@ def test_discrete_actions_and_the_same_seed():
     np.testing.assert_array_equal(*rewards)
 
 
-def test_saving_is_refused_with_a_remedy(learned, tmp_path):
-    with pytest.raises(RewardError, match=r"LearnedDynamics.*Save the per-transition reward.*distil"):
-        save_reward(recover(soft_q(), expectation=learned), tmp_path / "a")
+def test_it_is_saved_with_its_reward_and_comes_back_bit_for_bit(learned, tmp_path):
+    reward = recover(soft_q(), expectation=learned, observation_space=BOX, action_space=PUSH)
+    steps = linear_steps(1)
+    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+    first = save_reward(reward, tmp_path / "a")
+    loaded = load_reward(first)
+    np.testing.assert_array_equal(loaded(*batch), reward(*batch))
+    for name in ("name", "log_likelihood", "baseline", "held_out", "samples", "seed"):
+        assert getattr(loaded.expectation, name) == getattr(learned, name)
+    assert "E over s′: learned dynamics" in (first / "README.md").read_text()
+    again = save_reward(loaded, tmp_path / "b")
+    assert (first / "reward.json").read_bytes() == (again / "reward.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("samples", 1, "'samples' of reward.json.expectation must be whole, from 2"),
+        ("held_out", 0, "'held_out' of reward.json.expectation must be whole, from 1"),
+        ("log_likelihood", "high", "'log_likelihood' of reward.json.expectation must be a finite number"),
+        ("env_id", "Pendulum-v1", "unexpected field 'env_id'"),
+        ("network", {}, "must have the field"),
+    ],
+)
+def test_a_wrong_field_of_a_saved_model_is_named(learned, tmp_path, field, value, message):
+    fields = json.loads(json.dumps(expectation_to_json(learned))) | {field: value}
+    with pytest.raises(RewardError, match=message):
+        read_expectation(Fields(fields, "reward.json.expectation"))
+
+
+def test_a_saved_model_with_a_scale_of_zero_is_refused(learned):
+    described = read_expectation(Fields(json.loads(json.dumps(expectation_to_json(learned))), "expectation"))
+    tensors = expectation_tensors(learned)
+    assert described.tensors(learned.network.spec).keys() == tensors.keys()
+    tensors["expectation.network.change_scale"] = torch.zeros(2)
+    with pytest.raises(RewardError, match="scales of learned dynamics must be positive"):
+        described.build(tensors, BOX, PUSH)
+
+
+def test_as_a_simulator_it_draws_the_successors_and_ends_of_the_data():
+    model = fit_dynamics(linear_steps(40, ending=True), BOX, PUSH, config=SMALL)
+    rng = np.random.default_rng(3)
+    s, a = rng.normal(size=(4000, 2)), rng.uniform(-1, 1.5, (4000, 1))
+    found = LearnedSimulator(model).step(s, a)
+    left = found.next_observations - expected(s, a)
+    np.testing.assert_allclose(left.mean(axis=0), 0, atol=0.06)
+    np.testing.assert_allclose(left.std(axis=0), NOISE, rtol=0.25)
+    assert found.terminated.mean() < 0.1
+    assert LearnedSimulator(model).step(s, np.full((4000, 1), 2.8)).terminated.mean() > 0.8
+    assert np.isnan(found.rewards).all()
+
+
+def test_compare_names_the_learned_dynamics_and_takes_every_distance_by_them(learned):
+    steps = linear_steps(12, seed=5)
+    truth = lambda s, a, s2, d: s[:, 0] * a[:, 0]  # noqa: E731
+    tree = ip.compare(
+        {"twice": lambda *batch: 2 * truth(*batch)},
+        reference=truth,
+        transitions=steps,
+        config=ip.CompareConfig(resamples=50),
+        distances=ip.DistanceConfig(gamma=0.9, samples=200, states=32, resamples=50),
+        dynamics=learned,
+    )
+    group = tree["distance"].to_dataset()
+    assert group.attrs["expectation"].startswith("learned dynamics (held-out log likelihood")
+    np.testing.assert_allclose(group["value"].sel(bound="estimate"), 0, atol=1e-6)
+    assert float(group["random"].sel(metric="starc_minimal", bound="estimate").item()) > 0.5
+    assert "stochastic" not in tree.attrs
 
 
 def test_a_model_of_other_spaces_is_refused(learned):

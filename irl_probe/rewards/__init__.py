@@ -7,6 +7,7 @@ from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.dynamics import DynamicsConfig, LearnedDynamics, fit_dynamics
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
+from irl_probe.rewards.learned_simulator import LearnedSimulator
 from irl_probe.rewards.model import Reward, evaluate_reward
 from irl_probe.rewards.models_json import RewardModel
 from irl_probe.rewards.recovered import RecoveredReward, SoftQSource, recover
@@ -21,6 +22,7 @@ __all__ = [
     "ExactExpectation",
     "Expectation",
     "LearnedDynamics",
+    "LearnedSimulator",
     "ObservedSuccessor",
     "RecoveredReward",
     "Reward",

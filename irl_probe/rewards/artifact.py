@@ -9,15 +9,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 
 from irl_probe.rewards.card import card
-from irl_probe.rewards.description import TRANSITION, WEIGHTS, Description, describe, read
+from irl_probe.rewards.description import WEIGHTS, Description, describe, read
 from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.expectation import ExactExpectation
+from irl_probe.rewards.expectation_json import expectation_tensors
 from irl_probe.rewards.fields import canonical
 from irl_probe.rewards.models_json import RewardModel, networks_of
 from irl_probe.rewards.recovered import RecoveredReward
@@ -106,14 +105,14 @@ def reward_id(reward: RewardModel) -> str:
 
 
 def _weights(reward: RewardModel) -> bytes:
-    """The safetensors file: networks under their names, and P(s′|s, a) where the expectation over s′ is exact."""
+    """The safetensors file: networks under their names, and what the expectation over s′ keeps."""
     tensors = {
         f"{name}.{key}": tensor.detach().cpu().contiguous()
         for name, network in networks_of(reward).items()
         for key, tensor in network.state_dict().items()
     }
-    if isinstance(reward, RecoveredReward) and isinstance(reward.expectation, ExactExpectation):
-        tensors[TRANSITION] = torch.from_numpy(np.array(reward.expectation.transition))
+    if isinstance(reward, RecoveredReward):
+        tensors |= expectation_tensors(reward.expectation)
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise RewardError(f"The weights must be finite; the tensor '{name}' is not. Did the training diverge?")

@@ -10,16 +10,10 @@ from importlib import metadata
 import torch
 
 from irl_probe.rewards.distilled import DistilledReward
-from irl_probe.rewards.encoding import (
-    check_expectation,
-    expectation_to_json,
-    read_expectation,
-    read_provenance,
-    read_space,
-    space_to_json,
-)
+from irl_probe.rewards.encoding import read_provenance, read_space, space_to_json
 from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.expectation import ExactExpectation, ObservedSuccessor
+from irl_probe.rewards.expectation import ObservedSuccessor
+from irl_probe.rewards.expectation_json import ExpectationDescription, expectation_to_json, read_expectation
 from irl_probe.rewards.fields import Fields, Json, canonical, parse, plain
 from irl_probe.rewards.models_json import (
     DistilledDescription,
@@ -36,7 +30,6 @@ from irl_probe.rewards.recovered import Provenance, RecoveredReward, Space, chec
 SCHEMA = "irl_probe.reward"
 SCHEMA_VERSION = 1
 WEIGHTS = "reward.safetensors"
-TRANSITION = "expectation.transition"
 DISTILLED = "distilled"
 
 
@@ -51,23 +44,16 @@ class Description:
     observation_space: Space
     action_space: Space
     terminal_value: float
-    expectation: Fields | None
-    exact: bool
+    expectation: ExpectationDescription | None
     weights_bytes: int
     weights_sha256: str
     provenance: Provenance
     figures: dict[str, Json]
 
     def tensors(self) -> Tensors:
-        """Type and shape of every tensor that the weights must hold; an exact expectation keeps P(s′|s, a) there."""
-        result = self.model.tensors()
-        if self.exact:
-            spec = next(iter(self.model.networks.values())).spec
-            if spec.observation_count is None or spec.action_count is None:
-                raise RewardError("An exact expectation over s′ takes discrete observations and actions.")
-            states = spec.observation_count
-            result[TRANSITION] = (torch.float64, (states, spec.action_count, states))
-        return result
+        """Type and shape of every tensor that the weights must hold, those of the expectation too."""
+        spec = next(iter(self.model.networks.values())).spec
+        return self.model.tensors() | ({} if self.expectation is None else self.expectation.tensors(spec))
 
     def build(self, tensors: Mapping[str, torch.Tensor]) -> RewardModel:
         """The reward that holds `tensors`, which must be those of `tensors()`."""
@@ -79,8 +65,7 @@ class Description:
                 g, h, gamma, temperature, *spaces, self.terminal_value, self.provenance, self.figures
             )
         assert self.expectation is not None
-        transition = tensors[TRANSITION].numpy() if self.exact else None
-        expectation = read_expectation(self.expectation, transition, *spaces)
+        expectation = self.expectation.build(tensors, *spaces)
         return RecoveredReward(
             self.model.build(tensors), *spaces, self.terminal_value, expectation, self.provenance, self.figures
         )
@@ -144,11 +129,10 @@ def read(data: bytes) -> Description:
             "It was changed or damaged: fetch it again."
         )
     kind = top.text("kind", ("per-transition", "marginal", DISTILLED))
-    expectation, name = None, ""
+    expectation = None
     if kind != DISTILLED:
-        expectation = top.inner("expectation")
-        name = check_expectation(expectation)
-        top.text("kind", ("per-transition" if name == ObservedSuccessor.name else "marginal",))
+        expectation = read_expectation(top.inner("expectation"))
+        top.text("kind", ("per-transition" if expectation.name == ObservedSuccessor.name else "marginal",))
     top.mapping("versions")
     weights = top.inner("weights")
     if (file := weights.text("file")) != WEIGHTS:
@@ -162,7 +146,6 @@ def read(data: bytes) -> Description:
         action_space=read_space(top.inner("action_space")),
         terminal_value=_read_terminal(top.inner("terminal")),
         expectation=expectation,
-        exact=name == ExactExpectation.name,
         weights_bytes=weights.integer("bytes", 0, 1 << 62),
         weights_sha256=weights.text("sha256"),
         provenance=read_provenance(top.mapping("provenance")),

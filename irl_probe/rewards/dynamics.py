@@ -168,7 +168,7 @@ class LearnedDynamics:
         for rows in pieces(count, piece_rows(spec)):
             o = observations[rows]
             flat = o.reshape(len(o), spec.input_width).astype(np.float64)
-            mean, deviation, ended = self._moments(layers, o, actions[rows])
+            mean, deviation, ended = self.moments(layers, o, actions[rows])
             going_on = np.zeros(len(o), dtype=bool)
             for k, draw in enumerate(noise):
                 member = k % spec.critics
@@ -179,8 +179,8 @@ class LearnedDynamics:
                     drawn[k, rows] += ended[member] * (after - drawn[k, rows])
         return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / math.sqrt(self.samples)
 
-    def _moments(self, layers: NumpyLayers, observations: Array, actions: Array) -> tuple[Floats, Floats, Floats]:
-        """Mean and σ of s′ − s in the environment's units, and the probability of termination, by member."""
+    def moments(self, layers: NumpyLayers, observations: Array, actions: Array) -> tuple[Floats, Floats, Floats]:
+        """Mean and σ of s′ − s (M, N, width) in the environment's units, and the probability of the end (M, N)."""
         network = self.network
         inputs = network.inputs(observations, actions).astype(np.float32)
         mean, log_std, logit = (

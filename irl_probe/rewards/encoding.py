@@ -1,9 +1,8 @@
-"""The parts of a saved reward, to JSON and back: spaces, network shapes, the expectation over s′."""
+"""The parts of a saved reward, to JSON and back: spaces, network shapes, provenance."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -13,13 +12,10 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from irl_probe.envs import make_env, simulator
 from irl_probe.networks import ACTIVATIONS, LOG_STD_RANGES, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.rewards.distilled import RewardNetwork
 from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
 from irl_probe.rewards.fields import Fields, Json, plain
-from irl_probe.rewards.model import Floats
 from irl_probe.rewards.recovered import Provenance, Space
 from irl_probe.transitions import Array
 
@@ -32,7 +28,6 @@ WIDEST = 1 << 22  # no layer, observation or set of actions is wider, so that pr
 MOST_LAYERS, MOST_CRITICS, MOST_ACTION_DIMENSIONS, MOST_SAMPLES = 64, 64, 4096, 4096
 
 _SPACE_DTYPES = ("float32", "float64", "uint8", "int8", "int16", "int32", "int64")
-_ENV_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")  # never "module:Env-v0", which would import that module
 
 
 def space_to_json(space: Space) -> Json:
@@ -103,61 +98,6 @@ def read_networks(fields: Fields, kind: str, dtype: torch.dtype) -> dict[str, Ne
     if any(other != shared[0] for other in shared[1:]):
         raise RewardError("The networks of reward.json must take the same observations and actions; they differ.")
     return networks
-
-
-def expectation_to_json(expectation: Expectation) -> Json:
-    """How E over s′ is taken. Raises RewardError for an expectation that loading could not build again."""
-    if isinstance(expectation, SimulatedExpectation):
-        if not _ENV_ID.fullmatch(expectation.env_id):
-            raise RewardError(
-                f"A saved expectation names a registered environment; got {expectation.env_id!r}. Register it as "
-                "'Name-v0', without a module."
-            )
-        return {"name": expectation.name, "env_id": expectation.env_id, "samples": expectation.samples}
-    if isinstance(expectation, ObservedSuccessor | ExactExpectation):
-        return {"name": expectation.name}
-    raise RewardError(
-        "An artifact holds an observed, exact or simulated expectation over s′; got "
-        f"{type(expectation).__name__}, which loading could not build again. Save the per-transition reward "
-        "(recover without it) and fit the dynamics again, or distil the reward, which then needs none."
-    )
-
-
-def read_expectation(
-    fields: Fields, transition: Floats | None, observation_space: Space, action_space: Space
-) -> Expectation:
-    """The expectation; `transition` is P (S, A, S) where it is exact.
-
-    A simulator is built from its env_id. Raises RewardError where it cannot be, or is not for these spaces.
-    """
-    name = fields.text("name")
-    if name != SimulatedExpectation.name:
-        return ObservedSuccessor() if transition is None else ExactExpectation(transition)
-    env_id, samples = fields.text("env_id"), fields.integer("samples", 1, MOST_SAMPLES)
-    try:
-        env = make_env(env_id)
-        built = SimulatedExpectation(env_id, simulator(env), samples)
-    except (ValueError, ImportError) as error:
-        raise RewardError(
-            f"The reward is marginal, with E over s′ by a simulator of {env_id}, which cannot be built: {error}"
-        ) from error
-    if (env.observation_space.shape, env.action_space.shape) != (observation_space.shape, action_space.shape):
-        raise RewardError(
-            f"The simulator of {env_id} takes observations and actions of {env.observation_space} and "
-            f"{env.action_space}; the reward is for {observation_space} and {action_space}. They must have one shape."
-        )
-    return built
-
-
-def check_expectation(fields: Fields) -> str:
-    """The name of a well-formed expectation, of which nothing is built yet."""
-    name = fields.text("name", (ObservedSuccessor.name, ExactExpectation.name, SimulatedExpectation.name))
-    if name == SimulatedExpectation.name:
-        fields.integer("samples", 1, MOST_SAMPLES)
-        if not _ENV_ID.fullmatch(env_id := fields.text("env_id")):
-            raise RewardError(f"The simulator of reward.json must name a registered environment; got {env_id!r}.")
-    fields.finish()
-    return name
 
 
 def read_provenance(fields: Mapping[str, Json]) -> Provenance:
