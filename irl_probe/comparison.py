@@ -13,6 +13,7 @@ from irl_probe.distances import DistanceConfig
 from irl_probe.distances import distances as distance_groups
 from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
+from irl_probe.ladders import ranking
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, correlations
 from irl_probe.results import correlation_group, new_results, points_group
 from irl_probe.rewards.dynamics import LearnedDynamics
@@ -65,6 +66,7 @@ def compare(
     distances: DistanceConfig | None = None,
     truth: Reward | None = None,
     dynamics: Simulator | LearnedDynamics | None = None,
+    ladder: Mapping[str, Transitions] | None = None,
 ) -> xr.DataTree:
     """Pearson, Spearman and Kendall of each reward with the reference, per step, partial return and episode.
 
@@ -82,12 +84,13 @@ def compare(
         truth: the true reward where nobody has been, which these ask for; None takes `reference`.
         dynamics: `simulator(env)`, or where there is none what `rewards.fit_dynamics` learned; without it there is no
             DARD, STARC or decomposition.
+        ladder: policy → its whole episodes, random to expert: do the rewards order these policies as the truth does?
 
     Returns:
-        Results with /correlation, with `distances` also /distance and /decomposition, a group /points/<coverage> for
-        each coverage, and the warnings that `verdicts` derives from them. Kind, expectation and terminal convention
-        are those of the recovered rewards among `rewards`; γ and α too, where these agree. The attribute `hashes` has
-        each coverage's SHA-256.
+        Results with /correlation, with `distances` also /distance and /decomposition, with `ladder` also /ranking, a
+        group /points/<coverage> for each coverage, and the warnings that `verdicts` derives from them. Kind,
+        expectation and terminal convention are those of the recovered rewards among `rewards`; γ and α too, where these
+        agree. The attribute `hashes` has the SHA-256 of each coverage and policy.
 
     Raises ValueError where there is no reward or coverage, where a name or value is of the wrong kind, where steps were
     left out of the transitions, where they hold no true rewards and `reference` is None, and where a reward does
@@ -95,7 +98,7 @@ def compare(
     """
     coverages = {"data": transitions} if isinstance(transitions, Transitions) else transitions
     _check_rewards(rewards, reference)
-    _check_coverages(coverages)
+    _check_coverages(coverages, "Transitions must be one Transitions, or a mapping coverage → Transitions")
     truths = {coverage: _truth(reference, steps, coverage) for coverage, steps in coverages.items()}
     shape = (len(rewards), 1, len(coverages), len(METRICS), len(LEVELS), len(CONTROLS))
     value = np.full((*shape, 3), np.nan)
@@ -126,6 +129,12 @@ def compare(
                 "Pass truth=true_reward(env_id), or distances=None."
             )
         groups |= distance_groups(rewards, off_data, coverages, distances, dynamics=dynamics)
+    if ladder is not None:
+        _check_coverages(ladder, "A ladder must be a mapping policy → Transitions", "policy")
+        true_of = {policy: _truth(reference, steps, policy) for policy, steps in ladder.items()}
+        groups["ranking"] = ranking(
+            rewards, ladder, true_of, confidence=config.confidence, resamples=config.resamples, seed=config.seed
+        )
     recovered_rewards = [reward for reward in rewards.values() if isinstance(reward, RecoveredReward)]
     tree = new_results(
         groups,
@@ -138,7 +147,9 @@ def compare(
         stochastic=None if dynamics is None or isinstance(dynamics, LearnedDynamics) else not dynamics.deterministic,
         config={"compare": asdict(config)} | ({} if distances is None else {"distances": asdict(distances)}),
     )
-    tree.attrs["hashes"] = json.dumps({"transitions": {name: t.content_hash() for name, t in coverages.items()}})
+    hashes = {"transitions": {name: t.content_hash() for name, t in coverages.items()}}
+    hashes |= {} if ladder is None else {"ladder": {name: t.content_hash() for name, t in ladder.items()}}
+    tree.attrs["hashes"] = json.dumps(hashes)
     tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
 
@@ -186,17 +197,17 @@ def _check_rewards(rewards: Mapping[str, Reward], reference: Reward | None) -> N
             )
 
 
-def _check_coverages(coverages: Mapping[str, Transitions]) -> None:
+def _check_coverages(coverages: Mapping[str, Transitions], must: str, what: str = "coverage") -> None:
     if not isinstance(coverages, Mapping) or not coverages:
         got = "an empty mapping" if isinstance(coverages, Mapping) else type(coverages).__name__
-        raise ValueError(f"Transitions must be one Transitions, or a mapping coverage → Transitions; got {got}.")
+        raise ValueError(f"{must}; got {got}.")
     for coverage, steps in coverages.items():
         if not isinstance(coverage, str) or not coverage.strip(".") or "/" in coverage:
-            raise ValueError(f"A coverage's name must be a text without '/', such as 'expert'; got {coverage!r}.")
+            raise ValueError(f"A {what}'s name must be a text without '/', such as 'expert'; got {coverage!r}.")
         if not isinstance(steps, Transitions):
-            raise ValueError(f"Coverage '{coverage}' must be Transitions; got {type(steps).__name__}.")
+            raise ValueError(f"{what.capitalize()} '{coverage}' must be Transitions; got {type(steps).__name__}.")
         if not steps.contiguous:
             raise ValueError(
-                f"Sums over windows and episodes need every step, and steps were left out of coverage '{coverage}' "
+                f"Sums over windows and episodes need every step, and steps were left out of {what} '{coverage}' "
                 "(subsample). Compare before subsampling."
             )

@@ -82,6 +82,11 @@ def test_grid_rewards_are_compared_on_its_exact_expert(run, tmp_path):
     distance = tree["distance"].to_dataset().sel(coverage="mixture", reference="true")
     np.testing.assert_allclose(distance["value"].sel(reward="true", bound="estimate"), 0, atol=1e-6)
     assert distance.attrs["gamma"] == 0.99  # neither reward has one of its own
+    ranking = tree["ranking"].to_dataset()
+    assert ranking["policy"].values.tolist() == [f"noise {e:g}" for e in (1, 0.8, 0.6, 0.4, 0.2, 0)] + ["expert"]
+    np.testing.assert_array_equal(ranking["value"].sel(reward="true", bound="estimate"), 1)
+    assert "same mean return" in str(ranking["reason"].sel(reward="constant").item())  # episodes of one length
+    assert np.isnan(ranking["constant"]).all()
 
 
 def test_where_distances_cannot_be_had_the_results_say_why(run, tmp_path):

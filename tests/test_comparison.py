@@ -248,6 +248,25 @@ def test_coverages_must_be_transitions(noisy):
         compare({"truth": truth}, transitions={"expert": noisy.rewards})
 
 
+def test_a_ladder_of_policies_is_ordered_by_each_reward_beside_a_constant_one(noisy):
+    ladder = {"bad": episodes([4, 4], np.ones(8)), "good": episodes([2, 2], np.full(4, 3.0))}
+    rewards = {"truth": truth, "negated": negated}
+    tree = compare(rewards, transitions=noisy, ladder=ladder, config=CompareConfig(resamples=50))
+    group = tree["ranking"].to_dataset()
+    np.testing.assert_array_equal(group["true"], [4, 6])
+    np.testing.assert_array_equal(group["recovered"].sel(reward="negated"), [-4, -6])
+    np.testing.assert_array_equal(group["value"], [[1, 1, 1], [-1, -1, -1]])
+    np.testing.assert_array_equal(group["constant"], [-1, -1, -1])  # the good policy's episodes are the shorter ones
+    assert set(json.loads(tree.attrs["hashes"])["ladder"]) == {"bad", "good"}
+
+
+def test_a_ladder_must_be_policies_with_whole_episodes(noisy):
+    with pytest.raises(ValueError, match="A ladder must be a mapping policy → Transitions; got Transitions"):
+        compare({"truth": truth}, transitions=noisy, ladder=noisy)
+    with pytest.raises(ValueError, match="steps were left out of policy 'bad'"):
+        compare({"truth": truth}, transitions=noisy, ladder={"bad": noisy.rows(np.arange(0, len(noisy), 2))})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

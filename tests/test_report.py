@@ -22,7 +22,7 @@ from irl_probe.report.answers import answers
 from irl_probe.report.definitions import TERMS
 from irl_probe.report.judgement import judge
 from irl_probe.report.page import render
-from irl_probe.report.reward_tables import distance_table
+from irl_probe.report.reward_tables import distance_table, ranking_table
 from irl_probe.report.sections import sections
 from irl_probe.report.tables import cell, correlation_table, glance_table, number
 from irl_probe.report.traces import brush_data
@@ -354,6 +354,17 @@ def test_transfer_distances_and_decompositions_have_their_figures_and_tables():
     labels = " ".join(svg["aria-label"] for svg in page.all("svg"))
     assert "mean over changes: carried over 0.55" in labels
     assert "trained on “iq-kl” 0.65" in labels
+
+
+def test_the_order_of_policies_is_a_table_in_the_order_of_the_truth():
+    table = ranking_table(trees.full()["ranking"].to_dataset())
+    assert [heading.label for heading in table.header] == ["reward", "agreement τ", "noise 1", "noise 0.4", "expert"]
+    first = {row.headings[0].label: row.cells for row in table.rows}
+    assert [cell.text for cell in first["true"]] == ["1", "20.00", "800.00", "2,900"]
+    assert [cell.text for cell in first["iq-kl"]] == ["0.60", "0.10", "4.00", "3.00"]
+    assert first["sqil"][0].reason == "all policies have the same mean return"
+    assert first["constant"][0].text == "0.80"
+    assert "Order of policies" in Page(render(trees.full())).text
 
 
 def test_the_true_reward_and_the_constant_stand_beside_the_rewards_and_do_not_compete():

@@ -16,6 +16,7 @@ from irl_probe.results import (
     learning_group,
     new_results,
     points_group,
+    ranking_group,
     retraining_group,
     returns_group,
     transfer_group,
@@ -201,6 +202,11 @@ def full() -> xr.DataTree:
             "decomposition": decomposition_group(
                 parts, np.full((3, 1, 2, 4), ""), np.full((3, 1, 2, 3), 0.1), rewards=names, references=["true"],
                 coverages=list(coverages), parts=["scale", "potential", "redistribution", "residual"],
+            ),
+            "ranking": ranking_group(
+                [[1.0, 0.9, 1.0], [0.6, 0.2, 1.0], [np.nan] * 3], ["", "", "All policies have the same mean return."],
+                [0.8, 0.4, 1.0], true=[2900.0, 20.0, 800.0], recovered=[[29.0, 0.2, 8.0], [3.0, 0.1, 4.0], [1.0] * 3],
+                rewards=names, policies=["expert", "noise 1", "noise 0.4"],
             ),
             "retraining": retraining_group(
                 3000 * retrained, rewards=names, seeds=[0, 1, 2], normalised=retrained

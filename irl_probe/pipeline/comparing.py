@@ -65,6 +65,19 @@ def coverages(
         env.close()
 
 
+def ladder(coverages: Mapping[str, Transitions]) -> dict[str, Transitions] | None:
+    """Policies from bad to good, each with its whole episodes: the mixture by level of noise, what learned, the expert.
+
+    None where there is no mixture.
+    """
+    if "mixture" not in coverages:
+        return None
+    mixture, last = coverages["mixture"], {n: coverages[n] for n in ("learned", "expert") if n in coverages}
+    each = len(mixture.lengths) // len(NOISE)
+    rungs = {f"noise {noise:g}": mixture.episodes(range(i * each, (i + 1) * each)) for i, noise in enumerate(NOISE)}
+    return dict(reversed(rungs.items())) | last
+
+
 def compare_named(
     names: Sequence[str],
     env_id: str | None,
@@ -97,6 +110,7 @@ def compare_named(
         config=CompareConfig(seed=seed),
         distances=off.distances,
         truth=off.truth,
+        ladder=ladder(found),
         dynamics=off.dynamics,
     )
     known = {"title": f"{where}: {_counted(rewards)}" if where else None, "env_id": where, "seed": seed}

@@ -15,14 +15,13 @@ from irl_probe.demos import Demonstrations, load_demos, record_demos
 from irl_probe.envs import make_env
 from irl_probe.learn import Evaluation, IQConfig, Policy, Run, evaluate, random_policy, train
 from irl_probe.metrics.bootstrap import stratified_bootstrap
+from irl_probe.pipeline.comparing import NOISE, ladder
 from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.pipeline.off_data import OffData, off_data
 from irl_probe.results import join_results, learning_group, new_results, retraining_group, returns_group
 from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.rewards import RecoveredReward, recover
 from irl_probe.transitions import Transitions
-
-NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: the cloned expert with this share of random actions
 
 
 def probe_environment(
@@ -75,13 +74,15 @@ def probe_environment(
     off = off_data(env_id, [reward], seed=config.seed) if config.distances else OffData()
     if off.reason:
         learned.attrs["no_distances"] = off.reason
+    found = _coverages(env_id, run, cloned, whole, config)
     compared = compare(
         {name: reward},
-        transitions=_coverages(env_id, run, cloned, whole, config),
+        transitions=found,
         config=CompareConfig(seed=config.seed),
         distances=off.distances,
         truth=off.truth,
         dynamics=off.dynamics,
+        ladder=ladder(found),
     )
     return join_results(learned, compared), reward
 

@@ -99,6 +99,11 @@ TERMS: Mapping[str, Term] = {
         "STARC (minimal)",
         "Like STARC (value), with the least-norm reward of each equivalence class in place of it; 0 to 2.",
     ),
+    "ranking": Term(
+        "agreement τ",
+        "Kendall's τ_b between the order of policies by mean recovered return and by mean true return: 1 is the same "
+        "order, −1 the reverse. A constant reward orders them by the length of their episodes.",
+    ),
     "erc": Term(
         "ERC",
         "Pearson distance, 0 to 1, of whole episodes' returns (Gleave et al. 2021). Not invariant to shaping, and it "

@@ -18,7 +18,13 @@ from irl_probe.report.reading import (
     reason_of,
     transfer_bounds,
 )
-from irl_probe.report.reward_tables import calibration_table, decomposition_table, distance_table, transfer_table
+from irl_probe.report.reward_tables import (
+    calibration_table,
+    decomposition_table,
+    distance_table,
+    ranking_table,
+    transfer_table,
+)
 from irl_probe.report.tables import Table, correlation_table, named, number
 from irl_probe.verdict_rules import BASELINES
 
@@ -156,6 +162,14 @@ def distance_section(distance: xr.Dataset | None) -> Section | None:
     items += [table for table in tables if table is not None]
     intro = "How far apart two rewards are once what does not matter for any policy (shaping, scale) is taken away."
     return Section("distance", "Distances", intro, items, {"coverage": coverages})
+
+
+def ranking_section(ranking: xr.Dataset | None) -> Section | None:
+    """The order of policies, as a table."""
+    if ranking is None:
+        return None
+    intro = "Whether the rewards order policies, random to expert, by their mean return as the true reward does."
+    return Section("ranking", "Order of policies", intro, [ranking_table(ranking)])
 
 
 def decomposition_section(decomposition: xr.Dataset | None) -> Section | None:

@@ -6,9 +6,10 @@ from itertools import product
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from irl_probe.report.reading import bounds_of
-from irl_probe.report.tables import UNDEFINED, Cell, Heading, Row, Table, cell, named, reason_in
+from irl_probe.report.tables import NOTHING_HERE, UNDEFINED, Cell, Heading, Row, Table, cell, named, number, reason_in
 
 _ABSENT = "it was not measured"
 _POLICY_TERMS = {"true reward": "true", "carried over": "carried", "random": "random"}
@@ -56,6 +57,26 @@ def calibration_table(distance: xr.Dataset) -> Table | None:
         for place, (text, figures) in enumerate(lines):
             rows.append(Row([Heading("" if place else coverage), Heading(text)], figures, first=place == 0))
     return Table("How far the sampled distances can be trusted.", header, rows, wide=True)
+
+
+def ranking_table(ranking: xr.Dataset) -> Table:
+    """τ_b of each reward beside a constant one's, and the mean returns that it orders."""
+    order = np.argsort(ranking["true"].values, kind="stable")
+    policies = [str(p) for p in ranking["policy"].values[order]]
+    header = [Heading("reward"), Heading("agreement τ", "ranking"), *(Heading(p) for p in policies)]
+    rows = [Row([Heading("true")], [Cell("1"), *_means(ranking["true"].values[order])])]
+    for reward in (str(r) for r in ranking["reward"].values):
+        one = ranking.sel(reward=reward)
+        agreement = cell(bounds_of(one["value"]), reason=str(one["reason"].values))
+        rows.append(Row([Heading(reward)], [agreement, *_means(one["recovered"].values[order])]))
+    constant = cell(bounds_of(ranking["constant"]), reason="all policies' episodes last equally long on average")
+    rows.append(Row([Heading("constant", "constant")], [constant, *[Cell(NOTHING_HERE)] * len(policies)]))
+    caption = "Mean return of each policy by each reward, policies in the order of the true one."
+    return Table(caption, header, rows, wide=True)
+
+
+def _means(values: NDArray[np.float64]) -> list[Cell]:
+    return [Cell(number(float(value), 2)) for value in values]
 
 
 def decomposition_table(decomposition: xr.Dataset) -> Table:

@@ -14,6 +14,7 @@ from irl_probe.report.reward_sections import (
     decomposition_section,
     distance_section,
     points_section,
+    ranking_section,
     transfer_section,
 )
 from irl_probe.report.tables import number, returns_table
@@ -29,6 +30,7 @@ def sections(tree: xr.DataTree, best: str | None, *, window: int) -> list[Sectio
         points_section(tree, best, window),
         correlation_section(groups.get("correlation"), best),
         distance_section(groups.get("distance")),
+        ranking_section(groups.get("ranking")),
         decomposition_section(groups.get("decomposition")),
         _grid(groups.get("grid")),
         _learning(groups),

@@ -8,6 +8,7 @@
 | `/correlation`       | value (reward, reference, coverage, metric, level, control, bound); reason        |
 | `/distance`          | value (reward, reference, coverage, metric, bound); reason; calibration below     |
 | `/decomposition`     | value (reward, reference, coverage, part, bound); reason; scale (..., bound)      |
+| `/ranking`           | value (reward, bound); reason; constant (bound); true (policy); recovered (reward, policy) |
 | `/points/<coverage>` | episode, true (step); recovered (reward, step)                                    |
 | `/retraining`        | return_mean, normalised (reward, seed); mean, normalised_mean (reward, bound)     |
 | `/transfer`          | return_mean (variant, policy, seed); mean, value (variant, policy, bound); reason |
@@ -21,7 +22,8 @@ and its `reason` (the dims of `value` without bound) says why; a variable's unit
 Calibration of a sampled `/distance`, absent where it is exact: `shaped` and `random` (reference, coverage, metric,
 bound), how far the measure finds the truth from the truth + shaping (should be 0) and from an independent random reward
 (should be far); `off_support` (coverage, metric), the share of the transitions it asked for that are unlike any of the
-data. Parts of `/decomposition`: scale, potential, redistribution, residual.
+data. `/ranking` holds Kendall's τ_b between the mean true and recovered returns of policies from bad to good, and
+beside it that of a constant reward. Parts of `/decomposition`: scale, potential, redistribution, residual.
 
 To put results together: `merge_results` sets rewards side by side, `stack_runs` stacks seeds, tasks or variants along
 a new first dimension, `average_runs` takes the centre over it with an interval over runs. `to_dataframe` is the tidy
@@ -37,6 +39,7 @@ from irl_probe.results.groups import (
     grid_group,
     learning_group,
     points_group,
+    ranking_group,
     retraining_group,
     returns_group,
     transfer_group,
@@ -62,6 +65,7 @@ __all__ = [
     "merge_results",
     "new_results",
     "points_group",
+    "ranking_group",
     "retraining_group",
     "returns_group",
     "reward_figures",

@@ -24,6 +24,7 @@ _FIGURES: Mapping[str, tuple[str, ...]] = {  # raw episodes, points, logs and gr
     "correlation": ("value",),
     "distance": ("value", "shaped", "random", "off_support"),
     "decomposition": ("value", "scale"),
+    "ranking": ("value", "constant", "true", "recovered"),
     "retraining": ("return_mean", "normalised", "mean", "normalised_mean"),
     "transfer": ("return_mean", "mean", "value", "overall", "regret_greedy", "regret_soft"),
 }
@@ -98,7 +99,7 @@ def _rows(group: str, dataset: xr.Dataset, name: str) -> pd.DataFrame:
     bounds = figure.to_dataset("bound") if "bound" in figure.dims else figure.to_dataset(name="estimate")
     if name == "value":  # the figure that a reason belongs to
         bounds["reason"] = dataset["reason"]
-    frame = bounds.to_dataframe().reset_index()
+    frame = bounds.to_dataframe().reset_index() if bounds.dims else bounds.expand_dims("row").to_dataframe()
     given = {
         "group": group,
         "metric": name,

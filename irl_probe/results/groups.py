@@ -139,6 +139,25 @@ def decomposition_group(
     return _group("decomposition", {"value": value, "reason": np.asarray(reason, dtype=str), "scale": scale}, labels)
 
 
+def ranking_group(
+    value: ArrayLike,
+    reason: Sequence[str],
+    constant: ArrayLike,
+    *,
+    true: ArrayLike,
+    recovered: ArrayLike,
+    rewards: Sequence[str],
+    policies: Sequence[str],
+) -> xr.Dataset:
+    """`/ranking` from τ_b between the mean true and recovered returns of a ladder of policies, value (reward, 3).
+
+    `constant` (3,) is that of a constant reward, NaN where all policies' episodes last equally long; `true` (policy,)
+    and `recovered` (reward, policy) are the means themselves.
+    """
+    data = {"value": value, "reason": np.asarray(reason, dtype=str), "constant": constant}
+    return _group("ranking", data | {"true": true, "recovered": recovered}, {"reward": rewards, "policy": policies})
+
+
 def points_group(episode: ArrayLike, true: ArrayLike, recovered: Mapping[str, ArrayLike]) -> xr.Dataset:
     """One `/points/<coverage>` from episode (N,), the reference reward (N,) and each reward (N,), all per step."""
     data = {"episode": np.asarray(episode, dtype=np.int64), "true": true, "recovered": _stack(recovered)}

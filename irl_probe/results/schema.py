@@ -61,6 +61,13 @@ SCHEMA: Mapping[str, Mapping[str, Variable]] = {
         "reason": Variable(_DECOMPOSITION),
         "scale": Variable((*_DECOMPOSITION[:3], "bound"), "recovered per true reward"),
     },
+    "ranking": {
+        "value": Variable(("reward", "bound"), "Kendall τ_b, -1 to 1"),
+        "reason": Variable(("reward",)),
+        "constant": Variable(("bound",), "Kendall τ_b of a constant reward"),
+        "true": Variable(("policy",), _RETURN),
+        "recovered": Variable(("reward", "policy"), "recovered reward per episode"),
+    },
     "points": {
         "episode": Variable(("step",)),
         "true": Variable(("step",), "true reward per step"),
