@@ -2,8 +2,9 @@
 
 python benchmarks/wrappers.py [--steps 300] [--repeats 5]     medians over alternating blocks; the last line is JSON.
 
-Networks of 256 × 256. "function" pays 1 and shows the wrapper's own cost; a recovered reward draws K actions for V(s′);
-a distilled one is a network of r(s, a, s′) of 64 × 64. Overhead: (wrapped − bare)/bare.
+"function" pays 1 and shows the wrapper's own cost. A recovered reward has two critics and a policy of 256 × 256 and
+draws K actions for V(s′). A distilled one is a network of r(s, a, s′), or shaped g(s) + γh(s′) − h(s), of the width
+named; 64 × 64 is the default. "running" is normalise="running" on top. Overhead: (wrapped − bare)/bare.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 import irl_probe as ip
 from irl_probe.networks import ContinuousQ, GaussianPolicy, NetworkSpec
-from irl_probe.rewards.distilled import DistilledReward, RewardNetwork
+from irl_probe.rewards.distilled import DistilledReward
+from irl_probe.rewards.network import RewardNetwork
 
 ENV, COUNT, TARGET = "HalfCheetah-v5", 8, 0.15
 
@@ -30,13 +32,22 @@ def wrapped(env: VectorEnv) -> dict[str, VectorEnv]:
     spaces = {"observation_space": env.single_observation_space, "action_space": env.single_action_space}
     spec = NetworkSpec.of(**spaces, hidden=(256, 256))
     soft_q = ip.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.99, temperature=0.1)
-    model = RewardNetwork(NetworkSpec.of(**spaces, hidden=(64, 64)), "transition")
+
+    def explicit(width: int, *, shaped: bool = False) -> DistilledReward:
+        spec = NetworkSpec.of(**spaces, hidden=(width, width))
+        g = RewardNetwork(spec, "state" if shaped else "transition")
+        return DistilledReward(g, RewardNetwork(spec, "state") if shaped else None, 0.99, 0.1, **spaces)
+
     rewards = {
         "function": lambda o, a, o2, d: np.ones(len(o)),
         **{f"recovered_k{k}": ip.recover(soft_q, action_samples=k, **spaces) for k in (2, 4, 16)},
-        "distilled": DistilledReward(model, None, 0.99, 0.1, **spaces),
+        "distilled_64": explicit(64),
+        "distilled_32": explicit(32),
+        "shaped_64": explicit(64, shaped=True),
     }
-    return {"bare": env, **{name: ip.VectorRewardWrapper(env, reward) for name, reward in rewards.items()}}
+    cases = {name: ip.VectorRewardWrapper(env, reward) for name, reward in rewards.items()}
+    running = ip.VectorRewardWrapper(env, explicit(64), normalise="running")
+    return {"bare": env, **cases, "distilled_64_running": running}
 
 
 def step_time(env: VectorEnv, actions: np.ndarray) -> float:
@@ -68,12 +79,12 @@ def main() -> None:
         for name, case in cases.items():
             times[name].append(step_time(case, actions))
     bare = np.array(times["bare"])
-    print(f"{'':>14}  {'median µs':>9}  overhead")
+    print(f"{'':>20}  {'median µs':>9}  overhead")
     figures: dict[str, float] = {"bare_us": round(1e6 * median(bare), 1)}
     for name, values in times.items():
         share = median(np.array(values) / bare) - 1
         note = "" if name == "bare" or share < TARGET else f"  (target {TARGET:.0%})"
-        print(f"{name:>14}  {1e6 * median(values):9.1f}  {share:8.1%}{note}")
+        print(f"{name:>20}  {1e6 * median(values):9.1f}  {share:8.1%}{note}")
         if name != "bare":
             figures[f"{name}_overhead"] = round(share, 3)
     print(json.dumps(figures))

@@ -26,9 +26,10 @@ from irl_probe.rewards import (
     save_reward,
     zoo,
 )
-from irl_probe.rewards.distilled import DistilledReward, RewardNetwork
+from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.encoding import read_space, space_to_json
 from irl_probe.rewards.fields import Fields, canonical
+from irl_probe.rewards.network import RewardNetwork
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
 from tests.fuzzing import FILES, batch, fuzz_artifact, tampered
 from tests.mdps import random_mdp

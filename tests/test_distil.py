@@ -276,3 +276,57 @@ def test_what_cannot_be_distilled_is_said():
         ip.distil(plain, {}, config, spaces=spaces_)
     with pytest.raises(RewardError, match="must be finite"):
         ip.distil(lambda s, a, s2, d: np.full(len(s), np.nan), steps, config, spaces=spaces_)
+
+
+def box_and_discrete(name):
+    spaces_by_name = {
+        "box": (spaces.Box(-9, 9, (3,), np.float64), spaces.Box(np.array([-2, 0]), np.array([2, 5]), dtype=np.float64)),
+        "image": (spaces.Box(0, 255, (2, 3), np.uint8), spaces.Discrete(3)),
+        "discrete": (spaces.Discrete(5), spaces.Discrete(3)),
+    }
+    return spaces_by_name[name]
+
+
+@pytest.mark.parametrize("name", ["box", "image", "discrete"])
+@pytest.mark.parametrize("hidden", [(), (7, 5)])
+@pytest.mark.parametrize("form", ["state", "state-action", "transition"])
+def test_numpy_gives_what_torch_gives(name, hidden, form, monkeypatch):
+    from irl_probe.networks import NetworkSpec
+    from irl_probe.rewards import forward
+    from irl_probe.rewards.network import RewardNetwork, tensors
+
+    monkeypatch.setattr(forward, "piece_rows", lambda spec: 6)  # 20 rows in four pieces, the last one short
+    observations, actions = box_and_discrete(name)
+    spec = NetworkSpec.of(observations, actions, hidden=hidden)
+    torch.manual_seed(0)
+    g, h = RewardNetwork(spec, form).double(), RewardNetwork(spec, "state").double()
+    rng = np.random.default_rng(0)
+    observations.seed(0), actions.seed(0)
+    o, a, o2 = (np.stack([space.sample() for _ in range(20)]) for space in (observations, actions, observations))
+    d = rng.random(20) < 0.4
+    for network in (g, h):
+        network.encoder.fit(o)
+        if network.tabular:
+            network.table.data = torch.as_tensor(rng.standard_normal(network.table.shape))
+    reward = ip.DistilledReward(g, h, 0.9, None, observations, actions)
+    with torch.no_grad():
+        rows = tensors(spec, o, a, o2, d)
+        rows = (rows[0], rows[1].double() if rows[1].is_floating_point() else rows[1], *rows[2:])
+        now, after = h(*rows), h(rows[2], *rows[1:])
+        wanted = g(*rows) + 0.9 * torch.where(rows[3], 0.0, after) - now
+    assert np.allclose(reward(o, a, o2, d), wanted.numpy(), rtol=1e-6, atol=1e-6)
+    assert np.allclose(reward.unshaped(o, a, o2, d), g(*rows).detach().numpy(), rtol=1e-6, atol=1e-6)
+    assert reward(o[:0], a[:0], o2[:0], d[:0]).shape == (0,)
+
+
+def test_the_successor_is_not_read_where_the_mdp_ended():
+    observations, actions = box_and_discrete("box")
+    from irl_probe.networks import NetworkSpec
+    from irl_probe.rewards.network import RewardNetwork
+
+    g = RewardNetwork(NetworkSpec.of(observations, actions, hidden=(4,)), "transition")
+    reward = ip.DistilledReward(g, None, 0.9, None, observations, actions)
+    o, a, lost = np.ones((1, 3)), np.ones((1, 2)), np.full((1, 3), np.nan)
+    ended = reward(o, a, lost, np.array([True]))
+    assert ended == reward(o, a, o, np.array([True]))
+    assert ended != reward(o, a, o, np.array([False]))

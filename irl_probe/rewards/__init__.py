@@ -10,6 +10,7 @@ from irl_probe.rewards.expectation import ExactExpectation, Expectation, Observe
 from irl_probe.rewards.learned_simulator import LearnedSimulator
 from irl_probe.rewards.model import Reward, evaluate_reward
 from irl_probe.rewards.models_json import RewardModel
+from irl_probe.rewards.normalisation import Normalisation
 from irl_probe.rewards.recovered import RecoveredReward, SoftQSource, recover
 from irl_probe.rewards.relabel import relabel, relabel_minari
 from irl_probe.rewards.wrappers import RewardWrapper, VectorRewardWrapper
@@ -23,6 +24,7 @@ __all__ = [
     "Expectation",
     "LearnedDynamics",
     "LearnedSimulator",
+    "Normalisation",
     "ObservedSuccessor",
     "RecoveredReward",
     "Reward",

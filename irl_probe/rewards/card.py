@@ -26,6 +26,7 @@ def _lines(described: Mapping[str, Json]) -> Iterator[str]:
     yield from _table(
         {
             **facts,
+            **_normalisation(described),
             "after the end": f'convention "{terminal["convention"]}", V = {terminal["value"]}',
             "observations": _space(_part(described, "observation_space")),
             "actions": _space(_part(described, "action_space")),
@@ -95,6 +96,18 @@ def _distilled(described: Mapping[str, Json]) -> tuple[list[str], dict[str, Json
         "reward": f"distilled; {own['dtype']}",
         "discount γ": own["gamma"],
         "temperature α": "none" if own["temperature"] is None else own["temperature"],
+    }
+
+
+def _normalisation(described: Mapping[str, Json]) -> dict[str, Json]:
+    """What a wrapper with normalise="frozen" divides by, where it is kept."""
+    if "normalisation" not in described:
+        return {}
+    part = _part(described, "normalisation")
+    deviation = _cell(float(part["variance"]) ** 0.5)  # type: ignore[arg-type]  # a number
+    return {
+        "normalisation": f"{part['count']} rewards of standard deviation {deviation}, mean {_cell(part['mean'])}; "
+        'used by normalise="frozen" and "running"'
     }
 
 

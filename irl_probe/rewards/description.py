@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
+from typing import TypedDict
 
 import torch
 
@@ -25,12 +26,21 @@ from irl_probe.rewards.models_json import (
     read_soft_q,
     soft_q_to_json,
 )
+from irl_probe.rewards.normalisation import Normalisation
 from irl_probe.rewards.recovered import Provenance, RecoveredReward, Space, check_spaces_fit
 
 SCHEMA = "irl_probe.reward"
 SCHEMA_VERSION = 1
 WEIGHTS = "reward.safetensors"
 DISTILLED = "distilled"
+
+
+class _Kept(TypedDict):
+    """What every reward keeps beside its model."""
+
+    provenance: Provenance
+    figures: Mapping[str, object]
+    normalisation: Normalisation | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ class Description:
     weights_sha256: str
     provenance: Provenance
     figures: dict[str, Json]
+    normalisation: Normalisation | None
 
     def tensors(self) -> Tensors:
         """Type and shape of every tensor that the weights must hold, those of the expectation too."""
@@ -58,17 +69,15 @@ class Description:
     def build(self, tensors: Mapping[str, torch.Tensor]) -> RewardModel:
         """The reward that holds `tensors`, which must be those of `tensors()`."""
         spaces = (self.observation_space, self.action_space)
+        kept = _Kept(provenance=self.provenance, figures=self.figures, normalisation=self.normalisation)
         if isinstance(self.model, DistilledDescription):
             g, h = self.model.build(tensors)
             gamma, temperature = self.model.gamma, self.model.temperature
-            return DistilledReward(
-                g, h, gamma, temperature, *spaces, self.terminal_value, self.provenance, self.figures
-            )
+            return DistilledReward(g, h, gamma, temperature, *spaces, terminal_value=self.terminal_value, **kept)
         assert self.expectation is not None
         expectation = self.expectation.build(tensors, *spaces)
-        return RecoveredReward(
-            self.model.build(tensors), *spaces, self.terminal_value, expectation, self.provenance, self.figures
-        )
+        soft_q = self.model.build(tensors)
+        return RecoveredReward(soft_q, *spaces, self.terminal_value, expectation, **kept)
 
 
 def describe(reward: RewardModel, weights: bytes, figures: Mapping[str, object]) -> dict[str, Json]:
@@ -95,6 +104,8 @@ def describe(reward: RewardModel, weights: bytes, figures: Mapping[str, object])
             "soft_q": soft_q_to_json(reward),
             "expectation": expectation_to_json(reward.expectation),
         }
+    if reward.normalisation is not None:
+        content["normalisation"] = asdict(reward.normalisation)
     described = {name: plain(part, name) for name, part in content.items()}
     described["id"] = content_id(described)
     return described
@@ -150,6 +161,7 @@ def read(data: bytes) -> Description:
         weights_sha256=weights.text("sha256"),
         provenance=read_provenance(top.mapping("provenance")),
         figures=top.mapping("figures"),
+        normalisation=_read_normalisation(top.inner("normalisation")) if "normalisation" in content else None,
     )
     weights.finish()
     top.finish()
@@ -163,3 +175,10 @@ def _read_terminal(fields: Fields) -> float:
     fields.text("convention", ("zero" if value == 0 else "absorbing",))
     fields.finish()
     return value
+
+
+def _read_normalisation(fields: Fields) -> Normalisation:
+    """The one part that a reward may be without, which is then not in reward.json at all."""
+    count, mean, variance = fields.integer("count", 0, 1 << 62), fields.number("mean"), fields.number("variance")
+    fields.finish()
+    return Normalisation(count, mean, variance)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
 from irl_probe.networks import ACTIVATIONS, NetworkSpec
-from irl_probe.rewards.distilled import FORMS, DistilledReward, Form, RewardNetwork
+from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation
 from irl_probe.rewards.fitting import Batch, fit_by_gradient, fit_by_least_squares
 from irl_probe.rewards.model import Bools, Floats, Reward, evaluate_reward
+from irl_probe.rewards.network import FORMS, Form, RewardNetwork
 from irl_probe.rewards.recovered import RecoveredReward, Space
 from irl_probe.transitions import Array, Transitions
 

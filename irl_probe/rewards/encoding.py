@@ -13,9 +13,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from irl_probe.networks import ACTIVATIONS, LOG_STD_RANGES, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
-from irl_probe.rewards.distilled import RewardNetwork
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.fields import Fields, Json, plain
+from irl_probe.rewards.network import RewardNetwork
 from irl_probe.rewards.recovered import Provenance, Space
 from irl_probe.transitions import Array
 

@@ -9,9 +9,10 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from irl_probe.rewards.distilled import DistilledReward, RewardNetwork, tensors
+from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.model import Floats
+from irl_probe.rewards.network import RewardNetwork, tensors
 from irl_probe.transitions import Transitions
 
 MOST_ENTRIES = 50_000_000  # numbers in the matrix of a least-squares problem: 400 MB

@@ -14,6 +14,7 @@ from irl_probe.rewards.dynamics import LearnedDynamics
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import Expectation, Kind, ObservedSuccessor
 from irl_probe.rewards.model import Bools, Floats
+from irl_probe.rewards.normalisation import Normalisation
 from irl_probe.rewards.stable_baselines import from_stable_baselines, is_stable_baselines
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ, SoftQ
 from irl_probe.transitions import Array
@@ -65,6 +66,8 @@ class RecoveredReward:
         expectation: how E over s′ is taken.
         provenance: where it comes from (algorithm, environment, hash of the demonstrations, ...).
         figures: what was measured of it, by name; plain numbers and texts, nested as wanted.
+        normalisation: how large the rewards were that a wrapper paid, for "running" and "frozen" ones; calls do not
+            read it.
 
     Raises RewardError where the spaces do not fit the Q-network or V_abs is not finite.
     """
@@ -76,6 +79,7 @@ class RecoveredReward:
     expectation: Expectation = field(default_factory=ObservedSuccessor)
     provenance: Provenance = field(default_factory=dict)
     figures: Mapping[str, object] = field(default_factory=dict)
+    normalisation: Normalisation | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.terminal_value):

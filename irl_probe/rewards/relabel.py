@@ -10,7 +10,8 @@ import numpy as np
 
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.model import Floats, Reward
-from irl_probe.rewards.wrappers import check_fit, pay
+from irl_probe.rewards.payment import Payment
+from irl_probe.rewards.wrappers import check_fit
 from irl_probe.transitions import Transitions
 
 ROWS = 65_536  # steps that the reward is asked for at once
@@ -76,11 +77,12 @@ def _relabelled(dataset: Any, reward: Reward) -> Iterator[Any]:
     """Its episodes as Minari's buffers, relabelled."""
     from minari.data_collector import EpisodeBuffer
 
+    pay = Payment(reward, "none")
     for episode in dataset.iterate_episodes():
         count = len(episode.rewards)
         terminated = np.asarray(episode.terminations, dtype=bool)
         o, a = np.asarray(episode.observations), np.asarray(episode.actions)
-        paid = pay(reward, o[:-1], a, o[1:], terminated) if count else np.zeros(0)
+        paid = pay(o[:-1], a, o[1:], terminated) if count else np.zeros(0)
         yield EpisodeBuffer(
             id=episode.id,
             observations=episode.observations,
@@ -93,12 +95,11 @@ def _relabelled(dataset: Any, reward: Reward) -> Iterator[Any]:
 
 
 def _rewards(steps: Transitions, reward: Reward) -> Floats:
-    parts = []
+    parts, pay = [], Payment(reward, "none")
     for start in range(0, len(steps), ROWS):
         rows = slice(start, start + ROWS)
         parts.append(
             pay(
-                reward,
                 steps.observations[rows],
                 steps.actions[rows],
                 steps.next_observations[rows],

@@ -8,7 +8,10 @@ import numpy as np
 
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.model import Reward
-from irl_probe.rewards.wrappers import check_fit, pay
+from irl_probe.rewards.models_json import RewardModel
+from irl_probe.rewards.normalisation import Normalise
+from irl_probe.rewards.payment import Payment
+from irl_probe.rewards.wrappers import check_fit
 from irl_probe.transitions import Array
 
 try:
@@ -27,10 +30,11 @@ class SB3RewardVecEnv(VecEnvWrapper):
     Raises RewardError where the spaces do not fit the reward's (both are named).
     """
 
-    def __init__(self, venv: VecEnv, reward: Reward) -> None:
+    def __init__(self, venv: VecEnv, reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(venv)
         check_fit(reward, venv.observation_space, venv.action_space)
         self.reward = reward
+        self.payment = Payment(reward, normalise)
         self._observations: Array | None = None
         self._actions: Array | None = None
 
@@ -56,7 +60,12 @@ class SB3RewardVecEnv(VecEnvWrapper):
         for i in np.flatnonzero(dones):
             successors[i] = infos[i]["terminal_observation"]
             terminated[i] = not infos[i].get("TimeLimit.truncated", False)
-        paid = pay(self.reward, self._observations, self._actions, successors, terminated)
+        paid = self.payment(self._observations, self._actions, successors, terminated)
         self._observations = after
         infos = [{**info, "true_reward": float(own)} for info, own in zip(infos, true_rewards, strict=True)]
         return observations, paid.astype(np.float32), dones, infos
+
+    @property
+    def paid_reward(self) -> RewardModel:
+        """The reward with its normalisation as it stands."""
+        return self.payment.normalised_reward

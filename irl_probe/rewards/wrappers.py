@@ -10,7 +10,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.model import Bools, Floats, Reward, check_values
+from irl_probe.rewards.model import Bools, Reward
+from irl_probe.rewards.models_json import RewardModel
+from irl_probe.rewards.normalisation import Normalise
+from irl_probe.rewards.payment import Payment
 from irl_probe.rewards.recovered import RecoveredReward, Space
 from irl_probe.transitions import Array
 
@@ -23,13 +26,24 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     r + γ·V_abs (`RecoveredReward.tail`): what the absorbing state would go on paying for ever is paid at once, and the
     best policy is the same. A truncated episode is paid r alone: its value goes on, and the learner must bootstrap it.
 
-    Raises RewardError where the environment's spaces do not fit the reward's (both are named).
+    Args:
+        env: the environment.
+        reward: what it is to pay.
+        normalise: "none" pays the reward as it is. "running" divides it by the standard deviation of all that was paid
+            so far, this step included, and goes on from `reward.normalisation` where there is one. "frozen" divides by
+            that of `reward.normalisation`, which stays as it is. See `Normalisation`.
+
+    `env.paid_reward` is the reward with the normalisation as it stands now, to be saved with `save_reward`.
+
+    Raises RewardError where the environment's spaces do not fit the reward's (both are named), and where a frozen
+    normalisation is asked of a reward without one.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], reward: Reward) -> None:
+    def __init__(self, env: gym.Env[Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.observation_space, env.action_space)
         self.reward = reward
+        self.payment = Payment(reward, normalise)
         self._observation: Array | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -44,15 +58,22 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
             raise RewardError("An environment is reset before its first step; call reset() first.")
         observation, true_reward, terminated, truncated, info = self.env.step(action)
         successor = np.array(observation)  # a copy: some environments write into what they returned
-        paid = pay(
-            self.reward, self._observation[None], np.array(action)[None], successor[None], np.array([terminated])
+        paid = self.payment(
+            self._observation[None], np.array(action)[None], successor[None], np.array([terminated], dtype=bool)
         )
         self._observation = successor
         return observation, float(paid[0]), terminated, truncated, {**info, "true_reward": float(true_reward)}
 
+    @property
+    def paid_reward(self) -> RewardModel:
+        """The reward with its normalisation as it stands."""
+        return self.payment.normalised_reward
+
 
 class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     """A vector environment that pays `reward`, by one call for all of its environments; see `RewardWrapper`.
+
+    One running normalisation is shared by all environments; reset steps are no part of it.
 
     The successor s′ of an episode's last step is its final observation, under each of Gymnasium's autoreset modes:
     with SAME_STEP it is read from `infos["final_obs"]`; with NEXT_STEP it is the observation itself, and the
@@ -65,7 +86,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     vector environment does not say how it resets itself.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.single_observation_space, env.single_action_space)
         mode = env.metadata.get("autoreset_mode")
@@ -75,6 +96,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
                 f"got {mode!r}. Make it with gymnasium.make_vec, or set it."
             )
         self.reward = reward
+        self.payment = Payment(reward, normalise)
         self._mode = mode
         self._observations: Array | None = None
         self._ended = np.zeros(env.num_envs, dtype=bool)
@@ -93,18 +115,29 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
             raise RewardError("An environment is reset before its first step; call reset() first.")
         observations, true_rewards, terminated, truncated, infos = self.env.step(actions)
         after = np.array(observations)
-        successors = self._successors(after, terminated | truncated, infos)
-        resets = self._ended if self._mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._ended)
-        rewards = pay(self.reward, self._observations, np.array(actions), successors, np.array(terminated, dtype=bool))
-        self._observations, self._ended = after, np.array(terminated | truncated, dtype=bool)
+        ended = terminated | truncated
+        successors = self._successors(after, ended, infos)
+        steps = (self._observations, np.asarray(actions), successors, np.asarray(terminated, dtype=bool))
+        if self._mode is AutoresetMode.NEXT_STEP:
+            resets, mdp = self._ended, ~self._ended
+            rewards = self.payment(*steps, among=mdp)
+        else:
+            resets, mdp = np.zeros_like(self._ended), np.ones_like(self._ended)
+            rewards = self.payment(*steps)
+        self._observations, self._ended = after, np.array(ended, dtype=bool)
         infos = {
             **infos,
             "true_reward": np.array(true_rewards, dtype=np.float64),
-            "_true_reward": ~resets,
+            "_true_reward": mdp,
             "reset_step": resets,
             "_reset_step": np.ones_like(resets),
         }
-        return observations, np.where(resets, 0.0, rewards), terminated, truncated, infos
+        return observations, rewards, terminated, truncated, infos
+
+    @property
+    def paid_reward(self) -> RewardModel:
+        """The reward with its normalisation as it stands."""
+        return self.payment.normalised_reward
 
     def _successors(self, after: Array, ended: Bools, infos: dict[str, Any]) -> Array:
         """The observations that the steps led to; under SAME_STEP those after a reset stand in their place."""
@@ -113,14 +146,6 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         successors = after.copy()
         successors[ended] = np.stack(list(infos["final_obs"][ended]))
         return successors
-
-
-def pay(reward: Reward, observations: Array, actions: Array, successors: Array, terminated: Bools) -> Floats:
-    """The reward of each step, with the tail γ·V_abs where the MDP ended and the convention is absorbing."""
-    values = check_values(
-        reward(observations, actions, successors, terminated), len(observations), name=type(reward).__name__
-    )
-    return values + reward.tail * terminated if isinstance(reward, RecoveredReward | DistilledReward) else values
 
 
 def check_fit(reward: Reward, observation_space: Space, action_space: Space) -> None:
