@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 
 import irl_probe as ip
+from irl_probe.cli_policies import retrain, retrain_study, transfer
 from irl_probe.learn import TrainingDiverged, TrainingInterrupted
 from irl_probe.learn.run import read_description
 from irl_probe.pipeline import ProbeConfig, compare_named
 from irl_probe.rewards import copy_zoo
-from irl_probe.transfers import TransferConfig
 
 Word = Annotated[str, tyro.conf.Positional]
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -203,58 +203,6 @@ def report(
     print(ip.write_report(tree, out, overwrite=overwrite))
 
 
-def retrain(
-    reward: Word,
-    env: Word,
-    out: Path,
-    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),  # noqa: B008  # frozen
-    episodes: int = 20,
-    resume: bool = False,
-) -> None:
-    """Train a fresh policy on a recovered reward alone and print its true return.
-
-    Args:
-        reward: folder, or id of a shipped reward.
-        env: environment id.
-        out: folder of the run.
-        learner: of the objective bellman.
-        episodes: of the evaluation.
-        resume: go on with the run in OUT.
-    """
-    run = ip.retrain(ip.load_reward(reward), env, ip.RetrainConfig(learner), out=out, resume=resume)
-    print(f"true return {ip.evaluate(run.policy, env, episodes=episodes)}")
-
-
-def transfer(
-    reward: Word,
-    env: Word,
-    out: Path,
-    changes: tuple[str, ...] = (),
-    config: Annotated[TransferConfig, tyro.conf.arg(name="")] = TransferConfig(),  # noqa: B008  # frozen
-) -> None:
-    """Train policies on a reward where the dynamics have changed; print the table, write results.nc and report.html.
-
-    Finished policies in OUT are read, not trained again; the same command goes on where it was stopped.
-
-    Args:
-        reward: folder, or id of a shipped reward.
-        env: environment id.
-        out: folder of the results.
-        changes: parameters, with their default factors or one each: mass length=2. None takes all.
-        config: forms, budgets, seeds.
-    """
-    tree = ip.transfer(
-        ip.load_reward(reward), ip.variants(env, changes or None), config, out=out / "cells", progress=True
-    )
-    ip.save_results(tree, out / "results.nc", overwrite=True)
-    ip.write_report(tree, out / "report.html")
-    for verdict in ip.verdicts(tree):
-        print(verdict["text"])
-    table = ip.to_dataframe(tree).query("group == 'transfer' and metric in ('mean', 'value')")
-    print(table[["variant", "policy", "metric", "estimate", "low", "high"]].to_string(index=False))
-    print(out / "results.nc")
-
-
 def zoo(
     action: Annotated[Literal["list", "show", "load"], tyro.conf.Positional] = "list",
     reward: Annotated[str | None, tyro.conf.Positional] = None,
@@ -287,6 +235,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "report": report,
     "retrain": retrain,
+    "retrain-study": retrain_study,
     "transfer": transfer,
     "zoo": zoo,
 }

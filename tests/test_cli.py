@@ -127,6 +127,36 @@ def test_retrain_prints_the_true_return(run, tmp_path):
     assert "true return" in out
 
 
+def test_rewards_are_judged_over_seeds_and_the_same_command_goes_on(run, tmp_path):
+    small = ("--engine.steps", 300, "--engine.hidden", "--engine.learning-starts", 50, "--episodes", 2)
+    arguments = ("GridWorld/iq", "constant", "--env", "GridWorld", "--seeds", 0, 1, "--out", tmp_path / "out", *small)
+    code, out, err = run("retrain-study", *arguments)
+    assert code == 0, err
+    assert "2 seed(s), 300 environment steps each, learner own" in out
+    group = load_results(tmp_path / "out" / "results.nc")["retraining"].to_dataset()
+    assert group["reward"].values.tolist() == ["iq", "constant", "true reward"]
+    assert group["seed"].values.tolist() == [0, 1]
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "policies").rglob("*.json")}
+    assert sum(path.name in ("0.json", "1.json") for path in kept) == 6
+    code, again, _ = run("retrain-study", *arguments)
+    assert (code, again) == (0, out)
+    assert kept == {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "policies").rglob("*.json")}
+    code, _, err = run("retrain-study", *arguments, "--steps", 400)
+    assert code == 2
+    assert "is of another study" in err
+
+
+def test_stable_baselines_judges_rewards_from_the_command_line(run, tmp_path):
+    pytest.importorskip("stable_baselines3")
+    arguments = ("CartPole-v1/iq", "--env", "CartPole-v1", "--learner", "sb3-dqn", "--steps", 200, "--episodes", 1)
+    code, out, err = run("retrain-study", *arguments, "--seeds", 3, "--no-true-reward", "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "1 seed(s), 200 environment steps each, learner sb3-dqn" in out
+    group = load_results(tmp_path / "out" / "results.nc")["retraining"]
+    assert group["reward"].values.tolist() == ["iq"]
+    assert group.attrs["learner"] == "sb3-dqn"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -142,6 +172,13 @@ def test_retrain_prints_the_true_return(run, tmp_path):
         (("compare", "constant", "--out", "x"), "name an environment (--env) or demonstrations (--demos)"),
         (("compare", "constant", "constant", "--env", "GridWorld", "--out", "x"), "can be compared once"),
         (("report", "nowhere.nc", "--out", "x.html"), "There is no results file at"),
+        (("retrain-study", "CartPole-v1/iqq", "--env", "CartPole-v1", "--out", "x"), "Did you mean"),
+        (("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--seeds", "1", "1"), "only once"),
+        (
+            ("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--learner", "sb3-sac"),
+            "SAC does not take discrete actions; use ppo or dqn",
+        ),
+        (("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--learner", "sb3-td3"), "sb3-ppo"),
         (("probe", "CartPole-v1", "--learner.divergence", "chi3"), "chi2"),
         (("probe", "CartPole-v1", "--learner.gamma", "1"), "gamma must be"),
     ],
