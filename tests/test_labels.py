@@ -1,5 +1,7 @@
 """The rewards that objectives pay, on cases whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -84,3 +86,17 @@ def test_sqil_with_discrete_actions_prefers_what_the_expert_did():
     assert (
         np.mean(run.policy(steps.observations) == steps.actions) > 0.8
     )  # the demonstrator itself wavers where either action will do
+
+
+def test_sqil_with_discrete_actions_has_the_absorbing_state_paid_like_the_steps_into_it():
+    demos = ip.load_demos("CartPole-v1", episodes=1)
+    steps = demos.transitions
+    terminated = np.arange(len(steps)) % 10 == 9
+    episodes = np.arange(len(steps)) // 10
+    others = replace(steps, terminated=terminated, truncated=steps.truncated & ~terminated, episode=episodes)
+    demos = replace(demos, transitions=replace(steps, terminated=np.zeros(len(steps), bool)))
+    config = ip.IQConfig(
+        objective="sqil", terminal="absorbing", reward_targets=(1.0, -1.0), steps=1500, gamma=0.5, log_every=1500
+    )
+    run = ip.train(demos, config, others=others, progress=False)
+    assert float(run.history["terminal_value"][-1]) == pytest.approx(-1 / (1 - 0.5))

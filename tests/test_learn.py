@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from gymnasium import spaces
 
 import irl_probe as ip
 from irl_probe.demos import DemoError, Demonstrations
+from irl_probe.envs import TabularEnv, TabularPolicy, gridworld, soft_expert
 from irl_probe.learn import CheckpointError, TrainingDiverged, TrainingInterrupted
 from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
 from irl_probe.learn.replay import Replay
@@ -214,6 +216,30 @@ def test_resuming_another_run_lists_the_differences(demos, tmp_path):
         ip.train(demos, replace(config, gamma=0.5, seed=1), out=tmp_path / "run", resume=True, progress=False)
     with pytest.raises(CheckpointError, match="demonstrations was"):
         ip.train(demos.subsample(2), config, out=tmp_path / "run", resume=True, progress=False)
+
+
+def test_an_option_that_is_newer_than_the_run_does_not_stop_it_where_it_is_off(demos, tmp_path):
+    config, folder = replace(ONLINE, steps=100, evaluate_every=0), tmp_path / "run"
+    ip.train(demos, config, out=folder, progress=False)
+    description = json.loads((folder / "run.json").read_text())
+    del description["config"]["observation_only"]
+    (folder / "run.json").write_text(json.dumps(description))
+    ip.train(demos, config, out=folder, resume=True, progress=False)
+    with pytest.raises(CheckpointError, match="observation_only was None, now True"):
+        ip.train(demos, replace(config, observation_only=True), out=folder, resume=True, progress=False)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_evaluations_are_in_the_environment_that_was_given(factor):
+    """A tabular MDP of one's own, which its id does not tell all about; and in a wrapper."""
+    mdp = replace(gridworld(), reward=np.full_like(gridworld().reward, 7.0), name="mine")
+    env = TabularEnv(mdp, horizon=10)
+    if factor > 1:
+        env = gym.wrappers.TransformReward(env, lambda reward: factor * reward)
+    demos = ip.record_demos(TabularPolicy(soft_expert(mdp)), env, 3)
+    config = replace(ONLINE, steps=20, learning_starts=0, evaluate_every=20)
+    run = ip.train(demos, config, env, progress=False)
+    assert float(run.history["return_mean"][-1]) == 70 * factor
 
 
 def test_an_output_folder_with_content_is_refused(demos, tmp_path):

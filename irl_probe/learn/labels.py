@@ -62,6 +62,7 @@ class StepRewards:
     def __init__(self, config: IQConfig, actor: GaussianPolicy | None = None) -> None:
         assert config.reward_targets is not None
         self.config, self.targets = config, config.reward_targets
+        self._closed_form = config.terminal == "absorbing" and config.objective in ("sqil", "lsiq")
         self._ends = torch.zeros(2, dtype=torch.float64)
         self._prior = copy.deepcopy(actor).requires_grad_(False) if config.objective == "csil" and actor else None
 
@@ -80,13 +81,13 @@ class StepRewards:
     @property
     def terminal_value(self) -> Tensor | None:
         """`absorbing_value`; None with the convention `zero`, and where the objective has no labels."""
-        if self.config.terminal == "zero" or self.config.objective not in ("sqil", "lsiq"):
+        if not self._closed_form:
             return None
         return absorbing_value(self._ends, self.targets, self.config.gamma).float()
 
     def observe(self, batches: list[Batch]) -> None:
         """Take note of how many of the batches' steps terminate."""
-        if self.config.terminal == "absorbing":
+        if self._closed_form:
             for share, batch in zip(self._ends, batches, strict=False):
                 share.lerp_(batch.terminated.double().mean(), TERMINATION_RATE)
 

@@ -146,6 +146,7 @@ def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str |
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs, in words; an option that one of the two does not know counts as 0, off or None."""
     now = json.loads(json.dumps(now))  # tuples as the file has them
     flat_before = {**before.get("config", {}), "demonstrations": before.get("demonstrations")}
     flat_now = {**now["config"], "demonstrations": now["demonstrations"]}
@@ -153,4 +154,5 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         f"{name} was {flat_before.get(name)!r}, now {flat_now.get(name)!r}"
         for name in sorted(flat_before.keys() | flat_now.keys())
         if flat_before.get(name) != flat_now.get(name)
+        and ((name in flat_before and name in flat_now) or flat_before.get(name) or flat_now.get(name))
     ]

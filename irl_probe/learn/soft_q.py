@@ -60,8 +60,12 @@ class SoftQLearner:
 
     @property
     def terminal_value(self) -> Tensor | None:
-        """V_absorbing = r_absorbing/(1 − γ), learned by gradient on the scale of a reward; None with `zero`."""
-        return None if self._absorbing_reward is None else self._absorbing_reward / (1 - self.config.gamma)
+        """V_absorbing = r_absorbing/(1 − γ): `iq` learns it by gradient on the scale of a reward, `sqil` has it in
+        closed form. None with the convention `zero`.
+        """
+        if self._absorbing_reward is not None:
+            return self._absorbing_reward / (1 - self.config.gamma)
+        return self.rewards.terminal_value
 
     @property
     def soft_q(self) -> DiscreteSoftQ:
@@ -91,6 +95,7 @@ class SoftQLearner:
         self.optimizer.step(loss)
         if self.target is not self.network:
             self._move_target()
+        self.rewards.observe([batch for batch in (expert, policy) if batch is not None])
         return loss.detach()
 
     def loss(
@@ -136,6 +141,7 @@ class SoftQLearner:
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state(),
+            "rewards": self.rewards.state(),
             "absorbing_reward": None if self._absorbing_reward is None else self._absorbing_reward.detach(),
         }
 
@@ -144,6 +150,7 @@ class SoftQLearner:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
         self.optimizer.restore(state["optimizer"])
+        self.rewards.restore(state["rewards"])
         if self._absorbing_reward is not None:
             with torch.no_grad():
                 self._absorbing_reward.copy_(state["absorbing_reward"])
@@ -189,7 +196,10 @@ class SoftQLearner:
         q = _taken(self.network.layers(states), actions)
         with torch.no_grad():
             next_value = self._value(self.target.layers(successors))
-        return bellman_loss(q, bellman_target(self.rewards(batches), next_value, terminated, self.config.gamma))
+            target = bellman_target(
+                self.rewards(batches), next_value, terminated, self.config.gamma, self.terminal_value
+            )
+        return bellman_loss(q, target)
 
     def _lipschitz(self, expert: Batch, policy: Batch | None, generator: torch.Generator) -> Tensor:
         """The penalty on ∇r(s, a, s′) by the encoded (s, s′), at the expert's steps mixed with the policy's."""

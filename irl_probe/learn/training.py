@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from gymnasium import spaces
 
 from irl_probe.demos import Demonstrations, check_demos
 from irl_probe.demos.space_json import space_from_json
-from irl_probe.envs import check_spaces, env_name, make_env
+from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
 from irl_probe.learn.checkpoints import load_checkpoint
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.errors import CheckpointError
@@ -201,9 +202,15 @@ def load_run(folder: str | Path) -> Run:
 
 
 def _maker(env: Env | None, env_id: str | None) -> Callable[[], Env] | None:
-    """Makes the environment of that id, with the options that `env` was made with."""
-    options = {} if env is None or env.spec is None else env.spec.kwargs
-    return None if env_id is None else partial(make_env, env_id, **options)
+    """Makes the environment of that id, with the options that `env` was made with.
+
+    Copies one that its id does not tell all about: a tabular, an unregistered or a wrapped one.
+    """
+    if env is None:
+        return None if env_id is None else partial(make_env, env_id)
+    if env.spec is None or env.spec.additional_wrappers or isinstance(env.unwrapped, TabularEnv):
+        return partial(copy.deepcopy, env)
+    return partial(make_env, env.spec.id, **env.spec.kwargs)
 
 
 def _space(written: object) -> Space:
