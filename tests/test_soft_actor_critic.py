@@ -191,6 +191,21 @@ def test_an_update_of_the_actor_leaves_the_critic_alone_and_raises_the_value():
         torch.testing.assert_close(old, new, rtol=0, atol=1e-20)
 
 
+@pytest.mark.parametrize("objective", ["iq", "bc"])
+def test_the_policy_handed_over_is_the_polyak_average_of_the_policies(objective):
+    learner = learner_of(LOPSIDED, objective=objective, policy_average=0.25)
+    batch, generator = batch_of(learner, 1), torch.Generator()
+    expected = [p.detach().clone() for p in learner.parts.actor.parameters()]
+    for _ in range(3):
+        learner.update(batch, batch, batch.states[:0], generator)
+        latest = list(learner.parts.actor.parameters())
+        expected = [0.75 * old + 0.25 * new.detach() for old, new in zip(expected, latest, strict=True)]
+    averaged = list(learner.soft_q.actor.parameters())
+    for wanted, got, new in zip(expected, averaged, latest, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
+        assert not torch.equal(got, new)
+
+
 @pytest.mark.parametrize(("log_density", "grows"), [(3.0, True), (-0.5, False)])
 def test_the_temperature_grows_while_the_entropy_is_below_its_target(log_density, grows):
     log_temperature = torch.zeros((), requires_grad=True)

@@ -39,11 +39,14 @@ class ActorCritic:
             self.critics.encoder.fit(observations)
             self.actor.encoder.fit(observations)
         self.target = copy.deepcopy(self.critics).requires_grad_(False) if config.target_rate else self.critics
+        self.averaged = copy.deepcopy(self.actor).requires_grad_(False) if config.policy_average else self.actor
         self.dtype = next(self.critics.parameters()).dtype
         assert config.temperature is not None
         self.log_temperature = torch.tensor(math.log(config.temperature), dtype=self.dtype, requires_grad=True)
         self._weights: list[Tensor] = list(self.critics.parameters())
         self._target_weights: list[Tensor] = list(self.target.parameters())
+        self._actor_weights: list[Tensor] = list(self.actor.parameters())
+        self._averaged_weights: list[Tensor] = list(self.averaged.parameters())
 
     @property
     def alpha(self) -> float | Tensor:
@@ -99,12 +102,21 @@ class ActorCritic:
             with torch.no_grad():
                 torch._foreach_lerp_(self._target_weights, self._weights, self.config.target_rate)
 
+    def move_average(self, rate: float | None = None) -> None:
+        """A step of the averaged policy towards the policy; the config's rate by default."""
+        if self.averaged is not self.actor:
+            rate = self.config.policy_average if rate is None else rate
+            assert rate is not None
+            with torch.no_grad():
+                torch._foreach_lerp_(self._averaged_weights, self._actor_weights, rate)
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""
         return {
             "critics": self.critics.state_dict(),
             "target": self.target.state_dict(),
             "actor": self.actor.state_dict(),
+            "averaged": self.averaged.state_dict(),
             "log_temperature": self.log_temperature.detach(),
         }
 
@@ -113,5 +125,6 @@ class ActorCritic:
         self.critics.load_state_dict(state["critics"])
         self.target.load_state_dict(state["target"])
         self.actor.load_state_dict(state["actor"])
+        self.averaged.load_state_dict(state["averaged"])
         with torch.no_grad():
             self.log_temperature.copy_(state["log_temperature"])

@@ -55,6 +55,8 @@ class IQConfig:
         entropy_target: nats per action dimension (in units where an action's range is [−1, 1]; SAC's usual target is
         −1) that α is learned to keep, starting from `temperature`; None keeps α at `temperature`.
         warm_start: updates that clone the expert into the policy before anything else.
+        policy_average: rate of the Polyak average of the policy that is evaluated and handed over, and whose V the
+        recovered reward takes; the environment's steps are the latest policy's. 0 takes the latest for all.
 
     Run:
         steps: gradient updates offline, environment steps online. updates_per_step, update_every: online, so many
@@ -98,6 +100,7 @@ class IQConfig:
     actor_learning_rate: float | None = None
     entropy_target: float | None = None
     warm_start: int | None = None
+    policy_average: float | None = None
 
     steps: int | None = None
     updates_per_step: int = 1
@@ -205,6 +208,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "actor_learning_rate": _POSITIVE,
     "target_step": _SHARE,
     "warm_start": _NOT_NEGATIVE,
+    "policy_average": _SHARE,
     "entropy_target": (-math.inf, math.log(2), "at most log 2, the entropy of a uniform action"),
     "steps": (1, math.inf, "at least 1"),
     "updates_per_step": (1, math.inf, "at least 1"),
@@ -248,6 +252,7 @@ _ANY: dict[str, Any] = {
     "layer_norm": False,
     "bound_values": False,
     "warm_start": 0,
+    "policy_average": 0.0,
 }
 _BY_OBJECTIVE: dict[str, dict[str, Any]] = {
     "lsiq": {"reward_targets": (2.0, -2.0), "bound_values": True, "terminal": "absorbing"},
@@ -311,7 +316,9 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "terminal": "absorbing",
         "layer_norm": True,
         "warm_start": 5000,
-        "actor_learning_rate": 1e-4,
+        "weight_decay": 0.3,  # without it the critic learns one demonstration by heart, and the policy is lost again
+        "policy_average": 1e-3,
+        "batch_size": 128,
         "temperature": 0.03,
         "steps": 100_000,
     },

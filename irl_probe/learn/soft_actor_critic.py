@@ -84,10 +84,10 @@ class SoftActorCritic:
 
     @property
     def soft_q(self) -> ContinuousSoftQ:
-        """The learned soft Q-function; it shares its weights with the learner."""
+        """The learned soft Q-function, with the averaged policy; it shares its weights with the learner."""
         alpha, config = self.parts.alpha, self.config
         temperature = alpha.item() if isinstance(alpha, Tensor) else alpha
-        critics, policy = self.parts.critics, self.parts.actor
+        critics, policy = self.parts.critics, self.parts.averaged
         return ContinuousSoftQ(critics, policy, gamma=config.gamma, temperature=temperature, reduce=config.reduction)
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -112,6 +112,7 @@ class SoftActorCritic:
         optimizer = AdamW(list(self.parts.actor.parameters()), learning_rate=self._rates["critic"])
         for _ in range(self.config.warm_start):
             optimizer.step(self._cloning_loss(expert.sample(self.config.batch_size, generator)))
+        self.parts.move_average(1.0)
         self.rewards.take_prior(self.parts.actor)
 
     def update(
@@ -130,6 +131,7 @@ class SoftActorCritic:
             assert expert is not None
             loss = self._cloning_loss(expert)
             self._optimizers["actor"].step(loss)
+            parts.move_average()
             return loss.detach()
         batches = self._batches(expert, policy)
         states = torch.cat([batch.states for batch in batches])
@@ -144,6 +146,7 @@ class SoftActorCritic:
             (by_action,) = torch.autograd.grad(parts.q(states, actions).sum(), [actions])
         gain = (by_action * drawn).sum(-1)  # Q(s, ã) to first order in ã
         self._optimizers["actor"].step(policy_loss(log_density, gain, parts.alpha))
+        parts.move_average()
         if self.config.entropy_target is not None:
             target = self.config.entropy_target * actions.shape[1]
             self._optimizers["temperature"].step(temperature_loss(parts.log_temperature, log_density, target))
