@@ -317,6 +317,7 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "layer_norm": True,
         "warm_start": 5000,
         "weight_decay": 0.3,  # without it the critic learns one demonstration by heart, and the policy is lost again
+        "actor_learning_rate": 5e-5,
         "policy_average": 1e-3,
         "batch_size": 128,
         "temperature": 0.03,
