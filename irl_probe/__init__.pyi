@@ -3,7 +3,7 @@ from .demos import Demonstrations, check_demos, load_demos, record_demos, save_d
 from .distances import DistanceConfig
 from .envs import Variant, gridworld, make_env, simulator, true_reward, variants
 from .learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
-from .pipeline import Probe, ProbeConfig, coverages, probe
+from .pipeline import Probe, ProbeConfig, compare_forms, coverages, forms_table, probe
 from .report import plots, print_report, write_report
 from .results import (
     average_runs,
@@ -69,10 +69,12 @@ __all__ = [
     "check_demos",
     "check_reward_model",
     "compare",
+    "compare_forms",
     "coverages",
     "distil",
     "distil_forms",
     "evaluate",
+    "forms_table",
     "gridworld",
     "list_zoo",
     "load_demos",

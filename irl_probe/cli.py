@@ -154,6 +154,36 @@ def distil(
     print(ip.save_reward(distilled, out, overwrite=overwrite))
 
 
+def forms(
+    reward: Word,
+    env: str,
+    out: Path,
+    config: Annotated[ip.DistilConfig, tyro.conf.arg(name="")] = ip.DistilConfig(),  # noqa: B008  # frozen
+    episodes: int = 20,
+    distances: bool = True,
+    overwrite: bool = False,
+) -> None:
+    """Distil a reward in every form and print what each explains and costs; write results.nc and report.html.
+
+    Args:
+        reward: folder, or id of a shipped reward; a recovered one.
+        env: its environment.
+        out: folder for results.nc and report.html.
+        config: of the fits; form and shaping take every value.
+        episodes: of each rollout.
+        distances: also take EPIC, DARD, STARC and ERC, where the environment's true reward can be asked off the data.
+        overwrite: replace the results and the report that are there.
+    """
+    loaded = ip.load_reward(reward)
+    if not isinstance(loaded, ip.RecoveredReward):
+        raise ValueError(f"Forms are distilled from a recovered reward; {reward} is distilled already.")
+    tree = ip.compare_forms(loaded, env, config, episodes=episodes, distances=distances, seed=config.seed)
+    ip.save_results(tree, out / "results.nc", overwrite=overwrite)
+    for coverage in tree["correlation"].to_dataset()["coverage"].values:
+        print(f"{coverage}\n{ip.forms_table(tree, str(coverage))}\n")
+    print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
+
+
 def compare(
     rewards: Words,
     out: Path,
@@ -232,6 +262,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     "export": export,
     "distil": distil,
+    "forms": forms,
     "compare": compare,
     "report": report,
     "retrain": retrain,

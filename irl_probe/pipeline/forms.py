@@ -1,0 +1,101 @@
+"""What each explicit form of a reward explains, and what it costs in each measure."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import xarray as xr
+
+from irl_probe.comparison import CompareConfig, compare
+from irl_probe.pipeline.comparing import coverages
+from irl_probe.pipeline.off_data import off_data
+from irl_probe.results import to_dataframe
+from irl_probe.rewards import DistilConfig, RecoveredReward, Reward, distil_forms
+from irl_probe.verdict_rules import verdicts
+
+RECOVERED = "recovered"
+SHARE = "explained_variance"
+
+
+def compare_forms(
+    reward: RecoveredReward,
+    env_id: str,
+    config: DistilConfig | None = None,
+    *,
+    episodes: int = 20,
+    distances: bool = True,
+    seed: int = 0,
+) -> xr.DataTree:
+    """`compare` of a recovered reward and of its six distilled forms with the true reward.
+
+    All are fitted to, and compared on, the `coverages` of the environment; the share of the variance that a form
+    explains is that of held-out episodes, the measures are of all episodes. A form that is no nearer to the recovered
+    reward can be nearer to the truth.
+
+    Args:
+        reward: to distil.
+        env_id: the environment.
+        config: of the fits; form and shaping are set here.
+        episodes: of each rollout.
+        distances: also take EPIC, DARD, STARC and ERC, where the environment's true reward can be asked off the data.
+        seed: of the rollouts and intervals.
+
+    Returns results with the attribute `explained_variance`: form → coverage → estimate, low, high, as JSON. The table
+    is `forms_table`. Raises as `coverages`, `distil` and `compare` do.
+    """
+    found = coverages(env_id, episodes=episodes, seed=seed)
+    forms = distil_forms(reward, found, config or DistilConfig(seed=seed))
+    rewards: dict[str, Reward] = {RECOVERED: reward, **forms}
+    off = off_data(env_id, rewards.values(), seed=seed)
+    tree = compare(
+        rewards,
+        transitions=found,
+        config=CompareConfig(seed=seed),
+        distances=off.distances if distances else None,
+        truth=off.truth,
+        dynamics=off.dynamics,
+    )
+    shares = {name: form.figures[SHARE] for name, form in forms.items()}
+    tree.attrs |= {"title": f"{env_id}: distilled forms", "env_id": env_id, "seed": seed, SHARE: json.dumps(shares)}
+    tree.attrs["warnings"] = json.dumps(verdicts(tree))
+    return tree
+
+
+def forms_table(tree: xr.DataTree, coverage: str = "mixture") -> str:
+    """One line a form, in Markdown: the share explained on all held-out episodes, then each measure on a coverage.
+
+    Pearson with the true reward per step, and per episode with the length partialled out; then the distances. What is
+    undefined for every form is left out. Raises ValueError where the results do not come from `compare_forms`.
+    """
+    if SHARE not in tree.attrs:
+        raise ValueError(f"The table is of results of compare_forms, which have the attribute '{SHARE}'; these do not.")
+    shares = json.loads(tree.attrs[SHARE])
+    table = to_dataframe(tree)
+    here = table[table["coverage"] == coverage]
+    columns = {}
+    for level, control in (("step", "none"), ("episode", "length")):
+        picked = here[(here["metric"] == "pearson") & (here["level"] == level) & (here["control"] == control)]
+        columns[f"Pearson, {level}"] = _column(picked)
+    for metric, rows in here[here["group"] == "distance"].groupby("metric", sort=False):
+        columns[str(metric)] = _column(rows)
+    columns = {name: column for name, column in columns.items() if set(column.values()) != {"–"}}
+    lines = [f"| reward | explained | {' | '.join(columns)} |", f"|---|---|{'---|' * len(columns)}"]
+    for name in (RECOVERED, *shares):
+        share = shares.get(name, {})
+        part = share.get("all", next(iter(share.values()), {"estimate": 1.0}))
+        cells = [_shown(*(part.get(bound) for bound in ("estimate", "low", "high")))]
+        cells += [column.get(name, "–") for column in columns.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _column(rows: pd.DataFrame) -> dict[str, str]:
+    return {row.reward: _shown(row.estimate, row.low, row.high) for row in rows.itertuples()}
+
+
+def _shown(estimate: float | None, low: float | None, high: float | None) -> str:
+    if estimate is None or estimate != estimate:
+        return "–"
+    interval = "" if low is None or high is None or low != low or low == high else f" [{low:.2f}, {high:.2f}]"
+    return f"{estimate:.2f}{interval}"

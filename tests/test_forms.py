@@ -1,0 +1,63 @@
+"""What the forms of a distilled reward explain and cost, on the grid, where the answer is known."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import irl_probe as ip
+from irl_probe.cli import main
+
+FORMS = ["state", "state-action", "transition", "state + shaping", "state-action + shaping", "transition + shaping"]
+
+
+@pytest.fixture(scope="module")
+def tree():
+    return ip.compare_forms(ip.load_reward("GridWorld/iq"), "GridWorld", episodes=8)
+
+
+def test_every_form_stands_beside_the_reward_it_was_fitted_to(tree, tmp_path):
+    assert tree["correlation"]["reward"].values.tolist() == ["recovered", *FORMS]
+    ip.save_results(tree, tmp_path / "results.nc")
+    assert ip.forms_table(ip.load_results(tmp_path / "results.nc")) == ip.forms_table(tree)
+
+
+def test_a_marginal_reward_of_the_grid_is_a_table_of_states_and_actions(tree):
+    """r(s, a) is what was recovered there: that form misses only the (s, a) that no episode to fit on went through."""
+    shares = {form: share["all"]["estimate"] for form, share in json.loads(tree.attrs["explained_variance"]).items()}
+    assert shares["state"] < 0.5 < 0.9 < shares["state-action"]
+    assert shares["state"] < shares["state + shaping"]
+    value = tree["distance"]["value"].sel(coverage="random", bound="estimate", reference="true")
+    for metric in ("epic", "starc_val", "starc_minimal"):
+        both = value.sel(metric=metric)
+        assert float(both.sel(reward="state-action")) == pytest.approx(float(both.sel(reward="recovered")), abs=0.05)
+
+
+def test_the_table_has_a_line_for_each_and_no_column_that_says_nothing(tree):
+    lines = ip.forms_table(tree, "random").splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == ["recovered", *FORMS]
+    cells = np.array([line.strip("| ").split(" | ")[1:] for line in lines[2:]])
+    assert (cells != "–").any(axis=0).all()
+    bare = tree.copy()
+    del bare.attrs["explained_variance"]
+    with pytest.raises(ValueError, match="results of compare_forms"):
+        ip.forms_table(bare)
+
+
+def test_the_command_prints_the_table_and_refuses_what_is_distilled(tmp_path, monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["irl-probe", *map(str, arguments)])
+        main()
+
+    grid = ("--env", "GridWorld", "--episodes", 6, "--no-distances", "--out", tmp_path / "out")
+    call("forms", "GridWorld/iq", *grid)
+    assert "| state + shaping |" in capsys.readouterr().out
+    assert (tmp_path / "out" / "report.html").exists()
+    steps = ip.coverages("GridWorld", episodes=6)["random"]
+    ip.save_reward(ip.distil(ip.load_reward("GridWorld/iq"), steps), tmp_path / "distilled")
+    with pytest.raises(SystemExit):
+        call("forms", tmp_path / "distilled", *grid)
+    assert "is distilled already" in " ".join(capsys.readouterr().err.split())
