@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from irl_probe.networks import LOG_STD_RANGES, EnsembleLinear, NetworkSpec, ObservationEncoder
 
 Numbers = NDArray[np.floating[Any]]
+MANY = 1 << 13  # numbers from which on the arithmetic costs more than the call
 PIECE = 1 << 19  # numbers in the widest layer's output: 2 MiB in float32
 
 
@@ -44,12 +46,41 @@ class NumpyLayers:
 
     def __init__(self, layers: nn.Sequential) -> None:
         self._steps = [_step(layer) for layer in layers]
+        self._last = len(layers) - 1
 
-    def __call__(self, inputs: Numbers) -> Numbers:
+    def __call__(self, inputs: Numbers, scratch: Scratch | None = None) -> Numbers:
+        """The last layer's output, in memory of its own; the other layers' are written into `scratch`, if given."""
         x = inputs
-        for step in self._steps:
-            x = step(x)
+        for place, step in enumerate(self._steps):
+            x = step(x, scratch if place < self._last else None)
         return x
+
+
+class Scratch:
+    """Memory for the products of a pass through layers, which the next pass uses again.
+
+    The system gives large arrays fresh pages, and to touch them for the first time costs as much as the product
+    itself. Two arrays take turns, for a product's input is the one before it. It belongs to one call: calls in several
+    threads must not share one.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: list[Numbers] = []
+
+    @staticmethod
+    def of(count: int, rows: int) -> Scratch | None:
+        """For `count` rows in pieces of `rows`; None where there is one piece, for which it saves nothing."""
+        return Scratch() if count > rows else None
+
+    def product(self, x: Numbers, weight: Numbers) -> Numbers:
+        """x @ weight."""
+        shape = (*np.broadcast_shapes(x.shape[:-2], weight.shape[:-2]), x.shape[-2], weight.shape[-1])
+        size, dtype = math.prod(shape), np.result_type(x, weight)
+        oldest = self._arrays.pop(0) if len(self._arrays) == 2 else None
+        if oldest is None or oldest.size < size or oldest.dtype != dtype:
+            oldest = np.empty(size, dtype)
+        self._arrays.append(oldest)
+        return np.matmul(x, weight, out=oldest[:size].reshape(shape))
 
 
 class NumpyEncoder:
@@ -92,23 +123,53 @@ def squashed_draws(mean: Numbers, log_std: Numbers, noise: Numbers) -> tuple[Num
     return actions, unsquashed[:, None] - log_std.sum(-1) + 2 * (size + np.log1p(np.exp(-2 * size))).sum(-1)
 
 
+def soft_values(table: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """α log Σ_a exp(Q(s, a)/α) of (N, A), (N,); one action after the other, each over all states at once."""
+    columns = np.ascontiguousarray(table.T)
+    largest = columns.max(axis=0)
+    columns -= largest
+    columns /= temperature
+    total = np.exp(columns, out=columns).sum(axis=0)
+    values: NDArray[np.float64] = largest + temperature * np.log(total)
+    return values
+
+
 def array_of(tensor: Tensor) -> Numbers:
     """The tensor's own memory as an array."""
     array: Numbers = tensor.detach().numpy()
     return array
 
 
-def _step(layer: nn.Module) -> Callable[[Numbers], Numbers]:
+def _step(layer: nn.Module) -> Callable[[Numbers, Scratch | None], Numbers]:
     """One layer; activations overwrite their input, which the layer before them made."""
-    if isinstance(layer, nn.Linear):
-        bias = None if layer.bias is None else array_of(layer.bias)
-        return _linear(array_of(layer.weight).T, bias, np.dot)  # for one matrix, the cheaper of the two to call
-    if isinstance(layer, EnsembleLinear):
-        return _linear(array_of(layer.weight), array_of(layer.bias), np.matmul)
+    if isinstance(layer, nn.Linear | EnsembleLinear):
+        return _product(layer)
+    apply = _in_place(layer)
+    return lambda x, _: apply(x)
+
+
+def _product(layer: nn.Linear | EnsembleLinear) -> Callable[[Numbers, Scratch | None], Numbers]:
+    weight = array_of(layer.weight)
+    weight = weight.T if isinstance(layer, nn.Linear) else weight
+    bias = None if layer.bias is None else array_of(layer.bias)
+
+    # For one matrix dot is the cheaper of the two to call.
+    product: Callable[[Numbers, Numbers], Numbers] = np.dot if isinstance(layer, nn.Linear) else np.matmul
+
+    def apply(x: Numbers, scratch: Scratch | None) -> Numbers:
+        y = product(x, weight) if scratch is None else scratch.product(x, weight)
+        if bias is not None:
+            y += bias
+        return y
+
+    return apply
+
+
+def _in_place(layer: nn.Module) -> Callable[[Numbers], Numbers]:
     if isinstance(layer, nn.LayerNorm):
         return _layer_norm(array_of(layer.weight), array_of(layer.bias), layer.eps)
     if isinstance(layer, nn.ReLU):
-        return lambda x: np.maximum(x, 0, out=x)
+        return _relu
     if isinstance(layer, nn.Tanh):
         return lambda x: np.tanh(x, out=x)
     if isinstance(layer, nn.ELU):
@@ -116,16 +177,9 @@ def _step(layer: nn.Module) -> Callable[[Numbers], Numbers]:
     raise TypeError(f"No forward pass in NumPy is known for {type(layer).__name__}.")
 
 
-def _linear(
-    weight: Numbers, bias: Numbers | None, product: Callable[[Numbers, Numbers], Numbers]
-) -> Callable[[Numbers], Numbers]:
-    def apply(x: Numbers) -> Numbers:
-        y = product(x, weight)
-        if bias is not None:
-            y += bias
-        return y
-
-    return apply
+def _relu(x: Numbers) -> Numbers:
+    """np.maximum with a number is the cheaper to call, and takes six times as long on many."""
+    return np.maximum(x, 0, out=x) if x.size < MANY else torch.from_numpy(x).relu_().numpy()
 
 
 def _layer_norm(weight: Numbers, bias: Numbers, eps: float) -> Callable[[Numbers], Numbers]:

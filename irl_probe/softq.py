@@ -15,9 +15,11 @@ from irl_probe.inference import (
     Numbers,
     NumpyEncoder,
     NumpyLayers,
+    Scratch,
     gaussian_moments,
     piece_rows,
     pieces,
+    soft_values,
     squashed_draws,
 )
 from irl_probe.networks import ActionScale, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
@@ -32,8 +34,7 @@ def soft_value(q: Float[Tensor, "*batch actions"], temperature: float) -> Float[
 
     Raises ValueError unless α > 0.
     """
-    if not temperature > 0:
-        raise ValueError(f"The temperature must be positive; got {temperature}. For a greedy value use q.max(-1).")
+    _check_temperature(temperature)
     if temperature == 1:
         return torch.logsumexp(q, dim=-1)
     return temperature * torch.logsumexp(q / temperature, dim=-1)
@@ -74,8 +75,9 @@ class DiscreteSoftQ:
 
     def table(self, observations: Array) -> NDArray[np.float64]:
         """Q of every action, (N, A)."""
-        rows = pieces(len(observations), piece_rows(self.spec))
-        parts = [self._layers(self._encode(observations[piece])) for piece in rows]
+        count, rows = len(observations), piece_rows(self.spec)
+        scratch = Scratch.of(count, rows)
+        parts = [self._layers(self._encode(observations[piece]), scratch) for piece in pieces(count, rows)]
         return np.concatenate(parts, dtype=np.float64)
 
     def q(self, observations: Array, actions: Array) -> NDArray[np.float64]:
@@ -90,12 +92,14 @@ class DiscreteSoftQ:
         self, observations: Array, actions: Array, next_observations: Array
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Q(s, a) and V(s′), (N,) each; a successor that is the next row's observation is not evaluated twice."""
-        q, value = np.empty((2, len(observations)))
-        for rows in pieces(len(observations), piece_rows(self.spec, per_row=2)):
+        count, size = len(observations), piece_rows(self.spec, per_row=2)
+        scratch = Scratch.of(count, size)
+        q, value = np.empty((2, count))
+        for rows in pieces(count, size):
             o, o2 = observations[rows], next_observations[rows]
             new = np.ones(len(o), dtype=bool)
             np.any(o2[:-1] != o[1:], axis=tuple(range(1, o.ndim)), out=new[:-1])
-            table = self.table(np.concatenate([o, o2[new]]))
+            table = self._layers(self._encode(np.concatenate([o, o2[new]])), scratch).astype(np.float64)
             after = np.arange(1, len(o) + 1)
             after[new] = np.arange(len(o), len(table))
             q[rows] = np.take_along_axis(table[: len(o)], actions[rows].astype(np.int64)[:, None], axis=1)[:, 0]
@@ -112,8 +116,8 @@ class DiscreteSoftQ:
         return np.asarray(q.argmax(axis=1))
 
     def _value(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = soft_value(torch.from_numpy(table), self.temperature).numpy()
-        return values
+        _check_temperature(self.temperature)
+        return soft_values(table, self.temperature)
 
 
 class ContinuousSoftQ:
@@ -170,22 +174,24 @@ class ContinuousSoftQ:
     def q(self, observations: Array, actions: Array) -> NDArray[np.float64]:
         """Q(s, a), (N,); actions in the environment's units."""
 
-        def q(rows: slice) -> Numbers:
-            return self._q(self._encode(observations[rows]), self.scale.to_unit(actions[rows]))
+        def q(rows: slice, scratch: Scratch | None) -> Numbers:
+            return self._q(self._encode(observations[rows]), self.scale.to_unit(actions[rows]), scratch)
 
         return self._in_pieces(1, q, observations)
 
     def value(self, observations: Array) -> NDArray[np.float64]:
         """V(s), (N,): the mean over the action samples."""
-        return self._in_pieces(
-            self.samples, lambda rows: np.asarray(self._sampled(observations[rows]).mean(0)), observations
-        )
+
+        def mean(rows: slice, scratch: Scratch | None) -> Numbers:
+            return np.asarray(self._sampled(observations[rows], scratch).mean(0))
+
+        return self._in_pieces(self.samples, mean, observations)
 
     def value_error(self, observations: Array) -> NDArray[np.float64]:
         """Standard error of `value`, (N,)."""
 
-        def error(rows: slice) -> Numbers:
-            return np.asarray(self._sampled(observations[rows]).std(0, ddof=1) / self.samples**0.5)
+        def error(rows: slice, scratch: Scratch | None) -> Numbers:
+            return np.asarray(self._sampled(observations[rows], scratch).std(0, ddof=1) / self.samples**0.5)
 
         return self._in_pieces(self.samples, error, observations)
 
@@ -194,13 +200,13 @@ class ContinuousSoftQ:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Q(s, a) and V(s′), (N,) each, by one pass through the critics."""
 
-        def both(rows: slice) -> Numbers:
+        def both(rows: slice, scratch: Scratch | None) -> Numbers:
             unit, o2 = self.scale.to_unit(actions[rows]), next_observations[rows]
             count = len(unit)
-            drawn, log_density = self._draws(o2)
+            drawn, log_density = self._draws(o2, scratch)
             encoded = self._encode(np.concatenate([observations[rows], o2]))
             states = np.concatenate([encoded[:count], np.tile(encoded[count:], (self.samples, 1))])
-            q = self._q(states, np.concatenate([unit, drawn.reshape(-1, unit.shape[1])]))
+            q = self._q(states, np.concatenate([unit, drawn.reshape(-1, unit.shape[1])]), scratch)
             values = q[count:].reshape(self.samples, count) - self.temperature * log_density
             return np.stack([q[:count], values.mean(0)])
 
@@ -213,8 +219,8 @@ class ContinuousSoftQ:
         """tanh μ(s), or a draw from π, (N, dim) in the environment's units."""
         rng = rng or np.random.default_rng()
 
-        def act(rows: slice) -> Numbers:
-            mean, log_std = self._moments(observations[rows])
+        def act(rows: slice, scratch: Scratch | None) -> Numbers:
+            mean, log_std = self._moments(observations[rows], scratch)
             if not deterministic:
                 mean = mean + np.exp(log_std) * rng.standard_normal(mean.shape).astype(mean.dtype)
             return np.tanh(mean).T
@@ -222,30 +228,36 @@ class ContinuousSoftQ:
         return self.scale.to_env(self._in_pieces(1, act, observations).T)
 
     def _in_pieces(
-        self, per_row: int, function: Callable[[slice], Numbers], observations: Array
+        self, per_row: int, function: Callable[[slice, Scratch | None], Numbers], observations: Array
     ) -> NDArray[np.float64]:
         rows = piece_rows(self.spec, self.actor.spec, per_row=per_row)
-        parts = [function(piece) for piece in pieces(len(observations), rows)]
+        scratch = Scratch.of(len(observations), rows)
+        parts = [function(piece, scratch) for piece in pieces(len(observations), rows)]
         joined: NDArray[np.float64] = np.concatenate(parts, axis=-1, dtype=np.float64)
         return joined
 
-    def _q(self, states: Numbers, actions: Numbers) -> Numbers:
+    def _q(self, states: Numbers, actions: Numbers, scratch: Scratch | None) -> Numbers:
         """The critics' one value of encoded observations and actions in [−1, 1]."""
-        q: Numbers = self._critics(np.concatenate([states, actions], axis=1))[..., 0]
+        q: Numbers = self._critics(np.concatenate([states, actions], axis=1), scratch)[..., 0]
         if self.spec.critics > 1:
             return np.asarray(q.min(0) if self.reduce == "min" else q.mean(0))
         return q
 
-    def _moments(self, observations: Array) -> tuple[Numbers, Numbers]:
-        return gaussian_moments(self._actor(self._encode_actor(observations)), self.actor.spec.log_std)
+    def _moments(self, observations: Array, scratch: Scratch | None) -> tuple[Numbers, Numbers]:
+        return gaussian_moments(self._actor(self._encode_actor(observations), scratch), self.actor.spec.log_std)
 
-    def _draws(self, observations: Array) -> tuple[Numbers, Numbers]:
+    def _draws(self, observations: Array, scratch: Scratch | None) -> tuple[Numbers, Numbers]:
         """The actions that the shared noise gives in each state, (K, N, dim), and their log densities, (K, N)."""
-        return squashed_draws(*self._moments(observations), self._noise)
+        return squashed_draws(*self._moments(observations, scratch), self._noise)
 
-    def _sampled(self, observations: Array) -> NDArray[np.float64]:
+    def _sampled(self, observations: Array, scratch: Scratch | None) -> NDArray[np.float64]:
         """Q − α log π of each of the K actions, (K, N)."""
-        drawn, log_density = self._draws(observations)
+        drawn, log_density = self._draws(observations, scratch)
         states = np.tile(self._encode(observations), (self.samples, 1))
-        q = self._q(states, drawn.reshape(-1, drawn.shape[-1]))
+        q = self._q(states, drawn.reshape(-1, drawn.shape[-1]), scratch)
         return np.asarray(q.reshape(log_density.shape) - self.temperature * log_density, dtype=np.float64)
+
+
+def _check_temperature(temperature: float) -> None:
+    if not temperature > 0:
+        raise ValueError(f"The temperature must be positive; got {temperature}. For a greedy value use q.max(-1).")

@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 from irl_probe import inference
-from irl_probe.inference import NumpyEncoder, NumpyLayers, gaussian_moments, piece_rows, pieces, squashed_draws
+from irl_probe.inference import (
+    NumpyEncoder,
+    NumpyLayers,
+    Scratch,
+    gaussian_moments,
+    piece_rows,
+    pieces,
+    soft_values,
+    squashed_draws,
+)
 from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec, squashed_gaussian
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ, soft_value
 
@@ -50,6 +59,22 @@ def test_the_forward_pass_is_that_of_torch(activation, layer_norm, states, criti
     inputs = np.concatenate([NumpyEncoder(critic.encoder)(o), a], axis=1)
     found = NumpyLayers(critic.layers)(inputs)
     np.testing.assert_allclose(found[..., 0].reshape(critics, 30), wanted, rtol=1e-5, atol=1e-5)
+    scratch, layers = Scratch(), NumpyLayers(critic.layers)
+    first = layers(inputs, scratch)
+    kept = first.copy()
+    layers(inputs[:7] + 1, scratch)  # the memory of the first pass is used again, but not that of its result
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(first, found)
+    longer = layers(np.concatenate([inputs, inputs]), scratch)
+    np.testing.assert_allclose(longer[..., :30, :], found, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1.0, 50.0])
+def test_soft_values_are_those_of_torch_without_overflow(temperature):
+    table = np.random.default_rng(0).normal(size=(40, 3)) * 100
+    wanted = soft_value(torch.from_numpy(table), temperature).numpy()
+    np.testing.assert_allclose(soft_values(table, temperature), wanted, rtol=1e-12)
+    assert soft_values(np.zeros((0, 3)), temperature).shape == (0,)
 
 
 @pytest.mark.parametrize("log_std", ["squashed", "clipped"])
