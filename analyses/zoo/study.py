@@ -3,6 +3,7 @@
 python analyses/zoo/study.py make [ID ...]    each reward of ENTRIES; resumes what was interrupted (runs/zoo/)
 python analyses/zoo/study.py add RUN ID [--demos FILE] [--options JSON] [--source TEXT] [--licence TEXT]
                                     a reward from a finished run's folder, whose demonstrations are not shipped
+python analyses/zoo/study.py forms [ID ...]   what distilled forms explain and cost: forms/, and the tables of README.md
 python analyses/zoo/study.py index            index.json and the table of README.md, from what is there
 
 A reward's id is ENV/NAME. Retraining: three seeds, the true return of 20 episodes each, beside policies trained on the
@@ -179,7 +180,8 @@ def budget(retrained: xr.DataTree) -> dict[str, object]:
 def coverages(demos: ip.Demonstrations, maker: Callable[[], gym.Env]) -> dict[str, ip.Transitions]:
     """The demonstrations, random steps, and clones of the demonstrations with more and more random actions."""
     env = maker()
-    clone = ip.train(demos, ip.IQConfig(objective="bc"), progress=False)
+    here = replace(demos, observation_space=env.observation_space, action_space=env.action_space)  # with its options
+    clone = ip.train(here, ip.IQConfig(objective="bc"), progress=False)
     random = ip.record_demos(ip.random_policy(env.action_space), env, 20, seed=1)
     mixed = [ip.record_demos(clone.policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
     env.close()
@@ -213,6 +215,22 @@ def index() -> None:
     before, _, rest = README.read_text().partition("<!-- table -->")
     _, _, after = rest.partition("<!-- end -->")
     README.write_text(f"{before}<!-- table -->\n{table()}<!-- end -->{after}")
+
+
+def forms(ids: list[str]) -> None:
+    """What each distilled form of a shipped reward explains and costs, in each measure."""
+    for reward_id in ids:
+        reward = ip.load_reward(reward_id)
+        tree = ip.compare_forms(reward, reward_id.split("/")[0], episodes=EPISODES)
+        del tree["points"]  # every step's rewards; the figures are kept
+        ip.save_results(tree, README.parent / "forms" / f"{reward_id.replace('/', ' ')}.nc", overwrite=True)
+    parts = []
+    for path in sorted((README.parent / "forms").glob("*.nc")):
+        tree = ip.load_results(path)
+        parts += [f"**{path.stem.replace(' ', '/')}**, mixture\n", ip.forms_table(tree, "mixture"), ""]
+    before, _, rest = README.read_text().partition("<!-- forms -->")
+    _, _, after = rest.partition("<!-- end forms -->")
+    README.write_text(f"{before}<!-- forms -->\n" + "\n".join(parts) + f"<!-- end forms -->{after}")
 
 
 def table() -> str:
@@ -263,6 +281,8 @@ if __name__ == "__main__":
     adding.add_argument("--licence", default="MIT for the weights, like irl_probe")
     adding.add_argument("--steps", type=int, default=100_000, help="of the retrained policies")
     adding.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    distilling = verbs.add_parser("forms")
+    distilling.add_argument("ids", nargs="*", default=["GridWorld/iq", "CartPole-v1/iq", "Acrobot-v1/iq-offline"])
     verbs.add_parser("index")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -285,5 +305,7 @@ if __name__ == "__main__":
             options=arguments.options,
         )
         add(arguments.id, arguments.run, chosen)
+    elif arguments.verb == "forms":
+        forms(arguments.ids)
     else:
         index()
