@@ -7,6 +7,7 @@ import pytest
 
 import irl_probe as ip
 from irl_probe.pipeline import grid
+from irl_probe.pipeline.off_data import off_data
 
 SMALL = ip.ProbeConfig(
     episodes=2,
@@ -69,6 +70,19 @@ def test_canonical_distances_come_with_their_calibration(cartpole):
     assert "reward is 0 on these steps" in str(distance["reason"].sel(coverage="random", metric="epic").item())
     assert "STARC (minimal)" in cartpole.report.read_text()
     assert cartpole.results.attrs["stochastic"] == 0
+
+
+def test_distances_that_cannot_be_had_have_a_reason_and_stop_nothing(monkeypatch):
+    steps = ip.load_demos("CartPole-v1", episodes=1).transitions
+    assert "has observations of shape (6,); the data have (4,)" in off_data("Acrobot-v1", [], [steps]).reason
+    assert "must be GridWorld or one that Gymnasium has registered" in off_data("hopper-medium-v2", []).reason
+    assert "name the environment" in off_data(None, []).reason
+
+    def missing(env_id):
+        raise ImportError("MuJoCo is not installed")
+
+    monkeypatch.setattr("irl_probe.pipeline.off_data.make_env", missing)
+    assert off_data("Hopper-v5", []).reason == "MuJoCo is not installed"
 
 
 def test_its_warnings_name_the_undefined_step_level(cartpole):

@@ -103,7 +103,7 @@ def compare_named(
     else:
         found = coverages(env_id, demos=given, episodes=episodes, seed=seed)
     where = env_id or (given.env_id if given is not None else None)
-    off = off_data(where, rewards.values(), seed=seed) if distances else OffData()
+    off = off_data(where, rewards.values(), found.values(), seed=seed) if distances else OffData()
     tree = compare(
         rewards,
         transitions=found,
