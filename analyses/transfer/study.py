@@ -4,7 +4,7 @@ python analyses/transfer/study.py run grid cartpole maze [--seeds 3]   resumable
 python analyses/transfer/study.py run Ant-v5 --reward DIR [--changes "disabled leg=1"] [--steps 300000]
 python analyses/transfer/study.py tables                               the tables of README.md from results/
 
-A learned seed is its own run of IQ-Learn, whose reward and policy are carried to every variant with the same seed.
+A seed of the maze is its own run of IQ-Learn; CartPole's seeds share the shipped reward CartPole-v1/iq.
 Cells (one policy, one variant, one seed) are kept in runs/transfer/ and are never done twice.
 """
 
@@ -32,35 +32,36 @@ DEMONSTRATIONS = 30
 
 @dataclass(frozen=True)
 class Task:
-    """A learned task: what changes, how the reward is recovered, and the budget of every policy trained on one."""
+    """A learned task: what changes, where the reward comes from, and the budget of every policy trained on one.
+
+    With `recover` each seed is its own run of IQ-Learn; without, all have the shipped reward `reward`, so that the
+    intervals are those of the training on it alone.
+    """
 
     env_id: str
     changes: tuple[str, ...]
-    recover: ip.IQConfig
-    online: bool
+    forms: tuple[str, ...]
     learner: ip.IQConfig
     true_learner: ip.IQConfig | None = None
+    recover: ip.IQConfig | None = None
+    reward: str = ""
 
 
 _SAC = ip.IQConfig(
-    objective="bellman", hidden=(64, 64), batch_size=128, learning_rate=1e-3, actor_learning_rate=1e-3,
-    learning_starts=1000, target_rate=0.01, gamma=0.97, steps=8000,
+    objective="bellman", hidden=(64, 64), critics=1, batch_size=128, learning_rate=1e-3, actor_learning_rate=1e-3,
+    learning_starts=3000, target_rate=0.02, temperature=0.3, steps=60_000, update_every=6,
 )  # fmt: skip
 TASKS = {
     "cartpole": Task(
-        "CartPole-v1",
-        ("length=2", "mass=4", "force=0.5"),
-        ip.IQConfig(steps=15_000),
-        True,
-        ip.IQConfig(objective="bellman", steps=15_000),
+        "CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq"
     ),
     "maze": Task(
         "PointMaze-v0",
-        ("moved wall", "strength=0.5"),
-        ip.IQConfig(hidden=(64, 64), batch_size=128, learning_rate=1e-3, steps=8000, gamma=0.97, temperature=0.05),
-        True,
-        _SAC,
-        replace(_SAC, temperature=0.01),
+        ("moved wall",),
+        ("disentangled",),
+        replace(_SAC, temperature=None),
+        true_learner=_SAC,
+        recover=ip.IQConfig(hidden=(64, 64), batch_size=128, learning_rate=1e-3, steps=8000, temperature=0.05),
     ),
 }
 
@@ -105,10 +106,7 @@ def learned_on_grid(mdp: TabularMDP, expert: np.ndarray, seed: int, expectation:
 
 
 def demonstrations(env_id: str, seed: int) -> ip.Demonstrations:
-    """CartPole: the seed's bundled episode, every 20th step. The maze: 10 episodes of the scripted planner."""
-    if env_id != "PointMaze-v0":
-        bundled = ip.load_demos(env_id)
-        return bundled.episodes([seed % len(bundled.whole.lengths)]).subsample(20)
+    """The maze: 10 episodes of the scripted planner."""
     env = ip.make_env(env_id)
     demos = ip.record_demos(MazePlanner(env, seed=seed), env, 10, seed=seed, deterministic=False)
     env.close()
@@ -116,15 +114,14 @@ def demonstrations(env_id: str, seed: int) -> ip.Demonstrations:
 
 
 def imitator(task: Task, seed: int) -> ip.Run:
+    assert task.recover is not None
     folder = CELLS / task.env_id / f"imitator-{seed}"
-    config = replace(task.recover, seed=seed)
-    resume = (folder / "checkpoint.pt").exists()
     return ip.train(
         demonstrations(task.env_id, seed),
-        config,
-        task.env_id if task.online else None,
+        replace(task.recover, seed=seed),
+        task.env_id,
         out=folder,
-        resume=resume,
+        resume=(folder / "checkpoint.pt").exists(),
         progress=False,
     )
 
@@ -134,13 +131,13 @@ def run_learned(name: str, task: Task, seeds: int) -> None:
     variants = ip.variants(task.env_id, task.changes)
     runs: list[ip.Run] = []
     for seed in range(seeds):
-        runs.append(imitator(task, seed))
+        if task.recover is not None:
+            runs.append(imitator(task, seed))
         config = ip.TransferConfig(
-            learner=task.learner, true_learner=task.true_learner, seeds=tuple(range(seed + 1)), resamples=2000
+            forms=task.forms, learner=task.learner, true_learner=task.true_learner, seeds=tuple(range(seed + 1))
         )
-        tree = ip.transfer(
-            [ip.recover(run) for run in runs], variants, config, out=CELLS / task.env_id / "cells", progress=True
-        )
+        rewards = [ip.recover(run) for run in runs] if runs else ip.load_reward(task.reward)
+        tree = ip.transfer(rewards, variants, config, out=CELLS / task.env_id / "cells", progress=True)
         ip.save_results(tree, HERE / "results" / f"{name}.nc", overwrite=True)
 
 
@@ -183,7 +180,7 @@ def table(tree: object) -> str:
             regrets = (
                 f"; {float(group['regret_greedy'].sel(at)):.2g}, {float(group['regret_soft'].sel(at)):.2g}"
                 if "regret_greedy" in group
-                else f"; {float(group['mean'].sel(at, bound='estimate')):.1f}"
+                else f"; {float(group['mean'].sel({**at, 'bound': 'estimate'})):.1f}"
             )
             cells.append(bounds(group["value"].sel(at).values) + regrets)
         overall = bounds(group["overall"].sel(policy=policy).values) if "overall" in group else "–"

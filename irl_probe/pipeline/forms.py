@@ -79,9 +79,10 @@ def forms_table(tree: xr.DataTree, coverage: str = "mixture") -> str:
         columns[f"Pearson, {level}"] = _column(picked)
     for metric, rows in here[here["group"] == "distance"].groupby("metric", sort=False):
         columns[str(metric)] = _column(rows)
-    columns = {name: column for name, column in columns.items() if set(column.values()) != {"–"}}
+    names = (RECOVERED, *shares)
+    columns = {head: column for head, column in columns.items() if any(column.get(name, "–") != "–" for name in names)}
     lines = [f"| reward | explained | {' | '.join(columns)} |", f"|---|---|{'---|' * len(columns)}"]
-    for name in (RECOVERED, *shares):
+    for name in names:
         share = shares.get(name, {})
         part = share.get("all", next(iter(share.values()), {"estimate": 1.0}))
         cells = [_shown(*(part.get(bound) for bound in ("estimate", "low", "high")))]
