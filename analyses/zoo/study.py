@@ -204,6 +204,8 @@ def ship(reward_id: str, reward: ip.RecoveredReward, figures: dict[str, object],
     command = f"python analyses/zoo/study.py {'add' if entry.demos else 'make'} {reward_id}"
     provenance = {**reward.provenance, "zoo_id": reward_id, "made_by": command}
     provenance |= {"demonstrations_source": entry.source, "licence": entry.licence}
+    if entry.options:
+        provenance["env_options"] = ", ".join(f"{name}={value!r}" for name, value in entry.options.items())
     ip.save_reward(replace(reward, provenance=provenance), ZOO / reward_id, figures=figures, overwrite=True)
     index()
     print(ip.show_zoo(reward_id), flush=True)
