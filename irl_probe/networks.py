@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
-# Narrower policies than e⁻³ of an action's half-range show a critic next to nothing around their mean, and drift.
-LOG_STD_RANGES = {"squashed": (-3.0, 2.0), "clipped": (-20.0, 2.0)}
+# At e⁻⁵ of an action's half-range a critic learns next to nothing around the mean and one-demonstration runs drift; at e⁻³
+# the policy cannot match a precise expert (Ant): analyses/one_demo.
+LOG_STD_RANGES = {"squashed": (-4.0, 2.0), "clipped": (-20.0, 2.0)}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class NetworkSpec:
         activation: relu, tanh or elu.
         layer_norm: LayerNorm before every activation.
         critics: how many Q-functions a continuous critic holds.
-        log_std: how a policy bounds its log σ: "squashed" by tanh to [−3, 2], or "clipped" to [−20, 2], as
+        log_std: how a policy bounds its log σ: "squashed" by tanh to [−4, 2], or "clipped" to [−20, 2], as
             Stable-Baselines3 does.
     """
 
