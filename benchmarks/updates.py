@@ -71,7 +71,8 @@ def plain_discrete(steps: ip.Transitions) -> Update:
 
 
 def our_continuous(expert: ip.Transitions, others: ip.Transitions, *, layer_norm: bool = False) -> Update:
-    config = ip.IQConfig(gamma=GAMMA, temperature=ALPHA, layer_norm=layer_norm).resolve(discrete=False, online=True)
+    settings = {"batch_size": BATCH, "gamma": GAMMA, "temperature": ALPHA, "layer_norm": layer_norm}
+    config = ip.IQConfig.from_dict(settings).resolve(discrete=False, online=True)
     bounds = (-1.0,) * ACTIONS, (1.0,) * ACTIONS
     spec = NetworkSpec((STATES,), None, None, *bounds, hidden=(256, 256), layer_norm=layer_norm)
     learner = SoftActorCritic(spec, config, None, spaces.Box(-1, 1, (ACTIONS,)))
