@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +17,10 @@ from irl_probe.envs.true_reward import TrueReward
 from irl_probe.ladders import ranking
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, correlations
 from irl_probe.results import correlation_group, new_results, points_group
+from irl_probe.rewards.artifact import reward_id
+from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.dynamics import LearnedDynamics
+from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.model import Floats, Reward, evaluate_reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.transitions import Transitions
@@ -90,7 +94,8 @@ def compare(
         Results with /correlation, with `distances` also /distance and /decomposition, with `ladder` also /ranking, a
         group /points/<coverage> for each coverage, and the warnings that `verdicts` derives from them. Kind,
         expectation and terminal convention are those of the recovered rewards among `rewards`; γ and α too, where these
-        agree. The attribute `hashes` has the SHA-256 of each coverage and policy.
+        agree. The attribute `hashes` has the SHA-256 of each coverage and policy, and the `reward_id` of each reward
+        that can be saved.
 
     Raises ValueError where there is no reward or coverage, where a name or value is of the wrong kind, where steps were
     left out of the transitions, where they hold no true rewards and `reference` is None, and where a reward does
@@ -147,7 +152,7 @@ def compare(
         stochastic=None if dynamics is None or isinstance(dynamics, LearnedDynamics) else not dynamics.deterministic,
         config={"compare": asdict(config)} | ({} if distances is None else {"distances": asdict(distances)}),
     )
-    hashes = {"transitions": {name: t.content_hash() for name, t in coverages.items()}}
+    hashes = {"rewards": _reward_ids(rewards), "transitions": {n: t.content_hash() for n, t in coverages.items()}}
     hashes |= {} if ladder is None else {"ladder": {name: t.content_hash() for name, t in ladder.items()}}
     tree.attrs["hashes"] = json.dumps(hashes)
     tree.attrs["warnings"] = json.dumps(verdicts(tree))
@@ -163,6 +168,16 @@ def _truth(reference: Reward | None, steps: Transitions, coverage: str) -> Float
             "Pass reference=true_reward(env_id), or record them with record_demos."
         )
     return steps.rewards.astype(np.float64)
+
+
+def _reward_ids(rewards: Mapping[str, Reward]) -> dict[str, str]:
+    """The id of each reward that has one; a plain function has none, nor has one that cannot be saved."""
+    ids = {}
+    for name, reward in rewards.items():
+        if isinstance(reward, RecoveredReward | DistilledReward):
+            with contextlib.suppress(RewardError):
+                ids[name] = reward_id(reward)
+    return ids
 
 
 def _described(reference: Reward | None) -> str:

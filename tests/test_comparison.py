@@ -10,9 +10,11 @@ import xarray as xr
 from rollouts import rollout
 
 from irl_probe.comparison import CompareConfig, compare
+from irl_probe.demos import load_demos
 from irl_probe.envs.true_reward import true_reward
 from irl_probe.networks import DiscreteQ, NetworkSpec
 from irl_probe.results import load_results, save_results, to_dataframe
+from irl_probe.rewards import load_reward, reward_id, save_reward
 from irl_probe.rewards.expectation import ExactExpectation
 from irl_probe.rewards.recovered import recover
 from irl_probe.softq import DiscreteSoftQ
@@ -258,6 +260,16 @@ def test_a_ladder_of_policies_is_ordered_by_each_reward_beside_a_constant_one(no
     np.testing.assert_array_equal(group["value"], [[1, 1, 1], [-1, -1, -1]])
     np.testing.assert_array_equal(group["constant"], [-1, -1, -1])  # the good policy's episodes are the shorter ones
     assert set(json.loads(tree.attrs["hashes"])["ladder"]) == {"bad", "good"}
+
+
+def test_results_name_each_shipped_reward_by_an_id_that_a_copy_shares(tmp_path):
+    reward = load_reward("CartPole-v1/iq")
+    save_reward(reward, tmp_path / "copy", figures={"measured": 1})
+    steps = load_demos("CartPole-v1", episodes=2).transitions
+    named = {"iq": reward, "copy": load_reward(tmp_path / "copy"), "plain": lambda o, a, o2, d: np.ones(len(o))}
+    ids = json.loads(compare(named, transitions=steps, config=CompareConfig(resamples=5)).attrs["hashes"])["rewards"]
+    assert set(ids) == {"iq", "copy"}
+    assert ids["iq"] == ids["copy"] == reward_id(reward)
 
 
 def test_a_ladder_must_be_policies_with_whole_episodes(noisy):

@@ -12,6 +12,7 @@ from irl_probe.results import (
     average_runs,
     correlation_group,
     distance_group,
+    join_results,
     learning_group,
     load_results,
     merge_results,
@@ -246,3 +247,27 @@ def test_unknown_names_in_a_table_are_refused(arguments, message):
     tree = trees.many(steps=200, episodes=4, rewards=1, metrics=("pearson",))
     with pytest.raises(ValueError, match=message):
         to_markdown(tree, **arguments)
+
+
+def test_a_table_of_retraining_prints_single_seeds_and_their_mean():
+    assert "| 0.91 |" in to_markdown(
+        new_results({"retraining": run_of(1, 0.5)["retraining"].to_dataset()}), "retraining"
+    )
+
+
+def test_joined_results_keep_the_hashes_of_all():
+    one, two = (new_results({}) for _ in range(2))
+    one.attrs["hashes"] = json.dumps({"rewards": {"a": "1"}})
+    two.attrs["hashes"] = json.dumps({"rewards": {"b": "2"}, "transitions": {"expert": "3"}})
+    joined = json.loads(join_results(one, two).attrs["hashes"])
+    assert joined == {"rewards": {"a": "1", "b": "2"}, "transitions": {"expert": "3"}}
+
+
+def test_a_printed_table_leaves_out_what_no_run_measured():
+    runs = {
+        task: new_results({"correlation": correlated({name: figure})})
+        for task, (name, figure) in {"one": ("a", 0.5), "two": ("b", 0.25)}.items()
+    }
+    table = to_markdown(stack_runs(runs, "task"))
+    assert len(table.splitlines()) == 2 + 2  # not one x b, nor two x a
+    assert all(text in table for text in ("one", "two", "0.50", "0.25"))

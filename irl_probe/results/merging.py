@@ -12,12 +12,21 @@ import xarray as xr
 
 from irl_probe.metrics import iqm, stratified_bootstrap
 from irl_probe.metrics.bootstrap import Estimate
-from irl_probe.results.schema import BOUND, SCHEMA, Json, Variable, join_results, leaves, new_results, validate
+from irl_probe.results.schema import (
+    BOUND,
+    NOT_MEASURED,
+    SCHEMA,
+    Json,
+    Variable,
+    join_results,
+    leaves,
+    new_results,
+    validate,
+)
 
 Run = Literal["seed", "task", "variant"]
 Statistic = Literal["mean", "iqm"]
 
-NOT_MEASURED = "It was not measured in this run."
 _SEEDED = ("retraining", "transfer")  # groups with a seed dimension of their own
 _RAW = {"returns": ("returns", "lengths"), "transfer": ("return_mean", "seed")}  # left out where runs are stacked
 _SHARED = ("title", "env_id", "gamma", "temperature", "seed", "reward_kind", "expectation", "terminal", "true_reward")

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from irl_probe.results.files import COLUMNS, to_dataframe
-from irl_probe.results.schema import BOUND
+from irl_probe.results.schema import BOUND, NOT_MEASURED
 
 LABELS = COLUMNS[1 : COLUMNS.index("estimate")]
 LESS_IS_BETTER = frozenset({"distance"})
@@ -42,7 +42,8 @@ def to_markdown(
     """The figures of a group as a Markdown table, "estimate [low, high]" in each cell, the best of a column in bold.
 
     Best is the highest correlation or return and the least distance, among rows that differ in the reward (or the
-    policy) alone. The true reward and constants do not compete. An undefined figure is "–".
+    policy) alone. The true reward and constants do not compete. An undefined figure is "–"; rows and columns of figures
+    that nobody measured, as `stack_runs` and `merge_results` leave them, are left out.
 
     Args:
         tree: the results.
@@ -100,6 +101,8 @@ def _grid(tree: xr.DataTree, group: str, where: Mapping[str, str], across: Seque
         table = table[table[column].astype(str) == str(label)]
     for column in across:
         _known(column, LABELS, "The labels of a figure are")
+    table = _measured(table, [c for c in LABELS if c not in across])
+    table = _measured(table, across)
     index = [c for c in LABELS if c not in across and table[c].nunique(dropna=False) > 1]
     index = index or [next((c for c in ("reward", "policy") if c not in across and (table[c] != "").any()), "group")]
     rows = _distinct(table, index)
@@ -113,6 +116,14 @@ def _grid(tree: xr.DataTree, group: str, where: Mapping[str, str], across: Seque
     best = _best(estimates, index, rows, columns, -1 if group in LESS_IS_BETTER else 1)
     cells = [[_figure(cell, digits) for cell in line] for line in bounds]
     return Grid(index, rows, columns, cells, best.tolist())
+
+
+def _measured(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """The table without the rows or columns, by their labels, in which nothing was measured."""
+    measured = table["estimate"].notna() | ~table["reason"].isin(["", NOT_MEASURED])
+    keys = _keys(table, labels)
+    kept = {key for key, known in zip(keys, measured, strict=True) if known}
+    return table[[key in kept for key in keys]] if kept else table
 
 
 def _best(
@@ -141,7 +152,8 @@ def _distinct(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ..
 
 
 def _keys(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
-    return list(zip(*(table[c].astype(str) for c in columns), strict=True)) if columns else [()] * len(table)
+    texts = ([("" if pd.isna(label) else str(label)) for label in table[c]] for c in columns)
+    return list(zip(*texts, strict=True)) if columns else [()] * len(table)
 
 
 def _figure(bounds: tuple[float, float, float], digits: int) -> str:

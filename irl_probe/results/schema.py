@@ -16,6 +16,7 @@ import xarray as xr
 FORMAT = "irl_probe results"
 SCHEMA_VERSION = 1
 BOUND = ("estimate", "low", "high")
+NOT_MEASURED = "It was not measured in this run."  # what pads results that were put together
 RUN_DIMS = ("task", "variant", "seed")  # of stacked runs: they may stand before any variable's own dims
 PACKAGES = ("irl_probe", "numpy", "scipy", "torch", "gymnasium", "mujoco", "xarray")
 
@@ -168,14 +169,15 @@ def new_results(
 def join_results(*trees: xr.DataTree) -> xr.DataTree:
     """One tree with the groups of all, e.g. of a training run, compare and retrain.
 
-    Configs are merged verb by verb and warnings appended without repeats; of every other attribute the first tree that
-    has it decides, and `created` and `versions` are those of now.
+    Configs are merged verb by verb, hashes kind by kind, and warnings appended without repeats; of every other
+    attribute the first tree that has it decides, and `created` and `versions` are those of now.
 
     Raises ValueError where two trees hold the same group, or disagree on the environment, γ or α.
     """
     attributes: dict[str, str | float | int] = {}
     groups: dict[str, xr.Dataset] = {}
     config: dict[str, Json] = {}
+    hashes: dict[str, dict[str, str]] = {}
     warnings: list[Mapping[str, str]] = []
     for tree in trees:
         validate(tree)
@@ -192,9 +194,13 @@ def join_results(*trees: xr.DataTree) -> xr.DataTree:
                 )
         attributes = {**{str(name): value for name, value in tree.attrs.items()}, **attributes}
         config |= json.loads(tree.attrs["config"])
+        for kind, named in json.loads(str(tree.attrs.get("hashes", "{}"))).items():
+            hashes[kind] = {**named, **hashes.get(kind, {})}
         warnings += [w for w in json.loads(tree.attrs["warnings"]) if w not in warnings]
     joined = new_results(groups, config=config, warnings=warnings)
     joined.attrs = {**attributes, **joined.attrs}
+    if hashes:
+        joined.attrs["hashes"] = json.dumps(hashes)
     return joined
 
 

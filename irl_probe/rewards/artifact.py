@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from irl_probe.rewards.card import card
-from irl_probe.rewards.description import WEIGHTS, Description, describe, read
+from irl_probe.rewards.description import WEIGHTS, Description, content_id, describe, read
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation_json import expectation_tensors
 from irl_probe.rewards.fields import canonical
@@ -97,11 +97,14 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
 
 
 def reward_id(reward: RewardModel) -> str:
-    """SHA-256 of all that makes the reward what it is, its figures aside: the id it would be saved under without any.
+    """SHA-256 of all that makes the reward what it is: what reward.json says, its figures and versions aside.
+
+    It stays the same after saving and loading, and under another version of a library.
 
     Raises RewardError where it could not be saved.
     """
-    return str(describe(reward, _weights(reward), {})["id"])
+    described = describe(reward, _weights(reward), {})
+    return content_id({name: part for name, part in described.items() if name != "versions"})
 
 
 def _weights(reward: RewardModel) -> bytes:
