@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
-# At e⁻⁵ of an action's half-range a critic learns next to nothing around the mean and one-demonstration runs drift; at e⁻³
-# the policy cannot match a precise expert (Ant): analyses/one_demo.
+# The squashed floor is by trial (analyses/one_demo): at e⁻⁵ of an action's half-range imitators drift off again, at e⁻³
+# Ant's cannot match its expert.
 LOG_STD_RANGES = {"squashed": (-4.0, 2.0), "clipped": (-20.0, 2.0)}
 
 
