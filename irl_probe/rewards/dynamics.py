@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from irl_probe.inference import NumpyLayers, array_of, piece_rows, pieces
 from irl_probe.networks import ACTIVATIONS, ActionScale, EnsembleLinear, NetworkSpec
+from irl_probe.rewards.dynamics_steps import check_steps, divide
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import Kind, ValueAfter
 from irl_probe.rewards.model import Bools, Floats
@@ -22,7 +23,6 @@ from irl_probe.transitions import Array, Transitions
 
 LOG_STD = (-7.0, 1.0)  # of the change of s, in units of its standard deviation
 FLOOR = 1e-6  # a dimension that varies less has the scale 1
-LEAST_STEPS = 100
 WEIGHT_DECAY = 0.01
 
 
@@ -214,8 +214,8 @@ def fit_dynamics(
     itself refuses NaN and infinite observations and actions.)
     """
     spec = _spec(observation_space, action_space, config)
-    _check_steps(transitions, spec, observation_space, action_space)
-    kept, held = _divide(transitions, config.held_out)
+    check_steps(transitions, spec, observation_space, action_space)
+    kept, held = divide(transitions, config.held_out)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = GaussianDynamics(spec)
@@ -278,40 +278,3 @@ def _spec(
         )
     except ValueError as error:
         raise RewardError(str(error)) from error
-
-
-def _check_steps(
-    steps: Transitions,
-    spec: NetworkSpec,
-    observation_space: spaces.Space[object],
-    action_space: spaces.Space[object],
-) -> None:
-    for role, array, space in (
-        ("observations", steps.observations, observation_space),
-        ("actions", steps.actions, action_space),
-    ):
-        if array.shape[1:] != space.shape:
-            raise RewardError(
-                f"The {role} must be those of {space}, one row a step; got shape {array.shape}. "
-                "Take the spaces of the environment that the transitions come from."
-            )
-    if spec.action_count is not None and not (steps.actions.min() >= 0 and steps.actions.max() < spec.action_count):
-        raise RewardError(f"The actions must be in {action_space}; got {steps.actions.min()} to {steps.actions.max()}.")
-    inputs = spec.input_width + (spec.action_count or len(spec.action_low or ()))
-    least = max(LEAST_STEPS, 5 * inputs)
-    if len(steps) < least:
-        raise RewardError(
-            f"Dynamics of {inputs} inputs are learned from at least {least} steps; got {len(steps)}. Record more, or "
-            "take the per-transition reward (expectation='observed')."
-        )
-
-
-def _divide(steps: Transitions, share: float) -> tuple[Transitions, Transitions]:
-    """Steps to learn from and steps held out: every so-manieth episode, or the end of the only one."""
-    count = len(steps.starts)
-    if count == 1:
-        first = len(steps) - max(1, round(share * len(steps)))
-        return steps.rows(np.arange(first)), steps.rows(np.arange(first, len(steps)))
-    wanted = min(count - 1, max(1, round(share * count)))
-    chosen = set(np.linspace(0, count - 1, wanted, dtype=int).tolist())
-    return steps.episodes([i for i in range(count) if i not in chosen]), steps.episodes(sorted(chosen))

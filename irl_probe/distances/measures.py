@@ -10,37 +10,31 @@ import numpy as np
 import xarray as xr
 from gymnasium import spaces
 
+from irl_probe.distances.terms import RANDOM, SHAPED, TRUE, calibration, terms_of
 from irl_probe.envs.simulator import Simulator
-from irl_probe.envs.true_reward import TrueReward
 from irl_probe.metrics import (
     Draws,
     Dynamics,
     Estimate,
-    RewardTerms,
     decompose_sample,
     draw,
     epic_forms,
     episode_return_distance,
     evaluate_on_draws,
     off_support,
-    random_network,
     starc_forms,
     state_features,
 )
-from irl_probe.metrics.features import Standardised
 from irl_probe.metrics.sampled_decomposition import PARTS
 from irl_probe.metrics.starc import Measure, StarcForms
 from irl_probe.results import decomposition_group, distance_group
 from irl_probe.rewards.dynamics import LearnedDynamics
 from irl_probe.rewards.learned_simulator import LearnedSimulator
-from irl_probe.rewards.model import Bools, Floats, Reward
+from irl_probe.rewards.model import Bools, Reward
 from irl_probe.rewards.recovered import RecoveredReward
-from irl_probe.softq import DiscreteSoftQ
 from irl_probe.transitions import Array, Transitions
 
 METRICS = ("epic", "dard", "starc_val", "starc_minimal", "erc")
-# Names of their own, so that no reward of a user is taken for one of them.
-TRUE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibration)"
 NO_DYNAMICS = "It asks for successors of actions nobody took: give dynamics=simulator(env), or a model by fit_dynamics."
 
 
@@ -161,7 +155,7 @@ class _Coverage:
         self.off_support: dict[str, float] = {}
         terms = {name: terms_of(name, reward) for name, reward in rewards.items()}
         true = terms_of("the reference", truth)
-        terms |= {TRUE: true} | _calibration(true, whole, pool, gamma, config.seed)
+        terms |= {TRUE: true} | calibration(true, whole, pool, gamma, config.seed)
         self._terms = terms
         rng = np.random.default_rng(config.seed)
         steps = whole.rows(np.sort(rng.choice(len(whole), size=min(config.samples, len(whole)), replace=False)))
@@ -219,45 +213,6 @@ class _Coverage:
             seed=c.seed,
         )
         return found.scale, found.shares
-
-
-def terms_of(name: str, reward: Reward) -> RewardTerms:
-    """A reward as terms that make its canonical forms cheap; what follows an absorbing end is paid where it comes."""
-    if isinstance(reward, TrueReward) and reward.of_pair:
-        return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
-    if not isinstance(reward, RecoveredReward):
-        return RewardTerms(name, joint=reward)
-    if reward.kind == "marginal":
-        return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
-    soft_q = reward.soft_q
-    table = (lambda s, a: soft_q.table(s)[:, a]) if isinstance(soft_q, DiscreteSoftQ) else None
-    return RewardTerms(name, pair=reward.q, successor=lambda s: -reward.gamma * reward.v(s), table=table)
-
-
-def _calibration(true: RewardTerms, steps: Transitions, pool: Array, gamma: float, seed: int) -> dict[str, RewardTerms]:
-    """The truth shaped by a random network as large as the reward, and a random network of (s, a)."""
-    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
-    size = float(true(*batch).std()) or 1.0
-    of_states = Standardised.by(pool, count=None if pool.ndim > 1 else int(max(pool.max(), batch[2].max())) + 1)
-    of_actions = Standardised.by(steps.actions)
-
-    def joined(s: Array, a: Array) -> Floats:
-        if of_actions.count is not None:
-            a = np.minimum(a, of_actions.count - 1)
-        return np.concatenate([of_states(s), of_actions(a)], axis=1)
-
-    potential = random_network(of_states(pool), seed=seed + 1, deviation=size)
-    other = random_network(joined(*batch[:2]), seed=seed + 2)
-    return {
-        SHAPED: RewardTerms(
-            SHAPED,
-            state=lambda s: -potential(of_states(s)),
-            pair=true.pair,
-            successor=lambda s: gamma * potential(of_states(s)),
-            joint=true.joint,
-        ),
-        RANDOM: RewardTerms(RANDOM, pair=lambda s, a: other(joined(s, a))),
-    }
 
 
 def _actions(
