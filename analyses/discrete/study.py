@@ -50,7 +50,7 @@ class Task:
 
 
 TASKS = {
-    "CartPole-v1": Task(1, 20, 20_000, 30_000, 475.0),
+    "CartPole-v1": Task(1, 20, 20_000, 40_000, 475.0),
     "Acrobot-v1": Task(1, 1, 20_000, 40_000, -95.0),
     "LunarLander-v3": Task(10, 5, 60_000, 100_000, 200.0),
 }
@@ -79,23 +79,35 @@ SEEDS = {variant: 5 if variant in ("bc", "offline", "online", "online, zero") el
 
 
 def retrains(task: str, variant: str, seed: int) -> bool:
-    """Whether a fresh policy learns from this cell's reward: three seeds of the defaults (LunarLander: one), and one
+    """Whether a fresh policy learns from this cell's reward: three seeds of the defaults (LunarLander: one), and three
     of CartPole's other variants.
     """
     if variant in ("offline", "online"):
         return seed < (1 if task == "LunarLander-v3" else 3)
-    return task == "CartPole-v1" and variant != "bc" and seed == 0
+    return task == "CartPole-v1" and variant != "bc" and seed < 3
 
 
-def settings(task: str, variant: str) -> str:
-    """All that decides a cell's figures but its seed, as JSON: from what it learns, how, and how it is retrained.
+def learner(task: str, seed: int) -> ip.IQConfig:
+    """How a fresh policy learns from a recovered reward."""
+    return ip.IQConfig(objective="bellman", steps=TASKS[task].retrain_steps, seed=100 + seed)
 
-    What is 0, off or None is left out, so that an option to come leaves old cells standing.
+
+def settings(task: str, variant: str, seed: int) -> str:
+    """All that decides a cell's figures, as JSON: from what it learns, how, and how it is retrained.
+
+    What is 0, off or None is left out, so that an option to come leaves old cells standing; so is the seed, which the
+    cell's place says.
     """
     changed, online = VARIANTS[variant]
     config = ip.IQConfig.from_dict({"steps": TASKS[task].online_steps if online else None, **changed})
-    resolved = asdict(config.resolve(discrete=True, online=online))
-    return json.dumps({**asdict(TASKS[task]), **{name: value for name, value in resolved.items() if value}})
+    described = asdict(TASKS[task]) | _told(config.resolve(discrete=True, online=online))
+    if retrains(task, variant, seed):
+        described["retraining"] = _told(learner(task, 0).resolve(discrete=True, online=True))
+    return json.dumps(described)
+
+
+def _told(config: ip.IQConfig) -> dict[str, object]:
+    return {name: value for name, value in asdict(config).items() if value}
 
 
 @cache
@@ -124,8 +136,7 @@ def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:
     for name, (level, control) in FIGURES.items():
         figures[name] = float(values.sel(level=level, control=control))
     if retrains(env_id, variant, seed):
-        learner = ip.IQConfig(objective="bellman", steps=task.retrain_steps, seed=100 + seed)
-        retrained = ip.retrain(reward, env_id, ip.RetrainConfig(learner), progress=False)
+        retrained = ip.retrain(reward, env_id, ip.RetrainConfig(learner(env_id, seed)), progress=False)
         figures["retrained"] = float(ip.evaluate(retrained.policy, env_id, seed=2000 + seed).returns.mean())
     return figures
 
@@ -139,9 +150,8 @@ def finished() -> dict[Cell, dict[str, float]]:
     stored = xr.load_dataset(HERE / "results.nc", engine="h5netcdf") if (HERE / "results.nc").exists() else None
     cells: dict[Cell, dict[str, float]] = {}
     for task, variant in product(TASKS, VARIANTS):
-        today = settings(task, variant)
         for seed in range(SEEDS[variant]):
-            path = path_of(task, variant, seed)
+            today, path = settings(task, variant, seed), path_of(task, variant, seed)
             if path.exists() and (written := json.loads(path.read_text()))["settings"] == today:
                 cells[task, variant, seed] = written["figures"]
             elif stored is not None and task in stored["task"] and variant in stored["variant"]:
@@ -165,7 +175,7 @@ def run(tasks: list[str], variants: list[str], seeds: list[int]) -> None:
         path = path_of(task, variant, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(json.dumps({"settings": settings(task, variant), "figures": figures}))
+        part.write_text(json.dumps({"settings": settings(task, variant, seed), "figures": figures}))
         part.replace(path)
         print(task, variant, seed, {name: round(value, 3) for name, value in figures.items()}, flush=True)
 
@@ -178,9 +188,9 @@ def merge() -> None:
         for name, value in cells.get((task, variant, k), {}).items():
             arrays[name][i, j, k] = value
     dims = ("task", "variant", "seed")
-    described = [[settings(task, variant) for variant in VARIANTS] for task in TASKS]
+    described = [[[settings(task, variant, k) for k in range(count)] for variant in VARIANTS] for task in TASKS]
     results = xr.Dataset(
-        {name: (dims, values) for name, values in arrays.items()} | {"settings": (dims[:2], described)},
+        {name: (dims, values) for name, values in arrays.items()} | {"settings": (dims, described)},
         coords={"task": list(TASKS), "variant": list(VARIANTS), "seed": range(count)},
         attrs={f"{name}_version": version(name) for name in ("irl_probe", "torch", "gymnasium")},
     )
