@@ -11,6 +11,7 @@ from irl_probe.metrics import iqm
 from irl_probe.results import (
     average_runs,
     correlation_group,
+    decomposition_group,
     distance_group,
     join_results,
     learning_group,
@@ -225,6 +226,44 @@ def test_least_distance_is_best_and_exact_figures_have_no_interval():
     )  # fmt: skip
     lines = to_markdown(new_results({"distance": group}), "distance", digits=1).splitlines()
     assert lines[2:] == ["| a | 0.2 | 0.3 |", "| b | **0.1** | – |"]
+
+
+def test_the_least_residual_and_the_largest_share_of_the_truth_are_best_and_shaping_has_no_best():
+    value = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])[:, None, None, :, None].repeat(3, axis=-1)
+    group = decomposition_group(
+        value, np.full((2, 1, 1, 3), ""), np.full((2, 1, 1, 3), 7.0), rewards=["a", "b"], references=["true"],
+        coverages=["uniform"], parts=["scale", "potential", "residual"],
+    )  # fmt: skip
+    tree = new_results({"decomposition": group})
+    table = to_markdown(tree, "decomposition", where={"metric": "value"}, across=["part"], digits=1)
+    assert table.splitlines()[2:] == ["| a | 0.2 | 0.5 | 0.3 |", "| b | **0.6** | 0.3 | **0.1** |"]
+    by_row = to_markdown(tree, "decomposition", where={"metric": "value"}, digits=1)
+    assert [line for line in by_row.splitlines() if "**" in line] == [
+        "| b | scale | **0.6** |",
+        "| b | residual | **0.1** |",
+    ]
+    assert "**" not in to_markdown(tree, "decomposition", where={"metric": "scale"})
+
+
+def test_the_least_regret_and_the_highest_return_in_changed_dynamics_are_best():
+    figures = np.array([[0.2, 0.9, 1.0]])[..., None].repeat(3, axis=-1)
+    group = transfer_group(
+        figures[..., :1], variants=["mass ×2"], policies=["a", "b", "true reward"], seeds=[0], mean=figures,
+        value=figures, reason=np.full((1, 3), ""), parameter=["mass"], factor=[2.0],
+        regret_greedy=[[0.1, 0.4, 0.0]], exact=True,
+    )  # fmt: skip
+    regrets = to_markdown(new_results({"transfer": group}), "transfer", where={"metric": "regret_greedy"}, digits=1)
+    assert regrets.splitlines()[2:] == ["| a | **0.1** |", "| b | 0.4 |", "| true reward | 0.0 |"]
+    values = to_markdown(new_results({"transfer": group}), "transfer", where={"metric": "value"}, digits=1)
+    assert values.splitlines()[2:] == ["| a | 0.2 |", "| b | **0.9** |", "| true reward | 1.0 |"]
+
+
+def test_figures_that_print_the_same_are_best_together_and_zero_has_no_sign():
+    tree = new_results({"correlation": correlated({"a": 0.502, "b": 0.498, "c": -0.004})})
+    lines = to_markdown(tree, across=["level"]).splitlines()
+    assert [line.count("**0.50 ") for line in lines[2:]] == [1, 1, 0]
+    assert "| c | 0.00 [−0.05, 0.05] |" in lines[4]
+    assert "$0.00$ {\\small $[-0.05, 0.05]$}" in to_latex(tree)
 
 
 def test_rows_compete_within_their_coverage_only():

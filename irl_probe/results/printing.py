@@ -10,13 +10,22 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from irl_probe.results.digits import fixed
 from irl_probe.results.files import COLUMNS, to_dataframe
 from irl_probe.results.schema import BOUND, NOT_MEASURED
 
 LABELS = COLUMNS[1 : COLUMNS.index("estimate")]
-LESS_IS_BETTER = frozenset({"distance"})
 # Rewards, policies and controls that are there for comparison.
 NOT_COMPETING = frozenset({"true", "true reward", "constant", "shaped", "random", "off_support", "expert"})
+# 1 where more of a variable is better, −1 where less is. Absent ones have no best, such as λ and the mean returns that
+# rank policies.
+_BETTER: Mapping[str, Mapping[str, int]] = {
+    "returns": {"mean": 1, "normalised": 1},
+    "retraining": {"return_mean": 1, "normalised": 1, "mean": 1, "normalised_mean": 1},
+    "transfer": {"return_mean": 1, "mean": 1, "value": 1, "overall": 1, "regret_greedy": -1, "regret_soft": -1},
+    "ranking": {"value": 1},
+}
+_BETTER_PART: Mapping[str, int] = {"scale": 1, "residual": -1}  # shaping and redistribution are neither good nor bad
 _ACROSS: Mapping[str, Sequence[str]] = {"correlation": ("level", "control")}  # else the metric
 
 
@@ -41,9 +50,11 @@ def to_markdown(
 ) -> str:
     """The figures of a group as a Markdown table, "estimate [low, high]" in each cell, the best of a column in bold.
 
-    Best is the highest correlation or return and the least distance, among rows that differ in the reward (or the
-    policy) alone. The true reward and constants do not compete. An undefined figure is "–"; rows and columns of figures
-    that nobody measured, as `stack_runs` and `merge_results` leave them, are left out.
+    Best is the highest correlation, return or share that the truth explains, and the lowest distance, regret or
+    residual share, among rows that differ in the reward (or the policy) alone; rows that print the same digits are best
+    together. Other figures, such as the share of shaping, have no best. The true reward and constants do not compete.
+    An undefined figure is "–"; rows and columns of figures that nobody measured, as `stack_runs` and `merge_results`
+    leave them, are left out.
 
     Args:
         tree: the results.
@@ -107,13 +118,15 @@ def _grid(tree: xr.DataTree, group: str, where: Mapping[str, str], across: Seque
     index = index or [next((c for c in ("reward", "policy") if c not in across and (table[c] != "").any()), "group")]
     rows = _distinct(table, index)
     columns = _distinct(table, across)
-    keys = zip(_keys(table, index), _keys(table, across), strict=True)
+    keys = list(zip(_keys(table, index), _keys(table, across), strict=True))
+    better = dict(zip(keys, map(_better, table["group"], table["metric"], table["part"]), strict=True))
     figures = zip(*(table[bound].tolist() for bound in BOUND), strict=True)
     place = dict(zip(keys, figures, strict=True))
     nothing = (np.nan, np.nan, np.nan)
     bounds = [[place.get((row, column), nothing) for column in columns] for row in rows]
-    estimates = np.array([[cell[0] for cell in line] for line in bounds])
-    best = _best(estimates, index, rows, columns, -1 if group in LESS_IS_BETTER else 1)
+    printed = np.array([[float(f"{cell[0]:.{digits}f}") for cell in line] for line in bounds])
+    signs = np.array([[better.get((row, column), 0) for column in columns] for row in rows])
+    best = _best(np.where(signs == 0, np.nan, signs * printed), index, rows, columns)
     cells = [[_figure(cell, digits) for cell in line] for line in bounds]
     return Grid(index, rows, columns, cells, best.tolist())
 
@@ -126,24 +139,29 @@ def _measured(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     return table[[key in kept for key in keys]] if kept else table
 
 
+def _better(group: str, metric: str, part: str) -> int:
+    """1 where the highest figure is the best, −1 where the lowest is, 0 where none is."""
+    if group in ("correlation", "distance"):
+        return 1 if group == "correlation" else -1
+    if group == "decomposition":
+        return _BETTER_PART.get(part, 0) if metric == "value" else 0
+    return _BETTER.get(group, {}).get(metric, 0)
+
+
 def _best(
-    estimates: np.ndarray,
-    index: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    columns: Sequence[Sequence[str]],
-    sign: int,
+    scores: np.ndarray, index: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[Sequence[str]]
 ) -> np.ndarray:
     """Whether a cell is the best among the rows that share all labels but the reward's and the policy's."""
-    best = np.zeros(estimates.shape, dtype=bool)
+    best = np.zeros(scores.shape, dtype=bool)
     rivals = [n for n, name in enumerate(index) if name in ("reward", "policy")]
     competing = np.array([not NOT_COMPETING & {row[n] for n in rivals} for row in rows])
     blocks = [tuple(label for n, label in enumerate(row) if n not in rivals) for row in rows]
     for block in dict.fromkeys(blocks):
         members = np.flatnonzero([b == block for b in blocks] & competing)
         for column, labels in enumerate(columns):
-            scores = sign * estimates[members, column]
-            if np.isfinite(scores).sum() > 1 and not NOT_COMPETING & set(labels):
-                best[members[scores == np.nanmax(scores)], column] = True
+            those = scores[members, column]
+            if np.isfinite(those).sum() > 1 and not NOT_COMPETING & set(labels):
+                best[members[those == np.nanmax(those)], column] = True
     return best
 
 
@@ -160,10 +178,8 @@ def _figure(bounds: tuple[float, float, float], digits: int) -> str:
     estimate, low, high = bounds
     if np.isnan(estimate):
         return "–"
-    text = f"{estimate:.{digits}f}"
-    if np.isfinite(low) and low != high:
-        text += f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return text.replace("-", "−")
+    interval = f" [{fixed(low, digits)}, {fixed(high, digits)}]" if np.isfinite(low) and low != high else ""
+    return f"{fixed(estimate, digits)}{interval}"
 
 
 def _cell(text: str) -> str:
