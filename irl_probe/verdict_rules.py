@@ -9,6 +9,7 @@ import xarray as xr
 
 from irl_probe.envs import UNCHANGED
 from irl_probe.results import validate
+from irl_probe.results.digits import fixed
 
 LENGTH_MARGIN = 0.05  # a constant reward that comes this close leaves nothing to the reward
 LENGTH_MATTERS = 0.5  # below this, length does not drive the true returns, and closeness means nothing
@@ -59,7 +60,7 @@ def _transfer(tree: xr.DataTree) -> Iterator[str]:
         if failed:
             figures = [f"{v} ({_share(value.sel(variant=v).values)})" for v in failed]
             text = (
-                f"Reward '{policy}' does not transfer to {_listed(figures)}: that share of the return of policies "
+                f"Reward “{policy}” does not transfer to {_listed(figures)}: that share of the return of policies "
                 "trained there on the true reward is what policies trained there on this one reach (random 0)."
             )
             at_home = [_share(value.sel(variant=v).values) for v in usual if value.sel(variant=v)[0] < GOOD_SHARE]
@@ -83,7 +84,7 @@ def _imitation(tree: xr.DataTree) -> Iterator[str]:
         shares = tree["returns"]["normalised"].sel(bound="estimate").to_series()
         if shares.get("learned", np.nan) < GOOD_SHARE:
             yield (
-                f"The learned policy reaches {shares['learned']:.2f} of the expert's return (random 0, expert 1). "
+                f"The learned policy reaches {fixed(shares['learned'])} of the expert's return (random 0, expert 1). "
                 "A reward read out of a Q-function that does not imitate describes that failure, not the expert."
             )
 
@@ -101,8 +102,8 @@ def _retraining(tree: xr.DataTree) -> Iterator[str]:
     for reward, share in shares.items():
         if share < GOOD_SHARE:
             yield (
-                f"Policies trained on reward '{reward}' alone reach {share:.2f} of the expert's true return (random 0, "
-                "expert 1): optimising this reward does not bring back the expert's behaviour."
+                f"Policies trained on reward “{reward}” alone reach {fixed(share)} of the expert's true return (random "
+                "0, expert 1): optimising this reward does not bring back the expert's behaviour."
             )
 
 
@@ -115,9 +116,9 @@ def _negative(tree: xr.DataTree) -> Iterator[str]:
                 undefined = bool(controlled.sel(bound="estimate").isnull())
                 estimate, low, high = (plain if undefined else controlled).values
                 if estimate < 0:
-                    interval = f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
+                    interval = f" [{fixed(low)}, {fixed(high)}]" if np.isfinite(low) else ""
                     kind = "" if undefined else ", length partialled out"
-                    found.append(f"{coverage} ({estimate:.2f}{interval}{kind})")
+                    found.append(f"{coverage} ({fixed(estimate)}{interval}{kind})")
             if found:
                 yield (
                     f"{who} is negatively correlated with the truth at {level} level on {_listed(found)}: where it is "
@@ -132,7 +133,7 @@ def _length(tree: xr.DataTree) -> Iterator[str]:
         for coverage in values["coverage"].values:
             plain, constant = (float(episode.sel(coverage=coverage, control=c)) for c in ("none", "constant"))
             if abs(constant) >= LENGTH_MATTERS and abs(abs(plain) - abs(constant)) <= LENGTH_MARGIN:
-                found.append(f"{coverage} ({plain:.2f}; a constant reward reaches {constant:.2f})")
+                found.append(f"{coverage} ({fixed(plain)}; a constant reward reaches {fixed(constant)})")
         if found:
             yield (
                 f"{who}: the episode correlation says nothing beyond episode length on {_listed(found)}. "
@@ -227,13 +228,13 @@ def _pairs(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray, xr.DataArray]
     for reward in (r for r in group["reward"].values if r not in BASELINES):
         for reference in group["reference"].values:
             pair = group.sel(reward=reward, reference=reference)
-            against = f" (against '{reference}')" if group.sizes["reference"] > 1 else ""
-            yield f"Reward '{reward}'{against}", pair["value"], pair["reason"]
+            against = f" (against “{reference}”)" if group.sizes["reference"] > 1 else ""
+            yield f"Reward “{reward}”{against}", pair["value"], pair["reason"]
 
 
 def _share(bounds: np.ndarray) -> str:
     estimate, low, high = bounds
-    return f"{estimate:.2f}" if np.isnan(low) or low == high else f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
+    return fixed(estimate) if np.isnan(low) or low == high else f"{fixed(estimate)} [{fixed(low)}, {fixed(high)}]"
 
 
 def _listed(items: list[str]) -> str:

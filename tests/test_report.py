@@ -1,6 +1,8 @@
 """The page as a file: complete, self-contained, inert to what names say, and honest about what is missing."""
 
 import base64
+import functools
+import inspect
 import io
 import json
 import re
@@ -17,11 +19,13 @@ import trees
 import xarray as xr
 from rich.console import Console
 
+from irl_probe import cli
 from irl_probe.report import print_report, write_report
 from irl_probe.report.answers import answers
 from irl_probe.report.definitions import TERMS
-from irl_probe.report.judgement import judge
+from irl_probe.report.judgement import RETRAIN_COMMAND, TRANSFER_COMMAND, judge
 from irl_probe.report.page import render
+from irl_probe.report.reading import figures
 from irl_probe.report.reward_tables import distance_table, ranking_table
 from irl_probe.report.sections import sections
 from irl_probe.report.tables import cell, correlation_table, glance_table, number
@@ -290,10 +294,33 @@ def test_the_four_answers_stand_on_the_page_and_say_what_was_not_measured(page):
     for question in ("Which reward is best?", "Can I retrain on it?", "Does it transfer?", "How sure are we?"):
         assert question in page.text
     assert "Not measured No policy was trained on it in changed dynamics." in page.text
+    assert "“irl-probe transfer REWARD ENV --out DIR” measures it." in page.text
+    unmeasured = asked(normalised({"learned": 1.0}))["Can I retrain on it?"]
+    assert "“irl-probe retrain-study REWARD --env ENV --out DIR” measures it." in unmeasured[2]
     found = asked(new_results({}))
     assert found["Which reward is best?"][0] == "None here"
     assert found["Can I retrain on it?"][0] == "Not measured"
     assert found["How sure are we?"][0] == "Not very"
+
+
+@pytest.mark.parametrize("command", [RETRAIN_COMMAND, TRANSFER_COMMAND])
+def test_the_commands_that_would_measure_it_are_commands(command, monkeypatch):
+    prog, verb, *arguments = command.split()
+    taken = {}
+    names = list(inspect.signature(cli.VERBS[verb]).parameters)
+    recorder = functools.wraps(cli.VERBS[verb])(lambda *a, **named: taken.update(zip(names, a, strict=False), **named))
+    monkeypatch.setitem(cli.VERBS, verb, recorder)
+    monkeypatch.setattr(sys, "argv", [prog, verb, *arguments])
+    cli.main()
+    assert (taken["env"], taken["out"]) == ("ENV", Path("DIR"))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"),
+    [((-0.001, -0.01, 0.004), "0.00 [−0.01, 0.00]"), ((-0.25, -0.26, -0.24), "−0.25 [−0.26, −0.24]")],
+)
+def test_figures_in_sentences_have_a_true_minus_and_no_minus_zero(bounds, text):
+    assert figures(bounds) == text
 
 
 def test_overlapping_intervals_do_not_make_a_clear_lead():

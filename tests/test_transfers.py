@@ -221,12 +221,12 @@ def test_the_verdicts_begin_with_the_reward_that_does_not_transfer():
     tree = ip.transfer(as_reward(advantage(mdp)), ip.variants(mdp), ip.TransferConfig(temperature=ALPHA))
     first, *others = ip.verdicts(tree)
     assert first["code"] == "transfer"
-    assert first["text"].startswith("Reward 'recovered' does not transfer to swapped actions (-")
+    assert first["text"].startswith("Reward “recovered” does not transfer to swapped actions (−")
     told = [first["text"], *(v["text"] for v in others)]
     assert any(
-        "'r(s)' does not transfer" in text and "In the unchanged environment it fails too" in text for text in told
+        "“r(s)” does not transfer" in text and "In the unchanged environment it fails too" in text for text in told
     )
-    assert not any("'disentangled'" in text for text in told)
+    assert not any("“disentangled”" in text for text in told)
 
 
 TINY = ip.IQConfig(objective="bellman", steps=40, learning_starts=10, hidden=(8,), batch_size=8)

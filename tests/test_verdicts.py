@@ -65,7 +65,7 @@ def test_length_confound_where_a_constant_reward_does_as_well(reward, constant):
     found = of_correlation({("episode", "none"): reward, ("episode", "constant"): constant})
     assert [v["code"] for v in found] == ["length-confound"]
     assert "the episode correlation says nothing beyond episode length on expert" in found[0]["text"]
-    assert f"({reward:.2f}; a constant reward reaches {constant:.2f})" in found[0]["text"]
+    assert f"({reward:.2f}; a constant reward reaches {constant:.2f})".replace("-", "−") in found[0]["text"]
 
 
 @pytest.mark.parametrize(("reward", "constant"), [(0.76, 0.999), (0.12, 0.1), (0.9, np.nan)])
@@ -76,14 +76,14 @@ def test_no_length_confound_where_the_constant_reward_differs_or_explains_nothin
 def test_negative_correlation_is_read_with_length_partialled_out():
     (found,) = of_correlation({("episode", "none"): 0.8, ("episode", "length"): (-0.3, -0.5, -0.1)})
     assert found["code"] == "negative-correlation"
-    assert "with the truth at episode level on expert (-0.30 [-0.50, -0.10], length partialled out)" in found["text"]
+    assert "with the truth at episode level on expert (−0.30 [−0.50, −0.10], length partialled out)" in found["text"]
     assert of_correlation({("episode", "none"): -0.3, ("episode", "length"): 0.5}) == []
 
 
 def test_negative_correlation_is_read_plainly_where_the_controlled_figure_is_undefined():
     (found,) = of_correlation({("partial", "none"): (-0.4, np.nan, np.nan), ("partial", "length"): np.nan})
     assert found["code"] == "negative-correlation"
-    assert "at partial level on expert (-0.40)" in found["text"]
+    assert "at partial level on expert (−0.40)" in found["text"]
 
 
 def test_undefined_step_level_is_said_with_its_reason():
@@ -91,7 +91,7 @@ def test_undefined_step_level_is_said_with_its_reason():
     assert found["code"] == "undefined-step"
     assert (
         found["text"]
-        == "Reward 'iq' has no step-level correlation on expert: The true reward does not vary at step level."
+        == "Reward “iq” has no step-level correlation on expert: The true reward does not vary at step level."
     )
 
 
@@ -116,7 +116,7 @@ def test_retraining_below_nine_tenths_names_the_reward():
     )
     (found,) = verdicts(new_results({"retraining": group}))
     assert found["code"] == "retraining"
-    assert "reward 'iq' alone reach 0.55" in found["text"]
+    assert "reward “iq” alone reach 0.55" in found["text"]
 
 
 def test_few_episodes_are_counted_for_each_coverage():

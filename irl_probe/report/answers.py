@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from irl_probe.report.judgement import MANY_RUNS, SOME_RUNS, Claim, Tone, Verdict, merits, ranked
+from irl_probe.report.judgement import MANY_RUNS, SOME_RUNS, TRANSFER_COMMAND, Claim, Tone, Verdict, merits, ranked
 from irl_probe.report.reading import changed, figures, percent, retraining_seeds, transfer_policy
 
 SAME = 0.005  # figures closer than this read alike
@@ -34,7 +34,11 @@ def answers(tree: xr.DataTree, verdict: Verdict) -> list[Answer]:
         _asked("Can I retrain on it?", claims.get("retrained"), ""),
         _transfer(tree, verdict.reward, claims["transfer"])
         if "transfer" in claims
-        else _asked("Does it transfer?", None, "No policy was trained on it in changed dynamics."),
+        else _asked(
+            "Does it transfer?",
+            None,
+            f"No policy was trained on it in changed dynamics. “{TRANSFER_COMMAND}” measures it.",
+        ),
         _certainty(tree, verdict.reward),
     ]
 

@@ -37,6 +37,8 @@ CORRELATION_MERITS = (
     ("episode", "length", "length-controlled episode Pearson"),
     ("step", "none", "step Pearson"),
 )
+RETRAIN_COMMAND = "irl-probe retrain-study REWARD --env ENV --out DIR"
+TRANSFER_COMMAND = "irl-probe transfer REWARD ENV --out DIR"
 ANSWERED = (None, "retrained", "transfer")  # the terms of claims that the four answers tell already
 
 RULES: Sequence[str] = (
@@ -128,7 +130,10 @@ def _best(best: str | None, rewards: Sequence[str]) -> Claim | None:
 def _retraining(tree: xr.DataTree, reward: str | None) -> Claim:
     bounds = retrained_bounds(tree, reward) if reward else normalised_bounds(tree, "retrained")
     if np.isnan(bounds[0]):
-        text = "No policy was retrained on this reward alone: whether it can be reused is unknown."
+        text = (
+            "No policy was retrained on this reward alone: whether it can be reused is unknown. "
+            f"“{RETRAIN_COMMAND}” measures it."
+        )
         return Claim("open", "retraining not measured", text, "retrained")
     tone = _share_tone(bounds)
     reach = f"A fresh policy trained on this reward alone reaches {percent(bounds)} of the expert's true return"

@@ -7,6 +7,7 @@ import xarray as xr
 
 from irl_probe.envs.variants import UNCHANGED
 from irl_probe.metrics import stratified_bootstrap
+from irl_probe.results.digits import fixed
 from irl_probe.verdict_rules import BASELINES
 
 IDEALS = ("exact occupancy",)  # made from what no demonstrations tell: the most that could be reached
@@ -155,12 +156,12 @@ def judged(tree: xr.DataTree) -> list[str]:
 def percent(bounds: Bounds) -> str:
     """A share as "93 % [90, 95]"."""
     estimate, low, high = bounds
-    text = f"{100 * estimate:.0f}\u00a0%"
-    return (text if np.isnan(low) or low == high else f"{text} [{100 * low:.0f}, {100 * high:.0f}]").replace("-", "−")
+    text = f"{fixed(100 * estimate, 0)}\u00a0%"
+    return text if np.isnan(low) or low == high else f"{text} [{fixed(100 * low, 0)}, {fixed(100 * high, 0)}]"
 
 
 def figures(bounds: Bounds) -> str:
     """A figure as "0.93 [0.90, 0.95]"."""
     estimate, low, high = bounds
-    interval = "" if np.isnan(low) or low == high else f" [{low:.2f}, {high:.2f}]"
-    return f"{estimate:.2f}{interval}".replace("-", "−")
+    interval = "" if np.isnan(low) or low == high else f" [{fixed(low)}, {fixed(high)}]"
+    return f"{fixed(estimate)}{interval}"

@@ -21,6 +21,7 @@ from irl_probe.report.reading import (
     rewards_of,
     transfer_bounds,
 )
+from irl_probe.results.digits import fixed
 from irl_probe.verdict_rules import BASELINES
 
 UNDEFINED, NOTHING_HERE = "undefined", "–"
@@ -89,8 +90,7 @@ def named(name: str) -> Heading:
 
 def number(value: float, digits: int = 2) -> str:
     """Fixed decimals below a thousand, grouped thousands above, and a true minus sign."""
-    text = f"{value:,.{digits}f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return ("0" + text[2:] if text.startswith("-0") and not text.strip("-0.") else text).replace("-", "−")
+    return fixed(value, digits if abs(value) < 1000 else 0, grouped=True)
 
 
 def cell(bounds: tuple[float, float, float], digits: int = 2, *, reason: str = "") -> Cell:
