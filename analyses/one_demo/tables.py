@@ -127,12 +127,15 @@ def write_report(path: Path, results: xr.Dataset, targets: dict[str, float], las
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         "<title>IQ-Learn from one demonstration</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;"
         "margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;display:block;overflow-x:auto}"
-        "td,th{padding:.2rem .6rem;border-bottom:1px solid #ccc;text-align:right}img{max-width:100%}</style>"
+        "td,th{padding:.2rem .6rem;border-bottom:1px solid #ccc;text-align:right}td{white-space:nowrap}"
+        "td:first-child,th:first-child{text-align:left}img{max-width:100%}summary{cursor:pointer}</style>"
         "<h1>IQ-Learn from one demonstration</h1><p>Returns are true ones; intervals are 95 % bootstrap intervals, of "
         "returns over episodes. Shaded: one standard deviation over 10 episodes.</p>"
         f"{_html(return_table(results, targets, last))}<h2>The recovered rewards</h2>"
         "<p>Pearson correlation with the true reward on noisy copies of the imitator.</p>"
-        f"{_html(reward_table(results))}{''.join(parts)}<h2>Settings</h2><pre>{settings}</pre></html>\n"
+        f"{_html(reward_table(results))}{''.join(parts)}<h2>Settings</h2>"
+        f"<details><summary>of {first['task'].values}, seed {int(first['seed'])}</summary>"
+        f"<pre>{settings}</pre></details></html>\n"
     )
 
 
