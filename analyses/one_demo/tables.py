@@ -125,9 +125,10 @@ def write_report(path: Path, results: xr.Dataset, targets: dict[str, float], las
     settings = json.dumps(json.loads(str(first["config"].values)), indent=1)
     path.write_text(
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        "<title>IQ-Learn from one demonstration</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;"
+        "<title>IQ-Learn from one demonstration</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;"
         "margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;display:block;overflow-x:auto}"
         "td,th{padding:.2rem .6rem;border-bottom:1px solid #ccc;text-align:right}td{white-space:nowrap}"
+        "table{font-size:.85rem}"
         "td:first-child,th:first-child{text-align:left}img{max-width:100%}summary{cursor:pointer}</style>"
         "<h1>IQ-Learn from one demonstration</h1><p>Returns are true ones; intervals are 95 % bootstrap intervals, of "
         "returns over episodes. Shaded: one standard deviation over 10 episodes.</p>"
