@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from irl_probe.networks import NetworkSpec
+from irl_probe.rewards.batches import check_batch
 from irl_probe.rewards.dynamics import LearnedDynamics
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import Expectation, Kind, ObservedSuccessor
@@ -123,12 +124,19 @@ class RecoveredReward:
         check_spaces_fit(self.soft_q.spec, observation_space, action_space)
 
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /) -> Floats:
-        o, a, o2, d = _batch(observations, actions, next_observations, terminated)
+        o, a, o2, d = self._batch(observations, actions, next_observations, terminated)
         if isinstance(self.expectation, ObservedSuccessor) and isinstance(self.soft_q, DiscreteSoftQ | ContinuousSoftQ):
             q, value = self.soft_q.step_values(o, a, o2)
             return q - self.gamma * np.where(d, self.terminal_value, value)
         expected, _ = self.expectation(self.value_after, o, a, o2, d)
         return self.q(o, a) - self.gamma * expected
+
+    def _batch(
+        self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+    ) -> tuple[Array, Array, Array, Bools]:
+        o, a, o2 = np.asarray(observations), np.asarray(actions), np.asarray(next_observations)
+        check_batch(self.soft_q.spec, o, a, o2)
+        return o, a, o2, np.asarray(terminated, dtype=bool)
 
     def q(self, observations: Array, actions: Array) -> Floats:
         """Q(s, a), (N,): the part of the reward that depends on s and a."""
@@ -153,7 +161,7 @@ class RecoveredReward:
         0 where both are exact (discrete actions, and an observed or exact s′). Action samples are shared by all
         states, so their errors do not average out over successors: the mean error over s′ is taken, an upper bound.
         """
-        batch = _batch(observations, actions, next_observations, terminated)
+        batch = self._batch(observations, actions, next_observations, terminated)
         _, from_successors = self.expectation(self.value_after, *batch)
         soft_q = self.soft_q
         if not isinstance(soft_q, ContinuousSoftQ):
@@ -275,10 +283,3 @@ def _network_actions(spec: NetworkSpec) -> Space:
     narrow = bounds.astype(np.float32)
     low, high = narrow if np.array_equal(narrow, bounds) else bounds
     return spaces.Box(low, high, dtype=low.dtype.type)
-
-
-def _batch(
-    observations: Array, actions: Array, next_observations: Array, terminated: Bools
-) -> tuple[Array, Array, Array, Bools]:
-    o, a, o2 = np.asarray(observations), np.asarray(actions), np.asarray(next_observations)
-    return o, a, o2, np.asarray(terminated, dtype=bool)
