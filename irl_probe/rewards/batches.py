@@ -24,7 +24,8 @@ def check_batch(spec: NetworkSpec, observations: Array, actions: Array, next_obs
     if spec.action_count is not None:
         _check_indices("actions", actions, spec.action_count)
     else:
-        _check_rows("actions", actions, np.size(spec.action_low), str(np.shape(spec.action_low)))
+        dimensions = len(spec.action_low or ())
+        _check_rows("actions", actions, dimensions, f"({dimensions},)")
 
 
 def _check_rows(name: str, rows: Array, size: int, shape: str) -> None:
@@ -41,9 +42,8 @@ def _check_indices(name: str, rows: Array, count: int) -> None:
             f"The {name} of a batch must be N whole numbers, shape (N,), each in Discrete({count}); "
             f"got an array of shape {rows.shape}. Give transitions of the environment that the reward was learned in."
         )
-    if not rows.size or (rows.dtype.kind in "iu" and rows.min() >= 0 and rows.max() < count):
-        return
-    bad = ~((rows >= 0) & (rows < count) & (rows == np.floor(rows)))
+    numbers = rows.astype(np.float64)
+    bad = ~((numbers >= 0) & (numbers < count) & (numbers == np.floor(numbers)))
     if bad.any():
         row = int(np.argmax(bad))
         raise RewardError(
