@@ -275,7 +275,7 @@ VERBS: dict[str, Callable[..., None]] = {
 def main() -> None:
     """Run a sub-command; an error that the user can mend is a message, not a traceback."""
     try:
-        tyro.extras.subcommand_cli_from_dict(VERBS, prog="irl-probe", description=ip.__doc__)
+        tyro.extras.subcommand_cli_from_dict(VERBS, prog="irl-probe", description=str(ip.__doc__).partition("\n")[0])
     except (ValueError, ImportError, OSError, TrainingDiverged) as error:
         Console(stderr=True).print(f"[red]irl-probe:[/] {escape(str(error))}", highlight=False)
         sys.exit(2)

@@ -54,5 +54,5 @@ def probe(env_id: str, config: ProbeConfig | None = None, *, out: str | Path | N
     report = folder / "report.html"
     write_report(tree, report)
     print_report(tree, console)
-    console.print(f"\nReward  {saved}\nReport  {report.resolve()}", highlight=False)
+    console.print(f"\nReward  {saved} (“{judged}”)\nReport  {report.resolve()}", highlight=False)
     return Probe(tree, folder, report, saved)
