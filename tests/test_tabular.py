@@ -401,6 +401,12 @@ def test_gamma_outside_its_interval_is_refused(measure, gamma):
         call(measure, gamma=gamma)
 
 
+@pytest.mark.parametrize("gamma", ["0.9", None, [0.9]])
+def test_gamma_that_is_no_number_is_refused(gamma):
+    with pytest.raises(ValueError, match="The discount γ must be a number"):
+        call(starc, gamma=gamma)
+
+
 def test_gamma_one_is_for_the_measures_without_values():
     assert call(epic, gamma=1.0) < 1e-12
     assert call(dard, gamma=1) < 1e-12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,9 +32,11 @@ def check_numbers(values: ArrayLike, name: str) -> Array:
 
 def check_gamma(gamma: float, *, one_allowed: bool = False) -> float:
     """The discount γ in [0, 1), or in [0, 1] where the measure is defined without discounting."""
+    interval = "[0, 1]" if one_allowed else "[0, 1)"
+    if not isinstance(gamma, Real):
+        raise ValueError(f"The discount γ must be a number in {interval}; got {gamma!r}.")
     if 0 <= gamma < 1 or (one_allowed and gamma == 1):
         return float(gamma)
-    interval = "[0, 1]" if one_allowed else "[0, 1)"
     hint = " At γ = 1 values may be infinite; use a discount such as 0.99." if gamma == 1 else ""
     raise ValueError(f"The discount γ must lie in {interval}; got {gamma}.{hint}")
 
