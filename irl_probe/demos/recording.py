@@ -115,8 +115,8 @@ def _record(
     return assemble(
         f"recorded in {env_id or 'an environment without an id'}{options}, seed {seed}, epsilon {epsilon:g}",
         observations=np.stack(observations),  # type: ignore[arg-type]  # arrays, as Box and Discrete observations are
-        next_observations=np.stack(following),  # type: ignore[arg-type]
-        actions=np.stack(actions),  # type: ignore[arg-type]
+        next_observations=np.stack(following),  # type: ignore[arg-type]  # arrays too
+        actions=np.stack(actions),  # type: ignore[arg-type]  # arrays too
         rewards=np.array(rewards),
         lengths=np.array(lengths, dtype=np.int64),
         terminated=terminations,

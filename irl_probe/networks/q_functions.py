@@ -122,4 +122,5 @@ class ContinuousQ(nn.Module):
         """Q of rows [encoded observation, action]."""
         if self.spec.critics == 1:
             return self.layers(inputs).T  # type: ignore[no-any-return]  # nn.Module calls are untyped
-        return self.layers(inputs.expand(self.spec.critics, -1, -1)).squeeze(-1)  # type: ignore[no-any-return]
+        q = self.layers(inputs.expand(self.spec.critics, -1, -1))
+        return q.squeeze(-1)  # type: ignore[no-any-return]  # nn.Module calls are untyped
