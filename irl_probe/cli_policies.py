@@ -86,9 +86,10 @@ def transfer(
     env: Word,
     out: Path,
     changes: tuple[str, ...] = (),
+    others: tuple[str, ...] = (),
     config: Annotated[TransferConfig, tyro.conf.arg(name="")] = TransferConfig(),  # noqa: B008  # frozen
 ) -> None:
-    """Train policies on a reward where the dynamics have changed; print the table, write results.nc and report.html.
+    """Train policies on rewards where the dynamics have changed; print the table, write results.nc and report.html.
 
     Finished policies in OUT are read, not trained again; the same command goes on where it was stopped.
 
@@ -97,11 +98,12 @@ def transfer(
         env: environment id.
         out: folder of the results.
         changes: parameters, with their default factors or one each: mass length=2. None takes all.
+        others: more rewards to train policies on beside it; only the first is distilled, and only its own policy is
+            carried over.
         config: forms, budgets, seeds.
     """
-    tree = ip.transfer(
-        ip.load_reward(reward), ip.variants(env, changes or None), config, out=out / "cells", progress=True
-    )
+    rewards = named_rewards([reward, *others], env)
+    tree = ip.transfer(rewards, ip.variants(env, changes or None), config, out=out / "cells", progress=True)
     ip.save_results(tree, out / "results.nc", overwrite=True)
     ip.write_report(tree, out / "report.html", overwrite=True)
     for verdict in ip.verdicts(tree):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import xarray as xr
 
 from irl_probe.envs import UNCHANGED
-from irl_probe.results import validate
-from irl_probe.results.digits import fixed
+from irl_probe.grades import GOOD_SHARE, Bounds, with_interval
+from irl_probe.results import retraining_share, validate
 
 LENGTH_MARGIN = 0.05  # a constant reward that comes this close leaves nothing to the reward
 LENGTH_MATTERS = 0.5  # below this, length does not drive the true returns, and closeness means nothing
-GOOD_SHARE = 0.9  # of the expert's normalised return, for imitation and retraining
 FEW_EPISODES = 10
 BASELINES = ("true", "constant")  # rewards that stand beside the others and are not judged
 SUCCESSOR_SENSITIVE = frozenset({"epic", "dard", "npec", "starc_val_potential"})  # not S'R-invariant
@@ -26,16 +26,20 @@ Rule = Callable[[xr.DataTree], Iterator[str]]
 def verdicts(tree: xr.DataTree) -> list[Verdict]:
     """The warnings {"code", "text"} that a results tree calls for, in the order of this list.
 
+    "Below" is said outright where the whole interval is, and as "not shown" where the interval reaches further.
+
     | code | rule |
     |---|---|
     | transfer | in a changed variant the value of policies trained on a reward there is below .9 |
     | transfer-undefined | in a variant, training on the true reward is no better than random actions |
     | imitation | the learned policy's normalised return is below .9 |
     | retraining | the mean normalised return of policies trained on the reward alone is below .9 |
-    | negative-correlation | the partial or episode Pearson (length partialled out; plain where undefined) is below 0 |
-    | length-confound | the episode Pearson is, up to sign, within .05 of a constant reward's, and that is at least .5 |
+    | negative-correlation | the interval of the partial or episode Pearson (length partialled out; plain where
+      undefined) lies below 0 |
+    | length-confound | a constant reward's episode Pearson is at least .5, up to sign, and the reward's is within .05
+      of it, or its interval reaches 0 once length is partialled out |
     | undefined-step | the step-level Pearson does not exist |
-    | includes-zero | the plain Pearson's interval reaches from below 0 to above 0, at the levels named |
+    | includes-zero | the Pearson's interval, plain or with length partialled out, includes 0, at the levels named |
     | next-state-noise | a per-transition reward meets a measure that S'R changes, and s′ is or may be random |
     | no-distances | canonical distances were asked for and could not be had |
     | few-episodes | a coverage holds fewer than 10 episodes |
@@ -43,7 +47,23 @@ def verdicts(tree: xr.DataTree) -> list[Verdict]:
     Figures that the tree does not hold raise no warning. Raises ValueError as `irl_probe.results.validate` does.
     """
     validate(tree)
-    return [{"code": code, "text": text} for code, rule in _RULES.items() for text in rule(tree)]
+    return [{"code": code, "text": text} for code, (_, rule) in _RULES.items() for text in rule(tree)]
+
+
+def current_warnings(tree: xr.DataTree) -> list[Verdict]:
+    """The warnings to show for a results tree: those of `verdicts` now, and what it was stored with and cannot tell.
+
+    Results keep the warnings of the day they were made, and merged results those of their parts. One of a rule whose
+    figures are in the tree is derived anew; others, such as the few episodes of points that were left out, are kept.
+
+    Raises ValueError as `irl_probe.results.validate` does.
+    """
+    found = verdicts(tree)
+    for stored in json.loads(str(tree.attrs.get("warnings", "[]"))):
+        group, _ = _RULES.get(stored["code"], (None, None))
+        if (group is None or group not in tree.children) and stored not in found:
+            found.append(stored)
+    return found
 
 
 def _transfer(tree: xr.DataTree) -> Iterator[str]:
@@ -56,15 +76,19 @@ def _transfer(tree: xr.DataTree) -> Iterator[str]:
         if policy in NOT_REWARDS:
             continue
         value = group["value"].sel(policy=policy)
-        failed = [v for v in changed if value.sel(variant=v, bound="estimate") < GOOD_SHARE]
-        if failed:
-            figures = [f"{v} ({_share(value.sel(variant=v).values)})" for v in failed]
-            text = (
-                f"Reward “{policy}” does not transfer to {_listed(figures)}: that share of the return of policies "
-                "trained there on the true reward is what policies trained there on this one reach (random 0)."
-            )
-            at_home = [_share(value.sel(variant=v).values) for v in usual if value.sel(variant=v)[0] < GOOD_SHARE]
-            yield text + (f" In the unchanged environment it fails too ({at_home[0]})." if at_home else "")
+        shares = {v: _bounds(value.sel(variant=v)) for v in (*changed, *usual)}
+        failing = [with_interval(shares[v]) for v in usual if _clear(shares[v])]
+        at_home = [f" In the unchanged environment it fails too ({share})." for share in failing]
+        for verb, failed, home in (
+            ("does not transfer", _clear, "".join(at_home)),
+            ("is not shown to transfer", _doubtful, ""),
+        ):
+            where = [f"{v} ({with_interval(shares[v])})" for v in changed if failed(shares[v])]
+            if where:
+                yield (
+                    f"Reward “{policy}” {verb} to {_listed(where)}: that share of the return of policies trained there "
+                    f"on the true reward is what policies trained there on this one reach (random 0).{home}"
+                )
 
 
 def _transfer_undefined(tree: xr.DataTree) -> Iterator[str]:
@@ -80,31 +104,29 @@ def _transfer_undefined(tree: xr.DataTree) -> Iterator[str]:
 
 
 def _imitation(tree: xr.DataTree) -> Iterator[str]:
-    if "returns" in tree.children and "normalised" in tree["returns"].data_vars:
-        shares = tree["returns"]["normalised"].sel(bound="estimate").to_series()
-        if shares.get("learned", np.nan) < GOOD_SHARE:
-            yield (
-                f"The learned policy reaches {fixed(shares['learned'])} of the expert's return (random 0, expert 1). "
-                "A reward read out of a Q-function that does not imitate describes that failure, not the expert."
-            )
+    group = tree["returns"].to_dataset() if "returns" in tree.children else xr.Dataset()
+    if "normalised" not in group or "learned" not in group["policy"].values:
+        return
+    share = _bounds(group["normalised"].sel(policy="learned"))
+    reach = f"The learned policy reaches {with_interval(share)} of the expert's return (random 0, expert 1)"
+    if _clear(share):
+        yield f"{reach}. The reward of a Q-function that does not imitate describes that failure, not the expert."
+    elif _doubtful(share):
+        yield f"{reach}: that it imitates is not shown, and the reward of one that does not describes its failure."
 
 
 def _retraining(tree: xr.DataTree) -> Iterator[str]:
-    if "retraining" not in tree.children:
-        return
-    group = tree["retraining"].to_dataset()
-    if "normalised_mean" in group:
-        shares = group["normalised_mean"].sel(bound="estimate").to_series()
-    elif "normalised" in group:
-        shares = group["normalised"].mean("seed").to_series()
-    else:
-        return
-    for reward, share in shares.items():
-        if share < GOOD_SHARE:
-            yield (
-                f"Policies trained on reward “{reward}” alone reach {fixed(share)} of the expert's true return (random "
-                "0, expert 1): optimising this reward does not bring back the expert's behaviour."
-            )
+    group = tree["retraining"].to_dataset() if "retraining" in tree.children else xr.Dataset()
+    for reward in group["reward"].values if "reward" in group.coords else ():
+        share = retraining_share(group, str(reward))
+        reach = (
+            f"Policies trained on reward “{reward}” alone reach {with_interval(share)} of the expert's true return "
+            "(random 0, expert 1): "
+        )
+        if _clear(share):
+            yield f"{reach}optimising this reward does not bring back the expert's behaviour."
+        elif _doubtful(share):
+            yield f"{reach}that it brings back the expert's behaviour is not shown."
 
 
 def _negative(tree: xr.DataTree) -> Iterator[str]:
@@ -112,13 +134,10 @@ def _negative(tree: xr.DataTree) -> Iterator[str]:
         for level in ("partial", "episode"):
             found = []
             for coverage in values["coverage"].values:
-                controlled, plain = (values.sel(coverage=coverage, level=level, control=c) for c in ("length", "none"))
-                undefined = bool(controlled.sel(bound="estimate").isnull())
-                estimate, low, high = (plain if undefined else controlled).values
-                if estimate < 0:
-                    interval = f" [{fixed(low)}, {fixed(high)}]" if np.isfinite(low) else ""
-                    kind = "" if undefined else ", length partialled out"
-                    found.append(f"{coverage} ({fixed(estimate)}{interval}{kind})")
+                (estimate, low, high), controlled = _deciding(values.sel(coverage=coverage, level=level))
+                if high < 0 or (np.isnan(high) and estimate < 0):
+                    kind = ", length partialled out" if controlled else ""
+                    found.append(f"{coverage} ({with_interval((estimate, low, high))}{kind})")
             if found:
                 yield (
                     f"{who} is negatively correlated with the truth at {level} level on {_listed(found)}: where it is "
@@ -128,16 +147,28 @@ def _negative(tree: xr.DataTree) -> Iterator[str]:
 
 def _length(tree: xr.DataTree) -> Iterator[str]:
     for who, values, _ in _pairs(tree):
-        episode = values.sel(level="episode", bound="estimate")
-        found = []
+        nothing, something = [], []
         for coverage in values["coverage"].values:
-            plain, constant = (float(episode.sel(coverage=coverage, control=c)) for c in ("none", "constant"))
-            if abs(constant) >= LENGTH_MATTERS and abs(abs(plain) - abs(constant)) <= LENGTH_MARGIN:
-                found.append(f"{coverage} ({fixed(plain)}; a constant reward reaches {fixed(constant)})")
-        if found:
+            episode = values.sel(coverage=coverage, level="episode")
+            plain, constant, left = (_bounds(episode.sel(control=c)) for c in ("none", "constant", "length"))
+            near = abs(abs(plain[0]) - abs(constant[0])) <= LENGTH_MARGIN
+            if abs(constant[0]) < LENGTH_MATTERS or np.isnan([plain[0], constant[0]]).any():
+                continue
+            told = f"{coverage} ({with_interval(plain)}; a constant reward reaches {with_interval(constant)}"
+            told += ")" if np.isnan(left[0]) else f"; with length partialled out {with_interval(left)})"
+            if left[1] <= 0 <= left[2] or (near and np.isnan(left).any()):
+                nothing.append(told)
+            elif near:
+                something.append(told)
+        if nothing:
             yield (
-                f"{who}: the episode correlation says nothing beyond episode length on {_listed(found)}. "
-                "Read the step level, the figure with length partialled out, and retraining instead."
+                f"{who}: the episode correlation is not known to say anything beyond episode length on "
+                f"{_listed(nothing)}. Read the step level and retraining instead."
+            )
+        if something:
+            yield (
+                f"{who}: the episode correlation is no higher than a constant reward's on {_listed(something)}. "
+                "Read the figure with length partialled out, the step level, and retraining instead."
             )
 
 
@@ -156,17 +187,21 @@ def _undefined_step(tree: xr.DataTree) -> Iterator[str]:
 
 def _includes_zero(tree: xr.DataTree) -> Iterator[str]:
     for who, values, _ in _pairs(tree):
-        plain = values.sel(control="none")
-        crossing = (plain.sel(bound="low") <= 0) & (plain.sel(bound="high") >= 0)
-        found = [
-            f"{coverage} ({_listed(levels)} level)"
-            for coverage in values["coverage"].values
-            if (
-                levels := [
-                    str(level) for level in values["level"].values if crossing.sel(coverage=coverage, level=level)
+        found = []
+        for coverage in values["coverage"].values:
+            plain, controlled = (
+                [
+                    str(level)
+                    for level in values["level"].values
+                    if _crosses(_bounds(values.sel(coverage=coverage, level=level, control=control)))
                 ]
+                for control in ("none", "length")
             )
-        ]
+            controlled = [level for level in controlled if level not in ("step", *plain)]
+            where = [f"{_listed(plain)} level"] if plain else []
+            where += [f"{_listed(controlled)} level with length partialled out"] if controlled else []
+            if where:
+                found.append(f"{coverage} ({', '.join(where)})")
         if found:
             yield (
                 f"{who}: the interval of the correlation includes 0 on {_listed(found)}, so its sign is not known "
@@ -204,18 +239,18 @@ def _few_episodes(tree: xr.DataTree) -> Iterator[str]:
         )
 
 
-_RULES: Mapping[str, Rule] = {
-    "transfer": _transfer,
-    "transfer-undefined": _transfer_undefined,
-    "imitation": _imitation,
-    "retraining": _retraining,
-    "negative-correlation": _negative,
-    "length-confound": _length,
-    "undefined-step": _undefined_step,
-    "includes-zero": _includes_zero,
-    "next-state-noise": _next_state_noise,
-    "no-distances": _no_distances,
-    "few-episodes": _few_episodes,
+_RULES: Mapping[str, tuple[str, Rule]] = {  # code → (the group that the rule reads, the rule)
+    "transfer": ("transfer", _transfer),
+    "transfer-undefined": ("transfer", _transfer_undefined),
+    "imitation": ("returns", _imitation),
+    "retraining": ("retraining", _retraining),
+    "negative-correlation": ("correlation", _negative),
+    "length-confound": ("correlation", _length),
+    "undefined-step": ("correlation", _undefined_step),
+    "includes-zero": ("correlation", _includes_zero),
+    "next-state-noise": ("distance", _next_state_noise),
+    "no-distances": ("distance", _no_distances),
+    "few-episodes": ("points", _few_episodes),
 }
 
 
@@ -232,9 +267,29 @@ def _pairs(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray, xr.DataArray]
             yield f"Reward “{reward}”{against}", pair["value"], pair["reason"]
 
 
-def _share(bounds: np.ndarray) -> str:
-    estimate, low, high = bounds
-    return fixed(estimate) if np.isnan(low) or low == high else f"{fixed(estimate)} [{fixed(low)}, {fixed(high)}]"
+def _deciding(values: xr.DataArray) -> tuple[Bounds, bool]:
+    """Of (control, bound) the Pearson with length partialled out, and True; where that is undefined the plain one."""
+    controlled = _bounds(values.sel(control="length"))
+    return (_bounds(values.sel(control="none")), False) if np.isnan(controlled[0]) else (controlled, True)
+
+
+def _bounds(values: xr.DataArray) -> Bounds:
+    estimate, low, high = (float(v) for v in values.sel(bound=["estimate", "low", "high"]).values)
+    return estimate, low, high
+
+
+def _clear(share: Bounds) -> bool:
+    """The whole interval lies below a good share."""
+    return share[0] < GOOD_SHARE and share[2] < GOOD_SHARE
+
+
+def _doubtful(share: Bounds) -> bool:
+    """The estimate lies below a good share, but the interval does not, or there is none."""
+    return share[0] < GOOD_SHARE and not share[2] < GOOD_SHARE
+
+
+def _crosses(bounds: Bounds) -> bool:
+    return bounds[1] <= 0 <= bounds[2]
 
 
 def _listed(items: list[str]) -> str:

@@ -146,6 +146,24 @@ def test_rewards_are_judged_over_seeds_and_the_same_command_goes_on(run, tmp_pat
     assert "is of another study" in err
 
 
+def test_rewards_transfer_under_their_own_names_so_that_a_comparison_takes_them_in(run, tmp_path):
+    small = ("--learner.steps", 30, "--learner.learning-starts", 10, "--learner.batch-size", 8, "--seeds", 0, 1)
+    command = (
+        "transfer",
+        "CartPole-v1/iq",
+        "CartPole-v1",
+        "--others",
+        "CartPole-v1/iq-offline",
+        "--changes",
+        "length=2",
+    )
+    code, out, err = run(*command, *small, "--episodes", 2, "--out", tmp_path, "--forms")
+    assert code == 0, err
+    policies = [str(p) for p in load_results(tmp_path / "results.nc")["transfer"]["policy"].values]
+    assert {"iq", "iq-offline", "carried over", "true reward", "random"} == set(policies)
+    assert "length=2" in out or "length ×2" in out
+
+
 def test_stable_baselines_judges_rewards_from_the_command_line(run, tmp_path):
     pytest.importorskip("stable_baselines3")
     arguments = ("CartPole-v1/iq", "--env", "CartPole-v1", "--learner", "sb3-dqn", "--steps", 200, "--episodes", 1)

@@ -12,7 +12,7 @@ from irl_probe.results import (
     retraining_group,
     returns_group,
 )
-from irl_probe.verdict_rules import verdicts
+from irl_probe.verdict_rules import current_warnings, verdicts
 
 LEVELS, CONTROLS = ["step", "partial", "episode"], ["none", "constant", "length"]
 
@@ -64,8 +64,20 @@ def test_good_figures_raise_no_warning():
 def test_length_confound_where_a_constant_reward_does_as_well(reward, constant):
     found = of_correlation({("episode", "none"): reward, ("episode", "constant"): constant})
     assert [v["code"] for v in found] == ["length-confound"]
-    assert "the episode correlation says nothing beyond episode length on expert" in found[0]["text"]
-    assert f"({reward:.2f}; a constant reward reaches {constant:.2f})".replace("-", "−") in found[0]["text"]
+    assert "the episode correlation is no higher than a constant reward's on expert" in found[0]["text"]
+    figures = f"({reward:.2f}; a constant reward reaches {constant:.2f}; with length partialled out 0.80)"
+    assert figures.replace("-", "−") in found[0]["text"]
+
+
+@pytest.mark.parametrize("controlled", [(0.3, -0.1, 0.6), (np.nan,) * 3])
+def test_length_confound_where_nothing_is_known_to_be_left_without_length(controlled):
+    raw = {("episode", "none"): (0.99, 0.98, 0.995), ("episode", "constant"): 0.98, ("episode", "length"): controlled}
+    found = [v["text"] for v in of_correlation(raw) if v["code"] == "length-confound"]
+    assert len(found) == 1
+    assert "is not known to say anything beyond episode length on expert (0.99 [0.98, 0.99]" in found[0]
+    far = raw | {("episode", "none"): (0.8, 0.7, 0.9)}  # not near the constant's: only the controlled figure tells
+    codes = [v["code"] for v in of_correlation(far)]
+    assert ("length-confound" in codes) is bool(np.isfinite(controlled[0]))
 
 
 @pytest.mark.parametrize(("reward", "constant"), [(0.76, 0.999), (0.12, 0.1), (0.9, np.nan)])
@@ -78,6 +90,12 @@ def test_negative_correlation_is_read_with_length_partialled_out():
     assert found["code"] == "negative-correlation"
     assert "with the truth at episode level on expert (−0.30 [−0.50, −0.10], length partialled out)" in found["text"]
     assert of_correlation({("episode", "none"): -0.3, ("episode", "length"): 0.5}) == []
+
+
+def test_a_correlation_is_called_negative_only_where_its_whole_interval_is():
+    found = of_correlation({("episode", "length"): (-0.56, -0.75, 0.07)})
+    assert [v["code"] for v in found] == ["includes-zero"]
+    assert "includes 0 on expert (episode level with length partialled out)" in found[0]["text"]
 
 
 def test_negative_correlation_is_read_plainly_where_the_controlled_figure_is_undefined():
@@ -107,6 +125,9 @@ def test_imitation_below_nine_tenths_of_the_expert():
     (found,) = verdicts(new_results({"returns": returns(100, 80, 0)}))
     assert found["code"] == "imitation"
     assert "reaches 0.80 of the expert's return" in found["text"]
+    spread = {"expert": [100.0] * 4, "learned": [20.0, 100.0, 100.0, 100.0], "random": [0.0] * 4}
+    (found,) = verdicts(new_results({"returns": returns_group(spread, spread, resamples=200)}))
+    assert "that it imitates is not shown" in found["text"]
     assert verdicts(new_results({"returns": returns(100, 90, 0)})) == []
 
 
@@ -116,7 +137,17 @@ def test_retraining_below_nine_tenths_names_the_reward():
     )
     (found,) = verdicts(new_results({"retraining": group}))
     assert found["code"] == "retraining"
-    assert "reward “iq” alone reach 0.55" in found["text"]
+    assert "reward “iq” alone reach 0.55 [0.50, 0.60] of the expert's true return" in found["text"]
+    assert "does not bring back the expert's behaviour" in found["text"]
+
+
+def test_retraining_is_called_a_failure_only_where_its_whole_interval_is():
+    named = {"rewards": ["wide", "alone"], "seeds": [0, 1]}
+    group = retraining_group([[20, 99], [50, np.nan]], **named, normalised=[[0.2, 0.99], [0.5, np.nan]])
+    found = [v["text"] for v in verdicts(new_results({"retraining": group}))]
+    assert len(found) == 2
+    assert all("that it brings back the expert's behaviour is not shown" in text for text in found)
+    assert "“alone” alone reach 0.50 of" in found[1]
 
 
 def test_few_episodes_are_counted_for_each_coverage():
@@ -150,3 +181,11 @@ def test_baselines_that_stand_beside_the_rewards_raise_no_warning():
     assert verdicts(new_results({"correlation": group.assign_coords(reward=["constant"])})) == []
     assert verdicts(new_results({"correlation": group.assign_coords(reward=["true"])})) == []
     assert len(verdicts(new_results({"correlation": group}))) == 1
+
+
+def test_stored_warnings_give_way_to_those_of_the_figures_and_stand_where_there_are_none():
+    old = [{"code": "length-confound", "text": "old"}, {"code": "few-episodes", "text": "kept"}]
+    tree = new_results({"correlation": correlation({("step", "none"): (0.2, -0.1, 0.5)})}, warnings=old)
+    found = current_warnings(tree)
+    assert [v["code"] for v in found] == ["includes-zero", "few-episodes"]
+    assert found[1]["text"] == "kept"

@@ -1,4 +1,4 @@
-"""The four questions that a reader comes with, each answered in a word and a sentence, by the rules of `judgement`."""
+"""The four questions that a reader comes with, each answered in a word and a sentence, by the rules of `rules`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from irl_probe.report.judgement import MANY_RUNS, SOME_RUNS, TRANSFER_COMMAND, Claim, Tone, Verdict, merits, ranked
-from irl_probe.report.reading import changed, figures, percent, retraining_seeds, transfer_policy
+from irl_probe.grades import Tone, share_grade, with_interval
+from irl_probe.report.judgement import (
+    TRANSFER_COMMAND,
+    Claim,
+    Verdict,
+    clearly,
+    decided,
+    lead,
+    ranked,
+)
+from irl_probe.report.reading import changed, percent, retrained_bounds, retraining_seeds, transfer_policy
+from irl_probe.report.rules import MANY_RUNS, SOME_RUNS
 
-SAME = 0.005  # figures closer than this read alike
-WORDS = {"good": "Yes", "caution": "In part", "bad": "No", "open": "Not measured", "note": "Not measured"}
+NOT_MEASURED = "Not measured"
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ def answers(tree: xr.DataTree, verdict: Verdict) -> list[Answer]:
         else _asked(
             "Does it transfer?",
             None,
-            f"No policy was trained on it in changed dynamics. “{TRANSFER_COMMAND}” measures it.",
+            f"{_untransferred(tree, verdict.reward)} “{TRANSFER_COMMAND}” measures it.",
         ),
         _certainty(tree, verdict.reward),
     ]
@@ -45,8 +54,8 @@ def answers(tree: xr.DataTree, verdict: Verdict) -> list[Answer]:
 
 def _asked(question: str, claim: Claim | None, otherwise: str) -> Answer:
     if claim is None:
-        return Answer(question, WORDS["open"], "open", otherwise, "transfer")
-    return Answer(question, WORDS[claim.tone], claim.tone, claim.sentence, claim.term)
+        return Answer(question, NOT_MEASURED, "open", otherwise, "transfer")
+    return Answer(question, claim.word or NOT_MEASURED, claim.tone, claim.sentence, claim.term)
 
 
 def _best(tree: xr.DataTree) -> Answer:
@@ -59,23 +68,30 @@ def _best(tree: xr.DataTree) -> Answer:
             question, f"“{rewards[0]}”", "note", "It is the only recovered reward in these results.", "recovered"
         )
     first, second = rewards[:2]
-    pairs = zip(merits(tree, first), merits(tree, second), strict=True)
-    decisive = next((p for p in pairs if not np.isnan(p[0][1][0]) and not abs(p[0][1][0] - p[1][1][0]) < SAME), None)
-    if decisive is None:
+    found = decided(tree, first, second)
+    if found is None:
         text = f"No figure tells it from “{second}”."
         return Answer(question, f"“{first}”, not told apart", "open", text, "recovered")
-    (name, ours, sign), (_, theirs, _) = decisive
-    text = f"By {name}: {figures(ours)}; next comes “{second}” with "
-    text += "no such figure." if np.isnan(theirs[0]) else f"{figures(theirs)}."
-    if np.isnan(theirs[0]) or np.isnan([*ours, *theirs]).any():
+    name, ours, theirs, _ = found
+    text = f"By {name}: {with_interval(ours)}; next comes “{second}” with "
+    text += "no such figure." if np.isnan(theirs[0]) else f"{with_interval(theirs)}."
+    if np.isnan([*ours, *theirs]).any():
         return Answer(
             question, f"“{first}”", "caution", f"{text} Without both intervals the lead is uncertain.", "recovered"
         )
-    clear = ours[1] > theirs[2] if sign > 0 else ours[2] < theirs[1]
-    if clear:
-        return Answer(question, f"“{first}”, clearly", "good", f"{text} The intervals do not overlap.", "recovered")
-    text += " The intervals overlap: another run may turn the order."
-    return Answer(question, f"“{first}”, by a little", "caution", text, "recovered")
+    if lead(tree, rewards) == "clear":
+        text += " No other reward's interval reaches its own." if len(rewards) > 2 else " The intervals do not overlap."
+        return Answer(question, f"“{first}”, clearly", "good", text, "recovered")
+    rivals = [r for r in rewards[1:] if (one := decided(tree, first, r)) is None or not clearly(*one[1:])]
+    who = "The intervals overlap" if rivals == [second] else f"Its interval overlaps those of {_listed(rivals)}"
+    return Answer(
+        question, f"“{first}”, by a little", "caution", f"{text} {who}: another run may turn the order.", "recovered"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    quoted = [f"“{name}”" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
 def _transfer(tree: xr.DataTree, reward: str | None, claim: Claim) -> Answer:
@@ -87,7 +103,13 @@ def _transfer(tree: xr.DataTree, reward: str | None, claim: Claim) -> Answer:
         name = str(estimates["variant"].values[int(estimates.values.argmin())])
         low, mid, high = (float(v) for v in values.sel(variant=name, bound=["low", "estimate", "high"]).values)
         worst = f" Worst of {estimates.sizes['variant']} changes: {name}, {percent((mid, low, high))}."
-    return Answer("Does it transfer?", WORDS[claim.tone], claim.tone, f"{claim.sentence}{worst}", claim.term)
+    return Answer("Does it transfer?", claim.word, claim.tone, f"{claim.sentence}{worst}", claim.term)
+
+
+def _untransferred(tree: xr.DataTree, reward: str | None) -> str:
+    if reward is None or transfer_policy(tree, reward) is None:
+        return "No policy was trained on it in changed dynamics."
+    return "In the changed dynamics, training on the true reward itself was no better than random actions."
 
 
 def _certainty(tree: xr.DataTree, reward: str | None) -> Answer:
@@ -100,7 +122,10 @@ def _certainty(tree: xr.DataTree, reward: str | None) -> Answer:
         _counted(retrained, "retrained policy", "retrained policies"),
     ]
     learned = f"It rests on {', '.join([*grounds, *_episodes(tree)])}."
-    if runs >= MANY_RUNS and retrained >= MANY_RUNS:
+    doubt = retrained > 0 and share_grade(retrained_bounds(tree, str(reward))).tone == "caution"
+    if doubt:
+        learned += " Its interval leaves open how well retraining works."
+    if runs >= MANY_RUNS and retrained >= MANY_RUNS and not doubt:
         return Answer(
             question, "Well supported", "good", f"{learned} Intervals say how another run would come out.", "interval"
         )

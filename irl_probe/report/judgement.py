@@ -1,6 +1,6 @@
 """The verdict on a recovered reward: what the figures say in plain words, by rules that the page states.
 
-The rules are thresholds on figures that are in the results; nothing else is judged. See `RULES`.
+The rules are thresholds on figures that are in the results; nothing else is judged. See `rules`.
 Warnings are another matter (`irl_probe.verdict_rules`).
 """
 
@@ -13,11 +13,18 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from irl_probe.report.reading import (
+from irl_probe.grades import (
+    GOOD_SHARE,
+    WEAK,
     Bounds,
+    Tone,
+    agreement,
+    share_grade,
+    with_interval,
+)
+from irl_probe.report.reading import (
     correlation_bounds,
     distance_bounds,
-    figures,
     judged,
     normalised_bounds,
     percent,
@@ -25,12 +32,9 @@ from irl_probe.report.reading import (
     retrained_bounds,
     transfer_bounds,
 )
-from irl_probe.verdict_rules import GOOD_SHARE, LENGTH_MARGIN, LENGTH_MATTERS
-
-GOOD, FAIR = GOOD_SHARE, 0.5  # normalised return
-STRONG, WEAK = 0.7, 0.3  # absolute correlation
-SMALL_REGRET, LARGE_REGRET = 0.05, 0.2
-MANY_RUNS, SOME_RUNS = 5, 3
+from irl_probe.report.rules import LARGE_REGRET, SMALL_REGRET
+from irl_probe.results.digits import fixed
+from irl_probe.verdict_rules import LENGTH_MARGIN, LENGTH_MATTERS
 
 EXACT_MERITS = {"regret": "regret", "distance (STARC minimal)": "starc_minimal"}
 CORRELATION_MERITS = (
@@ -39,41 +43,23 @@ CORRELATION_MERITS = (
 )
 RETRAIN_COMMAND = "irl-probe retrain-study REWARD --env ENV --out DIR"
 TRANSFER_COMMAND = "irl-probe transfer REWARD ENV --out DIR"
+_IMITATES = {
+    "Yes": "imitates", "Probably": "probably imitates", "Perhaps": "perhaps imitates",
+    "In part": "only partly imitates", "At least in part": "at least partly imitates",
+    "Perhaps in part": "perhaps partly imitates", "No": "does not imitate", "Not shown": "is not shown to imitate",
+}  # fmt: skip
 ANSWERED = (None, "retrained", "transfer")  # the terms of claims that the four answers tell already
-
-RULES: Sequence[str] = (
-    f"Imitation, retraining and transfer: good from a normalised return of {GOOD:g}, provided the interval does not "
-    f"reach below {FAIR:g}; partial from {FAIR:g}; otherwise failed. Retraining counts from random (0) to the expert "
-    "(1), "
-    "transfer from random (0) to a policy trained on the true reward in the changed environment (1), over all changes; "
-    "a transfer that is no better than carrying the imitator's policy over is partial at most.",
-    "Best: the highest normalised return after retraining; where that does not tell two rewards apart, the least exact "
-    "regret and distance, the return in changed dynamics, the length-controlled episode Pearson and the step Pearson, "
-    "in "
-    "this order. It leads clearly where its interval lies wholly beyond the second's. A reward made from exact "
-    "occupancies, the true reward and a constant are shown beside the others, not judged.",
-    f"Steps: Pearson at step level is strong from {STRONG:g}, weak below {WEAK:g}, and contrary at or below −{WEAK:g}.",
-    f"Episodes: mostly length where the reward's Pearson is within {LENGTH_MARGIN:g} of a constant reward's (up "
-    f"to sign, and that at least {LENGTH_MATTERS:g}), where the length-controlled figure is below {WEAK:g} or its "
-    "interval reaches 0, or, that being undefined, where a constant reward does as well.",
-    f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}.",
-    f"How sure: well supported by {MANY_RUNS} or more training runs and {MANY_RUNS} or more retrained policies; "
-    "fairly by "
-    f"{SOME_RUNS} or more retrained policies, or where distances are exact; otherwise little.",
-    "Correlations are judged on the mixture coverage where there is one, else on the first.",
-)
-
-Tone = Literal["good", "caution", "bad", "open", "note"]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One finding: how good it is, a phrase for the headline, and a sentence with its figures."""
+    """One finding: how good it is, a phrase for the headline, a sentence with its figures, and a word that answers."""
 
     tone: Tone
     phrase: str
     sentence: str
     term: str | None = None
+    word: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,10 +77,10 @@ class Verdict:
 
 
 def judge(tree: xr.DataTree) -> Verdict:
-    """The verdict on the (best) recovered reward of a results tree, by `RULES`."""
+    """The verdict on the (best) recovered reward of a results tree, by `rules.RULES`."""
     rewards = ranked(tree)
     best = rewards[0] if rewards else None
-    claims = [_best(best, rewards), _retraining(tree, best), _transfer(tree, best), _imitation(tree)]
+    claims = [_best(tree, rewards), _retraining(tree, best), _transfer(tree, best), _imitation(tree)]
     if best is not None and "correlation" in tree.children:
         claims += [_steps(tree, best), _episodes(tree, best)]
     claims += [_regret(tree, best)]
@@ -104,8 +90,34 @@ def judge(tree: xr.DataTree) -> Verdict:
 def ranked(tree: xr.DataTree) -> list[str]:
     """The rewards under judgement, the best first: by the first of `merits` that tells two apart."""
     order = judged(tree)
-    scores = {reward: [bounds[0] * sign for _, bounds, sign in merits(tree, reward)] for reward in order}
+    scores = {reward: [as_read(bounds) * sign for _, bounds, sign in merits(tree, reward)] for reward in order}
     return sorted(order, key=lambda reward: [-float(np.nan_to_num(s, nan=-np.inf)) for s in scores[reward]])
+
+
+def as_read(bounds: Bounds) -> float:
+    """The estimate to the two decimals that are shown: what reads alike is alike."""
+    return round(bounds[0], 2)
+
+
+def decided(tree: xr.DataTree, first: str, second: str) -> tuple[str, Bounds, Bounds, int] | None:
+    """By what the first of two ranked rewards comes before the second: (name, its figure, the other's, the sign)."""
+    for (name, ours, sign), (_, theirs, _) in zip(merits(tree, first), merits(tree, second), strict=True):
+        if not np.isnan(ours[0]) and as_read(ours) != as_read(theirs):
+            return name, ours, theirs, sign
+    return None
+
+
+def clearly(ours: Bounds, theirs: Bounds, sign: int) -> bool:
+    """Whether an interval lies wholly beyond the other, on the better side."""
+    return ours[1] > theirs[2] if sign > 0 else ours[2] < theirs[1]
+
+
+def lead(tree: xr.DataTree, rewards: Sequence[str]) -> Literal["clear", "slight", "none"]:
+    """How far the first of ranked rewards is ahead of all the others."""
+    found = [decided(tree, rewards[0], other) for other in rewards[1:]]
+    if any(one is None for one in found):
+        return "none"
+    return "clear" if all(one is not None and clearly(*one[1:]) for one in found) else "slight"
 
 
 def merits(tree: xr.DataTree, reward: str) -> list[tuple[str, Bounds, int]]:
@@ -120,11 +132,17 @@ def merits(tree: xr.DataTree, reward: str) -> list[tuple[str, Bounds, int]]:
     return found
 
 
-def _best(best: str | None, rewards: Sequence[str]) -> Claim | None:
-    if best is None or len(rewards) < 2:
+def _best(tree: xr.DataTree, rewards: Sequence[str]) -> Claim | None:
+    if len(rewards) < 2:
         return None
-    text = f"This verdict is about “{best}”; the table below it compares all {len(rewards)}."
-    return Claim("note", f"“{best}” is the best of {len(rewards)} rewards", text)
+    best, count = rewards[0], len(rewards)
+    text = f"This verdict is about “{best}”; the table below it compares all {count}."
+    phrase = {
+        "clear": f"“{best}” is clearly the best of {count} rewards",
+        "slight": f"“{best}” leads {count} rewards, though not beyond doubt",
+        "none": f"“{best}” is first of {count} rewards, but not told apart from the next",
+    }[lead(tree, rewards)]
+    return Claim("note", phrase, text)
 
 
 def _retraining(tree: xr.DataTree, reward: str | None) -> Claim:
@@ -135,54 +153,44 @@ def _retraining(tree: xr.DataTree, reward: str | None) -> Claim:
             f"“{RETRAIN_COMMAND}” measures it."
         )
         return Claim("open", "retraining not measured", text, "retrained")
-    tone = _share_tone(bounds)
+    grade = share_grade(bounds)
     reach = f"A fresh policy trained on this reward alone reaches {percent(bounds)} of the expert's true return"
-    phrase = {
-        "good": "usable for retraining in this environment",
-        "caution": "only partly usable for retraining",
-        "bad": "not usable for retraining",
-    }[tone]
-    return Claim(tone, phrase, f"{reach} (random is 0\u00a0%).", "retrained")
+    where = " in this environment" if bounds[0] >= GOOD_SHARE else ""
+    phrase = f"{grade.prefix}usable for retraining{where}"
+    return Claim(grade.tone, phrase, f"{reach} (random is 0\u00a0%).{_alone(bounds)}", "retrained", grade.word)
+
+
+def _alone(bounds: Bounds) -> str:
+    return " That is a figure without an interval." if np.isnan(bounds[1]) else ""
 
 
 def _transfer(tree: xr.DataTree, reward: str | None) -> Claim | None:
     bounds = transfer_bounds(tree, reward) if reward else (np.nan, np.nan, np.nan)
     if np.isnan(bounds[0]):
         return None
-    tone = _share_tone(bounds)
-    phrase = {"good": "transferable", "caution": "transferable in part", "bad": "not transferable"}[tone]
+    grade = share_grade(bounds)
+    phrase = f"{grade.prefix}transferable"
     text = (
         f"In changed dynamics a policy trained on it reaches {percent(bounds)} of what training on the true reward "
-        "there "
-        "reaches (random is 0\u00a0%)."
+        f"there reaches (random is 0\u00a0%).{_alone(bounds)}"
     )
     carried = transfer_bounds(tree, "carried over")
     if not np.isnan(carried[0]):
         text += f" The imitator's own policy, carried over unchanged, reaches {percent(carried)}."
-        if tone != "bad" and carried[0] >= bounds[0]:
-            tone, phrase = "caution", f"{phrase}, but no better than the policy it came from"
-    return Claim(tone, phrase, text, "transfer")
-
-
-def _share_tone(bounds: Bounds) -> Tone:
-    estimate, low, _ = bounds
-    if estimate >= GOOD and not low < FAIR:
-        return "good"
-    return "caution" if estimate >= FAIR else "bad"
+        if not clearly(bounds, carried, 1) and grade.word not in ("No", "Not shown"):
+            verb = "no better than" if carried[0] >= bounds[0] else "not shown to be better than"
+            return Claim("caution", f"{phrase}, but {verb} the policy it came from", text, "transfer", "In part")
+    return Claim(grade.tone, phrase, text, "transfer", grade.word)
 
 
 def _imitation(tree: xr.DataTree) -> Claim | None:
     bounds = normalised_bounds(tree, "learned")
     if np.isnan(bounds[0]):
         return None
-    tone = _share_tone(bounds)
-    phrase = {
-        "good": "the learned policy imitates the expert",
-        "caution": "the learned policy imitates the expert in part",
-        "bad": "the learned policy does not imitate the expert",
-    }[tone]
-    reach = f"The policy learned with it reaches {percent(bounds)} of the expert's true return."
-    return Claim(tone, phrase, reach, "learned")
+    grade = share_grade(bounds)
+    phrase = f"the learned policy {_IMITATES[grade.word]} the expert"
+    reach = f"The policy learned with it reaches {percent(bounds)} of the expert's true return.{_alone(bounds)}"
+    return Claim(grade.tone, phrase, reach, "learned", grade.word)
 
 
 def _steps(tree: xr.DataTree, reward: str) -> Claim:
@@ -192,15 +200,15 @@ def _steps(tree: xr.DataTree, reward: str) -> Claim:
         reason = reason_of(tree["correlation"].to_dataset(), reward, "step")
         text = f"Step by step, correlation with the true reward is undefined: {reason}."
         return Claim("open", "step-level agreement undefined", text, "step")
-    figure = f"Pearson {figures(bounds)} with the true reward"
-    if estimate >= STRONG:
-        return Claim("good", "agrees with the truth step by step", f"Step by step: {figure}.", "step")
-    if estimate <= -WEAK:
-        text = f"Step by step: {figure}. It tends to reward what the truth punishes."
-        return Claim("bad", "contrary to the truth step by step", text, "step")
-    strength = "weak" if abs(estimate) < WEAK else "moderate"
-    text = f"Step by step: {figure}. Shaping alone can cause this; retraining and the canonical distances decide."
-    return Claim("caution", f"step-level agreement is {strength}", text, "step")
+    tone, strength = agreement(bounds)
+    text = f"Step by step: Pearson {with_interval(bounds)} with the true reward."
+    if tone == "good":
+        return Claim(tone, "agrees with the truth step by step", text, "step")
+    if tone == "bad":
+        phrase = "contrary to the truth step by step"
+        return Claim(tone, phrase, f"{text} It tends to reward what the truth punishes.", "step")
+    text += " Shaping alone can cause this; retraining and the canonical distances decide."
+    return Claim(tone, f"step-level agreement is {strength}", text, "step")
 
 
 def _episodes(tree: xr.DataTree, reward: str) -> Claim:
@@ -212,29 +220,36 @@ def _episodes(tree: xr.DataTree, reward: str) -> Claim:
         return Claim(
             "open", "episode-level agreement undefined", f"Over episodes it is undefined: {reason}.", "episode"
         )
-    figure = f"Over episodes: Pearson {figures(raw)}"
-    figure += "" if np.isnan(constant) else f"; a constant reward gets {figures((constant, np.nan, np.nan))}"
-    figure += "" if np.isnan(controlled[0]) else f"; with length controlled {figures(controlled)}"
-    if raw[0] <= -WEAK:
-        return Claim("bad", "ranks episodes against the truth", f"{figure}.", "episode")
-    if raw[0] < WEAK:
-        return Claim("caution", "episode-level agreement is weak", f"{figure}.", "episode")
-    undefined = bool(np.isnan(controlled[0]))
+    figure = f"Over episodes: Pearson {with_interval(raw)}"
+    figure += "" if np.isnan(constant) else f"; a constant reward gets {fixed(constant)}"
+    figure += "" if np.isnan(controlled[0]) else f"; with length controlled {with_interval(controlled)}"
     # The constant's sign is free: where true rewards are negative, −1 at every step is as blind as 1.
     near = abs(constant) >= LENGTH_MATTERS and abs(raw[0] - abs(constant)) <= LENGTH_MARGIN
-    near = near or (undefined and raw[0] <= abs(constant))
-    by_length = near or controlled[0] < WEAK or controlled[1] <= 0
-    if by_length:
-        return Claim("caution", "episode correlation is mostly length", f"{figure}.", "length")
-    strength = "strong" if raw[0] >= STRONG else "moderate"
-    return Claim("good", f"episode-level agreement is {strength} beyond length", f"{figure}.", "length")
+    if raw[2] < 0 or (raw[0] < 0 and np.isnan(raw[2])):
+        return Claim("bad", "ranks episodes against the truth", f"{figure}.", "episode")
+    if np.isnan(controlled[0]):
+        if near or raw[0] <= abs(constant):
+            return Claim("caution", "episode correlation is mostly length", f"{figure}.", "length")
+        tone, strength = agreement(raw)
+        return Claim(tone, f"episode-level agreement is {strength}", f"{figure}.", "episode")
+    tone, strength = agreement(controlled)
+    if np.isnan(constant):  # episodes of one length: nothing to control for
+        return Claim(tone, f"episode-level agreement is {strength}", f"{figure}.", "episode")
+    if abs(constant) >= LENGTH_MATTERS and (controlled[2] <= WEAK or controlled[1] <= 0):
+        sure = "is mostly length" if near or controlled[2] <= WEAK else "may be no more than length"
+        return Claim("caution", f"episode correlation {sure}", f"{figure}.", "length")
+    if near:
+        phrase = f"episode correlation is mostly length, with {strength} agreement beyond it"
+        return Claim("caution", phrase, f"{figure}.", "length")
+    return Claim(tone, f"episode-level agreement is {strength} beyond length", f"{figure}.", "length")
 
 
 def _regret(tree: xr.DataTree, reward: str | None) -> Claim | None:
     bounds = distance_bounds(tree, reward, "regret") if reward else (np.nan, np.nan, np.nan)
     if np.isnan(bounds[0]):
         return None
-    tone: Tone = "good" if bounds[0] <= SMALL_REGRET else "caution" if bounds[0] <= LARGE_REGRET else "bad"
+    worst = bounds[0] if np.isnan(bounds[2]) else bounds[2]
+    tone: Tone = "good" if worst <= SMALL_REGRET else "caution" if worst <= LARGE_REGRET else "bad"
     size = {"good": "small", "caution": "moderate", "bad": "large"}[tone]
-    text = f"Acting optimally for it loses {figures(bounds)} of the true return at stake (regret, 0 to 1)."
+    text = f"Acting optimally for it loses {with_interval(bounds)} of the true return at stake (regret, 0 to 1)."
     return Claim(tone, f"{size} regret under the truth", text, "regret")

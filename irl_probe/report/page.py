@@ -15,12 +15,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from irl_probe.report.answers import answers
 from irl_probe.report.definitions import TERMS, term_of
-from irl_probe.report.judgement import ANSWERED, RULES, judge
+from irl_probe.report.judgement import ANSWERED, judge
 from irl_probe.report.reward_sections import views
+from irl_probe.report.rules import RULES
 from irl_probe.report.sections import sections
 from irl_probe.report.tables import glance_table, provenance
 from irl_probe.report.traces import brush_data
 from irl_probe.results import average_runs, validate
+from irl_probe.verdict_rules import current_warnings
 
 WINDOW = 20  # steps of a partial sum where the results do not say, as in metrics.correlations
 
@@ -80,7 +82,7 @@ def render(tree: xr.DataTree) -> str:
         answers=answers(tree, verdict),
         findings=[claim for claim in verdict.claims if claim.term not in ANSWERED],
         rules=RULES,
-        warnings=json.loads(str(attributes.get("warnings", "[]"))),
+        warnings=current_warnings(tree),
         glance=glance_table(tree),
         sections=sections(tree, verdict.reward, window=_window(tree)),
         provenance=provenance(attributes),

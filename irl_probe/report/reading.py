@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.envs.variants import UNCHANGED
-from irl_probe.metrics import stratified_bootstrap
+from irl_probe.grades import Bounds
+from irl_probe.results import retraining_share
 from irl_probe.results.digits import fixed
 from irl_probe.verdict_rules import BASELINES
 
@@ -14,7 +15,6 @@ IDEALS = ("exact occupancy",)  # made from what no demonstrations tell: the most
 RECOVERED = "recovered"  # what /transfer calls the reward as it was recovered, beside its distilled forms
 TRANSFER_COMPARISONS = ("random", "true reward", "carried over")  # policies of /transfer that are no reward's
 
-Bounds = tuple[float, float, float]
 NOTHING: Bounds = (np.nan, np.nan, np.nan)
 
 
@@ -63,22 +63,12 @@ def retrained_bounds(tree: xr.DataTree, reward: str) -> Bounds:
     From /retraining's own mean, else from its seeds (their mean with a bootstrap interval); with one seed and one
     reward from /returns' policy "retrained".
     """
-    alone = normalised_bounds(tree, "retrained") if len(judged(tree)) <= 1 else NOTHING
     group = tree["retraining"].to_dataset() if "retraining" in tree.children else xr.Dataset()
-    if "reward" not in group.coords or reward not in group["reward"].values:
-        return alone
-    if "normalised_mean" in group and not np.isnan(
-        (found := bounds_of(group["normalised_mean"].sel(reward=reward)))[0]
-    ):
-        return found
-    if "normalised" not in group:
-        return alone
-    scores = group["normalised"].sel(reward=reward).values
-    scores = scores[np.isfinite(scores)]
-    if len(scores) < 2:
-        return alone if not np.isnan(alone[0]) else (float(scores[0]) if len(scores) else np.nan, np.nan, np.nan)
-    estimate = stratified_bootstrap(scores, statistic=lambda rows: rows.mean(axis=1))
-    return estimate.value, estimate.low, estimate.high
+    found = retraining_share(group, reward)
+    if len(judged(tree)) <= 1 and np.isnan(found[1]):
+        alone = normalised_bounds(tree, "retrained")
+        return found if np.isnan(alone[0]) else alone
+    return found
 
 
 def retraining_seeds(tree: xr.DataTree, reward: str | None) -> int:
@@ -106,7 +96,8 @@ def changed(transfer: xr.Dataset) -> list[bool]:
 def transfer_bounds(tree: xr.DataTree, reward: str) -> Bounds:
     """A reward's (or "carried over"'s) normalised return over all changed dynamics.
 
-    Random is 0, and a policy trained there on the true reward 1.
+    Random is 0, and a policy trained there on the true reward 1. Where the results do not hold it over all changes, the
+    mean of the changes' estimates and of their ends, which is no narrower.
     """
     policy = transfer_policy(tree, reward)
     if policy is None:
@@ -114,7 +105,9 @@ def transfer_bounds(tree: xr.DataTree, reward: str) -> Bounds:
     group = tree["transfer"].to_dataset()
     if "overall" in group and not np.isnan((found := bounds_of(group["overall"].sel(policy=policy)))[0]):
         return found
-    return float(group["value"].sel(policy=policy, bound="estimate")[changed(group)].mean()), np.nan, np.nan
+    values = group["value"].sel(policy=policy).isel(variant=changed(group))
+    known = values.isel(variant=values.sel(bound="estimate").notnull().values)
+    return bounds_of(known.mean("variant", skipna=False)) if known.sizes["variant"] else NOTHING
 
 
 def distance_bounds(tree: xr.DataTree, reward: str, metric: str) -> Bounds:
@@ -158,10 +151,3 @@ def percent(bounds: Bounds) -> str:
     estimate, low, high = bounds
     text = f"{fixed(100 * estimate, 0)}\u00a0%"
     return text if np.isnan(low) or low == high else f"{text} [{fixed(100 * low, 0)}, {fixed(100 * high, 0)}]"
-
-
-def figures(bounds: Bounds) -> str:
-    """A figure as "0.93 [0.90, 0.95]"."""
-    estimate, low, high = bounds
-    interval = "" if np.isnan(low) or low == high else f" [{fixed(low)}, {fixed(high)}]"
-    return f"{fixed(estimate)}{interval}"

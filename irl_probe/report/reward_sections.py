@@ -8,11 +8,11 @@ from typing import get_args
 import numpy as np
 import xarray as xr
 
+from irl_probe.grades import Bounds
 from irl_probe.report import plots
 from irl_probe.report.layout import Figure, Section, draw
 from irl_probe.report.reading import (
     TRANSFER_COMPARISONS,
-    Bounds,
     correlation_bounds,
     main_coverage,
     reason_of,

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from irl_probe.grades import Bounds
 from irl_probe.report.definitions import TERMS, term_of
 from irl_probe.report.reading import (
-    Bounds,
     bounds_of,
     clause,
     correlation_bounds,
@@ -22,7 +22,7 @@ from irl_probe.report.reading import (
     transfer_bounds,
 )
 from irl_probe.results.digits import fixed
-from irl_probe.verdict_rules import BASELINES
+from irl_probe.verdict_rules import BASELINES, LENGTH_MATTERS
 
 UNDEFINED, NOTHING_HERE = "undefined", "–"
 CONTROLS = ("none", "constant", "length")
@@ -166,13 +166,21 @@ def glance_table(tree: xr.DataTree) -> Table | None:
                 if known
                 else Cell(NOTHING_HERE, reason="Not measured, or undefined: see the tables below.")
             )
-            rivals = [b[0] * rated for b in bounds[: len(rewards)]]
-            lead = len(rewards) > 1 and rated and place < len(rewards) and bounds[place][0] * rated == np.nanmax(rivals)
+            rivals = [_as_shown(b) * rated for b in bounds[: len(rewards)]]
+            competes = len(rewards) > 1 and rated and place < len(rewards)
+            lead = competes and _as_shown(bounds[place]) * rated == np.nanmax(rivals)
             cells.append(Cell(shown.text, shown.interval, shown.reason, best=bool(lead)))
         lines.append(Row([Heading(reward)], cells, first=place == len(rewards)))
     coverage = f", on {main_coverage(tree['correlation'].to_dataset())} data" if len(measured) else ""
-    caption = f"Each reward at a glance{coverage}. ★ is the best of its column."
+    caption = f"Each reward at a glance{coverage}."
+    if len(rewards) > 1:
+        caption += " ★ is the best of its column, shared where figures read alike; overlapping intervals leave it open."
     return Table(caption, [Heading("reward", "recovered"), *(c[0] for c in columns)], lines)
+
+
+def _as_shown(bounds: Bounds) -> float:
+    """The estimate to the digits that `cell` shows: what reads alike shares its mark."""
+    return round(bounds[0], 2 if abs(bounds[0]) < 1000 else 0)
 
 
 def _glance_columns(tree: xr.DataTree, rewards: Sequence[str]) -> list[tuple[Heading, list[Bounds], int]]:
@@ -181,6 +189,9 @@ def _glance_columns(tree: xr.DataTree, rewards: Sequence[str]) -> list[tuple[Hea
         (Heading("retrained", "retrained"), [retrained_bounds(tree, r) for r in rewards], 1),
         (Heading("transfer", "transfer"), [transfer_bounds(tree, r) for r in rewards], 1),
     ]
+    baseline = [correlation_bounds(tree, r, "episode", "constant")[0] for r in rewards]
+    by_length = bool(np.nanmax(np.abs([0.0, *baseline])) >= LENGTH_MATTERS)
+    confounded = ("episode", "none") if by_length else None  # no merit of its own, so never marked as the best
     for heading, level, control in (
         (Heading("step Pearson", "step"), "step", "none"),
         (Heading("episode Pearson", "episode"), "episode", "none"),
@@ -188,7 +199,7 @@ def _glance_columns(tree: xr.DataTree, rewards: Sequence[str]) -> list[tuple[Hea
         (Heading("length controlled", "length"), "episode", "length"),
     ):
         figures = [correlation_bounds(tree, r, level, control) for r in rewards]
-        columns.append((heading, figures, int(control != "constant")))
+        columns.append((heading, figures, int(control != "constant" and (level, control) != confounded)))
     for metric in ("starc_minimal", "epic", "regret"):
         columns.append((named(metric), [distance_bounds(tree, r, metric) for r in rewards], -1))
     return columns

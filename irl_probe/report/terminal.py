@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import xarray as xr
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -15,6 +13,7 @@ from irl_probe.report.judgement import ANSWERED, judge
 from irl_probe.report.page import one_run
 from irl_probe.report.tables import Table, glance_table
 from irl_probe.results import validate
+from irl_probe.verdict_rules import current_warnings
 
 COLOURS = {"good": "green", "caution": "yellow", "bad": "red", "open": "bright_black", "note": "bright_black"}
 MARKS = {"good": "✓", "caution": "△", "bad": "✕", "open": "○", "note": "·"}
@@ -47,7 +46,7 @@ def print_report(tree: xr.DataTree, console: Console | None = None) -> None:
     table = glance_table(tree)
     if table is not None:
         console.print(_rich(table))
-    for warning in json.loads(str(tree.attrs.get("warnings", "[]"))):
+    for warning in current_warnings(tree):
         console.print(Text.assemble(("! ", "yellow"), str(warning["text"])))
 
 

@@ -41,6 +41,7 @@ from irl_probe.results.groups import (
     points_group,
     ranking_group,
     retraining_group,
+    retraining_share,
     returns_group,
     transfer_group,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "points_group",
     "ranking_group",
     "retraining_group",
+    "retraining_share",
     "returns_group",
     "reward_figures",
     "save_results",

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from irl_probe.metrics.bootstrap import percentile_interval, resample_counts
+from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, stratified_bootstrap
 from irl_probe.results.schema import BOUND, SCHEMA
 
 Floats = NDArray[np.float64]
@@ -248,3 +248,23 @@ def _group(kind: str, data: Mapping[str, ArrayLike | None], labels: Mapping[str,
 
 def _stack(arrays: Mapping[str, ArrayLike]) -> Floats:
     return np.stack([np.asarray(values, dtype=np.float64) for values in arrays.values()])
+
+
+def retraining_share(group: xr.Dataset, reward: str) -> tuple[float, float, float]:
+    """A reward's normalised return after retraining in /retraining: (estimate, low, high), NaN where there is none.
+
+    As the group has it (`normalised_mean`), else the mean over its seeds with a bootstrap interval over them; one seed
+    alone has no interval.
+    """
+    if "reward" not in group.coords or reward not in group["reward"].values:
+        return np.nan, np.nan, np.nan
+    if "normalised_mean" in group:
+        estimate, low, high = (float(v) for v in group["normalised_mean"].sel(reward=reward, bound=list(BOUND)).values)
+        if np.isfinite(estimate):
+            return estimate, low, high
+    scores = group["normalised"].sel(reward=reward).values if "normalised" in group else np.empty(0)
+    scores = scores[np.isfinite(scores)]
+    if len(scores) < 2:
+        return (float(scores[0]) if len(scores) else np.nan), np.nan, np.nan
+    found = stratified_bootstrap(scores, statistic=lambda rows: rows.mean(axis=1))
+    return found.value, found.low, found.high
