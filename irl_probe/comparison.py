@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import xarray as xr
 
+from irl_probe.configs import Config, check_count
 from irl_probe.distances import DistanceConfig
 from irl_probe.distances import distances as distance_groups
 from irl_probe.envs.simulator import Simulator
@@ -30,7 +31,7 @@ REFERENCE = "true"  # the label of the reference dimension
 
 
 @dataclass(frozen=True)
-class CompareConfig:
+class CompareConfig(Config):
     """How `compare` measures.
 
     Attributes:
@@ -48,10 +49,9 @@ class CompareConfig:
     window: int = 20
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, least in (("resamples", 1), ("seed", 0), ("window", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"CompareConfig.{name} must be a whole number, at least {least}; got {value!r}.")
+            check_count(getattr(self, name), least, f"CompareConfig.{name}")
         if not 0 < self.confidence < 1:
             raise ValueError(
                 f"CompareConfig.confidence must lie between 0 and 1, for example 0.95; got {self.confidence!r}."

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
+
+from irl_probe.configs import check_count
 
 Array = NDArray[np.generic]
 
@@ -107,15 +111,24 @@ class Transitions:
 
         Raises ValueError where an episode is asked for that is not there.
         """
-        count = len(self.starts)
-        positions = list(range(selection)) if isinstance(selection, int) else list(selection)
-        absent = [p for p in positions if not 0 <= p < count]
-        if absent or not positions:
-            raise ValueError(
-                f"Episodes must be chosen among the {count} there are (positions 0 to {count - 1}); got {selection!r}."
-            )
         blocks = np.split(np.arange(len(self)), self.starts[1:])
-        return self.rows(np.concatenate([blocks[p] for p in positions]))
+        return self.rows(np.concatenate([blocks[p] for p in self.positions(selection)]))
+
+    def positions(self, selection: int | Sequence[int]) -> list[int]:
+        """The positions of the first `selection` episodes, or those listed. Raises as `episodes` does."""
+        count = len(self.starts)
+        listed = selection.tolist() if isinstance(selection, np.ndarray | np.integer) else selection
+        asked = range(listed) if isinstance(listed, int) else listed
+        if (
+            not isinstance(asked, Sequence)
+            or not asked
+            or not all(isinstance(p, Integral) and 0 <= p < count for p in asked)
+        ):
+            raise ValueError(
+                f"Episodes must be chosen among the {count} there are: how many, or a list of positions from 0 to "
+                f"{count - 1}; got {reprlib.repr(selection)}."
+            )
+        return [int(p) for p in asked]
 
     def subsample(self, every: int) -> Transitions:
         """Every `every`-th step of each episode from its first one, and each episode's terminal step.
@@ -124,8 +137,7 @@ class Transitions:
 
         Raises ValueError unless `every` is at least 1.
         """
-        if every < 1:
-            raise ValueError(f"Subsampling keeps every k-th step with k at least 1; got {every}.")
+        check_count(every, 1, "Subsampling keeps every k-th step; k")
         step = np.arange(len(self)) - np.repeat(self.starts, self.lengths)
         return self.rows((step % every == 0) | self.terminated)
 

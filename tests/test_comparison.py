@@ -282,9 +282,9 @@ def test_a_ladder_must_be_policies_with_whole_episodes(noisy):
     ("options", "message"),
     [
         ({"resamples": 0}, "resamples must be a whole number, at least 1; got 0"),
-        ({"resamples": 10.0}, "resamples must be a whole number, at least 1; got 10.0"),
+        ({"resamples": 10.0}, r"resamples must be a whole number \(such as 10\); got 10.0"),
         ({"seed": -1}, "seed must be a whole number, at least 0; got -1"),
-        ({"window": True}, "window must be a whole number, at least 1; got True"),
+        ({"window": True}, r"window must be a whole number \(such as 10\); got True"),
         ({"confidence": 95}, "confidence must lie between 0 and 1, for example 0.95; got 95"),
         ({"confidence": float("nan")}, "confidence must lie between 0 and 1"),
     ],

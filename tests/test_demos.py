@@ -1,6 +1,7 @@
 """Demonstrations: what is kept, what is saved, what is recorded, and whether it fits an environment."""
 
 import json
+import tracemalloc
 import zipfile
 
 import gymnasium
@@ -99,18 +100,29 @@ class TestWholeEpisodesAreKept:
         changed = Transitions(**{**vars(t), "rewards": t.rewards + np.eye(1, len(t))[0] * 1e-9})
         assert demos.content_hash() == t.content_hash() != demonstrations(transitions=changed).content_hash()
 
-    @pytest.mark.parametrize("selection", [0, 4, [3], [-1], []])
+    @pytest.mark.parametrize(
+        "selection", [0, 4, 10**30, -1, [3], [-1], [], 1.5, [1.5], "x", [None], np.array([3]), None]
+    )
     def test_episodes_that_are_not_there_are_refused(self, selection):
-        with pytest.raises(DemoError, match=r"among the 3 there are \(positions 0 to 2\)"):
+        with pytest.raises(DemoError, match="among the 3 there are: how many, or a list of positions from 0 to 2; got"):
             demonstrations().episodes(selection)
+
+    def test_a_million_episodes_are_refused_in_a_line_without_listing_them(self):
+        tracemalloc.start()
+        with pytest.raises(DemoError) as refused:
+            demonstrations().episodes(10**6)
+        assert len(str(refused.value)) < 200
+        assert tracemalloc.get_traced_memory()[1] < 100_000  # bytes
+        tracemalloc.stop()
 
     def test_an_episode_is_chosen_once(self):
         with pytest.raises(DemoError, match="names one twice"):
             demonstrations().episodes([1, 1])
 
-    def test_subsampling_by_less_than_one_is_refused(self):
-        with pytest.raises(DemoError, match="k at least 1; got 0"):
-            demonstrations().subsample(0)
+    @pytest.mark.parametrize("every", [0, -1, 1.5, "x", None])
+    def test_subsampling_by_less_than_one_or_by_no_whole_number_is_refused(self, every):
+        with pytest.raises(DemoError, match=f"k must be a whole number, at least 1; got {every!r}"):
+            demonstrations().subsample(every)
 
 
 class TestDescribe:
@@ -357,10 +369,22 @@ class TestRecording:
         with pytest.raises(DemoError, match=message):
             record_demos(policy, env, 1)
 
-    @pytest.mark.parametrize("bad", [{"episodes": 0}, {"epsilon": 1.5}, {"time_limit": 0}])
-    def test_counts_out_of_range_are_refused(self, bad):
-        with pytest.raises(DemoError, match="at least one episode, epsilon in"):
-            record_demos(balance, "CartPole-v1", **({"episodes": 1} | bad))
+    @pytest.mark.parametrize(
+        ("name", "values", "message"),
+        [
+            ("episodes", (0, 1.5, "3", None), "whole number, at least 1"),
+            ("time_limit", (0, 2.5, "x"), "whole number, at least 1"),
+            ("seed", (-1, 0.5, None), "whole number, at least 0"),
+            ("epsilon", (1.5, -0.1, "x", float("nan"), None), "a probability, from 0 to 1"),
+            ("policy", (None, 3), "a function policy"),
+            ("env", (3, None), "a Gymnasium id or environment"),
+        ],
+    )
+    def test_arguments_that_cannot_be_are_refused(self, name, values, message):
+        for value in values:
+            given = {"policy": balance, "env": "CartPole-v1", "episodes": 1, name: value}
+            with pytest.raises(DemoError, match=f"{message}.*; got {value!r}"):
+                record_demos(**given)
 
     def test_spaces_that_transitions_cannot_hold_are_refused(self):
         env = Corridor()

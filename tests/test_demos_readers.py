@@ -264,7 +264,8 @@ class TestIQLearn:
         ("changes", "message"),
         [
             ({"lengths": [3, 1, 5]}, "'lengths' does not say how long the trajectories are"),
-            ({"actions": [(0,), (0,), (0,)]}, "'actions' must have one row for each row of 'states'"),
+            ({"actions": [(0,) * 3, (0,) * 2, (0,) * 4]}, "in trajectory 1 it has 2 and 'states' 1. Repair the file"),
+            ({"rewards": [(-1,) * 3, (-1,)]}, "'rewards' must have as many trajectories as 'states', 3; it has 2"),
             ({"states": 3}, "a list with one sequence per trajectory"),
             ({"rewards": [-1, -1, -1]}, "an entry is a single number"),
             ({"dones": [(True, False, True), (True,), (False,) * 4]}, "true at a trajectory's last step only"),

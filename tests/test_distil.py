@@ -248,9 +248,12 @@ def test_the_grid_is_distilled_from_rollouts():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"form": "states"}, "form must be state or state-action or transition; got 'states'"),
-        ({"activation": "gelu"}, "activation must be relu or tanh or elu; got 'gelu'"),
-        ({"steps": 0}, "steps must be at least 1; got 0"),
+        (
+            {"form": "states"},
+            "form must be one of state, state-action, transition; got 'states'. Did you mean 'state'?",
+        ),
+        ({"activation": "gelu"}, "activation must be one of relu, tanh, elu; got 'gelu'"),
+        ({"steps": 0}, "steps must be a whole number, at least 1; got 0"),
         ({"held_out": 1.0}, "held_out must lie between 0 and 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
     ],

@@ -1,4 +1,4 @@
-"""The table of METRICS.md: each ✓ is a property of random MDPs, each ✗ has an MDP that shows it."""
+"""What docs/measures.md says that measures ignore is a property of random MDPs; what they do not, an MDP shows."""
 
 import numpy as np
 import pytest

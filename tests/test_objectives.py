@@ -104,7 +104,7 @@ def test_the_absorbing_states_steps_count_as_if_they_were_listed():
 
 
 def test_offline_the_bootstrap_cancels_into_regularised_likelihood():
-    """With the value term `expert`, L = −α E log π + E[(r − t)²]/4c  (IQ.md, `iq` offline)."""
+    """With the value term `expert`, L = −α E log π + E[(r − t)²]/4c  (IQ-Learn eq. 9, r = α log π + V − γV′)."""
     steps, alpha, c, target = some_steps(), 0.7, 5.0, 1.0
     settings = IQSettings(GAMMA, "chi2", "expert", "expert", c, (target, 0.0), 1.0, 10.0)
     loss = iq_loss(steps, None, steps.value[:1], None, settings)

@@ -388,7 +388,9 @@ def test_coverage_must_sum_to_one_and_not_be_negative(measure):
 def test_rows_of_the_transition_must_sum_to_one(measure):
     transition = random_mdp(0).transition.copy()
     transition[4, 1] *= 0.5
-    with pytest.raises(ValueError, match=r"Every row P\[s, a\] of 'transition' must sum to 1; the row at \(4, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"Every row P\[s, a\] of 'transition' must sum to 1; .*\(4, 1\) sums to 0.5. Divide counts"
+    ):
         call(measure, transition=transition)
     with pytest.raises(ValueError, match=r"must have shape \(S, A, S\)"):
         call(measure, transition=transition[:, :, :5])
@@ -449,6 +451,10 @@ def test_the_temperature_must_be_positive(temperature):
 def test_ambiguity_refuses_no_environment_and_unlike_ones():
     with pytest.raises(ValueError, match="at least one environment"):
         ambiguity_dimension([])
+    mdp = random_mdp(0)
+    for unpaired in (([mdp.transition], 0.9), (mdp.transition,), ([0.9],)):
+        with pytest.raises(ValueError, match=r"Each environment must be a pair \(P, γ\).*environment 0 is no pair but"):
+            ambiguity_dimension(*unpaired)
     with pytest.raises(ValueError, match="same states and actions"):
         ambiguity_dimension([(random_mdp(0, states=s).transition, 0.9) for s in (3, 4)])
     with pytest.raises(ValueError, match=r"must lie in \(0, 1\); got 2"):

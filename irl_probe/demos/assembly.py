@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from irl_probe.configs import check_count
 from irl_probe.demos.demonstrations import Demonstrations, Space, WholeEpisodes
 from irl_probe.demos.errors import DemoError
 from irl_probe.transitions import Array, Transitions
@@ -169,8 +171,7 @@ def with_time_limit(demos: Demonstrations, limit: int) -> Demonstrations:
     Raises DemoError where an episode is longer than the limit, so that the limit cannot be the environment's.
     """
     whole = demos.whole
-    if limit < 1:
-        raise DemoError(f"The time limit is a number of steps of at least 1; got {limit}.")
+    guarded(demos.source, partial(check_count, limit, 1, "The time limit in steps"))
     if (whole.lengths > limit).any():
         episode = int(np.argmax(whole.lengths > limit))
         raise DemoError(

@@ -168,14 +168,13 @@ class Demonstrations:
 
         Raises DemoError where an episode is asked for that is not there, or twice.
         """
-        positions = list(range(selection)) if isinstance(selection, int) else [int(p) for p in selection]
-        if len(set(positions)) < len(positions):
-            raise DemoError(f"Each episode can be chosen once; got {selection!r}, which names one twice.")
         try:
-            chosen = self.transitions.episodes(positions)
+            positions = self.transitions.positions(selection)
         except ValueError as error:
             raise DemoError(f"{self.source}: {error}") from error
-        return replace(self, transitions=chosen, kept=self.whole.at(positions))
+        if len(set(positions)) < len(positions):
+            raise DemoError(f"Each episode can be chosen once; got {selection!r}, which names one twice.")
+        return replace(self, transitions=self.transitions.episodes(positions), kept=self.whole.at(positions))
 
     def subsample(self, every: int) -> Demonstrations:
         """Every `every`-th step of each episode from its first, and each terminal step, with their true successors.

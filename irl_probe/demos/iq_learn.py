@@ -42,8 +42,17 @@ def read_iq_learn(path: Path) -> Demonstrations:
     parts = {name: _trajectories(data[name], where, name) for name in (*_NEEDED, "rewards") if name in data}
     lengths = np.array([len(part) for part in parts["states"]], dtype=np.int64)
     for name, trajectories in parts.items():
-        if [len(part) for part in trajectories] != lengths.tolist():
-            raise DemoError(f"{where}: '{name}' must have one row for each row of 'states' in every trajectory.")
+        if len(trajectories) != len(lengths):
+            raise DemoError(
+                f"{where}: '{name}' must have as many trajectories as 'states', {len(lengths)}; it has "
+                f"{len(trajectories)}. Repair the file or leave the odd ones out."
+            )
+        for i, (part, length) in enumerate(zip(trajectories, lengths, strict=True)):
+            if len(part) != length:
+                raise DemoError(
+                    f"{where}: '{name}' must have one row for each row of 'states' in every trajectory; in trajectory "
+                    f"{i} it has {len(part)} and 'states' {length}. Repair the file or leave that trajectory out."
+                )
     if "lengths" in data and numbers(data["lengths"], where, "lengths").tolist() != lengths.tolist():
         raise DemoError(f"{where}: 'lengths' does not say how long the trajectories are ({lengths.tolist()}).")
     if not len(lengths) or lengths.min() < 1:

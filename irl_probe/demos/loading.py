@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
+from os import PathLike
 from pathlib import Path
 
 from irl_probe.demos.assembly import with_time_limit
@@ -63,6 +64,8 @@ def load_demos(
 
 
 def _read(source: str | Path, time_limit: int | None) -> Demonstrations:
+    if not isinstance(source, str | PathLike):
+        raise DemoError(f"Demonstrations are named by a text or a path; got {source!r}.")
     name = str(source)
     if isinstance(source, str) and name.startswith(_MINARI):
         return read_minari(name.removeprefix(_MINARI))

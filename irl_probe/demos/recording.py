@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
+from numbers import Real
 from typing import Any, Protocol
 
 import gymnasium
@@ -10,7 +12,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
-from irl_probe.demos.assembly import assemble
+from irl_probe.configs import check_count
+from irl_probe.demos.assembly import assemble, guarded
 from irl_probe.demos.demonstrations import Demonstrations, Space
 from irl_probe.demos.errors import DemoError
 from irl_probe.transitions import Array
@@ -51,11 +54,18 @@ def record_demos(
     Raises DemoError where `episodes`, `epsilon` or `time_limit` is out of range, where the environment's spaces are not
     Box or Discrete, and where the policy's action does not fit the action space.
     """
-    if episodes < 1 or not 0 <= epsilon <= 1 or (time_limit is not None and time_limit < 1):
+    limit = 1 if time_limit is None else time_limit
+    for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("time_limit", limit, 1)):
+        guarded("record_demos", partial(check_count, value, least, f"'{name}'"))
+    if not isinstance(epsilon, Real) or not 0 <= epsilon <= 1:
+        raise DemoError(f"record_demos: 'epsilon' must be a probability, from 0 to 1; got {epsilon!r}.")
+    if not callable(policy):
         raise DemoError(
-            "Recording needs at least one episode, epsilon in [0, 1] and a time limit of at least one step; "
-            f"got episodes={episodes}, epsilon={epsilon}, time_limit={time_limit}."
+            f"record_demos: the policy must be a function policy(observations, deterministic=True); got {policy!r}. "
+            "Of a run, give run.policy."
         )
+    if not isinstance(env, str | gymnasium.Env):
+        raise DemoError(f"record_demos: 'env' must be a Gymnasium id or environment; got {env!r}.")
     if isinstance(env, str):
         made = gymnasium.make(env)
         try:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from gymnasium import spaces
 
+from irl_probe.configs import Config, check_count
 from irl_probe.distances.terms import RANDOM, SHAPED, TRUE, calibration, terms_of
 from irl_probe.envs.simulator import Simulator
 from irl_probe.metrics import (
@@ -39,7 +40,7 @@ NO_DYNAMICS = "It asks for successors of actions nobody took: give dynamics=simu
 
 
 @dataclass(frozen=True)
-class DistanceConfig:
+class DistanceConfig(Config):
     """How `compare` takes canonical distances.
 
     Attributes:
@@ -67,11 +68,10 @@ class DistanceConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         least = {"samples": 2, "actions": 2, "states": 2, "draws": 2, "features": 2, "resamples": 1, "seed": 0}
         for name, bound in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < bound:
-                raise ValueError(f"DistanceConfig.{name} must be a whole number, at least {bound}; got {value!r}.")
+            check_count(getattr(self, name), bound, f"DistanceConfig.{name}")
         if not 0 < self.confidence < 1:
             raise ValueError(f"DistanceConfig.confidence must lie between 0 and 1; got {self.confidence!r}.")
         if self.gamma is not None and not 0 <= self.gamma < 1:

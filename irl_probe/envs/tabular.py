@@ -98,7 +98,8 @@ def gridworld(
     cell and 0 elsewhere.
 
     States are numbered row by row; walls block (the agent stays where it is); the reward is that of the state left,
-    R(s, a, s′) = rewards[s]; there is no terminal state. Rewards of shape (3, 3) give the grids of METRICS.md.
+    R(s, a, s′) = rewards[s]; there is no terminal state. Rewards of shape (3, 3) give small grids
+    whose distances can be worked out by hand.
 
     Args:
         rewards: (rows, columns) reward of each cell; None is the default above.

@@ -24,7 +24,7 @@ RewardFunction = Callable[[Array, Array, Array, Bools], Floats]
 
 @dataclass(frozen=True)
 class TrueReward:
-    """What the environment pays for a transition: a reward in the sense of the protocol (DESIGN.md).
+    """What the environment pays for a transition: a reward as `irl_probe.rewards.Reward` has it.
 
     Attributes:
         name: the environment's name.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any, Literal, Self
 
+from irl_probe.configs import Config
 from irl_probe.learn.defaults import ANY, BY_OBJECTIVE, CONTINUOUS_ONLY, DEFAULTS
-from irl_probe.learn.options import Chi2On, Divergence, IQSettings, ValueTerm, check_option
+from irl_probe.learn.options import Chi2On, Divergence, IQSettings, ValueTerm
 
 Objective = Literal["iq", "rize", "lsiq", "sqil", "csil", "bc", "bellman"]
 Terminal = Literal["zero", "absorbing"]
@@ -19,7 +19,7 @@ Reduction = Literal["min", "mean"]
 
 
 @dataclass(frozen=True)
-class IQConfig:
+class IQConfig(Config):
     """How a soft Q-function is learned. None means: the default for this kind of action space, offline or online.
 
     `IQConfig().resolve(discrete=True, online=False)` shows those defaults. Rewards, Q, V and α share one unit.
@@ -66,7 +66,7 @@ class IQConfig:
         evaluate_every, evaluate_episodes: steps between evaluations, and their episodes; 0 evaluates never.
         checkpoint_every, log_every: steps. seed: of everything.
 
-    Raises ValueError for values that cannot be, naming the field.
+    Raises ValueError for values that cannot be, naming the field, and for an unknown field, suggesting the near miss.
     """
 
     objective: Objective = "iq"
@@ -116,27 +116,17 @@ class IQConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.hidden, list):  # JSON hands lists back
-            object.__setattr__(self, "hidden", tuple(self.hidden))
-        if isinstance(self.reward_targets, list):
-            object.__setattr__(self, "reward_targets", tuple(self.reward_targets))
-        for name, options in _OPTIONS.items():
-            if getattr(self, name) is not None:
-                check_option(getattr(self, name), options, name)
+        super().__post_init__()
         for name, (low, high, what) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must be {what}; got {value!r}.")
+        if self.hidden and min(self.hidden) < 1:
+            raise ValueError(f"hidden must be widths of at least 1, or () for no hidden layer; got {self.hidden}.")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The config of these fields. Raises ValueError for an unknown key, suggesting the near miss."""
-        known = [f.name for f in fields(cls)]
-        for key in values:
-            if key not in known:
-                near = get_close_matches(key, known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else f" The keys are {', '.join(known)}."
-                raise ValueError(f"{cls.__name__} has no key {key!r}.{hint}")
+        """The config of these fields."""
         return cls(**values)
 
     def resolve(self, *, discrete: bool, online: bool) -> IQConfig:
@@ -180,16 +170,6 @@ class IQConfig:
         )
 
 
-_OPTIONS: dict[str, object] = {
-    "objective": Objective,
-    "divergence": Divergence,
-    "value_term": ValueTerm,
-    "chi2_on": Chi2On,
-    "terminal": Terminal,
-    "activation": Activation,
-    "precision": Precision,
-    "reduction": Reduction,
-}
 _TINY = math.ulp(0.0)
 _POSITIVE = (_TINY, math.inf, "positive")
 _NOT_NEGATIVE = (0.0, math.inf, "zero or more")

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Literal, get_args
+from typing import Literal
+
+from irl_probe.configs import check_option
 
 Divergence = Literal["chi2", "kl", "hellinger", "js", "tv", "w1"]
 ValueTerm = Literal["initial", "expert", "mixture", "expert_states"]
 Chi2On = Literal["expert", "mixture"]
-
-
-def check_option(value: str, options: object, name: str) -> None:
-    """Raises ValueError unless `value` is one of the Literal `options`; suggests the near miss."""
-    known = [str(option) for option in get_args(options)]
-    if value not in known:
-        near = get_close_matches(str(value), known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}.{hint}")
 
 
 @dataclass(frozen=True)

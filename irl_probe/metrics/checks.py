@@ -117,5 +117,6 @@ def _check_rows(array: Array, name: str, row_name: str) -> None:
     if error.max() > PROBABILITY_TOLERANCE:
         index = tuple(int(i) for i in np.unravel_index(np.argmax(error), sums.shape))
         raise ValueError(
-            f"Every row {row_name} of '{name}' must sum to 1; the row at {index} sums to {sums[index]:.9g}."
+            f"Every row {row_name} of '{name}' must sum to 1; the row at {index} sums to {sums[index]:.9g}. "
+            "Divide counts by their row's sum, or give the missing probability to the entry it belongs to."
         )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from irl_probe.configs import Config, check_count
 from irl_probe.learn.config import IQConfig
 
 
 @dataclass(frozen=True)
-class ProbeConfig:
+class ProbeConfig(Config):
     """How a probe is made.
 
     Attributes:
@@ -27,7 +28,7 @@ class ProbeConfig:
             the data.
         seed: of everything.
 
-    Raises ValueError for counts below 1.
+    Raises ValueError for counts below 1 and a seed below 0.
     """
 
     demos: str | None = None
@@ -43,9 +44,13 @@ class ProbeConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("subsample", "retrain_seeds", "evaluation_episodes", "rollouts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+            check_count(getattr(self, name), 1, f"ProbeConfig.{name}")
+        for name in ("episodes", "retrain_steps"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), 1, f"ProbeConfig.{name}")
+        check_count(self.seed, 0, "ProbeConfig.seed")
 
     def record(self) -> dict[str, Any]:
         """As plain values, for the results."""

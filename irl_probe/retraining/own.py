@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from irl_probe.configs import Config
 from irl_probe.envs import make_env
 from irl_probe.learn import IQConfig, Run, train_on_reward
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardWrapper
@@ -16,7 +17,7 @@ Env = gym.Env[Any, Any]
 
 
 @dataclass(frozen=True)
-class RetrainConfig:
+class RetrainConfig(Config):
     """How a policy is trained on a reward.
 
     Attributes:
@@ -29,6 +30,7 @@ class RetrainConfig:
     learner: IQConfig = field(default_factory=lambda: IQConfig(objective="bellman"))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.learner.objective != "bellman":
             raise ValueError(f"Retraining learns from a reward: objective 'bellman'; got {self.learner.objective!r}.")
 

@@ -8,18 +8,19 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 import xarray as xr
 
+from irl_probe.configs import Config
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
 from irl_probe.learn import IQConfig, Policy, evaluate, random_policy, train_on_reward
 from irl_probe.learn.checkpoints import write_atomically
 from irl_probe.learn.loop import CHECKPOINT
-from irl_probe.metrics.bootstrap import stratified_bootstrap
+from irl_probe.metrics.bootstrap import check_confidence, stratified_bootstrap
 from irl_probe.results import new_results, retraining_group
 from irl_probe.retraining.own import RetrainConfig, retrain
 from irl_probe.retraining.stable_baselines import retrain_sb3
@@ -27,14 +28,13 @@ from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, reward_i
 
 Env = gym.Env[Any, Any]
 Learner = Literal["own", "sb3-sac", "sb3-ppo", "sb3-dqn"]
-LEARNERS: tuple[Learner, ...] = get_args(Learner)
 TRUE = "true reward"  # the label of policies trained on the environment's own reward
 EVALUATION_SEED = 10_000
 RANDOM_EPISODES = 100
 
 
 @dataclass(frozen=True)
-class RetrainStudyConfig:
+class RetrainStudyConfig(Config):
     """How rewards are judged by retraining.
 
     Attributes:
@@ -62,8 +62,7 @@ class RetrainStudyConfig:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.learner not in LEARNERS:
-            raise ValueError(f"The learner must be one of {', '.join(LEARNERS)}; got {self.learner!r}.")
+        super().__post_init__()
         for config in (self.config, self.true_config):
             if config is not None:
                 RetrainConfig(config)
@@ -71,6 +70,7 @@ class RetrainStudyConfig:
             raise ValueError(f"A study needs at least one seed, each 0 or more and only once; got {self.seeds}.")
         if self.episodes < 1 or (self.steps is not None and self.steps < 1):
             raise ValueError(f"Steps and episodes must be at least 1; got {self.steps} and {self.episodes}.")
+        check_confidence(self.confidence, self.resamples)
 
 
 DEFAULTS = RetrainStudyConfig()

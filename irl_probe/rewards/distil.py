@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from irl_probe.configs import Config, check_count
 from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
-from irl_probe.networks import ACTIVATIONS, NetworkSpec
+from irl_probe.metrics.checks import check_gamma
+from irl_probe.networks import NetworkSpec
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation
@@ -25,7 +27,7 @@ RESAMPLES, CONFIDENCE = 1000, 0.95
 
 
 @dataclass(frozen=True)
-class DistilConfig:
+class DistilConfig(Config):
     """How an explicit reward is fitted.
 
     Attributes:
@@ -56,16 +58,20 @@ class DistilConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, options in (("form", FORMS), ("activation", tuple(ACTIVATIONS))):
-            if getattr(self, name) not in options:
-                raise ValueError(f"DistilConfig.{name} must be {' or '.join(options)}; got {getattr(self, name)!r}.")
+        super().__post_init__()
         for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"DistilConfig.{name} must be at least {least}; got {getattr(self, name)}.")
+            check_count(getattr(self, name), least, f"DistilConfig.{name}")
         if not 0 < self.held_out < 1:
             raise ValueError(f"DistilConfig.held_out must lie between 0 and 1, for example 0.2; got {self.held_out}.")
-        if self.learning_rate <= 0 or self.weight_decay < 0:
-            raise ValueError("DistilConfig: learning_rate must be positive and weight_decay not negative.")
+        if self.hidden and min(self.hidden) < 1:
+            raise ValueError(f"DistilConfig.hidden must be widths of at least 1, or (); got {self.hidden}.")
+        if self.gamma is not None:
+            check_gamma(self.gamma)
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise ValueError(
+                "DistilConfig.learning_rate must be positive and weight_decay not negative; got "
+                f"{self.learning_rate} and {self.weight_decay}."
+            )
 
 
 DEFAULTS = DistilConfig()

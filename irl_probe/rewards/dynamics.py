@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from irl_probe.configs import Config
 from irl_probe.inference import NumpyLayers, array_of, piece_rows, pieces
 from irl_probe.networks import ACTIVATIONS, ActionScale, EnsembleLinear, NetworkSpec
 from irl_probe.rewards.dynamics_steps import check_steps, divide
@@ -27,7 +28,7 @@ WEIGHT_DECAY = 0.01
 
 
 @dataclass(frozen=True)
-class DynamicsConfig:
+class DynamicsConfig(Config):
     """How `fit_dynamics` learns.
 
     Attributes:
@@ -51,6 +52,7 @@ class DynamicsConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("members", "updates", "batch_size"):
             if getattr(self, name) < 1:
                 raise RewardError(f"'{name}' must be at least 1; got {getattr(self, name)}.")

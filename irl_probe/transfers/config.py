@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from irl_probe.configs import Config, check_option
 from irl_probe.learn import IQConfig
-from irl_probe.learn.options import check_option
 from irl_probe.metrics.bootstrap import check_confidence
 from irl_probe.rewards import DistilConfig
 
@@ -22,7 +22,7 @@ DISTILLED: Mapping[Form, tuple[Literal["state", "state-action", "transition"], b
 
 
 @dataclass(frozen=True)
-class TransferConfig:
+class TransferConfig(Config):
     """How policies are trained and judged in changed dynamics.
 
     Attributes:
@@ -55,8 +55,7 @@ class TransferConfig:
     resamples: int = 2000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "forms", tuple(self.forms))
-        object.__setattr__(self, "seeds", tuple(self.seeds))
+        super().__post_init__()
         for form in self.forms:
             check_option(form, Form, "form")
         for learner in (self.learner, self.true_learner):

@@ -1,4 +1,4 @@
-"""Exact measures of rewards on tabular MDPs (METRICS of the documentation say what each answers and ignores).
+"""Exact measures of rewards on tabular MDPs (docs/measures.md says what each answers and ignores).
 
 S states, A actions, P (S, A, S) with rows P[s, a] summing to 1, rewards R (S, A, S), discount γ, all in float64.
 A reward may leave out trailing axes that it does not depend on: (S, A) is r(s, a), (S,) is r(s).

@@ -24,7 +24,13 @@ def ambiguity_dimension(environments: Sequence[tuple[ArrayLike, float]], tol: fl
 
     Raises ValueError for input that breaks the above.
     """
-    if not environments:
+    for i, pair in enumerate(environments):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(
+                "Each environment must be a pair (P, γ), as in ambiguity_dimension([(P, 0.9), (other_P, 0.9)]); "
+                f"environment {i} is no pair but a {type(pair).__name__}."
+            )
+    if not len(environments):
         raise ValueError("There must be at least one environment, given as a list of (transition, gamma); got none.")
     if not 0 < tol < 1:
         raise ValueError(f"The tolerance is the sine of an angle and must lie in (0, 1); got {tol}.")

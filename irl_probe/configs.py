@@ -1,0 +1,99 @@
+"""What all configs share: unknown names and values of another type are refused in words."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from difflib import get_close_matches
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+_WORDS: dict[Any, str] = {
+    int: "a whole number (such as 10)",
+    float: "a number (such as 0.5)",
+    bool: "True or False",
+    str: "a text",
+    NoneType: "None",
+    tuple[int, ...]: "a tuple of whole numbers (such as (64, 32))",
+    tuple[float, float]: "a pair of numbers (such as (1.0, 0.0))",
+}
+
+
+class Config:
+    """The base of the frozen config dataclasses; one with a `__post_init__` of its own calls this one first.
+
+    Lists and ranges become tuples and NumPy's numbers Python's, so that a config is the same read back from JSON.
+
+    Raises ValueError, naming the field, for a name that the config does not have (the near miss is suggested), for an
+    option that is none of its Literal's, and for a value of another type than the field's.
+    """
+
+    def __new__(cls, *args: Any, **values: Any) -> Self:
+        known = [f.name for f in fields(cls)]  # type: ignore[arg-type]  # every subclass is a dataclass
+        for key in values:
+            if key not in known:
+                near = get_close_matches(key, known, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else f" The keys are {', '.join(known)}."
+                raise ValueError(f"{cls.__name__} has no key {key!r}.{hint}")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        for key, kind in get_type_hints(type(self)).items():
+            name, value = f"{type(self).__name__}.{key}", _plain(getattr(self, key))
+            object.__setattr__(self, key, value)
+            if not _fits(value, kinds := _alternatives(kind)):
+                raise ValueError(f"{name} must be {' or '.join(map(_in_words, kinds))}; got {value!r}.")
+            for options in kinds:
+                if get_origin(options) is Literal and value is not None:
+                    check_option(value, options, name)
+
+
+def check_option(value: str, options: object, name: str) -> None:
+    """Raises ValueError unless `value` is one of the Literal `options`; suggests the near miss."""
+    known = [str(option) for option in get_args(options)]
+    if value not in known:
+        near = get_close_matches(str(value), known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}.{hint}")
+
+
+def check_count(value: object, least: int, name: str) -> None:
+    """Raises ValueError unless `value` is a whole number of at least `least`."""
+    if not _fits(value, (int,)) or value < least:  # type: ignore[operator]  # a number by then
+        raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}.")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple | range):
+        return tuple(_plain(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _fits(value: Any, kinds: tuple[Any, ...]) -> bool:
+    return any(_is(value, kind) for kind in kinds)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return True  # which ones there are, `check_option` says better
+    if get_origin(kind) is tuple:
+        items = get_args(kind)
+        if not isinstance(value, tuple):
+            return False
+        wanted = items[:1] * len(value) if items[-1] is Ellipsis else items
+        return len(value) == len(wanted) and all(map(_is, value, wanted))
+    if kind in (int, float):  # True is not the number 1 here, and 3 is a float as well
+        return isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _in_words(kind: Any) -> str:
+    if get_origin(kind) is tuple and kind not in _WORDS:  # of options
+        return f"a tuple of {', '.join(get_args(get_args(kind)[0]))}"
+    return _WORDS.get(kind) or f"of type {kind.__name__}"
