@@ -60,6 +60,12 @@ def test_links_between_pages_lead_to_pages():
             assert (page.parent / target).exists(), (page.name, target)
 
 
+def test_file_names_need_no_quotes():
+    kept = [path for room in ("analyses", "docs", "recovered_rewards") for path in (DOCS.parent / room).rglob("*")]
+    assert len(kept) > 20
+    assert [str(path) for path in kept if not re.fullmatch(r"[\w.+-]+", path.name)] == []
+
+
 def test_pages_that_the_navigation_does_not_name_come_at_its_end(tmp_path):
     for name in ("index.md", "late.md"):
         (tmp_path / name).touch()

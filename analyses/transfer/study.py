@@ -70,7 +70,7 @@ def run_grid() -> None:
     """Exact: a reward from the expert's policy alone, IQ-Learn's at the exact occupancy, then from demonstrations."""
     for source in ("policy of the expert", "exact occupancy", "30 demonstrations"):
         for name, slip in (("grid", 0.0), ("slippery grid", 0.2)):
-            path = HERE / "results" / f"{name}, {source}.nc"
+            path = HERE / "results" / f"{name} from {source}.nc".replace(" ", "_")
             if path.exists():
                 continue
             mdp = ip.gridworld(slip=slip)
@@ -154,7 +154,7 @@ def tables() -> None:
     parts = []
     for path in sorted((HERE / "results").glob("*.nc")):
         tree = ip.load_results(path)
-        parts.append(f"### {path.stem}\n\n{table(tree)}\n\n{warnings(tree)}\n")
+        parts.append(f"### {path.stem.replace('_', ' ')}\n\n{table(tree)}\n\n{warnings(tree)}\n")
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition("<!-- tables -->")
     _, _, after = rest.partition("<!-- end -->")

@@ -225,11 +225,11 @@ def forms(ids: list[str]) -> None:
         reward = ip.load_reward(reward_id)
         tree = ip.compare_forms(reward, reward_id.split("/")[0], episodes=EPISODES)
         del tree["points"]  # every step's rewards; the figures are kept
-        ip.save_results(tree, README.parent / "forms" / f"{reward_id.replace('/', ' ')}.nc", overwrite=True)
+        ip.save_results(tree, README.parent / "forms" / f"{reward_id}.nc", overwrite=True)
     parts = []
-    for path in sorted((README.parent / "forms").glob("*.nc")):
+    for path in sorted((README.parent / "forms").glob("*/*.nc")):
         tree = ip.load_results(path)
-        parts += [f"**{path.stem.replace(' ', '/')}**, mixture\n", ip.forms_table(tree, "mixture"), ""]
+        parts += [f"**{path.parent.name}/{path.stem}**, mixture\n", ip.forms_table(tree, "mixture"), ""]
     before, _, rest = README.read_text().partition("<!-- forms -->")
     _, _, after = rest.partition("<!-- end forms -->")
     README.write_text(f"{before}<!-- forms -->\n" + "\n".join(parts) + f"<!-- end forms -->{after}")
