@@ -20,6 +20,7 @@ from irl_probe.demos import DemoError, Demonstrations
 from irl_probe.envs import TabularEnv, TabularPolicy, gridworld, soft_expert
 from irl_probe.learn import CheckpointError, TrainingDiverged, TrainingInterrupted
 from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
+from irl_probe.learn.lock import alone_in
 from irl_probe.learn.replay import Replay
 from irl_probe.networks import DiscreteQ, NetworkSpec
 
@@ -82,6 +83,39 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(mode, tmp_path):
     assert kills >= 1
     assert (killed / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
     assert weights(ip.load_run(killed)) == weights(ip.load_run(tmp_path / "whole"))
+
+
+def test_a_second_run_in_a_folder_is_refused(demos, tmp_path):
+    config = replace(ONLINE, steps=200)
+    ip.train(demos, config, out=tmp_path / "run", progress=False)
+    (tmp_path / "new").mkdir()
+    for folder, resume in (("run", True), ("new", False)):
+        with (
+            alone_in(tmp_path / folder),
+            pytest.raises(CheckpointError, match="another process is at work in .*stop it"),
+        ):
+            ip.train(demos, config, out=tmp_path / folder, resume=resume, progress=False)
+        ip.train(demos, config, out=tmp_path / folder, resume=resume, progress=False)
+
+
+def test_a_killed_process_leaves_its_folder_free(tmp_path):
+    process = start("online", tmp_path / "run", False, replace(ONLINE, steps=10**6))
+    while not (tmp_path / "run" / "checkpoint.pt").exists():
+        time.sleep(0.01)
+    try:
+        with pytest.raises(CheckpointError, match="another process"), alone_in(tmp_path / "run"):
+            pass
+    finally:
+        process.kill()
+        process.wait()
+    with alone_in(tmp_path / "run"):
+        pass
+
+
+def test_no_folder_is_made_by_resuming_where_there_is_none(demos, tmp_path):
+    with pytest.raises(CheckpointError, match=r"must hold a run\.json"):
+        ip.train(demos, ONLINE, out=tmp_path / "absent", resume=True, progress=False)
+    assert not (tmp_path / "absent").exists()
 
 
 def test_sigint_finishes_the_step_checkpoints_and_says_how_to_resume(demos, tmp_path, monkeypatch):

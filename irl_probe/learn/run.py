@@ -96,7 +96,7 @@ def describe_run(
 
 
 def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
-    """Make a run's folder, or check that the run in it is the one to resume.
+    """Begin a run in a folder that is there, or check that the run in it is the one to resume.
 
     Raises CheckpointError where a folder with content is to be written anew, where there is nothing to resume, and
     where the run in it was another one (the differences are listed).
@@ -109,12 +109,11 @@ def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> 
                 "Give the same config and demonstrations, or another folder."
             )
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not folder.is_dir() or any(folder.iterdir()):
         raise CheckpointError(
             f"The output folder {folder} must be new or empty, so that nothing is overwritten; it exists. "
             "Resume the run in it (resume=True) or name another folder."
         )
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(description, indent=2)
     write_atomically(folder / DESCRIPTION, lambda file: file.write(text.encode()))
 

@@ -19,6 +19,7 @@ from irl_probe.learn.checkpoints import load_checkpoint
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.errors import CheckpointError
 from irl_probe.learn.interaction import Interaction
+from irl_probe.learn.lock import alone_in
 from irl_probe.learn.loop import CHECKPOINT, Learner, Loop
 from irl_probe.learn.replay import Replay
 from irl_probe.learn.run import Run, begin_folder, describe_run, history_dataset, provenance_of, read_description
@@ -57,7 +58,8 @@ def train(
     Evaluations (config.evaluate_every) run in the environment of `env`, or offline in the one the demonstrations name.
 
     Raises ValueError where the demonstrations do not fit the environment, where the spaces are not supported, or where
-    there are fewer than two steps; TrainingDiverged; CheckpointError where `out` is not empty or resume does not fit.
+    there are fewer than two steps; TrainingDiverged; CheckpointError where `out` is not empty, resume does
+    not fit, or another process is at work in `out`.
     """
     config = config or IQConfig()
     if config.objective == "bellman":
@@ -159,10 +161,15 @@ def _finish(
         raise ValueError("Resuming needs the run's folder; give out=.")
     described = describe_run(loop.learner.soft_q.spec, spaces_, loop.config, demonstrations, env_id)
     description = {**described, **(note or {})}
-    if out is not None:
+    if out is None:
+        loop.run(progress=progress)
+    else:
         loop.folder = Path(out)
-        begin_folder(loop.folder, description, resume=resume)
-    loop.run(resume=resume, progress=progress)
+        if not resume and not loop.folder.exists():
+            loop.folder.mkdir(parents=True, exist_ok=True)
+        with alone_in(loop.folder):
+            begin_folder(loop.folder, description, resume=resume)
+            loop.run(resume=resume, progress=progress)
     return _run(loop.learner, loop.config, loop.log.rows, description, loop.step)
 
 
