@@ -90,10 +90,7 @@ def test_a_second_run_in_a_folder_is_refused(demos, tmp_path):
     ip.train(demos, config, out=tmp_path / "run", progress=False)
     (tmp_path / "new").mkdir()
     for folder, resume in (("run", True), ("new", False)):
-        with (
-            alone_in(tmp_path / folder),
-            pytest.raises(CheckpointError, match="another process is at work in .*stop it"),
-        ):
+        with alone_in(tmp_path / folder), pytest.raises(CheckpointError, match="another process is at work"):
             ip.train(demos, config, out=tmp_path / folder, resume=resume, progress=False)
         ip.train(demos, config, out=tmp_path / folder, resume=resume, progress=False)
 
