@@ -61,6 +61,14 @@ def share_grade(bounds: Bounds) -> Grade:
     return _FAILED if high < FAIR_SHARE else _NOT_SHOWN
 
 
+def short_of_steps(share: Bounds, truth: Bounds) -> bool:
+    """Whether as many steps on the true reward do not bring the expert's return either, nor clearly more than `share`.
+
+    Then what a policy falls short of is not the reward's doing. False where nobody trained on the truth (NaN).
+    """
+    return truth[0] < GOOD_SHARE and not truth[1] > share[2]
+
+
 def agreement(bounds: Bounds) -> tuple[Tone, str]:
     """The tone and the strength in words of a correlation (estimate, low, high).
 
@@ -72,7 +80,7 @@ def agreement(bounds: Bounds) -> tuple[Tone, str]:
         return "caution", f"{_signed(estimate, estimate)} by a figure without an interval"
     if low <= 0 <= high:
         small = max(-low, high) < WEAK
-        return "caution", "weak or absent (its interval includes 0)" if small else "unclear (its interval includes 0)"
+        return "caution", "weak or absent" if small else "unclear"
     if estimate < 0:
         return ("bad" if high <= -WEAK else "caution"), _signed(estimate, high)
     return ("good" if low >= STRONG else "caution"), _signed(estimate, low)

@@ -8,23 +8,24 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import xarray as xr
 
+from irl_probe import correlation_rules
+from irl_probe.correlation_rules import BASELINES, TRUE_REWARD, Told, bounds_in, listed
 from irl_probe.envs import UNCHANGED
-from irl_probe.grades import GOOD_SHARE, Bounds, with_interval
+from irl_probe.grades import GOOD_SHARE, Bounds, short_of_steps, with_interval
 from irl_probe.results import retraining_share, validate
 
-LENGTH_MARGIN = 0.05  # a constant reward that comes this close leaves nothing to the reward
-LENGTH_MATTERS = 0.5  # below this, length does not drive the true returns, and closeness means nothing
 FEW_EPISODES = 10
-BASELINES = ("true", "constant")  # rewards that stand beside the others and are not judged
 SUCCESSOR_SENSITIVE = frozenset({"epic", "dard", "npec", "starc_val_potential"})  # not S'R-invariant
-NOT_REWARDS = ("random", "carried over", "true reward")  # the policies of /transfer that no reward under test made
+NOT_REWARDS = ("random", "carried over", TRUE_REWARD)  # the policies of /transfer that no reward under test made
 
 Verdict = dict[str, str]
-Rule = Callable[[xr.DataTree], Iterator[str]]
+Rule = Callable[[xr.DataTree], Iterator[Told]]
 
 
 def verdicts(tree: xr.DataTree) -> list[Verdict]:
-    """The warnings {"code", "text"} that a results tree calls for, in the order of this list.
+    """The warnings that a results tree calls for, in the order of this list.
+
+    Each is {"code", "text"}, with "reward" where it is about one.
 
     "Below" is said outright where the whole interval is, and as "not shown" where the interval reaches further.
 
@@ -47,7 +48,11 @@ def verdicts(tree: xr.DataTree) -> list[Verdict]:
     Figures that the tree does not hold raise no warning. Raises ValueError as `irl_probe.results.validate` does.
     """
     validate(tree)
-    return [{"code": code, "text": text} for code, (_, rule) in _RULES.items() for text in rule(tree)]
+    return [
+        {"code": code, "text": told.text} | ({"reward": told.reward} if told.reward else {})
+        for code, (_, rule) in _RULES.items()
+        for told in rule(tree)
+    ]
 
 
 def current_warnings(tree: xr.DataTree) -> list[Verdict]:
@@ -66,7 +71,7 @@ def current_warnings(tree: xr.DataTree) -> list[Verdict]:
     return found
 
 
-def _transfer(tree: xr.DataTree) -> Iterator[str]:
+def _transfer(tree: xr.DataTree) -> Iterator[Told]:
     if "transfer" not in tree.children:
         return
     group = tree["transfer"].to_dataset()
@@ -76,7 +81,7 @@ def _transfer(tree: xr.DataTree) -> Iterator[str]:
         if policy in NOT_REWARDS:
             continue
         value = group["value"].sel(policy=policy)
-        shares = {v: _bounds(value.sel(variant=v)) for v in (*changed, *usual)}
+        shares = {v: bounds_in(value.sel(variant=v)) for v in (*changed, *usual)}
         failing = [with_interval(shares[v]) for v in usual if _clear(shares[v])]
         at_home = [f" In the unchanged environment it fails too ({share})." for share in failing]
         for verb, failed, home in (
@@ -85,156 +90,80 @@ def _transfer(tree: xr.DataTree) -> Iterator[str]:
         ):
             where = [f"{v} ({with_interval(shares[v])})" for v in changed if failed(shares[v])]
             if where:
-                yield (
-                    f"Reward “{policy}” {verb} to {_listed(where)}: that share of the return of policies trained there "
-                    f"on the true reward is what policies trained there on this one reach (random 0).{home}"
+                yield Told(
+                    f"Reward “{policy}” {verb} to {listed(where)}: that share of the return of policies trained there "
+                    f"on the true reward is what policies trained there on this one reach (random 0).{home}",
+                    str(policy),
                 )
 
 
-def _transfer_undefined(tree: xr.DataTree) -> Iterator[str]:
+def _transfer_undefined(tree: xr.DataTree) -> Iterator[Told]:
     if "transfer" not in tree.children:
         return
     group = tree["transfer"].to_dataset()
     without = [str(v) for v in group["variant"].values if (group["reason"].sel(variant=v) != "").all()]
     if without:
-        yield (
-            f"On {_listed(without)} training on the true reward is no better than random actions, so nothing can be "
+        yield Told(
+            f"On {listed(without)} training on the true reward is no better than random actions, so nothing can be "
             "said of transfer there. More steps would tell."
         )
 
 
-def _imitation(tree: xr.DataTree) -> Iterator[str]:
+def _imitation(tree: xr.DataTree) -> Iterator[Told]:
     group = tree["returns"].to_dataset() if "returns" in tree.children else xr.Dataset()
     if "normalised" not in group or "learned" not in group["policy"].values:
         return
-    share = _bounds(group["normalised"].sel(policy="learned"))
+    share = bounds_in(group["normalised"].sel(policy="learned"))
     reach = f"The learned policy reaches {with_interval(share)} of the expert's return (random 0, expert 1)"
     if _clear(share):
-        yield f"{reach}. The reward of a Q-function that does not imitate describes that failure, not the expert."
+        yield Told(f"{reach}. The reward of a Q-function that does not imitate describes its failure, not the expert.")
     elif _doubtful(share):
-        yield f"{reach}: that it imitates is not shown, and the reward of one that does not describes its failure."
+        yield Told(f"{reach}: that it imitates is not shown; the reward of one that does not describes its failure.")
 
 
-def _retraining(tree: xr.DataTree) -> Iterator[str]:
+def _retraining(tree: xr.DataTree) -> Iterator[Told]:
     group = tree["retraining"].to_dataset() if "retraining" in tree.children else xr.Dataset()
-    for reward in group["reward"].values if "reward" in group.coords else ():
-        share = retraining_share(group, str(reward))
-        reach = (
-            f"Policies trained on reward “{reward}” alone reach {with_interval(share)} of the expert's true return "
-            "(random 0, expert 1): "
-        )
-        if _clear(share):
-            yield f"{reach}optimising this reward does not bring back the expert's behaviour."
+    truth = retraining_share(group, TRUE_REWARD)
+    for reward in (str(r) for r in (group["reward"].values if "reward" in group.coords else ()) if r not in BASELINES):
+        share = retraining_share(group, reward)
+        reach = f"Policies trained on reward “{reward}” alone reach {with_interval(share)} of the expert's true return"
+        reach += " (random 0, expert 1)"
+        if not np.isnan(truth[0]):
+            reach += f", and as many steps on the true reward {with_interval(truth)}"
+        if share[0] < GOOD_SHARE and short_of_steps(share, truth):
+            yield Told(f"{reach}: too few steps to tell a bad reward from a good one.", reward)
+        elif _clear(share):
+            yield Told(f"{reach}: optimising this reward does not bring back the expert's behaviour.", reward)
         elif _doubtful(share):
-            yield f"{reach}that it brings back the expert's behaviour is not shown."
+            yield Told(f"{reach}: that it brings back the expert's behaviour is not shown.", reward)
 
 
-def _negative(tree: xr.DataTree) -> Iterator[str]:
-    for who, values, _ in _pairs(tree):
-        for level in ("partial", "episode"):
-            found = []
-            for coverage in values["coverage"].values:
-                (estimate, low, high), controlled = _deciding(values.sel(coverage=coverage, level=level))
-                if high < 0 or (np.isnan(high) and estimate < 0):
-                    kind = ", length partialled out" if controlled else ""
-                    found.append(f"{coverage} ({with_interval((estimate, low, high))}{kind})")
-            if found:
-                yield (
-                    f"{who} is negatively correlated with the truth at {level} level on {_listed(found)}: where it is "
-                    "higher, the true return tends to be lower."
-                )
-
-
-def _length(tree: xr.DataTree) -> Iterator[str]:
-    for who, values, _ in _pairs(tree):
-        nothing, something = [], []
-        for coverage in values["coverage"].values:
-            episode = values.sel(coverage=coverage, level="episode")
-            plain, constant, left = (_bounds(episode.sel(control=c)) for c in ("none", "constant", "length"))
-            near = abs(abs(plain[0]) - abs(constant[0])) <= LENGTH_MARGIN
-            if abs(constant[0]) < LENGTH_MATTERS or np.isnan([plain[0], constant[0]]).any():
-                continue
-            told = f"{coverage} ({with_interval(plain)}; a constant reward reaches {with_interval(constant)}"
-            told += ")" if np.isnan(left[0]) else f"; with length partialled out {with_interval(left)})"
-            if left[1] <= 0 <= left[2] or (near and np.isnan(left).any()):
-                nothing.append(told)
-            elif near:
-                something.append(told)
-        if nothing:
-            yield (
-                f"{who}: the episode correlation is not known to say anything beyond episode length on "
-                f"{_listed(nothing)}. Read the step level and retraining instead."
-            )
-        if something:
-            yield (
-                f"{who}: the episode correlation is no higher than a constant reward's on {_listed(something)}. "
-                "Read the figure with length partialled out, the step level, and retraining instead."
-            )
-
-
-def _undefined_step(tree: xr.DataTree) -> Iterator[str]:
-    for who, values, reasons in _pairs(tree):
-        step = values.sel(level="step", control="none", bound="estimate")
-        why = reasons.sel(level="step", control="none")
-        coverages: dict[str, list[str]] = {}
-        for coverage in values["coverage"].values:
-            if np.isnan(step.sel(coverage=coverage)):
-                coverages.setdefault(why.sel(coverage=coverage).item(), []).append(coverage)
-        for reason, names in coverages.items():
-            if reason:
-                yield f"{who} has no step-level correlation on {_listed(names)}: {reason}"
-
-
-def _includes_zero(tree: xr.DataTree) -> Iterator[str]:
-    for who, values, _ in _pairs(tree):
-        found = []
-        for coverage in values["coverage"].values:
-            plain, controlled = (
-                [
-                    str(level)
-                    for level in values["level"].values
-                    if _crosses(_bounds(values.sel(coverage=coverage, level=level, control=control)))
-                ]
-                for control in ("none", "length")
-            )
-            controlled = [level for level in controlled if level not in ("step", *plain)]
-            where = [f"{_listed(plain)} level"] if plain else []
-            where += [f"{_listed(controlled)} level with length partialled out"] if controlled else []
-            if where:
-                found.append(f"{coverage} ({', '.join(where)})")
-        if found:
-            yield (
-                f"{who}: the interval of the correlation includes 0 on {_listed(found)}, so its sign is not known "
-                "there. More episodes would narrow it."
-            )
-
-
-def _next_state_noise(tree: xr.DataTree) -> Iterator[str]:
+def _next_state_noise(tree: xr.DataTree) -> Iterator[Told]:
     if "per-transition" not in tree.attrs.get("reward_kind", "") or tree.attrs.get("stochastic") == 0:
         return
     present = set(tree["distance"].to_dataset()["metric"].values) if "distance" in tree.children else set()
     sensitive = sorted(SUCCESSOR_SENSITIVE & present)
     if sensitive:
         unless = "" if "stochastic" in tree.attrs else ", unless this environment is deterministic"
-        yield (
-            f"Measured by {_listed(sensitive)}, the chance part of s′ in the per-transition reward Q(s, a) − γV(s′) "
+        yield Told(
+            f"Measured by {listed(sensitive)}, the chance part of s′ in the per-transition reward Q(s, a) − γV(s′) "
             f"counts as a difference from the truth{unless}. Large values there do not mean that the marginal reward "
             "Q(s, a) − γE[V(s′)] is wrong; starc_val and starc_minimal do not see that part."
         )
 
 
-def _no_distances(tree: xr.DataTree) -> Iterator[str]:
+def _no_distances(tree: xr.DataTree) -> Iterator[Told]:
     if tree.attrs.get("no_distances"):
-        yield f"Without canonical distances: {tree.attrs['no_distances']}"
+        yield Told(f"Without canonical distances: {tree.attrs['no_distances']}")
 
 
-def _few_episodes(tree: xr.DataTree) -> Iterator[str]:
+def _few_episodes(tree: xr.DataTree) -> Iterator[Told]:
     points = tree["points"].children if "points" in tree.children else {}
     counts = {name: len(np.unique(node["episode"])) for name, node in points.items()}
     few = [f"{name} ({count})" for name, count in counts.items() if count < FEW_EPISODES]
     if few:
-        yield (
-            f"Fewer than {FEW_EPISODES} episodes on {_listed(few)}: intervals come from resampling episodes, and with "
+        yield Told(
+            f"Fewer than {FEW_EPISODES} episodes on {listed(few)}: intervals come from resampling episodes, and with "
             "so few of them they are too narrow."
         )
 
@@ -244,38 +173,14 @@ _RULES: Mapping[str, tuple[str, Rule]] = {  # code → (the group that the rule 
     "transfer-undefined": ("transfer", _transfer_undefined),
     "imitation": ("returns", _imitation),
     "retraining": ("retraining", _retraining),
-    "negative-correlation": ("correlation", _negative),
-    "length-confound": ("correlation", _length),
-    "undefined-step": ("correlation", _undefined_step),
-    "includes-zero": ("correlation", _includes_zero),
+    "negative-correlation": ("correlation", correlation_rules.negative),
+    "length-confound": ("correlation", correlation_rules.length),
+    "undefined-step": ("correlation", correlation_rules.undefined_step),
+    "includes-zero": ("correlation", correlation_rules.includes_zero),
     "next-state-noise": ("distance", _next_state_noise),
     "no-distances": ("distance", _no_distances),
     "few-episodes": ("points", _few_episodes),
 }
-
-
-def _pairs(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray, xr.DataArray]]:
-    """Who is compared, the Pearson values (coverage, level, control, bound) and the reasons; absent ones are NaN."""
-    if "correlation" not in tree.children:
-        return
-    whole = {"level": ["step", "partial", "episode"], "control": ["none", "constant", "length"], "metric": ["pearson"]}
-    group = tree["correlation"].to_dataset().reindex(whole, fill_value={"reason": ""}).sel(metric="pearson")
-    for reward in (r for r in group["reward"].values if r not in BASELINES):
-        for reference in group["reference"].values:
-            pair = group.sel(reward=reward, reference=reference)
-            against = f" (against “{reference}”)" if group.sizes["reference"] > 1 else ""
-            yield f"Reward “{reward}”{against}", pair["value"], pair["reason"]
-
-
-def _deciding(values: xr.DataArray) -> tuple[Bounds, bool]:
-    """Of (control, bound) the Pearson with length partialled out, and True; where that is undefined the plain one."""
-    controlled = _bounds(values.sel(control="length"))
-    return (_bounds(values.sel(control="none")), False) if np.isnan(controlled[0]) else (controlled, True)
-
-
-def _bounds(values: xr.DataArray) -> Bounds:
-    estimate, low, high = (float(v) for v in values.sel(bound=["estimate", "low", "high"]).values)
-    return estimate, low, high
 
 
 def _clear(share: Bounds) -> bool:
@@ -286,11 +191,3 @@ def _clear(share: Bounds) -> bool:
 def _doubtful(share: Bounds) -> bool:
     """The estimate lies below a good share, but the interval does not, or there is none."""
     return share[0] < GOOD_SHARE and not share[2] < GOOD_SHARE
-
-
-def _crosses(bounds: Bounds) -> bool:
-    return bounds[1] <= 0 <= bounds[2]
-
-
-def _listed(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

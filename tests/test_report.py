@@ -25,7 +25,7 @@ from irl_probe.report import print_report, write_report
 from irl_probe.report.answers import answers
 from irl_probe.report.definitions import TERMS
 from irl_probe.report.judgement import RETRAIN_COMMAND, TRANSFER_COMMAND, judge
-from irl_probe.report.page import render
+from irl_probe.report.page import render, warnings_about
 from irl_probe.report.reward_tables import distance_table, ranking_table
 from irl_probe.report.sections import sections
 from irl_probe.report.tables import cell, correlation_table, glance_table, number
@@ -288,7 +288,7 @@ def test_the_four_questions_are_answered_from_the_figures():
     assert "Worst of 3 changes: mass ×2, 90\u00a0%" in sentence
     short, tone, sentence = found["How sure are we?"]
     assert (short, tone) == ("Fairly", "caution")
-    assert "one training run, 3 retrained policies, 30 episodes on each kind of data" in sentence
+    assert "one training run of each reward, 3 retrained policies of “iq-chi2”, 30 episodes on each kind" in sentence
 
 
 def test_the_four_answers_stand_on_the_page_and_say_what_was_not_measured(page):
@@ -498,7 +498,7 @@ def test_verdict_tells_length_from_agreement(cartpole, raw, constant, controlled
         ((0.8, 0.6, 0.9), "is at least moderate"),
         ((0.8, np.nan, np.nan), "is strong by a figure without an interval"),
         ((0.5, 0.4, 0.6), "is moderate"),
-        ((0.5, -0.1, 0.8), "is unclear (its interval includes 0)"),
+        ((0.5, -0.1, 0.8), "is unclear"),
         ((0.1, 0.05, 0.2), "is weak"),
         ((0.1, -0.1, 0.2), "is weak or absent"),
         ((-0.1, -0.2, -0.05), "is weakly contrary"),
@@ -673,3 +673,78 @@ def test_million_steps_make_a_small_page_in_little_memory(tmp_path):
     assert seconds < 10
     assert gigabytes < 1
     assert size < 3e6
+
+
+def test_training_on_the_true_reward_stands_beside_the_others_and_is_not_judged():
+    tree = trees.many(steps=400, episodes=4, rewards=2, metrics=("pearson",))
+    group = tree["retraining"].to_dataset()
+    both = xr.concat([group, group.isel(reward=[0]).assign_coords(reward=["true reward"])], "reward")
+    both["normalised_mean"][:] = [[0.6, 0.5, 0.7], [0.2, 0.1, 0.3], [0.65, 0.55, 0.75]]
+    tree = new_results({"correlation": tree["correlation"].to_dataset(), "retraining": both})
+    verdict = judge(tree)
+    assert "2 rewards" in verdict.headline
+    short, tone, sentence = asked(tree)["Can I retrain on it?"]
+    assert (short, tone) == ("Can’t tell", "open")  # as many steps on the truth do no better
+    assert "As many steps on the true reward bring 65\u00a0% [55, 75]." in sentence
+    table = glance_table(tree)
+    assert [row.headings[0].label for row in table.rows] == ["reward-0", "reward-1", "true"]
+    assert table.rows[2].cells[0].text == "0.65"
+    texts = {v["reward"]: v["text"] for v in current_warnings(tree) if v["code"] == "retraining"}
+    assert set(texts) == {"reward-0", "reward-1"}
+    assert "too few steps to tell a bad reward from a good one" in texts["reward-0"]
+    assert "does not bring back the expert's behaviour" in texts["reward-1"]  # clearly worse than the truth
+
+
+def test_warnings_about_the_judged_reward_come_first_and_the_others_are_folded():
+    tree = trees.many(steps=2000, episodes=20, rewards=3, metrics=("pearson",))
+    ours, others = warnings_about(tree, "reward-0")
+    assert others
+    assert all(warning["reward"] != "reward-0" for warning in others)
+    text = render(tree)
+    assert f"About the other rewards ({len(others)})" in text
+    console = Console(width=120, file=io.StringIO())
+    print_report(tree, console)
+    assert f"{len(others)} more about the other rewards are on the page" in " ".join(console.file.getvalue().split())
+    assert text.index("Each reward at a glance") < text.index("Read this before trusting the figures")
+    assert ours == [w for w in current_warnings(tree) if w not in others]
+
+
+def test_of_one_reward_the_retrained_policies_are_a_table_and_no_empty_figure():
+    tree = trees.many(steps=400, episodes=4, rewards=1, metrics=("pearson",))
+    section = next(s for s in sections(tree, "reward-0", window=20) if s.key == "retraining")
+    (table,) = section.items
+    assert [cell.text for cell in table.rows[0].cells][-1].count(",") >= 4
+    more = trees.many(steps=400, episodes=4, rewards=2, metrics=("pearson",))
+    _, table = next(s for s in sections(more, "reward-0", window=20) if s.key == "retraining").items
+    assert [row.headings[0].label for row in table.rows] == ["reward-0", "reward-1"]
+
+
+def test_marks_in_the_table_follow_the_digits_that_are_shown():
+    tree = trees.many(steps=400, episodes=4, rewards=3, metrics=("pearson",))
+    tree["retraining"]["normalised_mean"][:] = [[1.0, 0.9, 1.1], [0.996, 0.9, 1.1], [0.99, 0.9, 1.0]]
+    assert [row.cells[0].best for row in glance_table(tree).rows] == [True, True, False]
+
+
+def test_a_correlation_that_length_explains_is_not_marked_as_the_best(cartpole):
+    tree = trees.many(steps=2000, episodes=20, rewards=2, metrics=("pearson",))
+    where = {"level": "episode", "control": "constant", "coverage": "noisy expert mixture"}
+    place = [heading.label for heading in glance_table(tree).header].index("episode Pearson") - 1
+    tree["correlation"]["value"].loc[where] = 0.9
+    assert not any(row.cells[place].best for row in glance_table(tree).rows)
+    tree["correlation"]["value"].loc[where] = 0.1
+    assert any(row.cells[place].best for row in glance_table(tree).rows)
+
+
+def test_distance_is_judged_apart_from_shaping():
+    tree = trees.gridworld()
+    claim = next(c for c in judge(tree).claims if c.term == "starc_minimal")
+    assert claim.phrase == "agreement apart from shaping is strong"  # .28: a cosine of .96
+    tree["distance"]["value"].loc[{"metric": "starc_minimal"}] = np.array([1.49, 1.41, 1.96])
+    assert next(c for c in judge(tree).claims if c.term == "starc_minimal").phrase.endswith("is unclear")
+
+
+def test_policies_that_all_came_out_alike_have_their_interval_shown():
+    assert cell((1.0, 1.0, 1.0), exact=False).interval == "[1.00, 1.00]"
+    tree = trees.many(steps=400, episodes=4, rewards=1, metrics=("pearson",))
+    tree["retraining"]["normalised_mean"][:] = [1.0, 1.0, 1.0]
+    assert "5 fresh policies trained on this reward alone each reach 100" in asked(tree)["Can I retrain on it?"][2]

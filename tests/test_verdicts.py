@@ -189,3 +189,13 @@ def test_stored_warnings_give_way_to_those_of_the_figures_and_stand_where_there_
     found = current_warnings(tree)
     assert [v["code"] for v in found] == ["includes-zero", "few-episodes"]
     assert found[1]["text"] == "kept"
+
+
+def test_rewards_without_a_step_level_correlation_for_one_reason_are_told_together():
+    one = correlation({("step", "none"): np.nan})
+    both = xr.concat([one, one.assign_coords(reward=["bc"])], "reward")
+    (found,) = verdicts(new_results({"correlation": both}))
+    assert found["text"].startswith("Rewards “iq” and “bc” have no step-level correlation on expert: The true reward")
+    assert "reward" not in found
+    (alone,) = verdicts(new_results({"correlation": one}))
+    assert alone["reward"] == "iq"

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.comparison import CompareConfig, compare
+from irl_probe.correlation_rules import BASELINES
 from irl_probe.demos import DemoError, Demonstrations, load_demos, record_demos
 from irl_probe.envs import TabularEnv, make_env, soft_expert, true_reward
 from irl_probe.envs.make import Env
@@ -162,4 +163,7 @@ def _roll(policy: Policy | TabularPolicy, env: Env, episodes: int, seed: int, ep
 
 
 def _counted(rewards: Mapping[str, Reward]) -> str:
-    return "one reward" if len(rewards) == 1 else f"{len(rewards)} rewards compared"
+    beside = [name for name in rewards if name in BASELINES]
+    count = len(rewards) - len(beside)
+    text = "one reward" if count == 1 else f"{count} rewards compared"
+    return text + (f", beside {' and '.join(beside)}" if beside else "")

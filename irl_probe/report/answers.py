@@ -118,8 +118,9 @@ def _certainty(tree: xr.DataTree, reward: str | None) -> Answer:
     retrained = retraining_seeds(tree, reward)
     exact = "distance" in tree.children and bool(tree["distance"].attrs.get("exact"))
     grounds = [
-        _counted(runs, "training run", "training runs"),
-        _counted(retrained, "retrained policy", "retrained policies"),
+        _counted(runs, "training run", "training runs") + (" of each reward" if len(ranked(tree)) > 1 else ""),
+        _counted(retrained, "retrained policy", "retrained policies")
+        + (f" of “{reward}”" if retrained and len(ranked(tree)) > 1 else ""),
     ]
     learned = f"It rests on {', '.join([*grounds, *_episodes(tree)])}."
     doubt = retrained > 0 and share_grade(retrained_bounds(tree, str(reward))).tone == "caution"

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
+from irl_probe.correlation_rules import LENGTH_MARGIN, LENGTH_MATTERS
 from irl_probe.grades import (
     GOOD_SHARE,
     WEAK,
@@ -20,9 +21,11 @@ from irl_probe.grades import (
     Tone,
     agreement,
     share_grade,
+    short_of_steps,
     with_interval,
 )
 from irl_probe.report.reading import (
+    RECOVERED,
     correlation_bounds,
     distance_bounds,
     judged,
@@ -30,11 +33,11 @@ from irl_probe.report.reading import (
     percent,
     reason_of,
     retrained_bounds,
+    retraining_seeds,
     transfer_bounds,
 )
 from irl_probe.report.rules import LARGE_REGRET, SMALL_REGRET
 from irl_probe.results.digits import fixed
-from irl_probe.verdict_rules import LENGTH_MARGIN, LENGTH_MATTERS
 
 EXACT_MERITS = {"regret": "regret", "distance (STARC minimal)": "starc_minimal"}
 CORRELATION_MERITS = (
@@ -83,7 +86,7 @@ def judge(tree: xr.DataTree) -> Verdict:
     claims = [_best(tree, rewards), _retraining(tree, best), _transfer(tree, best), _imitation(tree)]
     if best is not None and "correlation" in tree.children:
         claims += [_steps(tree, best), _episodes(tree, best)]
-    claims += [_regret(tree, best)]
+    claims += [_distance(tree, best), _regret(tree, best)]
     return Verdict(best, [claim for claim in claims if claim is not None])
 
 
@@ -154,10 +157,24 @@ def _retraining(tree: xr.DataTree, reward: str | None) -> Claim:
         )
         return Claim("open", "retraining not measured", text, "retrained")
     grade = share_grade(bounds)
-    reach = f"A fresh policy trained on this reward alone reaches {percent(bounds)} of the expert's true return"
     where = " in this environment" if bounds[0] >= GOOD_SHARE else ""
     phrase = f"{grade.prefix}usable for retraining{where}"
-    return Claim(grade.tone, phrase, f"{reach} (random is 0\u00a0%).{_alone(bounds)}", "retrained", grade.word)
+    text = f"{_policies(tree, reward, bounds)} of the expert's true return (random is 0\u00a0%).{_alone(bounds)}"
+    truth = retrained_bounds(tree, "true")
+    if np.isnan(truth[0]):
+        return Claim(grade.tone, phrase, text, "retrained", grade.word)
+    text += f" As many steps on the true reward bring {percent(truth)}."
+    if bounds[0] < GOOD_SHARE and short_of_steps(bounds, truth):
+        return Claim("open", "too few steps to judge retraining", text, "retrained", "Can’t tell")
+    return Claim(grade.tone, phrase, text, "retrained", grade.word)
+
+
+def _policies(tree: xr.DataTree, reward: str | None, bounds: Bounds) -> str:
+    count = retraining_seeds(tree, reward)
+    if count < 2:
+        return f"A fresh policy trained on this reward alone reaches {percent(bounds)}"
+    each = "each " if bounds[1] == bounds[2] else ""
+    return f"{count} fresh policies trained on this reward alone {each}reach {percent(bounds)}"
 
 
 def _alone(bounds: Bounds) -> str:
@@ -176,8 +193,10 @@ def _transfer(tree: xr.DataTree, reward: str | None) -> Claim | None:
     )
     carried = transfer_bounds(tree, "carried over")
     if not np.isnan(carried[0]):
-        text += f" The imitator's own policy, carried over unchanged, reaches {percent(carried)}."
-        if not clearly(bounds, carried, 1) and grade.word not in ("No", "Not shown"):
+        of = str(tree["transfer"].attrs.get("carried", reward))
+        whose = "imitator's own policy" if of in (reward, RECOVERED) else f"policy that came with “{of}”"
+        text += f" The {whose}, carried over unchanged, reaches {percent(carried)}."
+        if of in (reward, RECOVERED) and not clearly(bounds, carried, 1) and grade.word not in ("No", "Not shown"):
             verb = "no better than" if carried[0] >= bounds[0] else "not shown to be better than"
             return Claim("caution", f"{phrase}, but {verb} the policy it came from", text, "transfer", "In part")
     return Claim(grade.tone, phrase, text, "transfer", grade.word)
@@ -228,9 +247,9 @@ def _episodes(tree: xr.DataTree, reward: str) -> Claim:
     if raw[2] < 0 or (raw[0] < 0 and np.isnan(raw[2])):
         return Claim("bad", "ranks episodes against the truth", f"{figure}.", "episode")
     if np.isnan(controlled[0]):
-        if near or raw[0] <= abs(constant):
-            return Claim("caution", "episode correlation is mostly length", f"{figure}.", "length")
         tone, strength = agreement(raw)
+        if near or (raw[0] <= abs(constant) and not raw[1] <= 0):
+            return Claim("caution", "episode correlation is mostly length", f"{figure}.", "length")
         return Claim(tone, f"episode-level agreement is {strength}", f"{figure}.", "episode")
     tone, strength = agreement(controlled)
     if np.isnan(constant):  # episodes of one length: nothing to control for
@@ -242,6 +261,19 @@ def _episodes(tree: xr.DataTree, reward: str) -> Claim:
         phrase = f"episode correlation is mostly length, with {strength} agreement beyond it"
         return Claim("caution", phrase, f"{figure}.", "length")
     return Claim(tone, f"episode-level agreement is {strength} beyond length", f"{figure}.", "length")
+
+
+def _distance(tree: xr.DataTree, reward: str | None) -> Claim | None:
+    bounds = distance_bounds(tree, reward, "starc_minimal") if reward else (np.nan, np.nan, np.nan)
+    if np.isnan(bounds[0]):
+        return None
+    cosine = tuple(1 - bounds[place] ** 2 / 2 for place in (0, 2, 1))  # of two unit vectors that far apart
+    tone, strength = agreement((cosine[0], cosine[1], cosine[2]))
+    text = (
+        f"Once shaping and scale are taken out it is {with_interval(bounds)} from the truth (0 the same, 1.41 "
+        "unrelated, 2 opposite)."
+    )
+    return Claim(tone, f"agreement apart from shaping is {strength}", text, "starc_minimal")
 
 
 def _regret(tree: xr.DataTree, reward: str | None) -> Claim | None:

@@ -24,6 +24,7 @@ from irl_probe.report.traces import brush_data
 from irl_probe.results import average_runs, validate
 from irl_probe.verdict_rules import current_warnings
 
+Warned = dict[str, str]
 WINDOW = 20  # steps of a partial sum where the results do not say, as in metrics.correlations
 
 
@@ -65,6 +66,7 @@ def render(tree: xr.DataTree) -> str:
     validate(tree)
     tree = one_run(tree)
     verdict = judge(tree)
+    told, others = warnings_about(tree, verdict.reward)
     package = files("irl_probe.report")
     script = package.joinpath("script.js").read_text(encoding="utf-8")
     environment = Environment(
@@ -82,7 +84,8 @@ def render(tree: xr.DataTree) -> str:
         answers=answers(tree, verdict),
         findings=[claim for claim in verdict.claims if claim.term not in ANSWERED],
         rules=RULES,
-        warnings=current_warnings(tree),
+        warnings=told,
+        others=others,
         glance=glance_table(tree),
         sections=sections(tree, verdict.reward, window=_window(tree)),
         provenance=provenance(attributes),
@@ -93,6 +96,13 @@ def render(tree: xr.DataTree) -> str:
         data=_script_data(brush_data(tree, views(tree, verdict.reward)[0])) if "points" in tree.children else "",
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def warnings_about(tree: xr.DataTree, reward: str | None) -> tuple[list[Warned], list[Warned]]:
+    """The warnings about a reward or about none, and those about the other rewards."""
+    found = current_warnings(tree)
+    ours = [warning for warning in found if warning.get("reward") in (None, reward)]
+    return ours, [warning for warning in found if warning not in ours]
 
 
 def one_run(tree: xr.DataTree) -> xr.DataTree:

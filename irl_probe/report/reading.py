@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from irl_probe.correlation_rules import BASELINES, TRUE_REWARD
 from irl_probe.envs.variants import UNCHANGED
 from irl_probe.grades import Bounds
 from irl_probe.results import retraining_share
 from irl_probe.results.digits import fixed
-from irl_probe.verdict_rules import BASELINES
 
 IDEALS = ("exact occupancy",)  # made from what no demonstrations tell: the most that could be reached
 RECOVERED = "recovered"  # what /transfer calls the reward as it was recovered, beside its distilled forms
@@ -64,8 +64,8 @@ def retrained_bounds(tree: xr.DataTree, reward: str) -> Bounds:
     reward from /returns' policy "retrained".
     """
     group = tree["retraining"].to_dataset() if "retraining" in tree.children else xr.Dataset()
-    found = retraining_share(group, reward)
-    if len(judged(tree)) <= 1 and np.isnan(found[1]):
+    found = retraining_share(group, TRUE_REWARD if reward == "true" else reward)
+    if np.isnan(found[1]) and reward not in BASELINES and judged(tree) in ([], [reward]):
         alone = normalised_bounds(tree, "retrained")
         return found if np.isnan(alone[0]) else alone
     return found

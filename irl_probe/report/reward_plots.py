@@ -46,11 +46,12 @@ def distance_heatmap(
     """Distances as cells, colour and number in each: reward × reward under one metric, or reward × metric.
 
     Where there is one reference only, or `metric` is None, the columns are the metrics, against the first reference. A
-    light cell is near, a dark one far; an undefined one is blank. The colours run from 0 to 1, the range of EPIC and
-    DARD; STARC's reach 2, and beyond 1 they keep the darkest colour.
+    light cell is near, a dark one far; an undefined one is blank, and a metric that no reward has is left out. The
+    colours run from 0 to the metric's range: 2 for STARC, 1 for the others.
     """
     at = distance["value"].sel(bound="estimate")
     at = at.sel(coverage=coverage) if coverage is not None else at.isel(coverage=0)
+    at = at.sel(metric=_known(at))
     square = metric is not None and at.sizes["reference"] > 1
     cells = at.sel(metric=metric) if square else at.isel(reference=0)
     across = "reference" if square else "metric"
@@ -62,11 +63,13 @@ def distance_heatmap(
     height = 0.6 + slanted + 0.32 * len(rows)
     ax = plain_axes(ax, width, height, grid="none", left=label_width(rows), right=slanted, top=slanted + 0.1)
     values = cells.values.astype(np.float64)
-    ax.pcolormesh(np.ma.masked_invalid(values), cmap="cividis_r", vmin=0, vmax=1, edgecolors=PAPER, linewidth=1.2)
+    reach = [_range(str(metric))] * len(columns) if square else [_range(str(m)) for m in cells["metric"].values]
+    shade = values / np.array(reach)
+    ax.pcolormesh(np.ma.masked_invalid(shade), cmap="cividis_r", vmin=0, vmax=1, edgecolors=PAPER, linewidth=1.2)
     for (row, column), value in np.ndenumerate(values):
         known = bool(np.isfinite(value))
         text = f"{value:.2f}".lstrip("0") if known and 0 < value < 1 else f"{value:g}"[:4] if known else "–"
-        colour = MUTED if not known else "#ffffff" if value > 0.5 else "#111111"
+        colour = MUTED if not known else "#ffffff" if shade[row, column] > 0.5 else "#111111"
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=FONT - 0.5, color=colour)
     marks.rows(ax, rows)
     ax.set_yticks(np.arange(len(rows)) + 0.5, [tick.get_text() for tick in ax.get_yticklabels()])
@@ -81,15 +84,29 @@ def distance_heatmap(
     return ax
 
 
+def _known(distances: xr.DataArray) -> list[str]:
+    """The metrics that are defined for some reward; all of them where none is."""
+    metrics = [str(m) for m in distances["metric"].values]
+    known = [m for m in metrics if distances.sel(metric=m).notnull().any()]
+    return known or metrics
+
+
+def _range(metric: str) -> float:
+    """The largest distance that a metric knows."""
+    return 2.0 if metric.startswith("starc") else 1.0
+
+
 def distance_forest(distance: xr.Dataset, *, coverage: str | None = None, ax: Axes | None = None) -> Axes:
     """Every distance to the first reference with its interval, by reward and metric; 0 is equivalent.
+
+    A metric that is undefined for all rewards is left out.
 
     Where the measure was calibrated, the hollow diamonds are what it says of the truth with shaping added (left, should
     be 0) and of an independent random reward (right): a figure tells something only between the two.
     """
     at = distance.isel(reference=0)
     at = at.sel(coverage=coverage) if coverage is not None else at.isel(coverage=0)
-    rewards, metrics = ([str(v) for v in at[dim].values] for dim in ("reward", "metric"))
+    rewards, metrics = [str(r) for r in at["reward"].values], _known(at["value"])
     shown = {m: METRICS.get(m, m) for m in metrics}
     labels: list[str] = []
     ax = plain_axes(

@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import xarray as xr
 
+from irl_probe.correlation_rules import BASELINES
 from irl_probe.grades import Bounds
 from irl_probe.report import plots
 from irl_probe.report.layout import Figure, Section, draw
@@ -26,7 +27,6 @@ from irl_probe.report.reward_tables import (
     transfer_table,
 )
 from irl_probe.report.tables import Table, correlation_table, named, number
-from irl_probe.verdict_rules import BASELINES
 
 MOST_VIEWS = 16  # pairs of reward and coverage that are drawn, for a page that stays below 3 MB
 
@@ -151,7 +151,8 @@ def distance_section(distance: xr.Dataset | None) -> Section | None:
         items.append(
             draw(plots.distance_forest(distance, coverage=coverage), f"fig-distance-{place}", alt, caption, **select)
         )
-        maps = metrics if distance.sizes["reference"] > 1 else [None] if several else []
+        maps: list[str | None] = [*metrics] if distance.sizes["reference"] > 1 else [None] if several else []
+        maps = [m for m in maps if m is None or distance["value"].sel(coverage=coverage, metric=m).notnull().any()]
         for number_, metric in enumerate(maps):
             what = named(metric).label if metric else "every measure"
             caption = f"Distances by {what} on {coverage} data. Light is near, dark is far; look for a light row."
@@ -213,7 +214,7 @@ def transfer_section(tree: xr.DataTree) -> Section | None:
     )
     figure = draw(plots.transfer_slopes(transfer), "fig-transfer", alt, caption)
     intro = "Fresh policies are trained on the recovered reward in environments whose dynamics were changed."
-    return Section("transfer", "Transfer", intro, [figure, transfer_table(transfer)], layout="plain")
+    return Section("transfer", "Transfer", intro, [figure, transfer_table(transfer)])
 
 
 def chosen_first(labels: Sequence[str], chosen: str | None) -> list[str]:

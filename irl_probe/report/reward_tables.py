@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from irl_probe.report.reading import bounds_of
 from irl_probe.report.tables import NOTHING_HERE, UNDEFINED, Cell, Heading, Row, Table, cell, named, number, reason_in
 
+MOST_POLICIES = 5  # columns that stand beside a figure
 _ABSENT = "it was not measured"
 _POLICY_TERMS = {"true reward": "true", "carried over": "carried", "random": "random"}
 
@@ -110,7 +111,7 @@ def transfer_table(transfer: xr.Dataset) -> Table:
     if "overall" in transfer:
         cells = [cell(bounds_of(transfer["overall"].sel(policy=p)), reason=_ABSENT) for p in policies]
         rows.append(Row([Heading("all changes")], cells, first=True))
-    return Table("Normalised true return by environment and policy.", header, rows)
+    return Table("Normalised true return by environment and policy.", header, rows, wide=len(policies) > MOST_POLICIES)
 
 
 def _share(share: float) -> Cell:

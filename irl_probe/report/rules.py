@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from irl_probe.correlation_rules import LENGTH_MARGIN, LENGTH_MATTERS
 from irl_probe.grades import FAIR_SHARE, GOOD_SHARE, STRONG, WEAK
-from irl_probe.verdict_rules import LENGTH_MARGIN, LENGTH_MATTERS
 
 SMALL_REGRET, LARGE_REGRET = 0.05, 0.2
 MANY_RUNS, SOME_RUNS = 5, 3
@@ -27,6 +27,8 @@ RULES: Sequence[str] = (
     "Episodes: the figure with length controlled decides, plain correlation only where that is undefined. The plain "
     f"one is mostly length where it is within {LENGTH_MARGIN:g} of a constant reward's (up to sign, and that at least "
     f"{LENGTH_MATTERS:g}), or where, with length controlled, the interval stays below {WEAK:g} or nothing is left.",
+    "Apart from shaping: the STARC (minimal) distance d is that of two unit vectors with cosine 1 − d²/2, which is "
+    "judged as a correlation is.",
     f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}, by the larger end of its interval.",
     f"How sure: well supported by {MANY_RUNS} or more training runs and {MANY_RUNS} or more retrained policies whose "
     f"interval leaves no doubt of the answer; fairly by {SOME_RUNS} or more retrained policies or runs, or where "

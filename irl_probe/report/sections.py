@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
 from irl_probe.report import plots
+from irl_probe.report.judgement import ranked
 from irl_probe.report.layout import Figure, Section, draw
 from irl_probe.report.reward_sections import (
     correlation_section,
@@ -17,7 +18,7 @@ from irl_probe.report.reward_sections import (
     ranking_section,
     transfer_section,
 )
-from irl_probe.report.tables import number, returns_table
+from irl_probe.report.tables import Table, number, retraining_table, returns_table
 
 
 def sections(tree: xr.DataTree, best: str | None, *, window: int) -> list[Section]:
@@ -25,7 +26,7 @@ def sections(tree: xr.DataTree, best: str | None, *, window: int) -> list[Sectio
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
     found: list[Section | None] = [
         _returns(groups),
-        _retraining(groups.get("retraining")),
+        _retraining(groups.get("retraining"), ranked(tree)),
         transfer_section(tree),
         points_section(tree, best, window),
         correlation_section(groups.get("correlation"), best),
@@ -88,21 +89,25 @@ def _learning(groups: Mapping[str, xr.Dataset]) -> Section | None:
     return Section("learning", "Learning curve", intro, figures, more=more)
 
 
-def _retraining(retraining: xr.Dataset | None) -> Section | None:
+def _retraining(retraining: xr.Dataset | None, ranks: Sequence[str]) -> Section | None:
     if retraining is None or "normalised" not in retraining:
         return None
+    rewards = [str(r) for r in retraining["reward"].values]
+    order = sorted(rewards, key=lambda reward: ranks.index(reward) if reward in ranks else len(ranks))
+    retraining = retraining.sel(reward=order)
     means = retraining["normalised"].mean("seed")
     alt = "Normalised true return after retraining: " + ", ".join(
         f"{r} {number(float(means.sel(reward=r)))}" for r in retraining["reward"].values
     )
     caption = (
-        "A dot is a seed, the diamond their mean with its interval over seeds; dashed lines are random (0) and the "
-        "expert "
-        "(1). Look for seeds that fail."
+        "A dot is a policy (one seed), the diamond their centre with its interval over seeds; dashed lines are random "
+        "(0) and the expert (1). Look for seeds that fail, and how near training on the true reward itself comes."
     )
-    figure = draw(plots.retraining_by_reward(retraining), "fig-retraining", f"{alt}.", caption)
+    items: list[Figure | Table] = [retraining_table(retraining)]
+    if retraining.sizes["reward"] > 1:  # of one reward the table says as much
+        items.insert(0, draw(plots.retraining_by_reward(retraining), "fig-retraining", f"{alt}.", caption))
     intro = "A fresh policy is trained on each reward alone; this is the test that a reward is for."
-    return Section("retraining", "Retraining", intro, [figure])
+    return Section("retraining", "Retraining", intro, items)
 
 
 def _grid(grid: xr.Dataset | None) -> Section | None:

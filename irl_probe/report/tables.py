@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from irl_probe.correlation_rules import LENGTH_MATTERS, TRUE_REWARD
 from irl_probe.grades import Bounds
 from irl_probe.report.definitions import TERMS, term_of
+from irl_probe.report.judgement import ranked
 from irl_probe.report.reading import (
     bounds_of,
     clause,
@@ -21,8 +23,8 @@ from irl_probe.report.reading import (
     rewards_of,
     transfer_bounds,
 )
+from irl_probe.results import retraining_share
 from irl_probe.results.digits import fixed
-from irl_probe.verdict_rules import BASELINES, LENGTH_MATTERS
 
 UNDEFINED, NOTHING_HERE = "undefined", "–"
 CONTROLS = ("none", "constant", "length")
@@ -93,12 +95,15 @@ def number(value: float, digits: int = 2) -> str:
     return fixed(value, digits if abs(value) < 1000 else 0, grouped=True)
 
 
-def cell(bounds: tuple[float, float, float], digits: int = 2, *, reason: str = "") -> Cell:
-    """The cell of an (estimate, low, high); an exact or single one has no interval."""
+def cell(bounds: Bounds, digits: int = 2, *, reason: str = "", exact: bool = True) -> Cell:
+    """The cell of an (estimate, low, high); an exact or single one has no interval.
+
+    Three equal numbers are exact unless `exact` is False: of policies that all came out alike the interval is shown.
+    """
     estimate, low, high = bounds
     if np.isnan(estimate):
         return Cell(UNDEFINED, reason=clause(reason) or "no reason was recorded")
-    interval = "" if np.isnan(low) or low == high else f"[{number(low, digits)}, {number(high, digits)}]"
+    interval = "" if np.isnan(low) or (exact and low == high) else f"[{number(low, digits)}, {number(high, digits)}]"
     return Cell(number(estimate, digits), interval, clause(reason) if np.isnan(low) else "")
 
 
@@ -130,6 +135,25 @@ def returns_table(returns: xr.Dataset) -> Table:
     return Table("True return per episode, with 95 % intervals.", header, rows)
 
 
+def retraining_table(retraining: xr.Dataset) -> Table:
+    """Of the policies trained on each reward: their centre with its interval, the worst, and every true return."""
+    header = [Heading("trained on"), Heading("normalised", "normalised"), Heading("worst"), Heading("true returns")]
+    missing = Cell(NOTHING_HERE, reason="No policy was trained.")
+    rows = []
+    for reward in (str(r) for r in retraining["reward"].values):
+        one = retraining.sel(reward=reward)
+        scores = one["normalised"].values[np.isfinite(one["normalised"].values)]
+        returns = ", ".join(number(float(v), 1) for v in one["return_mean"].values if np.isfinite(v))
+        bounds = retraining_share(retraining, reward)
+        cells = [
+            cell(bounds, reason="one policy only" if len(scores) == 1 else "no policy was trained", exact=False),
+            Cell(number(float(scores.min()))) if len(scores) else missing,
+            Cell(returns) if returns else missing,
+        ]
+        rows.append(Row([Heading(reward)], cells))
+    return Table("True return of the policies trained on each reward alone; each by its own seed.", header, rows)
+
+
 def correlation_table(correlation: xr.Dataset, reward: str, reference: str, metric: str) -> Table:
     """One metric's correlations of a reward: a row per coverage and level, the raw figure beside its two controls."""
     values = correlation.sel(reward=reward, reference=reference, metric=metric)
@@ -146,23 +170,25 @@ def correlation_table(correlation: xr.Dataset, reward: str, reference: str, metr
 
 
 def glance_table(tree: xr.DataTree) -> Table | None:
-    """One row a reward with the figures that the verdict rests on; the best of each column is marked.
+    """One row a reward, the best first, with the figures that the verdict rests on; the best of a column is marked.
 
     The true reward and the constant, where they were compared too, stand below the others and do not compete.
     """
-    rewards = rewards_of(tree)
+    ranks = ranked(tree)
+    rewards = [*ranks, *(r for r in rewards_of(tree) if r not in ranks)]
     if not rewards:
         return None
-    measured = tree["correlation"].to_dataset()["reward"].values if "correlation" in tree.children else ()
-    rows = [*rewards, *(b for b in BASELINES if b in measured)]
+    measured = _labels(tree, "correlation")
+    beside = {"true": TRUE_REWARD, "constant": "constant"}  # as /correlation and /retraining call them
+    rows = [*rewards, *(b for b, twin in beside.items() if b in measured or twin in _labels(tree, "retraining"))]
     columns = [column for column in _glance_columns(tree, rows) if not all(np.isnan(b[0]) for b in column[1])]
     lines = []
     for place, reward in enumerate(rows):
         cells = []
-        for _, bounds, rated in columns:
+        for heading, bounds, rated in columns:
             known = not np.isnan(bounds[place][0])
             shown = (
-                cell(bounds[place])
+                cell(bounds[place], exact=heading.term != "retrained")
                 if known
                 else Cell(NOTHING_HERE, reason="Not measured, or undefined: see the tables below.")
             )
@@ -171,11 +197,16 @@ def glance_table(tree: xr.DataTree) -> Table | None:
             lead = competes and _as_shown(bounds[place]) * rated == np.nanmax(rivals)
             cells.append(Cell(shown.text, shown.interval, shown.reason, best=bool(lead)))
         lines.append(Row([Heading(reward)], cells, first=place == len(rewards)))
-    coverage = f", on {main_coverage(tree['correlation'].to_dataset())} data" if len(measured) else ""
-    caption = f"Each reward at a glance{coverage}."
+    coverage = f", on {main_coverage(tree['correlation'].to_dataset())} data" if measured else ""
+    caption = f"Each reward at a glance, the best first{coverage}." if len(rewards) > 1 else f"At a glance{coverage}."
     if len(rewards) > 1:
         caption += " ★ is the best of its column, shared where figures read alike; overlapping intervals leave it open."
     return Table(caption, [Heading("reward", "recovered"), *(c[0] for c in columns)], lines)
+
+
+def _labels(tree: xr.DataTree, group: str) -> list[str]:
+    """The rewards of a group."""
+    return [str(r) for r in tree[group].to_dataset()["reward"].values] if group in tree.children else []
 
 
 def _as_shown(bounds: Bounds) -> float:

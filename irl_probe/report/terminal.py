@@ -10,10 +10,9 @@ from rich.text import Text
 
 from irl_probe.report.answers import answers
 from irl_probe.report.judgement import ANSWERED, judge
-from irl_probe.report.page import one_run
+from irl_probe.report.page import one_run, warnings_about
 from irl_probe.report.tables import Table, glance_table
 from irl_probe.results import validate
-from irl_probe.verdict_rules import current_warnings
 
 COLOURS = {"good": "green", "caution": "yellow", "bad": "red", "open": "bright_black", "note": "bright_black"}
 MARKS = {"good": "✓", "caution": "△", "bad": "✕", "open": "○", "note": "·"}
@@ -46,8 +45,11 @@ def print_report(tree: xr.DataTree, console: Console | None = None) -> None:
     table = glance_table(tree)
     if table is not None:
         console.print(_rich(table))
-    for warning in current_warnings(tree):
-        console.print(Text.assemble(("! ", "yellow"), str(warning["text"])))
+    ours, others = warnings_about(tree, verdict.reward)
+    for warning in ours:
+        console.print(Text.assemble(("! ", "yellow"), warning["text"]))
+    if others:
+        console.print(Text.assemble(("! ", "yellow"), f"{len(others)} more about the other rewards are on the page."))
 
 
 def _rich(table: Table) -> RichTable:

@@ -85,6 +85,7 @@ def transfer(
         group = transfer_by_learning(
             sources, variants, config, out=None if out is None else Path(out), progress=progress
         )
+    group.attrs["carried"] = next(iter(named))  # the reward whose own policy "carried over" is
     once = not any(isinstance(each, Sequence) for each in named.values())
     settings = asdict(config) | {"rewards": "one for all seeds" if once else "one for each seed"}
     return new_results(
