@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,18 +14,17 @@ from rich.console import Console
 from rich.markup import escape
 
 import irl_probe as ip
+from irl_probe import pipeline
+from irl_probe import rewards as reward_models
 from irl_probe.cli_policies import retrain, retrain_study, transfer
 from irl_probe.learn import TrainingDiverged, TrainingInterrupted
-from irl_probe.learn.run import read_description
-from irl_probe.pipeline import ProbeConfig, compare_named
-from irl_probe.rewards import copy_zoo
 
 Word = Annotated[str, tyro.conf.Positional]
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
 OneRun = Annotated[Path, tyro.conf.Positional]
 
 
-def probe(env: Word, config: Annotated[ProbeConfig, tyro.conf.arg(name="")], out: Path | None = None) -> None:
+def probe(env: Word, config: Annotated[ip.ProbeConfig, tyro.conf.arg(name="")], out: Path | None = None) -> None:
     """Run the whole chain: demonstrations, soft Q, reward, figures, report.
 
     Args:
@@ -207,7 +207,7 @@ def compare(
         distances: also take EPIC, DARD, STARC and ERC, where the environment's true reward can be asked off the data.
         overwrite: replace the results and the report that are there.
     """
-    tree = compare_named(rewards, env, demos, episodes=episodes, seed=seed, distances=distances)
+    tree = pipeline.compare_named(rewards, env, demos, episodes=episodes, seed=seed, distances=distances)
     ip.save_results(tree, out / "results.nc", overwrite=overwrite)
     ip.print_report(tree)
     print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
@@ -252,7 +252,7 @@ def zoo(
     elif action == "show":
         print(ip.show_zoo(reward))
     else:
-        print(copy_zoo(reward, str(out)))
+        print(reward_models.copy_zoo(reward, str(out)))
 
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -274,6 +274,9 @@ VERBS: dict[str, Callable[..., None]] = {
 
 def main() -> None:
     """Run a sub-command; an error that the user can mend is a message, not a traceback."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"irl-probe {version('irl_probe')}")
+        return
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="irl-probe", description=str(ip.__doc__).partition("\n")[0])
     except (ValueError, ImportError, OSError, TrainingDiverged) as error:
@@ -286,6 +289,8 @@ def main() -> None:
 
 def _command(folder: Path) -> dict[str, Any]:
     """What the run in a folder was begun with."""
+    from irl_probe.learn.run import read_description  # brings torch, which no other verb needs to be parsed
+
     command = read_description(folder).get("command")
     if not isinstance(command, dict):
         raise ValueError(

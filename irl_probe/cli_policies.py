@@ -8,9 +8,8 @@ from typing import Annotated
 import tyro
 
 import irl_probe as ip
-from irl_probe.pipeline import named_rewards
-from irl_probe.retraining.study import Learner
-from irl_probe.transfers import TransferConfig
+from irl_probe import pipeline
+from irl_probe.retraining.config import Learner
 
 Word = Annotated[str, tyro.conf.Positional]
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -70,7 +69,7 @@ def retrain_study(
     config = ip.RetrainStudyConfig(
         learner=learner, config=engine, steps=steps, seeds=seeds, episodes=episodes, on_true_reward=true_reward
     )
-    tree = ip.retrain_study(named_rewards(rewards, env), env, config, expert=expert, out=out / "policies")
+    tree = ip.retrain_study(pipeline.named_rewards(rewards, env), env, config, expert=expert, out=out / "policies")
     ip.save_results(tree, out / "results.nc", overwrite=True)
     ip.write_report(tree, out / "report.html", overwrite=True)
     for verdict in ip.verdicts(tree):
@@ -87,7 +86,7 @@ def transfer(
     out: Path,
     changes: tuple[str, ...] = (),
     others: tuple[str, ...] = (),
-    config: Annotated[TransferConfig, tyro.conf.arg(name="")] = TransferConfig(),  # noqa: B008  # frozen
+    config: Annotated[ip.TransferConfig, tyro.conf.arg(name="")] = ip.TransferConfig(),  # noqa: B008  # frozen
 ) -> None:
     """Train policies on rewards where the dynamics have changed; print the table, write results.nc and report.html.
 
@@ -102,7 +101,7 @@ def transfer(
             carried over.
         config: forms, budgets, seeds.
     """
-    rewards = named_rewards([reward, *others], env)
+    rewards = pipeline.named_rewards([reward, *others], env)
     tree = ip.transfer(rewards, ip.variants(env, changes or None), config, out=out / "cells", progress=True)
     ip.save_results(tree, out / "results.nc", overwrite=True)
     ip.write_report(tree, out / "report.html", overwrite=True)

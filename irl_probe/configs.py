@@ -65,6 +65,14 @@ def check_count(value: object, least: int, name: str) -> None:
         raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}.")
 
 
+def check_confidence(confidence: float, resamples: int) -> None:
+    """Raises ValueError unless 0 < confidence < 1 and there is at least one resample."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"The confidence must lie between 0 and 1, for example 0.95; got {confidence}.")
+    if resamples < 1:
+        raise ValueError(f"A bootstrap needs at least one resample, for example 1000; got {resamples}.")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | range):
         return tuple(_plain(item) for item in value)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from importlib.metadata import version
 
 import gymnasium as gym
 import numpy as np
@@ -24,6 +25,11 @@ def run(monkeypatch, capsys):
         return code, out, " ".join(err.split())
 
     return call
+
+
+def test_the_version_is_told(run):
+    code, out, _ = run("--version")
+    assert (code, out) == (0, f"irl-probe {version('irl_probe')}\n")
 
 
 def test_demos_are_described(run):

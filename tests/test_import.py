@@ -19,6 +19,22 @@ def test_a_config_is_loaded_without_the_engines():
     assert done.stdout.strip() == "False"
 
 
+def test_the_command_line_is_parsed_without_the_heavy_libraries():
+    heavy = "{'torch', 'scipy', 'xarray', 'pandas', 'matplotlib'} & set(sys.modules)"
+    for arguments in ([], ["--help"], ["--version"], ["transfer", "--help"], ["compare", "--wrong"]):
+        script = f"""
+import sys
+from irl_probe.cli import main
+sys.argv = ["irl-probe", *{arguments!r}]
+try:
+    main()
+except SystemExit:
+    pass
+print(sorted({heavy}))"""
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "[]", arguments
+
+
 def test_every_public_name_is_what_it_says():
     for package in (ip, irl_probe.learn):
         for name in package.__all__:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm, t, trim_mean
 
+from irl_probe.configs import check_confidence
 from irl_probe.metrics.checks import Array, check_numbers
 
 Seed = int | np.random.Generator
@@ -38,14 +39,6 @@ class Estimate:
     def undefined(reason: str) -> Estimate:
         """NaN three times, and why."""
         return Estimate(np.nan, np.nan, np.nan, reason)
-
-
-def check_confidence(confidence: float, resamples: int) -> None:
-    """Raises ValueError unless 0 < confidence < 1 and there is at least one resample."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"The confidence must lie between 0 and 1, for example 0.95; got {confidence}.")
-    if resamples < 1:
-        raise ValueError(f"A bootstrap needs at least one resample, for example 1000; got {resamples}.")
 
 
 def resample_counts(groups: int, resamples: int, seed: Seed) -> Array:

@@ -20,10 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.stats import kendalltau
 
+from irl_probe.configs import check_confidence
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
-    check_confidence,
     percentile_interval,
     resample_counts,
 )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from irl_probe.configs import check_confidence
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
     accelerated_interval,
-    check_confidence,
     jackknife_counts,
     percentile_interval,
     resample_counts,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irl_probe.configs import check_confidence
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
     accelerated_interval,
-    check_confidence,
     jackknife_counts,
     resample_counts,
 )

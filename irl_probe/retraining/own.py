@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
-from irl_probe.configs import Config
 from irl_probe.envs import make_env
-from irl_probe.learn import IQConfig, Run, train_on_reward
+from irl_probe.learn import Run, train_on_reward
+from irl_probe.retraining.config import RetrainConfig
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardWrapper
 
 Env = gym.Env[Any, Any]
-
-
-@dataclass(frozen=True)
-class RetrainConfig(Config):
-    """How a policy is trained on a reward.
-
-    Attributes:
-        learner: of the objective `bellman`. Where its temperature is None, a recovered reward's own α and γ are taken:
-            at those the soft-optimal policy of the reward is the one that it was recovered from.
-
-    Raises ValueError for a learner of another objective.
-    """
-
-    learner: IQConfig = field(default_factory=lambda: IQConfig(objective="bellman"))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.learner.objective != "bellman":
-            raise ValueError(f"Retraining learns from a reward: objective 'bellman'; got {self.learner.objective!r}.")
 
 
 def retrain(

@@ -6,71 +6,30 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import xarray as xr
 
-from irl_probe.configs import Config
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
 from irl_probe.learn import IQConfig, Policy, evaluate, random_policy, train_on_reward
 from irl_probe.learn.checkpoints import write_atomically
 from irl_probe.learn.loop import CHECKPOINT
-from irl_probe.metrics.bootstrap import check_confidence, stratified_bootstrap
+from irl_probe.metrics.bootstrap import stratified_bootstrap
 from irl_probe.results import new_results, retraining_group
-from irl_probe.retraining.own import RetrainConfig, retrain
+from irl_probe.retraining.config import RetrainConfig, RetrainStudyConfig
+from irl_probe.retraining.own import retrain
 from irl_probe.retraining.stable_baselines import retrain_sb3
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, reward_id
 
 Env = gym.Env[Any, Any]
-Learner = Literal["own", "sb3-sac", "sb3-ppo", "sb3-dqn"]
 TRUE = "true reward"  # the label of policies trained on the environment's own reward
 EVALUATION_SEED = 10_000
 RANDOM_EPISODES = 100
-
-
-@dataclass(frozen=True)
-class RetrainStudyConfig(Config):
-    """How rewards are judged by retraining.
-
-    Attributes:
-        learner: "own" for our engine; "sb3-sac", "sb3-ppo" or "sb3-dqn" for Stable-Baselines3's, as a second opinion.
-        config: of our engine; objective `bellman`. Its seed is replaced by each of `seeds`.
-        true_config: of our engine on the true reward, where its scale asks for another temperature; its steps are
-            those of `config`. None takes `config`.
-        steps: environment steps of each policy; None takes `config`'s, or 100 000 with Stable-Baselines3.
-        seeds: one policy for each.
-        episodes: with the most likely actions, for each policy's true return; the same starts for all.
-        on_true_reward: train on the true reward as well, with the same budget and seeds.
-        resamples, confidence: of the stratified bootstrap over seeds.
-
-    Raises ValueError where a value is not of its range.
-    """
-
-    learner: Learner = "own"
-    config: IQConfig = field(default_factory=lambda: IQConfig(objective="bellman"))
-    true_config: IQConfig | None = None
-    steps: int | None = None
-    seeds: tuple[int, ...] = (0, 1, 2)
-    episodes: int = 20
-    on_true_reward: bool = True
-    resamples: int = 2000
-    confidence: float = 0.95
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for config in (self.config, self.true_config):
-            if config is not None:
-                RetrainConfig(config)
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"A study needs at least one seed, each 0 or more and only once; got {self.seeds}.")
-        if self.episodes < 1 or (self.steps is not None and self.steps < 1):
-            raise ValueError(f"Steps and episodes must be at least 1; got {self.steps} and {self.episodes}.")
-        check_confidence(self.confidence, self.resamples)
 
 
 DEFAULTS = RetrainStudyConfig()

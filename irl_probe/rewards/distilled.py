@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 
+from irl_probe.rewards.distil_config import Form
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import Kind
 from irl_probe.rewards.forward import NumpyRewardNetwork
 from irl_probe.rewards.model import Bools, Floats
-from irl_probe.rewards.network import Form, RewardNetwork
+from irl_probe.rewards.network import RewardNetwork
 from irl_probe.rewards.normalisation import Normalisation
 from irl_probe.rewards.recovered import Provenance, Space, check_spaces_fit
 from irl_probe.transitions import Array

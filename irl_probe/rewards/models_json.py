@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 
 from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy
+from irl_probe.rewards.distil_config import FORMS, Form
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.encoding import MOST_SAMPLES, NETWORKS, Network, networks_to_json, read_networks, read_spec
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.fields import Fields, Json
-from irl_probe.rewards.network import FORMS, Form, RewardNetwork, table_sizes
+from irl_probe.rewards.network import RewardNetwork, table_sizes
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
 

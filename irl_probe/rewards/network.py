@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -11,11 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from irl_probe.networks import ACTIVATIONS, ActionScale, NetworkSpec, ObservationEncoder
+from irl_probe.rewards.distil_config import FORMS, Form
 from irl_probe.rewards.model import Bools
 from irl_probe.transitions import Array
-
-Form = Literal["state", "state-action", "transition"]
-FORMS: tuple[Form, ...] = get_args(Form)
 
 
 class RewardNetwork(nn.Module):

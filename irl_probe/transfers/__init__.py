@@ -1,6 +1,5 @@
 """The verb transfer: what a reward, and a policy, are worth where the dynamics have changed."""
 
-from irl_probe.transfers.config import FORMS, TransferConfig
-from irl_probe.transfers.verb import transfer
+import lazy_loader
 
-__all__ = ["FORMS", "TransferConfig", "transfer"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from irl_probe.configs import Config, check_option
+from irl_probe.configs import Config, check_confidence, check_option
 from irl_probe.learn import IQConfig
-from irl_probe.metrics.bootstrap import check_confidence
 from irl_probe.rewards import DistilConfig
 
 Form = Literal["r(s)", "r(s, a)", "r(s, a, s′)", "disentangled"]

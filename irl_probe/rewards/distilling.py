@@ -3,75 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from irl_probe.configs import Config, check_count
 from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
-from irl_probe.metrics.checks import check_gamma
 from irl_probe.networks import NetworkSpec
+from irl_probe.rewards.distil_config import FORMS, DistilConfig
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation
 from irl_probe.rewards.fitting import Batch, fit_by_gradient, fit_by_least_squares
 from irl_probe.rewards.model import Bools, Floats, Reward, evaluate_reward
-from irl_probe.rewards.network import FORMS, Form, RewardNetwork
+from irl_probe.rewards.network import RewardNetwork
 from irl_probe.rewards.recovered import RecoveredReward, Space
 from irl_probe.transitions import Array, Transitions
 
 RESAMPLES, CONFIDENCE = 1000, 0.95
-
-
-@dataclass(frozen=True)
-class DistilConfig(Config):
-    """How an explicit reward is fitted.
-
-    Attributes:
-        form: what g depends on: "state" for g(s), "state-action" for g(s, a), "transition" for g(s, a, s′).
-        shaping: fit g + γh(s′) − h(s) with a potential h as well (AIRL's disentangled form).
-        gamma: γ of the shaping; None takes the reward's own, which a plain function does not have.
-        hidden: widths of the hidden layers of g and h; () is linear, or a table where states and actions are discrete,
-            and is solved exactly by least squares. None is () where both are discrete and (64, 64) elsewhere.
-        activation: relu, tanh or elu.
-        learning_rate, steps, batch_size: of AdamW on the mean squared error, its rate falling linearly to 0.
-        weight_decay: AdamW's.
-        held_out: share of each coverage's episodes that is kept to say how much is explained.
-        seed: of the split, the first weights and the batches.
-
-    Raises ValueError where a value is not of its range.
-    """
-
-    form: Form = "state-action"
-    shaping: bool = False
-    gamma: float | None = None
-    hidden: tuple[int, ...] | None = None
-    activation: Literal["relu", "tanh", "elu"] = "relu"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    steps: int = 5000
-    batch_size: int = 256
-    held_out: float = 0.2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
-            check_count(getattr(self, name), least, f"DistilConfig.{name}")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"DistilConfig.held_out must lie between 0 and 1, for example 0.2; got {self.held_out}.")
-        if self.hidden and min(self.hidden) < 1:
-            raise ValueError(f"DistilConfig.hidden must be widths of at least 1, or (); got {self.hidden}.")
-        if self.gamma is not None:
-            check_gamma(self.gamma)
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
-            raise ValueError(
-                "DistilConfig.learning_rate must be positive and weight_decay not negative; got "
-                f"{self.learning_rate} and {self.weight_decay}."
-            )
 
 
 DEFAULTS = DistilConfig()

@@ -1,0 +1,4 @@
+from .config import FORMS, TransferConfig
+from .verb import transfer
+
+__all__ = ["FORMS", "TransferConfig", "transfer"]
