@@ -1,5 +1,6 @@
 """The whole chain on small budgets, and what it refuses."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 import irl_probe as ip
 from irl_probe.pipeline import grid
 from irl_probe.pipeline.off_data import off_data
+from irl_probe.report.answers import answers
+from irl_probe.report.judgement import judge
+from irl_probe.rewards import reward_id
 
 SMALL = ip.ProbeConfig(
     episodes=2,
@@ -55,6 +59,19 @@ def test_retraining_is_judged_by_every_seed_with_an_interval_over_them(cartpole)
     assert float(group["mean"].sel(bound="estimate")) == pytest.approx(means.mean())
     together = cartpole.results["returns"]["mean"].sel(policy="retrained", bound="estimate")
     assert float(together) == pytest.approx(means.mean())
+
+
+def test_the_grids_verdict_is_about_the_reward_that_was_saved_and_names_those_beside_it(gridworld):
+    verdict = judge(gridworld.results)
+    assert verdict.reward == "30 demonstrations"
+    hashes = json.loads(gridworld.results.attrs["hashes"])["rewards"]
+    assert hashes["30 demonstrations"] == reward_id(ip.load_reward(gridworld.reward))
+    first = answers(gridworld.results, verdict)[0]
+    assert "“30 demonstrations, known grid”, learned from the same demonstrations" in first.sentence
+    assert "“exact occupancy”, learned from the expert's exact occupancy" in first.sentence
+    page = gridworld.report.read_text()
+    assert "best of" not in page.partition("Each reward")[0]
+    assert "leads" not in verdict.headline
 
 
 def test_canonical_distances_come_with_their_calibration(cartpole):

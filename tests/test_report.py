@@ -26,6 +26,7 @@ from irl_probe.report.answers import answers
 from irl_probe.report.definitions import TERMS
 from irl_probe.report.judgement import RETRAIN_COMMAND, TRANSFER_COMMAND, judge
 from irl_probe.report.page import render, warnings_about
+from irl_probe.report.provenance import provenance
 from irl_probe.report.reward_tables import distance_table, ranking_table
 from irl_probe.report.sections import sections
 from irl_probe.report.tables import cell, correlation_table, glance_table, number
@@ -223,8 +224,9 @@ def test_tables_hold_the_figures_of_the_results():
     glance = glance_table(tree)
     assert [[c.best for c in row.cells] for row in glance.rows] == [
         [False] * 7,
-        [True, True, False, True, True, True, True],
+        [False] * 7,  # beside the other, and not competing
     ]
+    assert glance.rows[1].first
 
 
 @pytest.mark.parametrize(
@@ -480,7 +482,7 @@ def test_verdict_says_what_was_not_measured():
         ((0.91, 0.61, 0.97), 1.0, (0.53, 0.35, 0.8), "moderate beyond length"),  # Hopper: not strong
         ((0.8, 0.7, 0.9), 0.9, (0.8, 0.4, 0.9), "at least moderate beyond length"),
         ((0.8, 0.7, 0.9), 0.6, (0.8, 0.1, 0.9), "weak to strong beyond length"),
-        ((0.6, 0.5, 0.7), 0.9, (0.8, 0.7, 0.9), "strong beyond length"),
+        ((0.6, 0.5, 0.7), 0.9, (0.8, 0.7, 0.9), "agreement is moderate."),  # worse than a constant as it stands
         ((0.6, 0.5, 0.7), np.nan, (0.6, 0.5, 0.7), "episode-level agreement is moderate."),
         ((-0.6, -0.7, -0.5), 0.9, (-0.2, -0.3, 0.1), "against the truth"),
         ((0.1, 0.0, 0.2), 0.0, (0.1, 0.0, 0.2), "weak"),
@@ -748,3 +750,25 @@ def test_policies_that_all_came_out_alike_have_their_interval_shown():
     tree = trees.many(steps=400, episodes=4, rewards=1, metrics=("pearson",))
     tree["retraining"]["normalised_mean"][:] = [1.0, 1.0, 1.0]
     assert "5 fresh policies trained on this reward alone each reach 100" in asked(tree)["Can I retrain on it?"][2]
+
+
+def test_rewards_that_stand_beside_the_saved_one_are_named_and_not_judged():
+    tree = trees.gridworld()
+    tree.attrs["beside"] = json.dumps({"exact occupancy": "the most that could be had"})
+    tree["distance"] = tree["distance"].to_dataset().assign_coords(reward=["30 demonstrations", "exact occupancy"])
+    verdict = judge(tree)
+    assert verdict.reward == "30 demonstrations"
+    short, _, sentence = asked(tree)["Which reward is best?"]
+    assert short == "“30 demonstrations”"
+    assert sentence.startswith("It is the one that was saved. Beside it, for comparison only, stand “exact occupancy”")
+    short, _, sentence = asked(tree)["Can I retrain on it?"]
+    assert short == "Yes"
+    assert "optimal for it loses 0.04 of the true return at stake" in sentence
+
+
+def test_rewards_without_a_hash_are_said_to_have_none():
+    blocks = {
+        title: dict(values) for title, _, values in provenance({"hashes": '{"rewards": {"a": "9f2c"}}'}, ["a", "b"])
+    }
+    assert blocks["hashes"]["rewards.a"] == "9f2c"
+    assert blocks["hashes"]["rewards.b"].startswith("not recorded: a plain function has none")

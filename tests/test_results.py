@@ -197,7 +197,7 @@ def test_loading_another_kind_of_file_says_so(tmp_path):
 def test_loading_somebody_elses_netcdf_says_so(tmp_path):
     path = tmp_path / "climate.nc"
     xr.Dataset({"temperature": ("time", [1.0, 2.0])}).to_netcdf(path, engine="h5netcdf")
-    with pytest.raises(ValueError, match=r"climate.nc' holds no results.*format='irl_probe results'; got None"):
+    with pytest.raises(ValueError, match=r"climate.nc' is a table of its own making .it holds temperature."):
         load_results(path)
 
 
@@ -326,3 +326,16 @@ def test_validation_asks_for_the_root_attributes(tree):
     del tree.attrs["versions"]
     with pytest.raises(ValueError, match=r"must carry the attributes \['versions'\]"):
         validate(tree)
+
+
+def test_a_studys_own_table_is_refused_with_what_it_is_and_where_its_page_is(tmp_path):
+    path = tmp_path / "results.nc"
+    xr.Dataset({"final": ("task", [1.0, 2.0])}).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(
+        ValueError, match=r"is a table of its own making \(it holds final\).*xarray\.open_dataset"
+    ) as raised:
+        load_results(path)
+    assert "report.html" not in str(raised.value)
+    (tmp_path / "report.html").write_text("page")
+    with pytest.raises(ValueError, match=r"Its own page is '.*report\.html'"):
+        load_results(path)

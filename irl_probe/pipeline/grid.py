@@ -25,6 +25,15 @@ from irl_probe.rewards import ExactExpectation, RecoveredReward, recover
 Floats = NDArray[np.float64]
 DEMONSTRATIONS = 30  # as in the paper
 TEMPERATURE = 0.5
+FOUND, KNOWN, IDEAL = (
+    f"{DEMONSTRATIONS} demonstrations",
+    f"{DEMONSTRATIONS} demonstrations, known grid",
+    "exact occupancy",
+)
+BESIDE = {  # rewards that are not the one a probe saves
+    KNOWN: "learned from the same demonstrations, with every (s, a) of the known grid as the policy's steps",
+    IDEAL: "learned from the expert's exact occupancy, the most that any number of demonstrations could give",
+}
 LEARNER = IQConfig(
     hidden=(),
     batch_size=0,
@@ -58,13 +67,9 @@ def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console)
     visits, everywhere = _visits(mdp, demos), np.full_like(expert, 1 / expert.size)
     expectation = ExactExpectation(mdp.transition)
     rewards = {
-        f"{DEMONSTRATIONS} demonstrations": recover(run, expectation=expectation),
-        f"{DEMONSTRATIONS} demonstrations, known grid": recover(
-            solve_exactly(visits, mdp.transition, known, others=everywhere), expectation=expectation
-        ),
-        "exact occupancy": recover(
-            solve_exactly(occupancy(mdp, expert), mdp.transition, learner), expectation=expectation
-        ),
+        FOUND: recover(run, expectation=expectation),
+        KNOWN: recover(solve_exactly(visits, mdp.transition, known, others=everywhere), expectation=expectation),
+        IDEAL: recover(solve_exactly(occupancy(mdp, expert), mdp.transition, learner), expectation=expectation),
     }
     round_trip = max(_round_trip(mdp, reward) for reward in rewards.values())
     console.print(f"Lemma 3.1: the soft Q of the recovered reward is the learned Q to {round_trip:.1e}")
@@ -80,7 +85,7 @@ def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console)
         transitions=coverages,
         config=CompareConfig(seed=config.seed),
     )
-    return join_results(exact, compared), next(iter(rewards.values()))
+    return join_results(exact, compared), rewards[FOUND]
 
 
 def _visits(mdp: TabularMDP, demos: Demonstrations) -> Floats:
@@ -131,6 +136,7 @@ def _exact(
         stochastic=False,
         demonstrations=asdict(demos.describe()),
         config={"probe": config.record(), "train": asdict(run.config)},
+        beside={name: BESIDE[name] for name in tables if name in BESIDE},
     )
 
 

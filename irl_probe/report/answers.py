@@ -9,16 +9,17 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.grades import Tone, share_grade, with_interval
-from irl_probe.report.judgement import (
-    TRANSFER_COMMAND,
-    Claim,
-    Verdict,
-    clearly,
-    decided,
-    lead,
-    ranked,
+from irl_probe.report.judgement import TRANSFER_COMMAND, Claim, Verdict
+from irl_probe.report.ranking import clearly, decided, lead, ranked
+from irl_probe.report.reading import (
+    beside,
+    changed,
+    percent,
+    retrained_bounds,
+    retraining_seeds,
+    rewards_of,
+    transfer_policy,
 )
-from irl_probe.report.reading import changed, percent, retrained_bounds, retraining_seeds, transfer_policy
 from irl_probe.report.rules import MANY_RUNS, SOME_RUNS
 
 NOT_MEASURED = "Not measured"
@@ -64,9 +65,11 @@ def _best(tree: xr.DataTree) -> Answer:
     if not rewards:
         return Answer(question, "None here", "open", "These results hold no recovered reward.", "recovered")
     if len(rewards) == 1:
-        return Answer(
-            question, f"“{rewards[0]}”", "note", "It is the only recovered reward in these results.", "recovered"
-        )
+        others = [f"“{name}”, {what}" for name, what in beside(tree).items() if name in rewards_of(tree)]
+        text = "It is the only recovered reward in these results."
+        if others:
+            text = f"It is the one that was saved. Beside it, for comparison only, stand {'; and '.join(others)}."
+        return Answer(question, f"“{rewards[0]}”", "note", text, "recovered")
     first, second = rewards[:2]
     found = decided(tree, first, second)
     if found is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -24,11 +23,11 @@ from irl_probe.grades import (
     short_of_steps,
     with_interval,
 )
+from irl_probe.report.ranking import clearly, lead, ranked
 from irl_probe.report.reading import (
     RECOVERED,
     correlation_bounds,
     distance_bounds,
-    judged,
     normalised_bounds,
     percent,
     reason_of,
@@ -39,11 +38,6 @@ from irl_probe.report.reading import (
 from irl_probe.report.rules import LARGE_REGRET, SMALL_REGRET
 from irl_probe.results.digits import fixed
 
-EXACT_MERITS = {"regret": "regret", "distance (STARC minimal)": "starc_minimal"}
-CORRELATION_MERITS = (
-    ("episode", "length", "length-controlled episode Pearson"),
-    ("step", "none", "step Pearson"),
-)
 RETRAIN_COMMAND = "irl-probe retrain-study REWARD --env ENV --out DIR"
 TRANSFER_COMMAND = "irl-probe transfer REWARD ENV --out DIR"
 _IMITATES = {
@@ -90,51 +84,6 @@ def judge(tree: xr.DataTree) -> Verdict:
     return Verdict(best, [claim for claim in claims if claim is not None])
 
 
-def ranked(tree: xr.DataTree) -> list[str]:
-    """The rewards under judgement, the best first: by the first of `merits` that tells two apart."""
-    order = judged(tree)
-    scores = {reward: [as_read(bounds) * sign for _, bounds, sign in merits(tree, reward)] for reward in order}
-    return sorted(order, key=lambda reward: [-float(np.nan_to_num(s, nan=-np.inf)) for s in scores[reward]])
-
-
-def as_read(bounds: Bounds) -> float:
-    """The estimate to the two decimals that are shown: what reads alike is alike."""
-    return round(bounds[0], 2)
-
-
-def decided(tree: xr.DataTree, first: str, second: str) -> tuple[str, Bounds, Bounds, int] | None:
-    """By what the first of two ranked rewards comes before the second: (name, its figure, the other's, the sign)."""
-    for (name, ours, sign), (_, theirs, _) in zip(merits(tree, first), merits(tree, second), strict=True):
-        if not np.isnan(ours[0]) and as_read(ours) != as_read(theirs):
-            return name, ours, theirs, sign
-    return None
-
-
-def clearly(ours: Bounds, theirs: Bounds, sign: int) -> bool:
-    """Whether an interval lies wholly beyond the other, on the better side."""
-    return ours[1] > theirs[2] if sign > 0 else ours[2] < theirs[1]
-
-
-def lead(tree: xr.DataTree, rewards: Sequence[str]) -> Literal["clear", "slight", "none"]:
-    """How far the first of ranked rewards is ahead of all the others."""
-    found = [decided(tree, rewards[0], other) for other in rewards[1:]]
-    if any(one is None for one in found):
-        return "none"
-    return "clear" if all(one is not None and clearly(*one[1:]) for one in found) else "slight"
-
-
-def merits(tree: xr.DataTree, reward: str) -> list[tuple[str, Bounds, int]]:
-    """What rewards are ranked by, most telling first: (its name in words, the figure, 1 if more is better else −1)."""
-    exact = "distance" in tree.children and bool(tree["distance"].attrs.get("exact"))
-    found: list[tuple[str, Bounds, int]] = [("normalised return after retraining", retrained_bounds(tree, reward), 1)]
-    if exact:
-        found += [(f"exact {n}", distance_bounds(tree, reward, m), -1) for n, m in EXACT_MERITS.items()]
-    found += [("return in changed dynamics", transfer_bounds(tree, reward), 1)]
-    for level, control, name in CORRELATION_MERITS:
-        found.append((name, correlation_bounds(tree, reward, level, control), 1))
-    return found
-
-
 def _best(tree: xr.DataTree, rewards: Sequence[str]) -> Claim | None:
     if len(rewards) < 2:
         return None
@@ -150,6 +99,14 @@ def _best(tree: xr.DataTree, rewards: Sequence[str]) -> Claim | None:
 
 def _retraining(tree: xr.DataTree, reward: str | None) -> Claim:
     bounds = retrained_bounds(tree, reward) if reward else normalised_bounds(tree, "retrained")
+    regret = exact_regret(tree, reward)
+    if np.isnan(bounds[0]) and not np.isnan(regret):
+        grade = share_grade((1 - regret,) * 3)
+        text = (
+            f"Exactly, and so without training: a policy that is optimal for it loses {fixed(regret)} of the true "
+            "return at stake (0 none, 1 all of it)."
+        )
+        return Claim(grade.tone, f"{grade.prefix}usable for retraining", text, "retrained", grade.word)
     if np.isnan(bounds[0]):
         text = (
             "No policy was retrained on this reward alone: whether it can be reused is unknown. "
@@ -260,6 +217,9 @@ def _episodes(tree: xr.DataTree, reward: str) -> Claim:
     if near:
         phrase = f"episode correlation is mostly length, with {strength} agreement beyond it"
         return Claim("caution", phrase, f"{figure}.", "length")
+    if raw[1] < controlled[1]:  # length hides more than it feigns: what is left without it does not make up for that
+        tone, strength = agreement(raw)
+        return Claim(tone, f"episode-level agreement is {strength}", f"{figure}.", "episode")
     return Claim(tone, f"episode-level agreement is {strength} beyond length", f"{figure}.", "length")
 
 
@@ -285,3 +245,9 @@ def _regret(tree: xr.DataTree, reward: str | None) -> Claim | None:
     size = {"good": "small", "caution": "moderate", "bad": "large"}[tone]
     text = f"Acting optimally for it loses {with_interval(bounds)} of the true return at stake (regret, 0 to 1)."
     return Claim(tone, f"{size} regret under the truth", text, "regret")
+
+
+def exact_regret(tree: xr.DataTree, reward: str | None) -> float:
+    """A reward's regret where it is exact; NaN elsewhere."""
+    exact = "distance" in tree.children and bool(tree["distance"].attrs.get("exact"))
+    return distance_bounds(tree, reward, "regret")[0] if exact and reward else np.nan

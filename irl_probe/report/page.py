@@ -16,10 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from irl_probe.report.answers import answers
 from irl_probe.report.definitions import TERMS, term_of
 from irl_probe.report.judgement import ANSWERED, judge
+from irl_probe.report.provenance import provenance
+from irl_probe.report.reading import rewards_of
 from irl_probe.report.reward_sections import views
 from irl_probe.report.rules import RULES
 from irl_probe.report.sections import sections
-from irl_probe.report.tables import glance_table, provenance
+from irl_probe.report.tables import glance_table
 from irl_probe.report.traces import brush_data
 from irl_probe.results import average_runs, validate
 from irl_probe.verdict_rules import current_warnings
@@ -88,7 +90,7 @@ def render(tree: xr.DataTree) -> str:
         others=others,
         glance=glance_table(tree),
         sections=sections(tree, verdict.reward, window=_window(tree)),
-        provenance=provenance(attributes),
+        provenance=provenance(attributes, rewards_of(tree)),
         terms=TERMS,
         term_of=term_of,
         style=package.joinpath("style.css").read_text(encoding="utf-8"),

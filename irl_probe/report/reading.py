@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import xarray as xr
 
@@ -141,9 +143,17 @@ def clause(sentence: str) -> str:
 
 
 def judged(tree: xr.DataTree) -> list[str]:
-    """The rewards that were learned from demonstrations; ideal ones only where there is nothing else."""
-    rewards = rewards_of(tree)
-    return [reward for reward in rewards if reward not in IDEALS] or rewards
+    """The rewards that a verdict can be about: not ideal ones, nor those that the results set beside the others.
+
+    All of them where there is nothing else.
+    """
+    rewards, others = rewards_of(tree), beside(tree)
+    return [reward for reward in rewards if reward not in IDEALS and reward not in others] or rewards
+
+
+def beside(tree: xr.DataTree) -> dict[str, str]:
+    """The rewards that the results hold for comparison → what each is."""
+    return {str(name): str(what) for name, what in json.loads(str(tree.attrs.get("beside", "{}"))).items()}
 
 
 def percent(bounds: Bounds) -> str:

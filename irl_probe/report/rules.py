@@ -24,11 +24,13 @@ RULES: Sequence[str] = (
     "made from exact occupancies, the true reward and a constant are shown beside the others, not judged.",
     f"Correlations: strong where figure and interval lie from {STRONG:g} up, moderate from {WEAK:g}, contrary from "
     f"−{WEAK:g} down, unclear where the interval includes 0; “at least moderate” and the like where it spans two.",
-    "Episodes: the figure with length controlled decides, plain correlation only where that is undefined. The plain "
-    f"one is mostly length where it is within {LENGTH_MARGIN:g} of a constant reward's (up to sign, and that at least "
-    f"{LENGTH_MATTERS:g}), or where, with length controlled, the interval stays below {WEAK:g} or nothing is left.",
+    "Episodes: the weaker of the plain figure and the one with length controlled decides, the plain one where the "
+    "other is undefined. The plain one is mostly length where it is within "
+    f"{LENGTH_MARGIN:g} of a constant reward's (up to sign, and that at least {LENGTH_MATTERS:g}), or where, with "
+    f"length controlled, the interval stays below {WEAK:g} or nothing is left.",
     "Apart from shaping: the STARC (minimal) distance d is that of two unit vectors with cosine 1 − d²/2, which is "
     "judged as a correlation is.",
+    "Where nobody retrained but the regret is exact, 1 − regret is judged as the return of a retrained policy.",
     f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}, by the larger end of its interval.",
     f"How sure: well supported by {MANY_RUNS} or more training runs and {MANY_RUNS} or more retrained policies whose "
     f"interval leaves no doubt of the answer; fairly by {SOME_RUNS} or more retrained policies or runs, or where "

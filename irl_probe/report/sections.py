@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.report import plots
-from irl_probe.report.judgement import ranked
 from irl_probe.report.layout import Figure, Section, draw
+from irl_probe.report.ranking import ranked
 from irl_probe.report.reward_sections import (
     correlation_section,
     decomposition_section,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +11,7 @@ import xarray as xr
 from irl_probe.correlation_rules import LENGTH_MATTERS, TRUE_REWARD
 from irl_probe.grades import Bounds
 from irl_probe.report.definitions import TERMS, term_of
-from irl_probe.report.judgement import ranked
+from irl_probe.report.ranking import ranked
 from irl_probe.report.reading import (
     bounds_of,
     clause,
@@ -172,15 +171,16 @@ def correlation_table(correlation: xr.Dataset, reward: str, reference: str, metr
 def glance_table(tree: xr.DataTree) -> Table | None:
     """One row a reward, the best first, with the figures that the verdict rests on; the best of a column is marked.
 
-    The true reward and the constant, where they were compared too, stand below the others and do not compete.
+    Rewards that are not judged, the true one and the constant among them, stand below the others and do not compete.
     """
-    ranks = ranked(tree)
-    rewards = [*ranks, *(r for r in rewards_of(tree) if r not in ranks)]
+    rewards = ranked(tree)
     if not rewards:
         return None
     measured = _labels(tree, "correlation")
-    beside = {"true": TRUE_REWARD, "constant": "constant"}  # as /correlation and /retraining call them
-    rows = [*rewards, *(b for b, twin in beside.items() if b in measured or twin in _labels(tree, "retraining"))]
+    others = [r for r in rewards_of(tree) if r not in rewards]
+    ideal = {"true": TRUE_REWARD, "constant": "constant"}  # as /correlation and /retraining call them
+    others += [name for name, twin in ideal.items() if name in measured or twin in _labels(tree, "retraining")]
+    rows = [*rewards, *others]
     columns = [column for column in _glance_columns(tree, rows) if not all(np.isnan(b[0]) for b in column[1])]
     lines = []
     for place, reward in enumerate(rows):
@@ -234,53 +234,6 @@ def _glance_columns(tree: xr.DataTree, rewards: Sequence[str]) -> list[tuple[Hea
     for metric in ("starc_minimal", "epic", "regret"):
         columns.append((named(metric), [distance_bounds(tree, r, metric) for r in rewards], -1))
     return columns
-
-
-def provenance(attributes: Mapping[str, object]) -> list[tuple[str, str | None, list[tuple[str, str]]]]:
-    """(title, definition key, [(name, value), ...]) of what was learned from what, nested settings flattened."""
-    singles = [
-        ("environment", None, "env_id"),
-        ("discount γ", "gamma", "gamma"),
-        ("temperature α", "temperature", "temperature"),
-        ("kind of reward", "reward_kind", "reward_kind"),
-        ("expectation over s′", "expectation", "expectation"),
-        ("true reward taken from", "true", "true_reward"),
-        ("terminal convention", "terminal", "terminal"),
-        ("stochastic", None, "stochastic"),
-        ("seed", None, "seed"),
-        ("made on", None, "created"),
-    ]
-    blocks: list[tuple[str, str | None, list[tuple[str, str]]]] = []
-    for label, term, name in singles:
-        value = attributes.get(name)
-        if name == "stochastic" and value is not None:
-            value = "yes" if value else "no"
-        blocks.append((label, term, [("", "not recorded" if value is None else str(value))]))
-    for label in ("demonstrations", "config", "hashes", "versions"):
-        blocks.append((label, None, list(_flatten(_parsed(attributes.get(label))))))
-    return blocks
-
-
-def _parsed(text: object) -> object:
-    if not isinstance(text, str):
-        return "not recorded" if text is None else text
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _flatten(value: object, name: str = "") -> Iterable[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flatten(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        for place, inner in enumerate(value):
-            yield from _flatten(inner, f"{name}.{place}" if name else str(place))
-    elif isinstance(value, list):
-        yield name, ", ".join(str(item) for item in value)
-    else:
-        yield name, str(value)
 
 
 def reason_in(one: xr.Dataset) -> str:

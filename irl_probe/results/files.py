@@ -67,11 +67,25 @@ def load_results(path: str | os.PathLike[str]) -> xr.DataTree:
         ) from error
     for node in tree.subtree:  # attributes come back as NumPy scalars
         node.attrs = {key: v.item() if isinstance(v, np.generic) else v for key, v in node.attrs.items()}
+    if "format" not in tree.attrs:
+        raise ValueError(_foreign(path, tree))
     try:
         validate(tree)
     except ValueError as error:
         raise ValueError(f"'{path}' holds no results that this version of irl_probe reads. {error}") from error
     return tree
+
+
+def _foreign(path: Path, tree: xr.DataTree) -> str:
+    """What a NetCDF file is that was not written by `save_results`, and what to do with it."""
+    names = [*map(str, tree.to_dataset().data_vars), *tree.children]
+    page = path.with_name("report.html")
+    own = f" Its own page is '{page}'." if page.is_file() else ""
+    return (
+        f"'{path}' is a table of its own making (it holds {', '.join(names[:6]) or 'nothing'}), such as a study's "
+        f"summary over runs, not the results of compare, probe, retrain-study or transfer.{own} "
+        "Read it with xarray.open_dataset; a report is made of a single run's results.nc."
+    )
 
 
 def to_dataframe(tree: xr.DataTree) -> pd.DataFrame:

@@ -29,7 +29,18 @@ Statistic = Literal["mean", "iqm"]
 
 _SEEDED = ("retraining", "transfer")  # groups with a seed dimension of their own
 _RAW = {"returns": ("returns", "lengths"), "transfer": ("return_mean", "seed")}  # left out where runs are stacked
-_SHARED = ("title", "env_id", "gamma", "temperature", "seed", "reward_kind", "expectation", "terminal", "true_reward")
+_SHARED = (
+    "title",
+    "env_id",
+    "gamma",
+    "temperature",
+    "seed",
+    "reward_kind",
+    "expectation",
+    "terminal",
+    "true_reward",
+    "beside",
+)
 
 
 def merge_results(*trees: xr.DataTree) -> xr.DataTree:

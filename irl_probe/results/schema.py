@@ -115,6 +115,7 @@ def new_results(
     stochastic: bool | None = None,
     demonstrations: Mapping[str, Json] | None = None,
     config: Mapping[str, Json] | None = None,
+    beside: Mapping[str, str] | None = None,
     warnings: Iterable[Mapping[str, str]] = (),
 ) -> xr.DataTree:
     """A results tree of `groups` with the root's attributes; None leaves an attribute out.
@@ -134,10 +135,11 @@ def new_results(
         stochastic: whether the environment's transitions are random.
         demonstrations: what `describe()` says of them.
         config: one mapping for each verb that was run, e.g. {"compare": {...}}.
+        beside: rewards that are here for comparison and are not judged → what each is.
         warnings: {"code", "text"} each, as `irl_probe.verdict_rules` derives them.
 
     `format`, `schema`, `created` (UTC) and `versions` are added. NetCDF attributes are text and numbers only, so
-    demonstrations, config, versions and warnings are kept as JSON text, and stochastic as 0 or 1.
+    demonstrations, config, beside, versions and warnings are kept as JSON text, and stochastic as 0 or 1.
 
     Raises ValueError as `validate` does.
     """
@@ -158,6 +160,7 @@ def new_results(
         "stochastic": None if stochastic is None else int(stochastic),
         "demonstrations": None if demonstrations is None else json.dumps(demonstrations),
         "config": json.dumps(config or {}),
+        "beside": None if beside is None else json.dumps(beside),
         "warnings": json.dumps([dict(warning) for warning in warnings]),
     }
     root = xr.Dataset(attrs={name: value for name, value in attributes.items() if value is not None})
