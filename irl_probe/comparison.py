@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import xarray as xr
 
-from irl_probe.configs import Config, check_count
+from irl_probe.configs import Config, check_count, check_kind
 from irl_probe.distances import DistanceConfig
 from irl_probe.distances import distances as distance_groups
 from irl_probe.envs.simulator import Simulator
@@ -101,6 +101,7 @@ def compare(
     left out of the transitions, where they hold no true rewards and `reference` is None, and where a reward does
     not return one finite number a step (the message names reward, coverage and step).
     """
+    check_kind(config, CompareConfig, "The config of compare", "Write irl_probe.CompareConfig(resamples=1000).")
     coverages = {"data": transitions} if isinstance(transitions, Transitions) else transitions
     _check_rewards(rewards, reference)
     _check_coverages(coverages, "Transitions must be one Transitions, or a mapping coverage → Transitions")

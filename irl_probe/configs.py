@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import fields
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -63,6 +64,12 @@ def check_count(value: object, least: int, name: str) -> None:
     """Raises ValueError unless `value` is a whole number of at least `least`."""
     if not _fits(value, (int,)) or value < least:  # type: ignore[operator]  # a number by then
         raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}.")
+
+
+def check_kind(value: object, kind: type, name: str, remedy: str) -> None:
+    """Raises TypeError, with what to do, unless `value` is of that class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be of type {kind.__name__}; got {reprlib.repr(value)}. {remedy}")
 
 
 def check_confidence(confidence: float, resamples: int) -> None:

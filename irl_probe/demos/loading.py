@@ -55,6 +55,8 @@ def load_demos(
     if time_limit is not None:
         demos = with_time_limit(demos, time_limit)
     if env_id is not None:
+        if not isinstance(env_id, str):
+            raise DemoError(f"'env_id' must be a text, such as 'CartPole-v1'; got {env_id!r}.")
         demos = replace(demos, env_id=env_id)
     if episodes is not None:
         demos = demos.episodes(episodes)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from irl_probe.configs import check_kind
 from irl_probe.demos.archive import Archive, write_archive
 from irl_probe.demos.assembly import guarded, require
 from irl_probe.demos.demonstrations import Demonstrations, WholeEpisodes
@@ -35,6 +36,7 @@ def save_demos(demos: Demonstrations, path: str | Path, *, overwrite: bool = Fal
     Raises DemoError where the path does not end in .npz or exists (unless `overwrite`), and where a space is
     neither Box nor Discrete.
     """
+    check_kind(demos, Demonstrations, "What is saved", "Make it by load_demos or record_demos.")
     path = Path(path)
     if path.suffix != ".npz":
         raise DemoError(f"Demonstrations are saved to a path ending in .npz; got '{path}'.")

@@ -60,6 +60,8 @@ def check_spaces(env: Env) -> None:
 
     Raises ValueError that says which space does not fit and what to do.
     """
+    if not isinstance(env, gym.Env):
+        raise TypeError(f"An environment must be a Gymnasium id or a gymnasium.Env; got {env!r}.")
     name = env_name(env)
     observation, action = env.observation_space, env.action_space
     for role, space in (("observation", observation), ("action", action)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from irl_probe.configs import check_count
 from irl_probe.envs import make_env
 from irl_probe.transitions import Array
 
@@ -60,8 +62,12 @@ def evaluate(
 
     Raises ValueError unless `episodes` is at least 1.
     """
-    if episodes < 1:
-        raise ValueError(f"An evaluation takes at least one episode; got {episodes}.")
+    check_count(episodes, 1, "The episodes of an evaluation")
+    check_count(seed, 0, "The seed of an evaluation")
+    if not callable(policy):
+        raise TypeError(
+            f"A policy must be a function of observations; got {reprlib.repr(policy)}. Of a run: run.policy."
+        )
     seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(episodes)]
     rng = np.random.default_rng([seed, 1])
     if isinstance(env, gym.Env):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -52,15 +53,30 @@ class Run:
         self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
     ) -> Array:
         """Actions (N, …) in the environment's units for observations (N, …): the mode, or a draw from π with `rng`."""
+        _check_finite(observations)
         return self.soft_q.policy(observations, deterministic, rng=rng)
 
     def q(self, observations: Array, actions: Array) -> NDArray[np.float64]:
-        """Q(s, a), (N,)."""
+        """Q(s, a), (N,). Raises ValueError for discrete actions that the environment does not have."""
+        _check_finite(observations)
+        space, given = self.action_space, np.asarray(actions)
+        if isinstance(space, gym.spaces.Discrete) and not np.isin(given, np.arange(space.n)).all():
+            raise ValueError(
+                f"The actions of {space} are counted from 0 to {space.n - 1}; got {reprlib.repr(actions)}."
+            )
         return self.soft_q.q(observations, actions)
 
     def value(self, observations: Array) -> NDArray[np.float64]:
         """Soft value V(s), (N,)."""
+        _check_finite(observations)
         return self.soft_q.value(observations)
+
+
+def _check_finite(observations: Array) -> None:
+    if not np.isfinite(observations).all():
+        raise ValueError(
+            f"Observations must be finite; got {reprlib.repr(observations)}. Find out where NaN or infinity comes from."
+        )
 
 
 def history_dataset(rows: list[dict[str, float]]) -> xr.Dataset:

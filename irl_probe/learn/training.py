@@ -12,6 +12,7 @@ import gymnasium as gym
 import torch
 from gymnasium import spaces
 
+from irl_probe.configs import check_kind
 from irl_probe.demos import Demonstrations, check_demos
 from irl_probe.demos.space_json import space_from_json
 from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
@@ -61,7 +62,8 @@ def train(
     there are fewer than two steps; TrainingDiverged; CheckpointError where `out` is not empty, resume does
     not fit, or another process is at work in `out`.
     """
-    config = config or IQConfig()
+    check_kind(demos, Demonstrations, "What is learned from", "Load it: irl_probe.load_demos(name or path).")
+    config = _config(config, IQConfig())
     if config.objective == "bellman":
         raise ValueError(
             "The objective 'bellman' learns from a reward, not from demonstrations; use retrain(reward, env)."
@@ -121,7 +123,7 @@ def train_on_reward(
 
     Raises as `train` does.
     """
-    config = config or IQConfig(objective="bellman")
+    config = _config(config, IQConfig(objective="bellman"))
     if config.objective != "bellman":
         raise ValueError(f"Learning from a reward has the objective 'bellman'; got {config.objective!r}. Use train.")
     live = make_env(env) if isinstance(env, str) else env
@@ -143,6 +145,13 @@ def train_on_reward(
     )
     described = (live.observation_space, live.action_space), None
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress)
+
+
+def _config(given: IQConfig | None, default: IQConfig) -> IQConfig:
+    if given is None:
+        return default
+    check_kind(given, IQConfig, "The config of a learner", "Write irl_probe.IQConfig(steps=1000).")
+    return given
 
 
 def _finish(

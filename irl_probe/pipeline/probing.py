@@ -9,6 +9,7 @@ from pathlib import Path
 import xarray as xr
 from rich.console import Console
 
+from irl_probe.configs import check_kind
 from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.pipeline.environment import probe_environment
 from irl_probe.pipeline.grid import probe_grid
@@ -37,6 +38,7 @@ def probe(env_id: str, config: ProbeConfig | None = None, *, out: str | Path | N
     Raises ValueError where the folder exists and is not empty, and as the verbs do that it calls.
     """
     config = config or ProbeConfig()
+    check_kind(config, ProbeConfig, "The config of probe", "Of an IQConfig: ProbeConfig(learner=config).")
     folder = Path("runs", "probe", env_id) if out is None else Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(

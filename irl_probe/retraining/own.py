@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from irl_probe.configs import check_kind
 from irl_probe.envs import make_env
 from irl_probe.learn import Run, train_on_reward
 from irl_probe.retraining.config import RetrainConfig
@@ -37,7 +38,9 @@ def retrain(
 
     Raises as `irl_probe.train` does.
     """
-    learner = (config or RetrainConfig()).learner
+    config = RetrainConfig() if config is None else config
+    check_kind(config, RetrainConfig, "The config of retrain", "Of an IQConfig: RetrainConfig(learner).")
+    learner = config.learner
     model = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
     if model is not None and model.temperature is not None and learner.temperature is None:
         learner = replace(learner, temperature=model.temperature, gamma=model.gamma)

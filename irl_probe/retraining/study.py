@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 import xarray as xr
 
+from irl_probe.configs import check_kind
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
 from irl_probe.learn import IQConfig, Policy, evaluate, random_policy, train_on_reward
@@ -63,6 +64,7 @@ def retrain_study(
 
     Raises ValueError where there is no reward, a name is taken, or `out` holds policies of another study.
     """
+    check_kind(rewards, Mapping, "The rewards of a study", "Name each: {'iq': reward}.")
     if not rewards:
         raise ValueError("A study takes at least one reward, as a mapping name → reward; got none.")
     if TRUE in rewards:

@@ -49,6 +49,10 @@ def save_reward(
     Returns the folder's path. Raises RewardError where the folder exists (without `overwrite`, or if it holds anything
     but a reward), and where the reward or a figure cannot be written or is not finite.
     """
+    if not isinstance(reward, RewardModel):
+        raise RewardError(
+            f"Only what recover or distil gives can be saved; got {reward!r}. Distil a plain function first."
+        )
     target = Path(folder).absolute()
     kept = reward.figures if figures is None else figures
     weights = _weights(reward)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from irl_probe.configs import check_kind
 from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
 from irl_probe.networks import NetworkSpec
 from irl_probe.rewards.distil_config import FORMS, DistilConfig
@@ -52,6 +53,9 @@ def distil(
     Raises RewardError where `reward` is not recovered and spaces or γ are missing, where a coverage has fewer than two
     episodes, and where a reward value is not finite.
     """
+    check_kind(config, DistilConfig, "The config of distil", "Write irl_probe.DistilConfig(form='state').")
+    if not isinstance(transitions, Transitions):
+        check_kind(transitions, Mapping, "What a reward is distilled on", "Of demonstrations give demos.transitions.")
     coverages = {"data": transitions} if isinstance(transitions, Transitions) else dict(transitions)
     known = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
     gamma, (observation_space, action_space) = _gamma(config, known), _spaces(spaces, known)

@@ -25,6 +25,11 @@ class Payment:
     """
 
     def __init__(self, reward: Reward, normalise: Normalise) -> None:
+        if not callable(reward):
+            raise RewardError(
+                "A reward must be a function reward(observations, actions, next_observations, terminated); "
+                f"got {reward!r}. A saved one is read by irl_probe.load_reward."
+            )
         if normalise not in NORMALISE:
             raise RewardError(f"'normalise' must be one of {', '.join(NORMALISE)}; got {normalise!r}.")
         model = reward if isinstance(reward, RecoveredReward | DistilledReward) else None

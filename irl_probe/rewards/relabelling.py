@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from irl_probe.configs import check_kind
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.model import Floats, Reward
 from irl_probe.rewards.payment import Payment
@@ -36,6 +37,7 @@ def relabel(steps: Transitions | Iterable[Transitions], reward: Reward) -> Trans
     """
     if isinstance(steps, Transitions):
         return replace(steps, rewards=_rewards(steps, reward))
+    check_kind(steps, Iterable, "What is relabelled", "Of demonstrations give demos.transitions.")
     return (relabel(part, reward) for part in steps)
 
 

@@ -100,8 +100,8 @@ def transfer(
 
 def _check_variants(variants: Sequence[Variant]) -> Variant:
     """The unchanged one."""
-    if isinstance(variants, Variant):
-        raise ValueError("Give a sequence of variants: irl_probe.variants(env), or a list.")
+    if isinstance(variants, Variant | str):
+        raise ValueError(f"Give a sequence of variants: irl_probe.variants(env), or a list; got {variants!r}.")
     environments = sorted({v.env_id for v in variants})
     if len(environments) != 1:
         raise ValueError(f"The variants must be of one environment, at least one; got those of {environments}.")

@@ -1,0 +1,73 @@
+"""A verb that is given the wrong kind of thing says what it takes and how to make it."""
+
+import numpy as np
+import pytest
+
+import irl_probe as ip
+from irl_probe.rewards import RewardError
+
+DEMOS = ip.load_demos("CartPole-v1", episodes=2)
+ENV, STEPS = "CartPole-v1", DEMOS.transitions
+
+
+def constant(observations, actions, next_observations, terminated):
+    return 0.0 * terminated
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ip.train(ENV), "type Demonstrations; got 'CartPole-v1'.*load_demos"),
+        (lambda: ip.train(DEMOS, {"steps": 3}), r"type IQConfig; got \{'steps': 3\}. Write irl_probe.IQConfig"),
+        (lambda: ip.train(DEMOS, env=3), "Gymnasium id or a gymnasium.Env; got 3"),
+        (lambda: ip.load_demos(ENV, env_id=3), "'env_id' must be a text.* got 3"),
+        (lambda: ip.load_demos(3), "named by a text or a path; got 3"),
+        (lambda: ip.train_on_reward(ENV, 3), "type IQConfig; got 3"),
+        (lambda: ip.evaluate(DEMOS, ENV), "a function of observations; got .*run.policy"),
+        (lambda: ip.retrain(constant, ENV, ip.IQConfig()), r"type RetrainConfig; .*RetrainConfig\(learner\)"),
+        (lambda: ip.retrain("CartPole-v1/iq", ENV), "must be a function .*got 'CartPole-v1/iq'.*load_reward"),
+        (lambda: ip.probe(ENV, ip.IQConfig()), r"type ProbeConfig; .*ProbeConfig\(learner=config\)"),
+        (lambda: ip.compare({"a": constant}, transitions=STEPS, config={}), r"CompareConfig; got \{\}"),
+        (lambda: ip.distil(constant, STEPS, {}), "type DistilConfig"),
+        (lambda: ip.distil(constant, DEMOS), "Of demonstrations give demos.transitions"),
+        (lambda: ip.relabel(DEMOS, constant), "Of demonstrations give demos.transitions"),
+        (lambda: ip.transfer(constant, ENV), r"sequence of variants: irl_probe.variants\(env\).* got 'CartPole-v1'"),
+        (lambda: ip.retrain_study([constant], ENV), "type Mapping; .*Name each"),
+        (lambda: ip.save_reward(constant, "nowhere"), "Only what recover or distil gives can be saved"),
+        (lambda: ip.save_demos(STEPS, "nowhere.npz"), "type Demonstrations; got .*load_demos or record_demos"),
+    ],
+)
+def test_the_wrong_kind_of_argument_is_named_with_the_remedy(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "value"), [("episodes", 0), ("episodes", 1.5), ("seed", -1)])
+def test_an_evaluation_refuses_what_is_no_count(name, value):
+    with pytest.raises(ValueError, match=f"{name} of an evaluation must be a whole number, at least .; got {value}"):
+        ip.evaluate(ip.random_policy(ip.make_env(ENV).action_space), ENV, **{name: value})
+
+
+@pytest.fixture(scope="module")
+def run():
+    return ip.train(DEMOS, ip.IQConfig(steps=5), progress=False)
+
+
+def test_a_run_refuses_observations_that_are_not_finite(run):
+    bad = np.full((1, 4), np.nan)
+    for ask in (run.policy, run.value, lambda o: run.q(o, np.array([0]))):
+        with pytest.raises(ValueError, match=r"must be finite; got array\(\[\[nan"):
+            ask(bad)
+
+
+@pytest.mark.parametrize("actions", [[0, 5], [0, -1], [0.5, 1]])
+def test_a_run_refuses_actions_that_the_environment_does_not_have(run, actions):
+    with pytest.raises(ValueError, match=r"actions of Discrete\(2\) are counted from 0 to 1; got"):
+        run.q(np.zeros((2, 4)), np.array(actions))
+
+
+def test_a_reward_wrapper_refuses_what_is_no_reward():
+    with pytest.raises(RewardError, match="A reward must be a function"):
+        ip.RewardWrapper(ip.make_env(ENV), 3)
