@@ -22,6 +22,7 @@ from irl_probe.learn import CheckpointError, TrainingDiverged, TrainingInterrupt
 from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
 from irl_probe.learn.lock import alone_in
 from irl_probe.learn.replay import Replay
+from irl_probe.learn.soft_q import SoftQLearner
 from irl_probe.networks import DiscreteQ, NetworkSpec
 
 ONLINE = ip.IQConfig(
@@ -60,11 +61,13 @@ def start(mode, folder, resume, config):
     )
 
 
-@pytest.mark.parametrize("mode", ["offline", "online", "mujoco"])
+@pytest.mark.parametrize("mode", ["offline", "online", "rounds", "mujoco"])
 def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(mode, tmp_path):
     config = replace(ONLINE, steps=1500)
     if mode == "mujoco":
         config = replace(config, hidden=(16, 16), batch_size=32, warm_start=20)
+    if mode == "rounds":
+        config = replace(config, update_every=30, updates_per_step=0.5, policy_average=0.01)
     assert start(mode, tmp_path / "whole", False, config).wait() == 0
     rng, kills, killed = np.random.default_rng(os.getpid()), 0, tmp_path / "killed"
     process = start(mode, killed, False, config)
@@ -139,6 +142,31 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(demos):
         ip.train(demos, replace(ONLINE, steps=300, seed=seed), "CartPole-v1", progress=False) for seed in (3, 3, 4)
     )
     assert weights(first) == weights(second) != weights(other)
+
+
+def test_updates_come_in_rounds_and_the_losses_between_them_are_logged(demos, monkeypatch):
+    after = []
+    update = SoftQLearner.update
+    monkeypatch.setattr(SoftQLearner, "update", lambda self, *batches: after.append(1) or update(self, *batches))
+    config = replace(ONLINE, steps=300, update_every=40, updates_per_step=0.25, log_every=50)
+    run = ip.train(demos, config, "CartPole-v1", progress=False)
+    assert len(after) == 10 * 6  # at steps 80, 120, ..., 280; before 50 the steps are random
+    assert run.history["loss"].dropna("step")["step"].values.tolist() == [100, 150, 200, 250, 300]
+
+
+def test_the_averaged_q_is_handed_over_and_starts_as_the_mean_of_all(demos, monkeypatch):
+    seen = []
+    update = SoftQLearner.update
+
+    def noted(self, *batches):
+        loss = update(self, *batches)
+        seen.append([p.detach().clone() for p in self.network.parameters()])
+        return loss
+
+    monkeypatch.setattr(SoftQLearner, "update", noted)
+    run = ip.train(demos, ip.IQConfig(steps=40, policy_average=0.01), progress=False)
+    for handed, iterates in zip(run.soft_q.network.parameters(), zip(*seen, strict=True), strict=True):
+        torch.testing.assert_close(handed, torch.stack(iterates).mean(0), rtol=1e-4, atol=1e-6)
 
 
 def test_evaluations_do_not_disturb_training(demos):
@@ -314,6 +342,7 @@ def test_mixture_offline_asks_for_an_environment(demos):
         ({"temperature": 0.0}, "temperature must be positive"),
         ({"batch_size": -1}, "batch_size must be zero"),
         ({"steps": 0}, "steps must be at least 1"),
+        ({"updates_per_step": 0}, "updates_per_step must be positive"),
         ({"max_weight": 0.5}, "max_weight must be at least 1"),
     ],
 )

@@ -19,7 +19,15 @@ import irl_probe as ip
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "irl_probe" / "demos" / "data"
 RUNS = ROOT / "runs" / "experts"
-SHARED = {"objective": "bellman", "weight_decay": 0.0, "batch_size": 64}
+SHARED = ip.IQConfig(  # the learner of the time when these were trained
+    objective="bellman",
+    hidden=(64, 64),
+    layer_norm=False,
+    weight_decay=0.0,
+    batch_size=64,
+    update_every=1,
+    policy_average=0.0,
+)
 
 
 @dataclass(frozen=True)
@@ -39,13 +47,13 @@ class Expert:
     least_return: float = -math.inf
 
 
-SMALL = ip.IQConfig(**SHARED, learning_rate=1e-3, temperature=0.1, target_rate=0.01)
+SMALL = replace(SHARED, learning_rate=1e-3, temperature=0.1, target_rate=0.01)
 EXPERTS = {
     "CartPole-v1": Expert(replace(SMALL, steps=40_000)),
     "Acrobot-v1": Expert(replace(SMALL, steps=60_000)),
     "LunarLander-v3": Expert(
-        ip.IQConfig(
-            **SHARED,
+        replace(
+            SHARED,
             steps=300_000,
             hidden=(128, 128),
             learning_rate=1e-3,
@@ -58,8 +66,9 @@ EXPERTS = {
         least_return=200.0,
     ),
     "Pendulum-v1": Expert(
-        ip.IQConfig(
-            **{**SHARED, "batch_size": 128},
+        replace(
+            SHARED,
+            batch_size=128,
             steps=10_000,
             hidden=(128, 128),
             learning_rate=1e-3,

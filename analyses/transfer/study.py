@@ -50,6 +50,7 @@ class Task:
 _SAC = ip.IQConfig(
     objective="bellman", hidden=(64, 64), critics=1, batch_size=128, learning_rate=1e-3, actor_learning_rate=1e-3,
     learning_starts=3000, target_rate=0.02, temperature=0.3, steps=60_000, update_every=6,
+    updates_per_step=1 / 6,
 )  # fmt: skip
 TASKS = {
     "cartpole": Task(

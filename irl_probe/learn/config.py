@@ -48,6 +48,9 @@ class IQConfig(Config):
         learning_rate, weight_decay: AdamW's. anneal: let the learning rate fall linearly to 0 over the run.
         target_rate: Polyak rate of the target network for V(s′); 0 uses none.
         batch_size: steps of the expert and as many of the policy; 0 takes every step (full batch).
+        policy_average: rate of the Polyak average that is evaluated and handed over: of Q for discrete actions (of all
+        updates alike until they are 1/rate), of the policy for continuous ones, whose V the recovered reward takes.
+        The environment's steps are the latest policy's. 0 takes the latest for all.
         precision: float32 or float64.
 
     Continuous actions only (discrete ones leave these unread):
@@ -56,12 +59,11 @@ class IQConfig(Config):
         entropy_target: nats per action dimension (in units where an action's range is [−1, 1]; SAC's usual target is
         −1) that α is learned to keep, starting from `temperature`; None keeps α at `temperature`.
         warm_start: updates that clone the expert into the policy before anything else.
-        policy_average: rate of the Polyak average of the policy that is evaluated and handed over, and whose V the
-        recovered reward takes; the environment's steps are the latest policy's. 0 takes the latest for all.
 
     Run:
-        steps: gradient updates offline, environment steps online. updates_per_step, update_every: online, so many
-        updates after every so many steps. learning_starts: environment steps with random actions before the first one.
+        steps: gradient updates offline, environment steps online. update_every: online, environment steps from one
+        round of updates to the next. updates_per_step: updates per environment step; a round has update_every times as
+        many, rounded, and at least one. learning_starts: environment steps with random actions before the first one.
         replay_capacity: steps kept. epsilon: share of uniformly random actions online.
         evaluate_every, evaluate_episodes: steps between evaluations, and their episodes; 0 evaluates never.
         checkpoint_every, log_every: steps. seed: of everything.
@@ -94,6 +96,7 @@ class IQConfig(Config):
     anneal: bool = True
     target_rate: float | None = None
     batch_size: int | None = None
+    policy_average: float | None = None
     precision: Precision = "float32"
 
     critics: int | None = None
@@ -101,11 +104,10 @@ class IQConfig(Config):
     actor_learning_rate: float | None = None
     entropy_target: float | None = None
     warm_start: int | None = None
-    policy_average: float | None = None
 
     steps: int | None = None
-    updates_per_step: int = 1
-    update_every: int = 1
+    update_every: int | None = None
+    updates_per_step: float = 1.0
     learning_starts: int | None = None
     replay_capacity: int = 200_000
     epsilon: float = 0.0
@@ -192,7 +194,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "policy_average": _SHARE,
     "entropy_target": (-math.inf, math.log(2), "at most log 2, the entropy of a uniform action"),
     "steps": (1, math.inf, "at least 1"),
-    "updates_per_step": (1, math.inf, "at least 1"),
+    "updates_per_step": _POSITIVE,
     "update_every": (1, math.inf, "at least 1"),
     "learning_starts": _NOT_NEGATIVE,
     "replay_capacity": (1, math.inf, "at least 1"),

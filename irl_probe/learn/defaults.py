@@ -34,6 +34,7 @@ ANY: dict[str, Any] = {
     "bound_values": False,
     "warm_start": 0,
     "policy_average": 0.0,
+    "update_every": 1,
 }
 BY_OBJECTIVE: dict[str, dict[str, Any]] = {
     "lsiq": {"reward_targets": (2.0, -2.0), "bound_values": True, "terminal": "absorbing"},
@@ -68,11 +69,15 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("discrete", "bellman"): _DISCRETE
     | _NO_DEMONSTRATIONS
     | {
+        "hidden": (128, 128),
         "activation": "relu",
+        "layer_norm": True,  # without it Q runs away on rewards that are large where the expert never was
         "learning_rate": 5e-4,
         "weight_decay": 0.0,
-        "target_rate": 0.005,
-        "batch_size": 256,  # at 64 and twice these rates one CartPole policy in two is lost again before the end
+        "target_rate": 0.01,
+        "batch_size": 256,
+        "update_every": 250,  # updates between single steps lose CartPole's policy again, one time in two
+        "policy_average": 2e-4,
         "learning_starts": 1000,
         "steps": 40_000,
     },

@@ -74,6 +74,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.step = 0
+        self.loss: Tensor | None = None
         self.rng = np.random.default_rng([self.config.seed, 1])
         self.generator = torch.Generator().manual_seed(self.config.seed)
         self.log = Log(None)
@@ -110,18 +111,18 @@ class Loop:
         if self.interaction is not None:
             self._interact(self.interaction)
             assert config.learning_starts is not None
+            assert config.update_every is not None
             due = self.step > config.learning_starts and self.step % config.update_every == 0
-            updates = config.updates_per_step if due else 0
+            updates = max(1, round(config.update_every * config.updates_per_step)) if due else 0
         if config.anneal:
             assert config.steps is not None
             self.learner.anneal(1 - (self.step - 1) / config.steps)
-        loss = None
         for _ in range(updates):
-            loss = self.learner.update(*self._batches(), self.generator)
+            self.loss = self.learner.update(*self._batches(), self.generator)
         if self.step % 100 == 0:
             bar.move(self.step)
-        if loss is not None and self.step % config.log_every == 0:
-            self._log(loss, bar)
+        if self.loss is not None and self.step % config.log_every == 0:
+            self._log(self.loss, bar)
         if config.evaluate_every and self.step % config.evaluate_every == 0:
             self._evaluate(bar)
         if self.step % config.checkpoint_every == 0:
@@ -187,6 +188,7 @@ class Loop:
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
+            "loss": self.loss,
             "learner": self.learner.state(),
             "policy": None if self.policy is None else self.policy.state(),
             "interaction": None if self.interaction is None else self.interaction.state(),
@@ -200,7 +202,7 @@ class Loop:
         assert self.folder is not None
         state = load_checkpoint(self.folder / CHECKPOINT)
         try:
-            self.step = state["step"]
+            self.step, self.loss = state["step"], state["loss"]
             self.learner.restore(state["learner"])
             if self.policy is not None:
                 self.policy.restore(state["policy"])

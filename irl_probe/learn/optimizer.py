@@ -24,6 +24,11 @@ class AdamW:
         self._squares = [torch.zeros_like(p) for p in self.parameters]
         self._steps = [torch.zeros(()) for _ in self.parameters]
 
+    @property
+    def steps(self) -> int:
+        """How many steps were made."""
+        return int(self._steps[0].item())
+
     def step(self, loss: Tensor, others: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """Go one step down the gradient of `loss`; returns its gradients by `others`, from the same pass."""
         count = len(self.parameters)

@@ -46,6 +46,7 @@ class SoftQLearner:
         if config.normalise and observations is not None:
             self.network.encoder.fit(observations)
         self.target = copy.deepcopy(self.network).requires_grad_(False) if config.target_rate else self.network
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False) if config.policy_average else self.network
         dtype = next(self.network.parameters()).dtype
         absorbing = config.objective == "iq" and config.terminal == "absorbing"
         self._absorbing_reward = nn.Parameter(torch.zeros((), dtype=dtype)) if absorbing else None
@@ -69,8 +70,8 @@ class SoftQLearner:
 
     @property
     def soft_q(self) -> DiscreteSoftQ:
-        """The learned soft Q-function; it shares its weights with the learner."""
-        return DiscreteSoftQ(self.network, gamma=self.config.gamma, temperature=self.temperature)
+        """The soft Q-function to evaluate and hand over; it shares its weights with the learner or with its average."""
+        return DiscreteSoftQ(self.averaged, gamma=self.config.gamma, temperature=self.temperature)
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
         """One draw from softmax(Q(s, ·)/α)."""
@@ -94,7 +95,11 @@ class SoftQLearner:
         loss = self.loss(expert, policy, starts, generator)
         self.optimizer.step(loss)
         if self.target is not self.network:
-            self._move_target()
+            assert self.config.target_rate is not None
+            self._follow(self.target, self.config.target_rate)
+        if self.averaged is not self.network:
+            assert self.config.policy_average is not None
+            self._follow(self.averaged, max(self.config.policy_average, 1 / self.optimizer.steps))
         self.rewards.observe([batch for batch in (expert, policy) if batch is not None])
         return loss.detach()
 
@@ -140,6 +145,7 @@ class SoftQLearner:
         return {
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
+            "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state(),
             "rewards": self.rewards.state(),
             "absorbing_reward": None if self._absorbing_reward is None else self._absorbing_reward.detach(),
@@ -149,6 +155,7 @@ class SoftQLearner:
         """Take a checkpoint's state back."""
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
+        self.averaged.load_state_dict(state["averaged"])
         self.optimizer.restore(state["optimizer"])
         self.rewards.restore(state["rewards"])
         if self._absorbing_reward is not None:
@@ -218,12 +225,10 @@ class SoftQLearner:
         (gradient,) = torch.autograd.grad(reward.sum(), points, create_graph=True)
         return lipschitz_penalty(gradient)
 
-    def _move_target(self) -> None:
-        assert self.config.target_rate is not None
+    def _follow(self, copied: DiscreteQ, rate: float) -> None:
+        """Polyak's step of a copy of the network."""
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.target.parameters()), list(self.network.parameters()), self.config.target_rate
-            )
+            torch._foreach_lerp_(list(copied.parameters()), list(self.network.parameters()), rate)
 
 
 def _taken(q: Float[Tensor, "batch actions"], actions: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
