@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from scipy.special import comb
 
 import irl_probe as ip
 from irl_probe.demos import DemoError, Demonstrations
@@ -22,7 +23,7 @@ from irl_probe.learn import CheckpointError, TrainingDiverged, TrainingInterrupt
 from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
 from irl_probe.learn.lock import alone_in
 from irl_probe.learn.replay import Replay
-from irl_probe.learn.soft_q import SoftQLearner
+from irl_probe.learn.soft_q import RECENCY, SoftQLearner
 from irl_probe.networks import DiscreteQ, NetworkSpec
 
 ONLINE = ip.IQConfig(
@@ -154,7 +155,7 @@ def test_updates_come_in_rounds_and_the_losses_between_them_are_logged(demos, mo
     assert run.history["loss"].dropna("step")["step"].values.tolist() == [100, 150, 200, 250, 300]
 
 
-def test_the_averaged_q_is_handed_over_and_starts_as_the_mean_of_all(demos, monkeypatch):
+def test_the_averaged_q_is_handed_over_and_weighs_the_latest_updates_most(demos, monkeypatch):
     seen = []
     update = SoftQLearner.update
 
@@ -165,8 +166,10 @@ def test_the_averaged_q_is_handed_over_and_starts_as_the_mean_of_all(demos, monk
 
     monkeypatch.setattr(SoftQLearner, "update", noted)
     run = ip.train(demos, ip.IQConfig(steps=40, policy_average=0.01), progress=False)
+    weights = comb(np.arange(40) + RECENCY, RECENCY)  # in closed form: Shamir and Zhang 2013, Section 3
     for handed, iterates in zip(run.soft_q.network.parameters(), zip(*seen, strict=True), strict=True):
-        torch.testing.assert_close(handed, torch.stack(iterates).mean(0), rtol=1e-4, atol=1e-6)
+        mean = np.average(torch.stack(iterates).numpy(), axis=0, weights=weights)
+        np.testing.assert_allclose(handed.numpy(), mean, rtol=1e-4, atol=1e-6)
 
 
 def test_evaluations_do_not_disturb_training(demos):

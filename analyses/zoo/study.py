@@ -62,9 +62,8 @@ class Entry:
     options: dict[str, object] = field(default_factory=dict)
 
 
-STEADY = ip.IQConfig(objective="bellman")
-SMALL = replace(STEADY, steps=40_000, batch_size=64, learning_rate=1e-3, target_rate=0.01)
-GREEDY = replace(SMALL, temperature=0.1)
+DEFAULT = ip.IQConfig(objective="bellman")
+ON_TRUE_REWARD = replace(DEFAULT, temperature=0.1)
 GRID = ip.IQConfig(
     objective="bellman",
     steps=10_000,
@@ -86,10 +85,10 @@ PENDULUM = {
 }
 PENDULUM_RL = ip.IQConfig(objective="bellman", **PENDULUM)
 ENTRIES = {
-    "CartPole-v1/iq": Entry(online=True, retrain=STEADY, on_true_reward=replace(STEADY, temperature=0.1)),
-    "CartPole-v1/iq-offline": Entry(retrain=STEADY, on_true_reward=replace(STEADY, temperature=0.1)),
-    "Acrobot-v1/iq-offline": Entry(retrain=SMALL, on_true_reward=GREEDY),
-    "LunarLander-v3/iq-offline": Entry(retrain=replace(SMALL, steps=100_000), on_true_reward=None),
+    "CartPole-v1/iq": Entry(online=True, on_true_reward=ON_TRUE_REWARD),
+    "CartPole-v1/iq-offline": Entry(on_true_reward=ON_TRUE_REWARD),
+    "Acrobot-v1/iq-offline": Entry(on_true_reward=ON_TRUE_REWARD),
+    "LunarLander-v3/iq-offline": Entry(retrain=replace(DEFAULT, steps=100_000), on_true_reward=None),
     "Pendulum-v1/iq": Entry(
         learner=ip.IQConfig(**PENDULUM), online=True, retrain=PENDULUM_RL, on_true_reward=PENDULUM_RL
     ),

@@ -26,6 +26,9 @@ from irl_probe.learn.replay import Batch
 from irl_probe.networks import DiscreteQ, NetworkSpec
 from irl_probe.softq import DiscreteSoftQ, soft_value
 
+# η of polynomial-decay averaging (Shamir and Zhang 2013): about the last (1 + η)th of the updates made so far count.
+RECENCY = 8
+
 
 class SoftQLearner:
     """Q(s, ·) as a network with V = α logsumexp(Q/α) and π = softmax(Q/α); `update` is one gradient step.
@@ -99,7 +102,8 @@ class SoftQLearner:
             self._follow(self.target, self.config.target_rate)
         if self.averaged is not self.network:
             assert self.config.policy_average is not None
-            self._follow(self.averaged, max(self.config.policy_average, 1 / self.optimizer.steps))
+            count = self.optimizer.steps
+            self._follow(self.averaged, max(self.config.policy_average, (1 + RECENCY) / (count + RECENCY)))
         self.rewards.observe([batch for batch in (expert, policy) if batch is not None])
         return loss.detach()
 
