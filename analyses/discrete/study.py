@@ -73,6 +73,7 @@ VARIANTS: dict[str, tuple[dict[str, object], bool]] = {  # what differs from the
     "online, offset 0": ({"reward_targets": (0.0, 0.0)}, True),
     "online, mixture": ({"value_term": "mixture"}, True),
     "online, initial": ({"value_term": "initial"}, True),
+    "online, LayerNorm": ({"layer_norm": True}, True),
     "online, as the paper": (PAPER, True),
 }
 SEEDS = {variant: 5 if variant in ("bc", "offline", "online", "online, zero") else 3 for variant in VARIANTS}

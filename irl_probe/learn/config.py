@@ -106,8 +106,8 @@ class IQConfig(Config):
     warm_start: int | None = None
 
     steps: int | None = None
+    updates_per_step: float = 1
     update_every: int | None = None
-    updates_per_step: float = 1.0
     learning_starts: int | None = None
     replay_capacity: int = 200_000
     epsilon: float = 0.0
