@@ -3,8 +3,8 @@
 python analyses/one_demo/variants.py run [--variants ...] [--demos DIR]   a folder a variant in --runs; resumes
 python analyses/one_demo/variants.py merge                                variants.nc and its table in README.md
 
-HalfCheetah-v5-smooth, whose episodes all have one length, so that no correlation is one with it; the first demonstration. All
-rewards are judged on the same steps: a clone of that demonstration with more and more random actions.
+HalfCheetah-v5-smooth, whose episodes all have one length, so that no correlation is one with it; the first
+demonstration. All rewards are judged on the same steps: a clone of it with more and more random actions.
 """
 
 from __future__ import annotations
