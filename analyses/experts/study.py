@@ -80,21 +80,6 @@ EXPERTS = {
         ),
         scale=0.1,
     ),
-    "Hopper-v5": Expert(
-        ip.IQConfig(
-            objective="bellman",
-            steps=250_000,
-            layer_norm=True,
-            temperature=0.2,
-            entropy_target=-1.0,
-            policy_average=1e-3,
-            learning_starts=5000,
-            evaluate_every=5000,
-            evaluate_episodes=3,
-        ),
-        episodes=5,
-        least_return=3000.0,
-    ),
 }
 CARD = """# {env_id}
 
