@@ -47,8 +47,13 @@ def transitions(episodes: int, steps: int) -> ip.Transitions:
     )
 
 
-def results(rewards: int, episodes: int, steps: int, path: Path) -> None:
-    """Rewards of falling quality on two coverages (one where it is about memory), written to `path`."""
+def peak() -> float:
+    """The most memory that this process has held, GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def results(rewards: int, episodes: int, steps: int, path: Path) -> dict[str, float]:
+    """Rewards of falling quality on two coverages (one where it is about memory), written to `path`: peak memory."""
     data = {"expert": transitions(episodes, steps)}
     if rewards > 1:
         data["mixture"] = data["expert"]
@@ -59,6 +64,7 @@ def results(rewards: int, episodes: int, steps: int, path: Path) -> None:
     }
     tree = ip.compare(named, transitions=data, config=ip.CompareConfig(resamples=20))
     ip.save_results(tree, path)
+    return {"compare_peak_memory_gib": peak()}
 
 
 def measured(path: Path) -> dict[str, float]:
@@ -66,7 +72,7 @@ def measured(path: Path) -> dict[str, float]:
     began = time.process_time()
     page = ip.write_report(ip.load_results(path), path.with_suffix(".html"))
     seconds = time.process_time() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    held = peak()
     figures = page.read_text(encoding="utf-8").count("<svg ")
     began = time.process_time()
     for _ in range(figures):
@@ -78,7 +84,7 @@ def measured(path: Path) -> dict[str, float]:
         "seconds": seconds,
         "figures": figures,
         "ratio_to_plain_figures": seconds / plain,
-        "peak_memory_gib": peak,
+        "peak_memory_gib": held,
         "page_mb": page.stat().st_size / 1e6,
     }
 
@@ -91,7 +97,7 @@ def main() -> None:
             for step in ("results", "measured"):  # apart, so that the peak is the report's own
                 command = [sys.executable, __file__, step, str(path), *map(str, size)]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
-            figures[case] = json.loads(done.stdout)
+                figures.setdefault(case, {}).update(json.loads(done.stdout))
             print(case, {name: round(value, 2) for name, value in figures[case].items()})
     print(json.dumps(figures))
 
@@ -100,6 +106,6 @@ if __name__ == "__main__":
     if len(sys.argv) == 1:
         main()
     elif sys.argv[1] == "results":
-        results(*map(int, sys.argv[3:]), path=Path(sys.argv[2]))
+        print(json.dumps(results(*map(int, sys.argv[3:]), path=Path(sys.argv[2]))))
     else:
         print(json.dumps(measured(Path(sys.argv[2]))))
