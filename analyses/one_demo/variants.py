@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -132,7 +133,7 @@ def table(results: xr.Dataset) -> str:
         returns = cell["return_mean"].values
         figures = [correlation(cell["correlation"].sel(level=level).values) for level in LEVELS]
         lines.append(f"| {name} | {returns.max():.0f} | {returns[-LAST:].mean():.0f} | {' | '.join(figures)} |")
-    return "\n".join(lines).replace("-0.", "−0.") + "\n"
+    return re.sub(r"-(?=\d)", "−", "\n".join(lines)) + "\n"
 
 
 def correlation(values: np.ndarray) -> str:
