@@ -27,7 +27,7 @@ from irl_probe.report.definitions import TERMS
 from irl_probe.report.judgement import RETRAIN_COMMAND, TRANSFER_COMMAND, judge
 from irl_probe.report.page import render, warnings_about
 from irl_probe.report.provenance import provenance
-from irl_probe.report.reward_tables import distance_table, ranking_table
+from irl_probe.report.reward_tables import distance_table, ranking_table, transfer_table
 from irl_probe.report.sections import sections
 from irl_probe.report.tables import cell, correlation_table, glance_table, number
 from irl_probe.report.traces import brush_data
@@ -290,7 +290,13 @@ def test_the_four_questions_are_answered_from_the_figures():
     assert "Worst of 3 changes: mass ×2, 90\u00a0%" in sentence
     short, tone, sentence = found["How sure are we?"]
     assert (short, tone) == ("Fairly", "caution")
-    assert "one training run of each reward, 3 retrained policies of “iq-chi2”, 30 episodes on each kind" in sentence
+    assert (
+        "one training run of each reward; of “iq-chi2”: retraining, 3 seeds; transfer, 3 seeds and 3 changes; "
+        "agreement, 30 episodes on each kind of data." in sentence
+    )
+    assert "In changed dynamics (3 changes, 3 seeds) a policy" in found["Does it transfer?"][2]
+    _, _, bare = asked(normalised({"learned": 1.0}))["How sure are we?"]
+    assert "retraining, not measured; transfer, not measured; agreement, not measured." in bare
 
 
 def test_the_four_answers_stand_on_the_page_and_say_what_was_not_measured(page):
@@ -373,7 +379,7 @@ def test_many_runs_make_it_well_supported():
     averaged = average_runs(stack_runs(dict.fromkeys(range(5), tree), "seed"))
     short, tone, sentence = asked(averaged)["How sure are we?"]
     assert (short, tone) == ("Well supported", "good")
-    assert "5 training runs, 25 retrained policies" in sentence
+    assert "5 training runs: retraining, 25 seeds" in sentence
 
 
 def test_stacked_seeds_are_averaged_and_other_stacks_are_refused():
@@ -394,6 +400,25 @@ def test_transfer_distances_and_decompositions_have_their_figures_and_tables():
     labels = " ".join(svg["aria-label"] for svg in page.all("svg"))
     assert "mean over changes: carried over 0.55" in labels
     assert "trained on “iq-kl” 0.65" in labels
+
+
+def test_one_change_has_one_figure_and_says_what_was_resampled():
+    transfer = trees.full()["transfer"].to_dataset().isel(variant=[0, 1], seed=[0, 1])
+    tree = new_results({"transfer": transfer})
+    assert transfer["overall"].sel(policy="iq-chi2", bound="estimate") != 0.93  # as it was stored
+    table = transfer_table(transfer)
+    assert [row.headings[0].label for row in table.rows] == ["unchanged", "mass ×0.5"]
+    assert "reaches 93\u00a0% [89, 97]" in asked(tree)["Does it transfer?"][2]
+    assert "(one change, 2 seeds)" in asked(tree)["Does it transfer?"][2]
+    assert table.notes == [
+        "interval over 2 seeds, from resampling each policy's seeds, random's and the true reward's",
+        "of 2 seeds an interval is too narrow",
+    ]
+    transfer["value"].loc[{"policy": "carried over"}] = 0.5
+    assert {row.cells[1].interval for row in transfer_table(transfer).rows} == {"[0.50, 0.50]"}
+    assert "of no width" in transfer_table(transfer).notes[-1]
+    *_, everywhere = transfer_table(trees.full()["transfer"].to_dataset()).rows
+    assert everywhere.headings[0].label == "all changes"
 
 
 def test_the_order_of_policies_is_a_table_in_the_order_of_the_truth():

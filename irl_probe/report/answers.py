@@ -14,10 +14,12 @@ from irl_probe.report.ranking import clearly, decided, lead, ranked
 from irl_probe.report.reading import (
     beside,
     changed,
+    counted,
     percent,
     retrained_bounds,
     retraining_seeds,
     rewards_of,
+    transfer_counts,
     transfer_policy,
 )
 from irl_probe.report.rules import MANY_RUNS, SOME_RUNS
@@ -120,12 +122,10 @@ def _certainty(tree: xr.DataTree, reward: str | None) -> Answer:
     runs = int(tree.attrs.get("runs_averaged", 1))
     retrained = retraining_seeds(tree, reward)
     exact = "distance" in tree.children and bool(tree["distance"].attrs.get("exact"))
-    grounds = [
-        _counted(runs, "training run", "training runs") + (" of each reward" if len(ranked(tree)) > 1 else ""),
-        _counted(retrained, "retrained policy", "retrained policies")
-        + (f" of “{reward}”" if retrained and len(ranked(tree)) > 1 else ""),
-    ]
-    learned = f"It rests on {', '.join([*grounds, *_episodes(tree)])}."
+    several = len(ranked(tree)) > 1
+    learned = f"It rests on {counted(runs, 'training run', 'training runs')}{' of each reward' if several else ''}"
+    learned += f"; of “{reward}”: " if several else ": "
+    learned += f"{'; '.join(_grounds(tree, reward, retrained))}."
     doubt = retrained > 0 and share_grade(retrained_bounds(tree, str(reward))).tone == "caution"
     if doubt:
         learned += " Its interval leaves open how well retraining works."
@@ -139,20 +139,28 @@ def _certainty(tree: xr.DataTree, reward: str | None) -> Answer:
     return Answer(question, "Not very", "caution", f"{learned} {_missing(runs, retrained)}", "interval")
 
 
+def _grounds(tree: xr.DataTree, reward: str | None, retrained: int) -> list[str]:
+    """What the answer on retraining rests on, that on transfer, and the agreement with the truth."""
+    changes, seeds = transfer_counts(tree, reward)
+    transfer = [counted(seeds, "seed", "seeds")] if seeds else []
+    transfer = [*transfer, counted(changes, "change", "changes")] if changes else ["not measured"]
+    return [
+        f"retraining, {counted(retrained, 'seed', 'seeds') if retrained else 'not measured'}",
+        f"transfer, {' and '.join(transfer)}",
+        f"agreement, {_episodes(tree)}",
+    ]
+
+
 def _missing(runs: int, retrained: int) -> str:
     if runs < SOME_RUNS:
         return "Its intervals do not say how another training run would come out: repeat with more seeds."
     return f"More retrained policies than {retrained} would narrow the intervals."
 
 
-def _episodes(tree: xr.DataTree) -> list[str]:
+def _episodes(tree: xr.DataTree) -> str:
     points: Sequence[xr.DataTree] = list(tree["points"].children.values()) if "points" in tree.children else []
     counts = sorted({len(np.unique(node["episode"])) for node in points})
     if not counts:
-        return []
+        return "number of episodes not kept" if "correlation" in tree.children else "not measured"
     spread = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    return [f"{spread} episodes on each kind of data" if len(points) > 1 else f"{spread} episodes"]
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"one {one}" if count == 1 else f"{count or 'no'} {many}"
+    return f"{spread} episodes on each kind of data" if len(points) > 1 else f"{spread} episodes"

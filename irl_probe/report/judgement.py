@@ -27,6 +27,7 @@ from irl_probe.report.ranking import clearly, lead, ranked
 from irl_probe.report.reading import (
     RECOVERED,
     correlation_bounds,
+    counted,
     distance_bounds,
     normalised_bounds,
     percent,
@@ -34,6 +35,7 @@ from irl_probe.report.reading import (
     retrained_bounds,
     retraining_seeds,
     transfer_bounds,
+    transfer_counts,
 )
 from irl_probe.report.rules import LARGE_REGRET, SMALL_REGRET
 from irl_probe.results.digits import fixed
@@ -144,9 +146,11 @@ def _transfer(tree: xr.DataTree, reward: str | None) -> Claim | None:
         return None
     grade = share_grade(bounds)
     phrase = f"{grade.prefix}transferable"
+    changes, seeds = transfer_counts(tree, reward)
+    basis = counted(changes, "change", "changes") + (f", {counted(seeds, 'seed', 'seeds')}" if seeds else "")
     text = (
-        f"In changed dynamics a policy trained on it reaches {percent(bounds)} of what training on the true reward "
-        f"there reaches (random is 0\u00a0%).{_alone(bounds)}"
+        f"In changed dynamics ({basis}) a policy trained on it reaches {percent(bounds)} of what training on the "
+        f"true reward there reaches (random is 0\u00a0%).{_alone(bounds)}"
     )
     carried = transfer_bounds(tree, "carried over")
     if not np.isnan(carried[0]):

@@ -96,20 +96,39 @@ def changed(transfer: xr.Dataset) -> list[bool]:
 
 
 def transfer_bounds(tree: xr.DataTree, reward: str) -> Bounds:
-    """A reward's (or "carried over"'s) normalised return over all changed dynamics.
-
-    Random is 0, and a policy trained there on the true reward 1. Where the results do not hold it over all changes, the
-    mean of the changes' estimates and of their ends, which is no narrower.
-    """
+    """A reward's (or "carried over"'s) normalised return over all changed dynamics; see `overall_bounds`."""
     policy = transfer_policy(tree, reward)
-    if policy is None:
-        return NOTHING
-    group = tree["transfer"].to_dataset()
-    if "overall" in group and not np.isnan((found := bounds_of(group["overall"].sel(policy=policy)))[0]):
-        return found
-    values = group["value"].sel(policy=policy).isel(variant=changed(group))
+    return NOTHING if policy is None else overall_bounds(tree["transfer"].to_dataset(), policy)
+
+
+def overall_bounds(transfer: xr.Dataset, policy: str) -> Bounds:
+    """A policy's normalised return over the changes: random is 0, one trained there on the true reward 1.
+
+    Of one change it is that change's own. Where the results do not hold it over several, the mean of the changes'
+    estimates and of their ends, which is no narrower.
+    """
+    values = transfer["value"].sel(policy=policy).isel(variant=changed(transfer))
     known = values.isel(variant=values.sel(bound="estimate").notnull().values)
+    if known.sizes["variant"] != 1 and "overall" in transfer:
+        found = bounds_of(transfer["overall"].sel(policy=policy))
+        if not np.isnan(found[0]):
+            return found
     return bounds_of(known.mean("variant", skipna=False)) if known.sizes["variant"] else NOTHING
+
+
+def transfer_counts(tree: xr.DataTree, reward: str | None) -> tuple[int, int]:
+    """In how many changes a reward's transfer is known, and by how many seeds at most (0 where only means are kept)."""
+    policy = transfer_policy(tree, reward) if reward else None
+    if policy is None:
+        return 0, 0
+    group = tree["transfer"].to_dataset().sel(policy=policy).isel(variant=changed(tree["transfer"].to_dataset()))
+    seeds = group["return_mean"].notnull().sum("seed").values if "return_mean" in group else np.zeros(0)
+    return int(group["value"].sel(bound="estimate").notnull().sum()), int(seeds.max(initial=0))
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A count in words: "one seed", "no seeds", "3 seeds"."""
+    return f"one {one}" if count == 1 else f"{count or 'no'} {many}"
 
 
 def distance_bounds(tree: xr.DataTree, reward: str, metric: str) -> Bounds:

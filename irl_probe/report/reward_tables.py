@@ -8,8 +8,20 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from irl_probe.report.reading import bounds_of
-from irl_probe.report.tables import NOTHING_HERE, UNDEFINED, Cell, Heading, Row, Table, cell, named, number, reason_in
+from irl_probe.report.reading import bounds_of, changed, overall_bounds
+from irl_probe.report.tables import (
+    NOTHING_HERE,
+    UNDEFINED,
+    Cell,
+    Heading,
+    Row,
+    Table,
+    cell,
+    named,
+    number,
+    reason_in,
+    resampled,
+)
 
 MOST_POLICIES = 5  # columns that stand beside a figure
 _ABSENT = "it was not measured"
@@ -99,19 +111,34 @@ def decomposition_table(decomposition: xr.Dataset) -> Table:
 
 
 def transfer_table(transfer: xr.Dataset) -> Table:
-    """Normalised return of each policy in each variant of the environment: random 0, trained there on the truth 1."""
+    """Normalised return of each policy in each variant of the environment: random 0, trained there on the truth 1.
+
+    A row over all changes stands below where there are several.
+    """
     policies = [str(p) for p in transfer["policy"].values]
+    fixed = policies if transfer.attrs.get("exact") else ("random", "true reward")  # 0 and 1 by definition
     header = [Heading("environment"), *(Heading(p, _POLICY_TERMS.get(p)) for p in policies)]
     rows = []
     for variant in (str(v) for v in transfer["variant"].values):
         one = transfer.sel(variant=variant)
         reasons = {p: str(one["reason"].sel(policy=p).values) for p in policies}
-        cells = [cell(bounds_of(one["value"].sel(policy=p)), reason=reasons[p]) for p in policies]
+        cells = [cell(bounds_of(one["value"].sel(policy=p)), reason=reasons[p], exact=p in fixed) for p in policies]
         rows.append(Row([Heading(variant)], cells))
-    if "overall" in transfer:
-        cells = [cell(bounds_of(transfer["overall"].sel(policy=p)), reason=_ABSENT) for p in policies]
+    several = "overall" in transfer and sum(changed(transfer)) > 1
+    if several:
+        cells = [cell(overall_bounds(transfer, p), reason=_ABSENT, exact=p in fixed) for p in policies]
         rows.append(Row([Heading("all changes")], cells, first=True))
-    return Table("Normalised true return by environment and policy.", header, rows, wide=len(policies) > MOST_POLICIES)
+    what = "each policy's seeds, random's and the true reward's"
+    if several:
+        what += "; over all changes each policy's alone, which leaves out how sure the scale from 0 to 1 is"
+    seeds = transfer.sizes["seed"] if "return_mean" in transfer else 0
+    return Table(
+        "Normalised true return by environment and policy.",
+        header,
+        rows,
+        wide=len(policies) > MOST_POLICIES,
+        remarks=resampled(what, rows, seeds),
+    )
 
 
 def _share(share: float) -> Cell:

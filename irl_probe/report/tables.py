@@ -22,6 +22,7 @@ from irl_probe.report.reading import (
     rewards_of,
     transfer_bounds,
 )
+from irl_probe.report.rules import MANY_RUNS
 from irl_probe.results import retraining_share
 from irl_probe.results.digits import fixed
 
@@ -67,7 +68,7 @@ class Row:
 class Table:
     """A caption, the header, rows, and the data attributes that the page's controls select it by.
 
-    A `wide` one has no neighbour.
+    A `wide` one has no neighbour; `remarks` stand below it.
     """
 
     caption: str
@@ -75,12 +76,13 @@ class Table:
     rows: Sequence[Row]
     select: Mapping[str, str] = field(default_factory=dict)
     wide: bool = False
+    remarks: Sequence[str] = ()
 
     @property
     def notes(self) -> list[str]:
-        """Why cells are undefined or have no interval, once each."""
+        """Why cells are undefined or have no interval, once each, and the remarks."""
         cells = (cell for row in self.rows for cell in row.cells)
-        return list(dict.fromkeys(cell.note for cell in cells if cell.note))
+        return list(dict.fromkeys([*(cell.note for cell in cells if cell.note), *self.remarks]))
 
 
 def named(name: str) -> Heading:
@@ -150,7 +152,21 @@ def retraining_table(retraining: xr.Dataset) -> Table:
             Cell(returns) if returns else missing,
         ]
         rows.append(Row([Heading(reward)], cells))
-    return Table("True return of the policies trained on each reward alone; each by its own seed.", header, rows)
+    caption = "True return of the policies trained on each reward alone; each by its own seed."
+    return Table(caption, header, rows, remarks=resampled("the policies of a row", rows, retraining.sizes["seed"]))
+
+
+def resampled(what: str, rows: Sequence[Row], seeds: int) -> list[str]:
+    """What an interval over seeds leaves out, to stand below the table; nothing where there is no such interval."""
+    intervals = [c.interval for row in rows for c in row.cells if c.interval]
+    if seeds < 2 or not intervals:
+        return []
+    remarks = [f"interval over {seeds} seeds, from resampling {what}"]
+    if seeds < MANY_RUNS:
+        remarks.append(f"of {seeds} seeds an interval is too narrow")
+    if any(low == high for low, high in (interval.strip("[]").split(", ") for interval in intervals)):
+        remarks.append("an interval of no width, to the digits shown, says that these seeds came out alike, no more")
+    return remarks
 
 
 def correlation_table(correlation: xr.Dataset, reward: str, reference: str, metric: str) -> Table:
@@ -182,13 +198,14 @@ def glance_table(tree: xr.DataTree) -> Table | None:
     others += [name for name, twin in ideal.items() if name in measured or twin in _labels(tree, "retraining")]
     rows = [*rewards, *others]
     columns = [column for column in _glance_columns(tree, rows) if not all(np.isnan(b[0]) for b in column[1])]
+    sampled = ("retrained",) if _exact_transfer(tree) else ("retrained", "transfer")
     lines = []
     for place, reward in enumerate(rows):
         cells = []
         for heading, bounds, rated in columns:
             known = not np.isnan(bounds[place][0])
             shown = (
-                cell(bounds[place], exact=heading.term != "retrained")
+                cell(bounds[place], exact=heading.term not in sampled)
                 if known
                 else Cell(NOTHING_HERE, reason="Not measured, or undefined: see the tables below.")
             )
@@ -207,6 +224,10 @@ def glance_table(tree: xr.DataTree) -> Table | None:
 def _labels(tree: xr.DataTree, group: str) -> list[str]:
     """The rewards of a group."""
     return [str(r) for r in tree[group].to_dataset()["reward"].values] if group in tree.children else []
+
+
+def _exact_transfer(tree: xr.DataTree) -> bool:
+    return "transfer" in tree.children and bool(tree["transfer"].attrs.get("exact"))
 
 
 def _as_shown(bounds: Bounds) -> float:

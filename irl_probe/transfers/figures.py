@@ -32,7 +32,8 @@ def group_of(
     """The group from returns (variant, policy, seed) and, of exact ones, regrets (2, variant, policy).
 
     The value of a policy is (mean − random)/(true − random), all three means over seeds, each resampled on its own for
-    the interval; `overall` is the interquartile mean over changed variants and seeds, seeds resampled within variants.
+    the interval; `overall` is the interquartile mean over changed variants and seeds, a policy's seeds resampled
+    within variants; of one changed variant it is its `value`.
     """
     count = returns.shape[2]
     sure = exact and count == 1
@@ -86,6 +87,9 @@ def _overall(
     ]
     if not chosen:
         return None
+    if len(chosen) == 1:  # one figure, one interval
+        only: Floats = value[chosen[0]]
+        return only
     part = returns[chosen]
     zero, one = (part[:, p].mean(axis=-1)[:, None, None] for p in (low, high))
     scores = (part - zero) / (one - zero)  # (variant, policy, seed)
