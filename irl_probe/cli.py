@@ -16,7 +16,7 @@ from rich.markup import escape
 import irl_probe as ip
 from irl_probe import pipeline
 from irl_probe import rewards as reward_models
-from irl_probe.cli_policies import retrain, retrain_study, transfer
+from irl_probe.cli_policies import expert, retrain, retrain_study, transfer
 from irl_probe.learn import TrainingDiverged, TrainingInterrupted
 
 Word = Annotated[str, tyro.conf.Positional]
@@ -24,15 +24,21 @@ Words = Annotated[tuple[str, ...], tyro.conf.Positional]
 OneRun = Annotated[Path, tyro.conf.Positional]
 
 
-def probe(env: Word, config: Annotated[ip.ProbeConfig, tyro.conf.arg(name="")], out: Path | None = None) -> None:
+def probe(
+    env: Word,
+    config: Annotated[ip.ProbeConfig, tyro.conf.arg(name="")],
+    out: Path | None = None,
+    resume: bool = False,
+) -> None:
     """Run the whole chain: demonstrations, soft Q, reward, figures, report.
 
     Args:
         env: environment id; GridWorld is probed exactly.
         config: what to learn from and how.
         out: folder for everything; default runs/probe/ENV.
+        resume: go on with an interrupted probe in that folder.
     """
-    ip.probe(env, config, out=out)
+    ip.probe(env, config, out=out, resume=resume)
 
 
 def demos(source: Word, episodes: int | None = None, subsample: int | None = None, env_id: str | None = None) -> None:
@@ -45,30 +51,6 @@ def demos(source: Word, episodes: int | None = None, subsample: int | None = Non
         env_id: the environment, where the source does not name it.
     """
     print(ip.load_demos(source, episodes=episodes, subsample=subsample, env_id=env_id).describe())
-
-
-def expert(
-    env: Word,
-    out: Path,
-    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),  # noqa: B008  # frozen
-    episodes: int = 10,
-    resume: bool = False,
-) -> None:
-    """Train an expert on the true reward and record demonstrations of it (OUT/demos.npz).
-
-    Args:
-        env: environment id.
-        out: folder of the run.
-        learner: of the objective bellman.
-        episodes: demonstrations to record.
-        resume: go on with the run in OUT.
-    """
-    run = ip.train_on_reward(env, learner, out=out, resume=resume)
-    live = ip.make_env(env)
-    recorded = ip.record_demos(run.policy, live, episodes, seed=learner.seed)
-    live.close()
-    print(ip.save_demos(recorded, out / "demos.npz", overwrite=resume))
-    print(recorded.describe())
 
 
 def train(

@@ -1,4 +1,4 @@
-"""The sub-commands that train fresh policies on rewards."""
+"""The sub-commands that train policies on rewards, true or recovered."""
 
 from __future__ import annotations
 
@@ -13,6 +13,30 @@ from irl_probe.retraining.config import Learner
 
 Word = Annotated[str, tyro.conf.Positional]
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]
+
+
+def expert(
+    env: Word,
+    out: Path,
+    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),  # noqa: B008  # frozen
+    episodes: int = 10,
+    resume: bool = False,
+) -> None:
+    """Train an expert on the true reward and record demonstrations of it (OUT/demos.npz).
+
+    Args:
+        env: environment id.
+        out: folder of the run.
+        learner: of the objective bellman.
+        episodes: demonstrations to record.
+        resume: go on with the run in OUT.
+    """
+    run = ip.train_on_reward(env, learner, out=out, resume=resume)
+    live = ip.make_env(env)
+    recorded = ip.record_demos(run.policy, live, episodes, seed=learner.seed)
+    live.close()
+    print(ip.save_demos(recorded, out / "demos.npz", overwrite=resume))
+    print(recorded.describe())
 
 
 def retrain(

@@ -233,6 +233,18 @@ def test_divergence_stops_with_a_reason_and_keeps_the_checkpoint(demos, tmp_path
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] >= 1
 
 
+def test_divergence_after_the_last_log_is_noticed_too(demos):
+    with pytest.raises(TrainingDiverged, match="diverged at step 20"):
+        ip.train(demos, ip.IQConfig(steps=20, learning_rate=1e30), progress=False)
+
+
+def test_no_checkpoint_is_written_of_a_run_that_diverged(demos, tmp_path):
+    config = ip.IQConfig(steps=400, learning_rate=1e30, checkpoint_every=20)
+    with pytest.raises(TrainingDiverged, match="diverged at step 20"):
+        ip.train(demos, config, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"step": 1})
@@ -345,6 +357,7 @@ def test_mixture_offline_asks_for_an_environment(demos):
         ({"temperature": 0.0}, "temperature must be positive"),
         ({"batch_size": -1}, "batch_size must be zero"),
         ({"steps": 0}, "steps must be at least 1"),
+        ({"seed": 2**70}, "seed must be between 0"),
         ({"updates_per_step": 0}, "updates_per_step must be positive"),
         ({"max_weight": 0.5}, "max_weight must be at least 1"),
     ],

@@ -1,13 +1,17 @@
 """The whole chain on small budgets, and what it refuses."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import irl_probe as ip
-from irl_probe.pipeline import grid
+from irl_probe.learn import TrainingInterrupted
+from irl_probe.learn.replay import Replay
+from irl_probe.pipeline import environment, grid
 from irl_probe.pipeline.off_data import off_data
 from irl_probe.report.answers import answers
 from irl_probe.report.judgement import judge
@@ -113,6 +117,45 @@ def test_the_saved_reward_is_the_one_of_the_saved_run(cartpole):
     saved = ip.load_reward(cartpole.reward)
     np.testing.assert_array_equal(saved(*arrays), ip.recover(ip.load_run(cartpole.folder / "run"))(*arrays))
     assert saved.observation_space == ip.make_env("CartPole-v1").observation_space
+
+
+def test_an_interrupted_probe_says_how_to_go_on_and_ends_as_if_it_had_not_been(cartpole, tmp_path, monkeypatch):
+    folder, sample, calls = tmp_path / "probe", Replay.sample, []
+
+    def interrupt(self, size, generator):
+        calls.append(1)
+        if len(calls) == 300:
+            os.kill(os.getpid(), signal.SIGINT)
+        return sample(self, size, generator)
+
+    monkeypatch.setattr(Replay, "sample", interrupt)
+    config = replace(SMALL, learner=replace(SMALL.learner, learning_starts=50))
+    with pytest.raises(TrainingInterrupted, match="same command and --resume"):
+        ip.probe("CartPole-v1", config, out=folder)
+    monkeypatch.setattr(Replay, "sample", sample)
+    with pytest.raises(ValueError, match="--resume"):
+        ip.probe("CartPole-v1", config, out=folder)
+    resumed = ip.probe("CartPole-v1", config, out=folder, resume=True)
+    whole = ip.probe("CartPole-v1", config, out=tmp_path / "whole")
+    assert reward_id(ip.load_reward(resumed.reward)) == reward_id(ip.load_reward(whole.reward))
+    with pytest.raises(ValueError, match="finished"):
+        ip.probe("CartPole-v1", config, out=folder, resume=True)
+
+
+def test_a_probe_that_was_never_begun_is_not_resumed(tmp_path):
+    with pytest.raises(ValueError, match=r"must hold run/checkpoint\.pt"):
+        ip.probe("CartPole-v1", out=tmp_path, resume=True)
+
+
+def test_the_grid_refuses_settings_that_it_does_not_read(tmp_path):
+    config = ip.ProbeConfig(demos="nosuchfile.npz", retrain_seeds=5, seed=3)
+    with pytest.raises(ValueError, match="takes a seed alone; got demos, retrain_seeds"):
+        ip.probe("GridWorld", config, out=tmp_path / "grid")
+
+
+def test_the_curve_of_continuous_actions_has_ten_points_too():
+    learner = environment._with_curve(ip.ProbeConfig(learner=ip.IQConfig(objective="lsiq")), discrete=False)
+    assert learner.evaluate_every == ip.IQConfig().resolve(discrete=False, online=True).steps // 10
 
 
 def test_an_output_folder_with_content_is_refused(cartpole):

@@ -203,5 +203,5 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "evaluate_episodes": (1, math.inf, "at least 1"),
     "checkpoint_every": (1, math.inf, "at least 1"),
     "log_every": (1, math.inf, "at least 1"),
-    "seed": _NOT_NEGATIVE,
+    "seed": (0, 2**32 - 1, "between 0 and 2³² − 1"),
 }

@@ -121,11 +121,13 @@ class Loop:
             self.loss = self.learner.update(*self._batches(), self.generator)
         if self.step % 100 == 0:
             bar.move(self.step)
-        if self.loss is not None and self.step % config.log_every == 0:
+        if self.loss is not None and (self.step % config.log_every == 0 or self.step == config.steps):
             self._log(self.loss, bar)
         if config.evaluate_every and self.step % config.evaluate_every == 0:
             self._evaluate(bar)
         if self.step % config.checkpoint_every == 0:
+            if self.loss is not None and not math.isfinite(self.loss.item()):
+                raise self._diverged(f"loss {self.loss.item():.4g}")
             self._checkpoint()
 
     def _interact(self, interaction: Interaction) -> None:
@@ -158,12 +160,15 @@ class Loop:
         row = {"loss": loss.item(), **self.learner.metrics(expert, policy, self.generator)}
         scale = max((abs(value) for name, value in row.items() if name.startswith("q_")), default=0.0)
         if not math.isfinite(row["loss"]) or not scale < Q_LIMIT:
-            kept = f" The last good checkpoint is in {self.folder}." if self.folder else ""
-            raise TrainingDiverged(
-                f"Learning diverged at step {self.step}: loss {row['loss']:.4g}, mean |Q| {scale:.4g}.{kept} "
-                "Lower the learning rate, use a target network (target_rate=0.005), or bound the rewards (chi2_c)."
-            )
+            raise self._diverged(f"loss {row['loss']:.4g}, mean |Q| {scale:.4g}")
         self._put({"step": self.step, **row}, bar)
+
+    def _diverged(self, found: str) -> TrainingDiverged:
+        kept = f" The last good checkpoint is in {self.folder}." if self.folder else ""
+        return TrainingDiverged(
+            f"Learning diverged at step {self.step}: {found}.{kept} "
+            "Lower the learning rate, use a target network (target_rate=0.005), or bound the rewards (chi2_c)."
+        )
 
     def _evaluate(self, bar: Bar) -> None:
         if self.evaluation_env is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from gymnasium.spaces import Discrete
 from rich.console import Console
 
 from irl_probe.comparison import CompareConfig, compare
@@ -25,7 +26,7 @@ from irl_probe.transitions import Transitions
 
 
 def probe_environment(
-    env_id: str, config: ProbeConfig, folder: Path, console: Console
+    env_id: str, config: ProbeConfig, folder: Path, console: Console, *, resume: bool = False
 ) -> tuple[xr.DataTree, RecoveredReward]:
     """Everything of a probe but the files: the results and the recovered reward.
 
@@ -35,7 +36,8 @@ def probe_environment(
 
     Raises DemoError where there are no demonstrations, ValueError where they hold no true rewards, and as the verbs do.
     """
-    make_env(env_id).close()  # an unknown environment is said to be so, before demonstrations are looked for
+    env = make_env(env_id)  # an unknown environment is said to be so, before demonstrations are looked for
+    env.close()
     whole = load_demos(config.demos or env_id, episodes=config.episodes, env_id=env_id)
     if whole.whole.returns is None:
         raise ValueError(
@@ -45,7 +47,8 @@ def probe_environment(
     demos = whole.subsample(config.subsample)
     console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
 
-    run = train(demos, _with_curve(config), None if config.offline else env_id, out=folder / "run")
+    learner = _with_curve(config, discrete=isinstance(env.action_space, Discrete))
+    run = train(demos, learner, None if config.offline else env_id, out=folder / "run", resume=resume)
     cloned = train(demos, IQConfig(objective="bc", seed=config.seed))
     reward = recover(run)
     console.print(
@@ -87,12 +90,12 @@ def probe_environment(
     return join_results(learned, compared), reward
 
 
-def _with_curve(config: ProbeConfig) -> IQConfig:
+def _with_curve(config: ProbeConfig, *, discrete: bool) -> IQConfig:
     """The probe's learner, evaluated ten times over its run unless the user says how often."""
     learner = replace(config.learner, seed=config.seed)
     if learner.evaluate_every:
         return learner
-    resolved = learner.resolve(discrete=True, online=not config.offline)
+    resolved = learner.resolve(discrete=discrete, online=not config.offline)
     assert resolved.steps is not None
     return replace(learner, evaluate_every=max(1, resolved.steps // 10))
 

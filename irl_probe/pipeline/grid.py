@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +46,24 @@ LEARNER = IQConfig(
 )
 
 
-def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console) -> tuple[xr.DataTree, RecoveredReward]:
+def probe_grid(
+    env_id: str, config: ProbeConfig, folder: Path, console: Console, *, resume: bool = False
+) -> tuple[xr.DataTree, RecoveredReward]:
     """The grid of IQ-Learn's Fig. 4: soft expert, 30 demonstrations, and beside them its exact occupancy.
 
     A table learned from the demonstrations by the ordinary learner, and optima at exact expectations, each give a
     marginal reward Q − γE[V] with E exact; all are held against the truth by the exact tabular measures. From the
     demonstrations alone nothing constrains the (s, a) that nobody visited. Since the grid is known, every (s, a) of it
     can stand in for the policy's steps, with the rewards of the online default: 1 on the expert, 0 elsewhere.
+
+    Raises ValueError where anything but the seed is set: all else is the paper's.
     """
+    default = ProbeConfig(seed=config.seed)
+    if others := [f.name for f in fields(config) if getattr(config, f.name) != getattr(default, f.name)]:
+        raise ValueError(
+            f"The probe of GridWorld is the paper's grid and takes a seed alone; got {', '.join(others)}. "
+            "Leave them out, or use train, compare and retrain with irl_probe.envs.TabularEnv."
+        )
     mdp = gridworld()
     expert = soft_expert(mdp, TEMPERATURE)
     env = TabularEnv(mdp)
@@ -63,7 +73,7 @@ def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console)
     console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
     learner = replace(LEARNER, seed=config.seed, gamma=mdp.gamma)
     known = replace(learner, chi2_on="mixture", chi2_c=0.5, reward_targets=(1.0, 0.0))
-    run = train(demos, learner, out=folder / "run")
+    run = train(demos, learner, out=folder / "run", resume=resume)
     visits, everywhere = _visits(mdp, demos), np.full_like(expert, 1 / expert.size)
     expectation = ExactExpectation(mdp.transition)
     rewards = {
