@@ -142,9 +142,16 @@ def test_heat_map_holds_every_distance_and_blanks_what_is_undefined():
     ax = plots.distance_heatmap(distance, coverage="mixture")
     shown = {t.get_position(): t.get_text() for t in ax.texts}
     assert shown[(0.5, 0.5)] == ".31"
-    assert shown[(2.5, 2.5)] == "1.2"
+    assert shown[(2.5, 2.5)] == "1.20"
     assert shown[(0.5, 2.5)] == "–"
     assert [t.get_text() for t in ax.get_xticklabels()] == ["EPIC", "DARD", "STARC value", "STARC minimal"]
+
+
+def test_heat_map_rounds_as_the_tables_do():
+    distance = trees.full()["distance"].to_dataset()
+    distance["value"].loc[{"reward": "sqil", "metric": "starc_minimal"}] = 1.449
+    ax = plots.distance_heatmap(distance, coverage="mixture")
+    assert {t.get_position(): t.get_text() for t in ax.texts}[(3.5, 2.5)] == "1.45"
 
 
 def test_heat_map_of_one_measure_is_reward_by_reward():
@@ -170,6 +177,15 @@ def test_distance_forest_shows_its_calibration_beside_the_rewards():
     drawn = {float(line.get_xdata()[0]) for line in ax.lines if len(line.get_xdata()) == 1}
     assert {0.02, 0.95, 0.31} <= drawn
     assert [t.get_text() for t in ax.get_yticklabels()][:4] == ["EPIC", "iq-chi2", "iq-kl", "sqil"]
+
+
+@pytest.mark.parametrize("share", [np.nan, 1e-17])
+def test_bars_of_next_to_nothing_have_the_whole_variance_in_sight(share):
+    decomposition = trees.full()["decomposition"].to_dataset()
+    decomposition["value"][:] = share
+    left, right = plots.decomposition_bars(decomposition).get_xlim()
+    assert left <= 0
+    assert 1 <= right < 1.5
 
 
 def test_bars_stack_the_shares_and_put_negative_ones_left_of_zero():

@@ -430,6 +430,10 @@ def test_the_order_of_policies_is_a_table_in_the_order_of_the_truth():
     assert first["sqil"][0].reason == "all policies have the same mean return"
     assert first["constant"][0].text == "0.80"
     assert "Order of policies" in Page(render(trees.full())).text
+    ranking = trees.full()["ranking"].to_dataset().assign_coords(reward=["constant", "iq-kl", "true"])
+    rows = ranking_table(ranking).rows
+    assert [row.headings[0].label for row in rows] == ["true", "iq-kl", "constant"]  # each once
+    assert [cell.text for cell in rows[-1].cells] == ["0.80", "0.20", "8.00", "29.00"]
 
 
 def test_the_true_reward_and_the_constant_stand_beside_the_rewards_and_do_not_compete():
@@ -746,10 +750,48 @@ def test_of_one_reward_the_retrained_policies_are_a_table_and_no_empty_figure():
     assert [row.headings[0].label for row in table.rows] == ["reward-0", "reward-1"]
 
 
-def test_marks_in_the_table_follow_the_digits_that_are_shown():
+@pytest.mark.parametrize(
+    ("figures", "marked"),
+    [
+        ([[1.0, 0.9, 1.1], [0.996, 0.9, 1.1], [0.5, 0.4, 0.6]], [True, True, False]),  # what ties is marked alike
+        ([[1.0, 0.9, 1.1], [0.8, 0.7, 0.89], [0.5, 0.4, 0.6]], [True, False, False]),
+        ([[1.0, 0.9, 1.1], [0.996, 0.9, 1.1], [0.99, 0.8, 1.0]], [False, False, False]),  # nothing is told apart
+        ([[0.9, 0.9, 0.9], [0.8, 0.8, 0.8], [0.7, 0.7, 0.7]], [True, False, False]),
+    ],
+)
+def test_a_mark_is_for_what_is_told_apart_and_shared_by_what_is_not(figures, marked):
     tree = trees.many(steps=400, episodes=4, rewards=3, metrics=("pearson",))
-    tree["retraining"]["normalised_mean"][:] = [[1.0, 0.9, 1.1], [0.996, 0.9, 1.1], [0.99, 0.9, 1.0]]
-    assert [row.cells[0].best for row in glance_table(tree).rows] == [True, True, False]
+    tree["retraining"]["normalised_mean"][:] = figures
+    assert [row.cells[0].best for row in glance_table(tree).rows] == marked
+
+
+@pytest.mark.parametrize(("best", "marked"), [((0.92, 0.88, 0.96), True), ((0.7, 0.66, 0.95), False)])
+def test_a_reward_that_is_not_shown_to_transfer_has_no_mark(best, marked):
+    tree = trees.full()
+    tree["transfer"]["overall"].loc[{"policy": "iq-chi2"}] = np.array(best)
+    tree["transfer"]["overall"].loc[{"policy": "iq-kl"}] = [0.5, 0.4, 0.6]
+    assert [row.cells[1].best for row in glance_table(tree).rows][:3] == [marked, False, False]
+
+
+def test_where_the_truth_is_the_same_at_every_step_the_verdict_says_what_to_go_by(cartpole, page):
+    told = "The return after retraining is the figure to go by"
+    assert told in judge(cartpole).note
+    assert told in page.text
+    console = Console(width=300, file=io.StringIO())
+    print_report(cartpole, console)
+    assert told in console.file.getvalue()
+    assert judge(trees.full()).note == ""
+    correlation = cartpole["correlation"].to_dataset().copy(deep=True)
+    correlation["reason"] = correlation["reason"].astype(object)
+    correlation["reason"].loc[{"level": "step"}] = "The true reward does not vary at step level."
+    assert told in judge(new_results({"correlation": correlation})).note  # without the steps themselves
+    assert judge(new_results({"returns": cartpole["returns"].to_dataset()})).note == ""
+
+
+def test_transfer_says_what_one_is_and_that_it_may_be_exceeded():
+    section = next(s for s in sections(trees.full(), "iq-chi2", window=20) if s.key == "transfer")
+    caption = section.items[0].caption
+    assert "reach with the same budget. Where those are poor a line may lie above 1" in caption
 
 
 def test_a_correlation_that_length_explains_is_not_marked_as_the_best(cartpole):

@@ -132,9 +132,9 @@ TERMS: Mapping[str, Term] = {
     "residual": Term("residual", "What neither scale, shaping nor redistribution explains: the real disagreement."),
     "transfer": Term(
         "transfer",
-        "True return of a policy trained on the recovered reward in changed dynamics: 0 is random there, 1 a policy "
-        "trained "
-        "there on the true reward. The mean over all changes.",
+        "True return of a policy trained on the recovered reward in changed dynamics: 0 is random there, 1 what "
+        "policies trained there on the true reward reach with the same budget; where those are poor it may exceed 1. "
+        "The mean over all changes.",
     ),
     "carried": Term(
         "carried over", "The imitator's own policy in the changed environment, without any training there."

@@ -34,6 +34,7 @@ from irl_probe.report.reading import (
     reason_of,
     retrained_bounds,
     retraining_seeds,
+    steady_truth,
     transfer_bounds,
     transfer_counts,
 )
@@ -47,6 +48,11 @@ _IMITATES = {
     "In part": "only partly imitates", "At least in part": "at least partly imitates",
     "Perhaps in part": "perhaps partly imitates", "No": "does not imitate", "Not shown": "is not shown to imitate",
 }  # fmt: skip
+STEADY = (
+    "The true reward is the same at every step here, so correlations with it and distances to it only follow episode "
+    "length or shaping. The return after retraining is the figure to go by: poor agreement does not speak against a "
+    "reward that retrains well, nor good agreement for one that does not."
+)
 ANSWERED = (None, "retrained", "transfer")  # the terms of claims that the four answers tell already
 
 
@@ -63,10 +69,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The reward that was judged (None where the results hold none), and the claims, most telling first."""
+    """The reward that was judged (None where the results hold none), the claims, most telling first, and how to weigh
+    them where that is not plain.
+    """
 
     reward: str | None
     claims: Sequence[Claim]
+    note: str = ""
 
     @property
     def headline(self) -> str:
@@ -83,7 +92,10 @@ def judge(tree: xr.DataTree) -> Verdict:
     if best is not None and "correlation" in tree.children:
         claims += [_steps(tree, best), _episodes(tree, best)]
     claims += [_distance(tree, best), _regret(tree, best)]
-    return Verdict(best, [claim for claim in claims if claim is not None])
+    agrees = "correlation" in tree.children or "distance" in tree.children
+    return Verdict(
+        best, [claim for claim in claims if claim is not None], STEADY if agrees and steady_truth(tree) else ""
+    )
 
 
 def _best(tree: xr.DataTree, rewards: Sequence[str]) -> Claim | None:

@@ -51,6 +51,22 @@ def lead(tree: xr.DataTree, rewards: Sequence[str]) -> Literal["clear", "slight"
     return "clear" if all(one is not None and clearly(*one[1:]) for one in found) else "slight"
 
 
+def leading(figures: Sequence[Bounds], sign: int) -> list[bool]:
+    """Which figures of a column lead it: the best as it reads, and all that it is not clearly better than.
+
+    None where that is all of them, for then nothing is told apart; a figure that is NaN does not compete.
+    """
+    read = np.array([as_read(bounds) * sign for bounds in figures])
+    if np.isnan(read).all():
+        return [False] * len(figures)
+    best = int(np.nanargmax(read))
+    tied = [
+        bool(one == read[best] or (not np.isnan(one) and not clearly(figures[best], bounds, sign)))
+        for one, bounds in zip(read, figures, strict=True)
+    ]
+    return tied if sum(tied) < np.isfinite(read).sum() else [False] * len(figures)
+
+
 def merits(tree: xr.DataTree, reward: str) -> list[tuple[str, Bounds, int]]:
     """What rewards are ranked by, most telling first: (its name in words, the figure, 1 if more is better else −1)."""
     exact = "distance" in tree.children and bool(tree["distance"].attrs.get("exact"))

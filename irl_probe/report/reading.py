@@ -126,6 +126,21 @@ def transfer_counts(tree: xr.DataTree, reward: str | None) -> tuple[int, int]:
     return int(group["value"].sel(bound="estimate").notnull().sum()), int(seeds.max(initial=0))
 
 
+def steady_truth(tree: xr.DataTree) -> bool:
+    """Whether the true reward is the same at every step that was compared."""
+    points = tree["points"].children.values() if "points" in tree.children else ()
+    true = np.concatenate([np.zeros(0), *(node["true"].values for node in points)])
+    if true.size:
+        return bool(np.ptp(true) <= 1e-12 * np.abs(true).max())
+    group = tree["correlation"].to_dataset() if "correlation" in tree.children else xr.Dataset()
+    if "level" not in group.coords or "step" not in group["level"].values:
+        return False
+    reasons = group["reason"].sel(level="step").values
+    return bool(np.char.find(reasons.astype(str), "true reward does not vary").max(initial=-1) >= 0) and bool(
+        group["value"].sel(level="step").isnull().all()
+    )
+
+
 def counted(count: int, one: str, many: str) -> str:
     """A count in words: "one seed", "no seeds", "3 seeds"."""
     return f"one {one}" if count == 1 else f"{count or 'no'} {many}"

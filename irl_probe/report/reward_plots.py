@@ -26,6 +26,7 @@ from irl_probe.report.palette import (
     literal,
     plain_axes,
 )
+from irl_probe.results.digits import fixed
 
 PARTS = {
     "scale": (GREEN, ""),
@@ -68,7 +69,7 @@ def distance_heatmap(
     ax.pcolormesh(np.ma.masked_invalid(shade), cmap="cividis_r", vmin=0, vmax=1, edgecolors=PAPER, linewidth=1.2)
     for (row, column), value in np.ndenumerate(values):
         known = bool(np.isfinite(value))
-        text = f"{value:.2f}".lstrip("0") if known and 0 < value < 1 else f"{value:g}"[:4] if known else "–"
+        text = (fixed(value).removeprefix("0") if value else "0") if known else "–"
         colour = MUTED if not known else "#ffffff" if shade[row, column] > 0.5 else "#111111"
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=FONT - 0.5, color=colour)
     marks.rows(ax, rows)
@@ -161,6 +162,8 @@ def decomposition_bars(decomposition: xr.Dataset, *, coverage: str | None = None
         colour, hatch = PARTS.get(part, (MUTED, ""))
         ax.barh(0, 0, height=0.0, color=colour, hatch=hatch, edgecolor=PAPER, label=literal(names.get(part, part)))
     legend_above(ax, 4)
+    left, right = ax.get_xlim()
+    ax.set_xlim(min(left, -0.02), max(right, 1.02))  # all the variance is in sight, even where no share is known
     ax.set_xlabel("share of the recovered reward's variance (no unit)")
     return ax
 

@@ -207,10 +207,10 @@ def transfer_section(tree: xr.DataTree) -> Section | None:
             told.append(f"{who} {_bounds(transfer_bounds(tree, policy))}")
     alt = f"Normalised true return in changed environments, mean over changes: {'; '.join(told)}."
     caption = (
-        "A line is a policy, a point its normalised true return in one environment: 0 is random, 1 a policy trained on "
-        "the true reward there. A good reward's line stays near 1; “carried over” is the imitator's own policy, which "
-        "the "
-        "reward must beat to be worth carrying."
+        "A line is a policy, a point its normalised true return in one environment: 0 is random, 1 what policies "
+        "trained there on the true reward reach with the same budget. Where those are poor a line may lie above 1; "
+        "one that falls towards 0 does not transfer. “Carried over” is the imitator's own policy, which the reward "
+        "must beat to be worth carrying."
     )
     figure = draw(plots.transfer_slopes(transfer), "fig-transfer", alt, caption)
     intro = "Fresh policies are trained on the recovered reward in environments whose dynamics were changed."

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from irl_probe.correlation_rules import BASELINES
 from irl_probe.report.reading import bounds_of, changed, overall_bounds
 from irl_probe.report.tables import (
     NOTHING_HERE,
@@ -73,17 +74,21 @@ def calibration_table(distance: xr.Dataset) -> Table | None:
 
 
 def ranking_table(ranking: xr.Dataset) -> Table:
-    """τ_b of each reward beside a constant one's, and the mean returns that it orders."""
+    """τ_b of each reward beside a constant one's, and the mean returns that it orders; true and constant once each."""
     order = np.argsort(ranking["true"].values, kind="stable")
     policies = [str(p) for p in ranking["policy"].values[order]]
     header = [Heading("reward"), Heading("agreement τ", "ranking"), *(Heading(p) for p in policies)]
     rows = [Row([Heading("true")], [Cell("1"), *_means(ranking["true"].values[order])])]
-    for reward in (str(r) for r in ranking["reward"].values):
+    rewards = [str(r) for r in ranking["reward"].values]
+    for reward in (r for r in rewards if r not in BASELINES):
         one = ranking.sel(reward=reward)
         agreement = cell(bounds_of(one["value"]), reason=str(one["reason"].values))
         rows.append(Row([Heading(reward)], [agreement, *_means(one["recovered"].values[order])]))
     constant = cell(bounds_of(ranking["constant"]), reason="all policies' episodes last equally long on average")
-    rows.append(Row([Heading("constant", "constant")], [constant, *[Cell(NOTHING_HERE)] * len(policies)]))
+    means = [Cell(NOTHING_HERE)] * len(policies)
+    if "constant" in rewards:
+        means = _means(ranking["recovered"].sel(reward="constant").values[order])
+    rows.append(Row([Heading("constant", "constant")], [constant, *means]))
     caption = "Mean return of each policy by each reward, policies in the order of the true one."
     return Table(caption, header, rows, wide=True)
 

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.correlation_rules import LENGTH_MATTERS, TRUE_REWARD
-from irl_probe.grades import Bounds
+from irl_probe.grades import GOOD_SHARE, Bounds
 from irl_probe.report.definitions import TERMS, term_of
-from irl_probe.report.ranking import ranked
+from irl_probe.report.ranking import leading, ranked
 from irl_probe.report.reading import (
     bounds_of,
     clause,
@@ -209,15 +209,18 @@ def glance_table(tree: xr.DataTree) -> Table | None:
                 if known
                 else Cell(NOTHING_HERE, reason="Not measured, or undefined: see the tables below.")
             )
-            rivals = [_as_shown(b) * rated for b in bounds[: len(rewards)]]
-            competes = len(rewards) > 1 and rated and place < len(rewards)
-            lead = competes and _as_shown(bounds[place]) * rated == np.nanmax(rivals)
-            cells.append(Cell(shown.text, shown.interval, shown.reason, best=bool(lead)))
+            lead = bool(rated) and place < len(rewards) and leading(bounds[: len(rewards)], rated)[place]
+            if heading.term == "transfer":  # what the warnings say does not transfer, or is not shown to
+                lead = lead and bounds[place][0] >= GOOD_SHARE
+            cells.append(Cell(shown.text, shown.interval, shown.reason, best=lead))
         lines.append(Row([Heading(reward)], cells, first=place == len(rewards)))
     coverage = f", on {main_coverage(tree['correlation'].to_dataset())} data" if measured else ""
     caption = f"Each reward at a glance, the best first{coverage}." if len(rewards) > 1 else f"At a glance{coverage}."
     if len(rewards) > 1:
-        caption += " ★ is the best of its column, shared where figures read alike; overlapping intervals leave it open."
+        caption += (
+            " ★ is the best of its column, with all that its interval does not tell from it; there is none where that "
+            "is all of them, or where no reward is shown to transfer."
+        )
     return Table(caption, [Heading("reward", "recovered"), *(c[0] for c in columns)], lines)
 
 
@@ -228,11 +231,6 @@ def _labels(tree: xr.DataTree, group: str) -> list[str]:
 
 def _exact_transfer(tree: xr.DataTree) -> bool:
     return "transfer" in tree.children and bool(tree["transfer"].attrs.get("exact"))
-
-
-def _as_shown(bounds: Bounds) -> float:
-    """The estimate to the digits that `cell` shows: what reads alike shares its mark."""
-    return round(bounds[0], 2 if abs(bounds[0]) < 1000 else 0)
 
 
 def _glance_columns(tree: xr.DataTree, rewards: Sequence[str]) -> list[tuple[Heading, list[Bounds], int]]:

@@ -30,6 +30,8 @@ def print_report(tree: xr.DataTree, console: Console | None = None) -> None:
     console = console or Console()
     verdict = judge(tree)
     parts: list[Text | RichTable] = [Text(verdict.headline, style="bold"), Text()]
+    if verdict.note:
+        parts += [Text(verdict.note), Text()]
     grid = RichTable.grid(padding=(0, 2))
     for answer in answers(tree, verdict):
         short = Text(f"{MARKS[answer.tone]} {answer.short}", style=COLOURS[answer.tone])
