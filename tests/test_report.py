@@ -421,6 +421,14 @@ def test_one_change_has_one_figure_and_says_what_was_resampled():
     assert everywhere.headings[0].label == "all changes"
 
 
+def test_seeds_that_came_out_alike_are_not_passed_off_as_exact():
+    tree = trees.full()
+    tree["transfer"]["overall"].loc[{"policy": "carried over"}] = 0.55
+    assert "carried over unchanged, reaches 55\u00a0% [55, 55]." in asked(tree)["Does it transfer?"][2]
+    tree["transfer"].attrs["exact"] = 1
+    assert "carried over unchanged, reaches 55\u00a0%." in asked(tree)["Does it transfer?"][2]
+
+
 def test_the_order_of_policies_is_a_table_in_the_order_of_the_truth():
     table = ranking_table(trees.full()["ranking"].to_dataset())
     assert [heading.label for heading in table.header] == ["reward", "agreement τ", "noise 1", "noise 0.4", "expert"]

@@ -15,6 +15,7 @@ from irl_probe.report.reading import (
     beside,
     changed,
     counted,
+    exact_transfer,
     percent,
     retrained_bounds,
     retraining_seeds,
@@ -107,7 +108,8 @@ def _transfer(tree: xr.DataTree, reward: str | None, claim: Claim) -> Answer:
     if estimates.sizes["variant"] > 1:
         name = str(estimates["variant"].values[int(estimates.values.argmin())])
         low, mid, high = (float(v) for v in values.sel(variant=name, bound=["low", "estimate", "high"]).values)
-        worst = f" Worst of {estimates.sizes['variant']} changes: {name}, {percent((mid, low, high))}."
+        share = percent((mid, low, high), exact=exact_transfer(tree))
+        worst = f" Worst of {estimates.sizes['variant']} changes: {name}, {share}."
     return Answer("Does it transfer?", claim.word, claim.tone, f"{claim.sentence}{worst}", claim.term)
 
 

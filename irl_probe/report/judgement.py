@@ -29,6 +29,7 @@ from irl_probe.report.reading import (
     correlation_bounds,
     counted,
     distance_bounds,
+    exact_transfer,
     normalised_bounds,
     percent,
     reason_of,
@@ -159,16 +160,17 @@ def _transfer(tree: xr.DataTree, reward: str | None) -> Claim | None:
     grade = share_grade(bounds)
     phrase = f"{grade.prefix}transferable"
     changes, seeds = transfer_counts(tree, reward)
+    exact = exact_transfer(tree)
     basis = counted(changes, "change", "changes") + (f", {counted(seeds, 'seed', 'seeds')}" if seeds else "")
     text = (
-        f"In changed dynamics ({basis}) a policy trained on it reaches {percent(bounds)} of what training on the "
-        f"true reward there reaches (random is 0\u00a0%).{_alone(bounds)}"
+        f"In changed dynamics ({basis}) a policy trained on it reaches {percent(bounds, exact=exact)} of what training "
+        f"on the true reward there reaches (random is 0\u00a0%).{_alone(bounds)}"
     )
     carried = transfer_bounds(tree, "carried over")
     if not np.isnan(carried[0]):
         of = str(tree["transfer"].attrs.get("carried", reward))
         whose = "imitator's own policy" if of in (reward, RECOVERED) else f"policy that came with “{of}”"
-        text += f" The {whose}, carried over unchanged, reaches {percent(carried)}."
+        text += f" The {whose}, carried over unchanged, reaches {percent(carried, exact=exact)}."
         if of in (reward, RECOVERED) and not clearly(bounds, carried, 1) and grade.word not in ("No", "Not shown"):
             verb = "no better than" if carried[0] >= bounds[0] else "not shown to be better than"
             return Claim("caution", f"{phrase}, but {verb} the policy it came from", text, "transfer", "In part")

@@ -116,6 +116,11 @@ def overall_bounds(transfer: xr.Dataset, policy: str) -> Bounds:
     return bounds_of(known.mean("variant", skipna=False)) if known.sizes["variant"] else NOTHING
 
 
+def exact_transfer(tree: xr.DataTree) -> bool:
+    """Whether /transfer holds exact returns, not those of seeds."""
+    return "transfer" in tree.children and bool(tree["transfer"].attrs.get("exact"))
+
+
 def transfer_counts(tree: xr.DataTree, reward: str | None) -> tuple[int, int]:
     """In how many changes a reward's transfer is known, and by how many seeds at most (0 where only means are kept)."""
     policy = transfer_policy(tree, reward) if reward else None
@@ -190,8 +195,10 @@ def beside(tree: xr.DataTree) -> dict[str, str]:
     return {str(name): str(what) for name, what in json.loads(str(tree.attrs.get("beside", "{}"))).items()}
 
 
-def percent(bounds: Bounds) -> str:
-    """A share as "93 % [90, 95]"."""
+def percent(bounds: Bounds, *, exact: bool = True) -> str:
+    """A share as "93 % [90, 95]"; three equal numbers have no interval unless they are not `exact`."""
     estimate, low, high = bounds
     text = f"{fixed(100 * estimate, 0)}\u00a0%"
-    return text if np.isnan(low) or low == high else f"{text} [{fixed(100 * low, 0)}, {fixed(100 * high, 0)}]"
+    return (
+        text if np.isnan(low) or (exact and low == high) else f"{text} [{fixed(100 * low, 0)}, {fixed(100 * high, 0)}]"
+    )

@@ -17,6 +17,7 @@ from irl_probe.report.reading import (
     clause,
     correlation_bounds,
     distance_bounds,
+    exact_transfer,
     main_coverage,
     retrained_bounds,
     rewards_of,
@@ -198,7 +199,7 @@ def glance_table(tree: xr.DataTree) -> Table | None:
     others += [name for name, twin in ideal.items() if name in measured or twin in _labels(tree, "retraining")]
     rows = [*rewards, *others]
     columns = [column for column in _glance_columns(tree, rows) if not all(np.isnan(b[0]) for b in column[1])]
-    sampled = ("retrained",) if _exact_transfer(tree) else ("retrained", "transfer")
+    sampled = ("retrained",) if exact_transfer(tree) else ("retrained", "transfer")
     lines = []
     for place, reward in enumerate(rows):
         cells = []
@@ -227,10 +228,6 @@ def glance_table(tree: xr.DataTree) -> Table | None:
 def _labels(tree: xr.DataTree, group: str) -> list[str]:
     """The rewards of a group."""
     return [str(r) for r in tree[group].to_dataset()["reward"].values] if group in tree.children else []
-
-
-def _exact_transfer(tree: xr.DataTree) -> bool:
-    return "transfer" in tree.children and bool(tree["transfer"].attrs.get("exact"))
 
 
 def _glance_columns(tree: xr.DataTree, rewards: Sequence[str]) -> list[tuple[Heading, list[Bounds], int]]:
