@@ -61,7 +61,7 @@ def train(
     episodes: int | None = None,
     subsample: int | None = None,
     env_id: str | None = None,
-    learner: ip.IQConfig = ip.IQConfig(),  # noqa: B008  # frozen
+    learner: ip.IQConfig = ip.IQConfig(),
 ) -> None:
     """Learn a soft Q-function from demonstrations.
 
@@ -118,7 +118,7 @@ def distil(
     reward: Word,
     demos: Words,
     out: Path,
-    config: Annotated[ip.DistilConfig, tyro.conf.arg(name="")] = ip.DistilConfig(),  # noqa: B008  # frozen
+    config: Annotated[ip.DistilConfig, tyro.conf.arg(name="")] = ip.DistilConfig(),
     overwrite: bool = False,
 ) -> None:
     """Fit an explicit reward r(s), r(s, a) or r(s, a, s′) to a recovered one and save it as a folder.
@@ -140,7 +140,7 @@ def forms(
     reward: Word,
     env: str,
     out: Path,
-    config: Annotated[ip.DistilConfig, tyro.conf.arg(name="")] = ip.DistilConfig(),  # noqa: B008  # frozen
+    config: Annotated[ip.DistilConfig, tyro.conf.arg(name="")] = ip.DistilConfig(),
     episodes: int = 20,
     distances: bool = True,
     overwrite: bool = False,

@@ -18,7 +18,7 @@ Words = Annotated[tuple[str, ...], tyro.conf.Positional]
 def expert(
     env: Word,
     out: Path,
-    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),  # noqa: B008  # frozen
+    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),
     episodes: int = 10,
     resume: bool = False,
 ) -> None:
@@ -43,7 +43,7 @@ def retrain(
     reward: Word,
     env: Word,
     out: Path,
-    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),  # noqa: B008  # frozen
+    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),
     episodes: int = 20,
     resume: bool = False,
 ) -> None:
@@ -71,7 +71,7 @@ def retrain_study(
     episodes: int = 20,
     true_reward: bool = True,
     expert: float | None = None,
-    engine: ip.IQConfig = ip.IQConfig(objective="bellman"),  # noqa: B008  # frozen
+    engine: ip.IQConfig = ip.IQConfig(objective="bellman"),
 ) -> None:
     """Judge rewards by fresh policies, several seeds each, beside policies trained on the true reward; write OUT.
 
@@ -110,7 +110,7 @@ def transfer(
     out: Path,
     changes: tuple[str, ...] = (),
     others: tuple[str, ...] = (),
-    config: Annotated[ip.TransferConfig, tyro.conf.arg(name="")] = ip.TransferConfig(),  # noqa: B008  # frozen
+    config: Annotated[ip.TransferConfig, tyro.conf.arg(name="")] = ip.TransferConfig(),
 ) -> None:
     """Train policies on rewards where the dynamics have changed; print the table, write results.nc and report.html.
 

@@ -49,7 +49,10 @@ def test_shaping_in_the_span_of_the_features_is_nothing_to_minimal(env, steps):
     phi = state_features(kept.observations, size=128, seed=3)
     weights = np.random.default_rng(1).normal(size=phi(kept.observations[:1]).shape[1])
     true = ip.true_reward(env)
-    pair = lambda s, a: true(s, a, s, np.zeros(len(s), dtype=bool))  # noqa: E731
+
+    def pair(s, a):
+        return true(s, a, s, np.zeros(len(s), dtype=bool))
+
     rewards = {
         "true": RewardTerms("true", pair=pair),
         "shaped": RewardTerms(
@@ -66,7 +69,10 @@ def test_shaping_in_the_span_of_the_features_is_nothing_to_minimal(env, steps):
         return found.next_observations, found.terminated
 
     low, high = env.action_space.low, env.action_space.high
-    actions = lambda n, rng: rng.uniform(low, high, (n, len(low))).astype(np.float32)  # noqa: E731
+
+    def actions(n, rng):
+        return rng.uniform(low, high, (n, len(low))).astype(np.float32)
+
     draws = draw(kept, Dynamics("simulator", step, True), actions=actions, draws=2)
     forms = starc_forms(evaluate_on_draws(rewards, draws, GAMMA), draws, GAMMA, phi)
     assert forms.distance("starc_minimal", "true", "shaped", resamples=20).value <= 1e-6

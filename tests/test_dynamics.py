@@ -176,7 +176,10 @@ def test_as_a_simulator_it_draws_the_successors_and_ends_of_the_data():
 
 def test_compare_names_the_learned_dynamics_and_takes_every_distance_by_them(learned):
     steps = linear_steps(12, seed=5)
-    truth = lambda s, a, s2, d: s[:, 0] * a[:, 0]  # noqa: E731
+
+    def truth(s, a, s2, d):
+        return s[:, 0] * a[:, 0]
+
     tree = ip.compare(
         {"twice": lambda *batch: 2 * truth(*batch)},
         reference=truth,

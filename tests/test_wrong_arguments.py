@@ -71,3 +71,8 @@ def test_a_run_refuses_actions_that_the_environment_does_not_have(run, actions):
 def test_a_reward_wrapper_refuses_what_is_no_reward():
     with pytest.raises(RewardError, match="A reward must be a function"):
         ip.RewardWrapper(ip.make_env(ENV), 3)
+
+
+def test_an_environment_that_has_no_name_is_refused():
+    with pytest.raises(TypeError, match=r"name of an environment must be of type str; got None.*'CartPole-v1'"):
+        ip.make_env(None)

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium import spaces
 
+from irl_probe.configs import check_kind
 from irl_probe.envs.changes import changed, split_variant_id
 from irl_probe.envs.tabular import TabularEnv, gridworld
 
@@ -30,9 +31,10 @@ def make_env(env_id: str, **kwargs: Any) -> Env:
     Keyword arguments go to the environment: `make_env("Ant-v5", include_cfrc_ext_in_observation=False)`. GridWorld
     takes those of `gridworld` and `horizon` (steps to truncation).
 
-    Raises ValueError where no environment has that name (with the nearest names), ImportError where the packages that
-    it needs are not installed (with the extra to install).
+    Raises TypeError for what is no name, ValueError where no environment has it (with the nearest names), ImportError
+    where the packages that it needs are not installed (with the extra to install).
     """
+    check_kind(env_id, str, "The name of an environment", "Give one such as 'CartPole-v1'.")
     if (variant := split_variant_id(env_id)) is not None:
         base, parameter, factor = variant
         return changed(make_env(base, **kwargs), parameter, factor)

@@ -37,7 +37,7 @@ class PointMaze(gym.Env[Any, Any]):
     wall 0.9 m with its gap on the right; a body of radius 0.05 m fits through.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012  # Gymnasium's own declaration
+    metadata = {"render_modes": []}  # noqa: RUF012  # gymnasium.Env declares it so; a ClassVar would contradict it
     render_mode = None
 
     def __init__(self) -> None:

@@ -143,7 +143,7 @@ class TabularEnv(gym.Env[np.int64, np.int64]):
     states and transitions. Raises ValueError unless `horizon` is at least 1.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012  # Gymnasium's own declaration
+    metadata = {"render_modes": []}  # noqa: RUF012  # gymnasium.Env declares it so; a ClassVar would contradict it
 
     def __init__(self, mdp: TabularMDP, *, horizon: int = 50) -> None:
         if horizon < 1:

@@ -52,8 +52,8 @@ def solve_exactly(
         values = q.flatten(), value.repeat_interleave(actions), (p @ value).flatten(), torch.zeros_like(weight)
         policy = None if others is None else StepValues(*values, torch.tensor(others).flatten())
         result = iq_loss(StepValues(*values, weight), policy, value[:0], None, settings)
-        result.backward()  # type: ignore[no-untyped-call]  # torch
+        result.backward()  # type: ignore[no-untyped-call]  # torch gives Tensor.backward no types
         return result
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]  # torch
+    optimizer.step(loss)  # type: ignore[no-untyped-call]  # torch gives LBFGS.step no types
     return DiscreteSoftQ(DiscreteQ.from_table(q.detach().numpy()), gamma=config.gamma, temperature=temperature)

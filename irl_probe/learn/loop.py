@@ -126,8 +126,6 @@ class Loop:
         if config.evaluate_every and self.step % config.evaluate_every == 0:
             self._evaluate(bar)
         if self.step % config.checkpoint_every == 0:
-            if self.loss is not None and not math.isfinite(self.loss.item()):
-                raise self._diverged(f"loss {self.loss.item():.4g}")
             self._checkpoint()
 
     def _interact(self, interaction: Interaction) -> None:
@@ -187,6 +185,9 @@ class Loop:
         bar.show(row)
 
     def _checkpoint(self) -> None:
+        """Write the state down. Raises TrainingDiverged, and leaves the last one, where the loss is not finite."""
+        if self.loss is not None and not math.isfinite(self.loss.item()):
+            raise self._diverged(f"loss {self.loss.item():.4g}")
         if self.folder is not None:
             save_checkpoint(self.folder / CHECKPOINT, self._state())
 

@@ -75,7 +75,8 @@ class DiscreteQ(nn.Module):
         return network
 
     def forward(self, observations: Shaped[Tensor, " batch *shape"]) -> Float[Tensor, "batch actions"]:
-        return self.layers(self.encoder(observations))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+        q: Tensor = self.layers(self.encoder(observations))
+        return q
 
 
 class EnsembleLinear(nn.Module):
@@ -120,7 +121,6 @@ class ContinuousQ(nn.Module):
 
     def of_inputs(self, inputs: Float[Tensor, "batch width"]) -> Float[Tensor, "critics batch"]:
         """Q of rows [encoded observation, action]."""
-        if self.spec.critics == 1:
-            return self.layers(inputs).T  # type: ignore[no-any-return]  # nn.Module calls are untyped
-        q = self.layers(inputs.expand(self.spec.critics, -1, -1))
-        return q.squeeze(-1)  # type: ignore[no-any-return]  # nn.Module calls are untyped
+        one = self.spec.critics == 1
+        q: Tensor = self.layers(inputs if one else inputs.expand(self.spec.critics, -1, -1))
+        return q.T if one else q.squeeze(-1)

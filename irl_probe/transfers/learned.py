@@ -143,7 +143,7 @@ def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[st
         learner = replace(config.true_learner or config.learner, seed=source.seed)
         policy = train_on_reward(variant.make(), learner, out=cell.run, resume=cell.resume(), progress=False).policy
     else:
-        reward = source.rewards[name] if name in source.rewards else source.distilled(name)  # type: ignore[arg-type]
+        reward = source.rewards[name] if name in source.rewards else source.distilled(name)  # type: ignore[arg-type]  # what is no reward is a form
         if isinstance(reward, DistilledReward) and name not in source.rewards:
             more["explained_variance"] = reward.figures.get("explained_variance")
         policy = retrain(
