@@ -215,7 +215,7 @@ def test_the_temperature_grows_while_the_entropy_is_below_its_target(log_density
 
 
 def test_a_learned_temperature_keeps_the_entropy_at_its_target():
-    config = replace(BANDIT, temperature=0.4, entropy_target=-0.7)
+    config = replace(BANDIT, temperature=0.4, entropy_target=-0.7, steps=2000)
     run = ip.train_on_reward(Bandit(), config, progress=False)
     assert float(run.history["entropy"][-20:].mean()) == pytest.approx(-0.7, abs=0.2)
     # N(0.5, σ²) has the entropy −0.7 in units of 2 at σ = 2·exp(−0.7)/√(2πe), and it is soft-optimal at α = 8σ²

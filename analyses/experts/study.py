@@ -1,6 +1,8 @@
 """Make the bundled demonstrations: train an expert on the true reward, record it, write its card.
 
-python analyses/experts/study.py [ENV ...]   resumes what was interrupted; one environment takes 2 to 10 minutes.
+python analyses/experts/study.py [ENV ...]   resumes what was interrupted
+
+One takes 2 to 10 minutes; Hopper and HalfCheetah take up to an hour of a core.
 """
 
 from __future__ import annotations
@@ -48,6 +50,16 @@ class Expert:
 
 
 SMALL = replace(SHARED, learning_rate=1e-3, temperature=0.1, target_rate=0.01)
+LOCOMOTION = ip.IQConfig(
+    objective="bellman",
+    steps=300_000,
+    batch_size=128,
+    temperature=0.1,
+    entropy_target=-1.0,
+    policy_average=1e-3,
+    checkpoint_every=5000,
+    evaluate_every=10_000,
+)
 EXPERTS = {
     "CartPole-v1": Expert(replace(SMALL, steps=40_000)),
     "Acrobot-v1": Expert(replace(SMALL, steps=60_000)),
@@ -80,6 +92,8 @@ EXPERTS = {
         ),
         scale=0.1,
     ),
+    "Hopper-v5": Expert(LOCOMOTION, episodes=5),
+    "HalfCheetah-v5": Expert(replace(LOCOMOTION, steps=500_000), episodes=5),
 }
 CARD = """# {env_id}
 

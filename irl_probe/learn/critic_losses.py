@@ -14,7 +14,6 @@ from irl_probe.learn.objectives import (
     bellman_loss,
     bellman_target,
     inverse_soft_bellman,
-    least_squares_loss,
     lipschitz_penalty,
 )
 from irl_probe.learn.replay import Batch
@@ -69,10 +68,7 @@ def regression_loss(
     terminal_value: Float[Tensor, ""] | None,
     generator: torch.Generator,
 ) -> Float[Tensor, ""]:
-    """Q of all the batches' steps regressed on r + γ[(1 − d)·V̄(s′) + d·V_absorbing], averaged over the critics.
-
-    By least squares for `lsiq`, by Huber's loss for the others.
-    """
+    """Q of all the batches' steps regressed on r + γ[(1 − d)·V̄(s′) + d·V_absorbing], averaged over the critics."""
     states, actions, successors, terminated = (
         torch.cat([getattr(batch, name) for batch in batches])
         for name in ("states", "actions", "successors", "terminated")
@@ -81,8 +77,7 @@ def regression_loss(
     with torch.no_grad():
         next_value = parts.target_value(successors, parts.sample(successors, generator))
         target = bellman_target(rewards, next_value, terminated, parts.config.gamma, terminal_value)
-    loss = least_squares_loss if parts.config.objective == "lsiq" else bellman_loss
-    return torch.stack([loss(one, target) for one in q]).mean()
+    return torch.stack([bellman_loss(one, target) for one in q]).mean()
 
 
 def lipschitz_loss(

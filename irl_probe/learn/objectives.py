@@ -224,17 +224,13 @@ def bellman_target(
 
 
 def bellman_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """Soft Bellman error of given rewards: Huber(Q(s, a) − target)  (Haarnoja et al. 2017, eq. 11).
+    """Soft Bellman error of given rewards, ½E[(Q(s, a) − target)²]  (Haarnoja et al. 2018, eq. 5).
 
-    Huber's threshold is 1, as in Mnih et al. 2015. See `bellman_target`.
-    """
-    return functional.smooth_l1_loss(q, target)
+    See `bellman_target`. Its optimum is the mean of the target, whatever the rewards' scale. Huber's loss tends to
+    the median once errors exceed its threshold, which leaves out what is rare and costly: a fall, an episode's end.
 
-
-def least_squares_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """½E[(Q(s, a) − target)²], which is LS-IQ where the target pays r = ±1/c  (Al-Hafez et al. 2023).
-
-    It is IQ-Learn's E_E[r] − E_π[r] − (c/2)·E_{E∪π}[r²] with the square completed, and V(s′) of the target network.
+    With labels r = ±1/c it is LS-IQ (Al-Hafez et al. 2023): IQ-Learn's E_E[r] − E_π[r] − (c/2)·E_{E∪π}[r²] with the
+    square completed, and V(s′) of the target network; with 1 and 0, SQIL (Reddy et al. 2020).
     """
     return 0.5 * functional.mse_loss(q, target)
 
