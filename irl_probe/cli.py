@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -262,11 +263,16 @@ def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="irl-probe", description=str(ip.__doc__).partition("\n")[0])
     except (ValueError, ImportError, OSError, TrainingDiverged) as error:
-        Console(stderr=True).print(f"[red]irl-probe:[/] {escape(str(error))}", highlight=False)
+        Console(stderr=True).print(f"[red]irl-probe:[/] {escape(_as_options(str(error)))}", highlight=False)
         sys.exit(2)
     except TrainingInterrupted as interrupted:
         Console(stderr=True).print(f"\n{escape(str(interrupted))}", highlight=False)
         sys.exit(130)
+
+
+def _as_options(message: str) -> str:
+    """A message of the library, its advice in the command line's words: --overwrite for overwrite=True."""
+    return re.sub(r"(?<!\.\.\., )\b(overwrite|resume)=True", r"--\1", message)
 
 
 def _command(folder: Path) -> dict[str, Any]:

@@ -55,6 +55,18 @@ def test_train_export_distil_and_compare_make_a_report(run, tmp_path):
     assert (tmp_path / "compared" / "report.html").exists()
 
 
+def test_what_is_there_is_not_replaced_and_the_option_that_would_is_named(run, tmp_path):
+    short = ("--learner.steps", 20, "--learner.log-every", 10)
+    train = ("train", "CartPole-v1", "--episodes", 1, "--out", tmp_path / "run", *short)
+    export = ("export", tmp_path / "run", "--out", tmp_path / "reward")
+    for command, option in ((train, "--resume"), (export, "--overwrite")):
+        assert run(*command)[0] == 0
+        code, _, err = run(*command)
+        assert code == 2
+        assert option in err
+        assert "=True" not in err
+
+
 def test_several_rewards_are_compared_in_one_table_and_reported_again(run, tmp_path):
     short = ("--learner.steps", 200, "--learner.log-every", 100)
     run("train", "CartPole-v1", "--episodes", 1, "--out", tmp_path / "run", *short)

@@ -841,6 +841,16 @@ def test_rewards_that_stand_beside_the_saved_one_are_named_and_not_judged():
     assert "optimal for it loses 0.04 of the true return at stake" in sentence
 
 
+def test_settings_left_at_their_default_stand_on_one_line():
+    config = '{"seed": 0, "learner": {"steps": null, "hidden": null, "objective": "iq"}}'
+    blocks = {title: values for title, _, values in provenance({"config": config})}
+    assert blocks["config"] == [
+        ("seed", "0"),
+        ("learner.objective", "iq"),
+        ("left at the default", "learner.steps, learner.hidden"),
+    ]
+
+
 def test_rewards_without_a_hash_are_said_to_have_none():
     blocks = {
         title: dict(values) for title, _, values in provenance({"hashes": '{"rewards": {"a": "9f2c"}}'}, ["a", "b"])

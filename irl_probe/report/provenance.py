@@ -32,9 +32,16 @@ def provenance(
             value = "yes" if value else "no"
         blocks.append((label, term, [("", "not recorded" if value is None else str(value))]))
     for label in ("demonstrations", "config", "hashes", "versions"):
-        lines = list(_flatten(_parsed(attributes.get(label))))
+        lines = _without_defaults(list(_flatten(_parsed(attributes.get(label)))))
         blocks.append((label, None, lines + _without_hash(attributes, rewards) if label == "hashes" else lines))
     return blocks
+
+
+def _without_defaults(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The names whose value is None together on one line: what was left to its default."""
+    unset = [name for name, value in lines if value == "None"]
+    told = [line for line in lines if line[1] != "None"]
+    return [*told, ("left at the default", ", ".join(unset))] if unset else told
 
 
 def _without_hash(attributes: Mapping[str, object], rewards: Sequence[str]) -> list[tuple[str, str]]:
