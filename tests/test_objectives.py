@@ -10,11 +10,12 @@ import torch
 from irl_probe.learn.objectives import (
     IQSettings,
     StepValues,
-    bellman_loss,
     bellman_target,
     cloning_loss,
+    huber_loss,
     inverse_soft_bellman,
     iq_loss,
+    least_squares_loss,
     lipschitz_penalty,
     mean_over_steps,
     phi,
@@ -122,15 +123,17 @@ def test_mixture_options_need_steps_of_the_policy():
 
 def test_the_bellman_target_is_not_differentiated_and_stops_at_the_end():
     q, v = numbers(1.0, 1.0).requires_grad_(), numbers(10.0, 10.0).requires_grad_()
-    loss = bellman_loss(q, bellman_target(numbers(1.0, 1.0), v, numbers(0.0, 1.0), GAMMA))
-    assert loss.item() == pytest.approx(9.0**2 / 4)  # errors −9 and 0
+    target = bellman_target(numbers(1.0, 1.0), v, numbers(0.0, 1.0), GAMMA)
+    assert huber_loss(q, target).item() == pytest.approx((9.0 - 0.5) / 2)  # errors −9 and 0
+    loss = least_squares_loss(q, target)
+    assert loss.item() == pytest.approx(9.0**2 / 4)
     assert torch.autograd.grad(loss, v, allow_unused=True) == (None,)
 
 
-def test_the_bellman_loss_is_least_at_the_mean_of_its_targets_however_rare_a_loss_among_them_is():
+def test_least_squares_are_least_at_the_mean_of_its_targets_however_rare_a_loss_among_them_is():
     targets = torch.tensor([1.0] * 9 + [-100.0], dtype=torch.float64)
     q = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    (slope,) = torch.autograd.grad(bellman_loss(q.expand(10), targets), q)
+    (slope,) = torch.autograd.grad(least_squares_loss(q.expand(10), targets), q)
     assert slope.item() == pytest.approx(-targets.mean().item())  # so that it vanishes at q = the mean, −9.1
 
 
@@ -142,7 +145,9 @@ def test_an_absorbing_state_is_worth_its_value_after_the_end():
 def test_least_squares_with_rewards_of_one_over_c_is_the_chi2_objective_up_to_a_constant():
     """c·[½(r_E − 1/c)² + ½(r_π + 1/c)²] = −r_E + r_π + (c/2)(r_E² + r_π²) + 1/c."""
     c, r_expert, r_policy = 0.5, numbers(0.3, -1.2), numbers(-0.4, 2.0)
-    squares = c * (bellman_loss(r_expert, numbers(1 / c, 1 / c)) + bellman_loss(r_policy, numbers(-1 / c, -1 / c)))
+    squares = c * (
+        least_squares_loss(r_expert, numbers(1 / c, 1 / c)) + least_squares_loss(r_policy, numbers(-1 / c, -1 / c))
+    )
     chi2 = -r_expert.mean() + r_policy.mean() + c / 2 * (r_expert.square().mean() + r_policy.square().mean())
     assert (squares - chi2).item() == pytest.approx(1 / c)
 

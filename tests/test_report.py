@@ -390,6 +390,17 @@ def test_stacked_seeds_are_averaged_and_other_stacks_are_refused():
         render(stack_runs({"one": stacked, "two": stacked}, "task"))
 
 
+def test_transfer_measured_of_another_reward_is_said_to_be_of_another():
+    transfer = trees.full()["transfer"].to_dataset().sel(policy=["random", "iq-chi2", "true reward"])
+    correlations = trees.correlations({"a": POINTS, "b": POINTS})
+    short, _, sentence = asked(new_results({"correlation": correlations, "transfer": transfer}))["Does it transfer?"]
+    assert short == "Not measured"
+    assert (
+        "No policy was trained on it in changed dynamics. The section on transfer is about others: “iq-chi2”"
+        in sentence
+    )
+
+
 def test_transfer_distances_and_decompositions_have_their_figures_and_tables():
     page = Page(render(trees.full()))
     for told in (
@@ -412,7 +423,7 @@ def test_one_change_has_one_figure_and_says_what_was_resampled():
     assert "(one change, 2 seeds)" in asked(tree)["Does it transfer?"][2]
     assert table.notes == [
         "interval over 2 seeds, from resampling each policy's seeds, random's and the true reward's",
-        "of 2 seeds an interval is too narrow",
+        "an interval over only 2 seeds is too narrow",
     ]
     transfer["value"].loc[{"policy": "carried over"}] = 0.5
     assert {row.cells[1].interval for row in transfer_table(transfer).rows} == {"[0.50, 0.50]"}

@@ -35,7 +35,6 @@ FIGURES = {
     "episode, length out": ("episode", "length"),
 }
 NAMES = ["return", "retrained", *FIGURES, "seconds"]
-LEARNER = 2  # of retraining, counted where no setting tells its change: 2 has least squares for Huber's loss
 Cell = tuple[str, str, int]
 
 
@@ -104,7 +103,7 @@ def settings(task: str, variant: str, seed: int) -> str:
     config = ip.IQConfig.from_dict({"steps": TASKS[task].online_steps if online else None, **changed})
     described = asdict(TASKS[task]) | _told(config.resolve(discrete=True, online=online))
     if retrains(task, variant, seed):
-        described["retraining"] = _told(learner(task, 0).resolve(discrete=True, online=True)) | {"learner": LEARNER}
+        described["retraining"] = _told(learner(task, 0).resolve(discrete=True, online=True))
     return json.dumps(described)
 
 

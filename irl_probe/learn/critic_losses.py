@@ -11,9 +11,9 @@ from torch import Tensor
 from irl_probe.learn.actor_critic import ActorCritic, Sampled
 from irl_probe.learn.objectives import (
     StepValues,
-    bellman_loss,
     bellman_target,
     inverse_soft_bellman,
+    least_squares_loss,
     lipschitz_penalty,
 )
 from irl_probe.learn.replay import Batch
@@ -77,7 +77,7 @@ def regression_loss(
     with torch.no_grad():
         next_value = parts.target_value(successors, parts.sample(successors, generator))
         target = bellman_target(rewards, next_value, terminated, parts.config.gamma, terminal_value)
-    return torch.stack([bellman_loss(one, target) for one in q]).mean()
+    return torch.stack([least_squares_loss(one, target) for one in q]).mean()
 
 
 def lipschitz_loss(

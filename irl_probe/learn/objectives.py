@@ -223,11 +223,20 @@ def bellman_target(
     return (reward + gamma * following).detach()
 
 
-def bellman_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """Soft Bellman error of given rewards, ½E[(Q(s, a) − target)²]  (Haarnoja et al. 2018, eq. 5).
+def huber_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """Soft Bellman error for discrete actions: Huber(Q(s, a) − target), threshold 1  (Mnih et al. 2015).
 
-    See `bellman_target`. Its optimum is the mean of the target, whatever the rewards' scale. Huber's loss tends to
-    the median once errors exceed its threshold, which leaves out what is rare and costly: a fall, an episode's end.
+    It is moved little by what a recovered reward pays where nobody went, which can be large: CartPole's policies are
+    lost less often than with least squares.
+    """
+    return functional.smooth_l1_loss(q, target)
+
+
+def least_squares_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """Soft Bellman error for continuous actions: ½E[(Q(s, a) − target)²]  (Haarnoja et al. 2018, eq. 5).
+
+    Its optimum is the target's mean. Huber's loss tends to the median and leaves out what is rare and costly, such as a
+    fall: with it soft actor-critic does not learn Hopper.
 
     With labels r = ±1/c it is LS-IQ (Al-Hafez et al. 2023): IQ-Learn's E_E[r] − E_π[r] − (c/2)·E_{E∪π}[r²] with the
     square completed, and V(s′) of the target network; with 1 and 0, SQIL (Reddy et al. 2020).

@@ -14,9 +14,9 @@ from irl_probe.learn.config import IQConfig
 from irl_probe.learn.labels import StepRewards
 from irl_probe.learn.objectives import (
     StepValues,
-    bellman_loss,
     bellman_target,
     cloning_loss,
+    huber_loss,
     inverse_soft_bellman,
     iq_loss,
     lipschitz_penalty,
@@ -210,7 +210,7 @@ class SoftQLearner:
             target = bellman_target(
                 self.rewards(batches), next_value, terminated, self.config.gamma, self.terminal_value
             )
-        return bellman_loss(q, target)
+        return huber_loss(q, target)
 
     def _lipschitz(self, expert: Batch, policy: Batch | None, generator: torch.Generator) -> Tensor:
         """The penalty on ∇r(s, a, s′) by the encoded (s, s′), at the expert's steps mixed with the policy's."""

@@ -12,6 +12,7 @@ from irl_probe.grades import Tone, share_grade, with_interval
 from irl_probe.report.judgement import TRANSFER_COMMAND, Claim, Verdict
 from irl_probe.report.ranking import clearly, decided, lead, ranked
 from irl_probe.report.reading import (
+    TRANSFER_COMPARISONS,
     beside,
     changed,
     counted,
@@ -76,7 +77,10 @@ def _best(tree: xr.DataTree) -> Answer:
     first, second = rewards[:2]
     found = decided(tree, first, second)
     if found is None:
-        text = f"No figure tells it from “{second}”."
+        text = (
+            "None of the figures that order rewards (retraining, transfer, correlation per step and, apart from "
+            f"length, per episode) tells it from “{second}”."
+        )
         return Answer(question, f"“{first}”, not told apart", "open", text, "recovered")
     name, ours, theirs, _ = found
     text = f"By {name}: {with_interval(ours)}; next comes “{second}” with "
@@ -115,7 +119,10 @@ def _transfer(tree: xr.DataTree, reward: str | None, claim: Claim) -> Answer:
 
 def _untransferred(tree: xr.DataTree, reward: str | None) -> str:
     if reward is None or transfer_policy(tree, reward) is None:
-        return "No policy was trained on it in changed dynamics."
+        names = [] if "transfer" not in tree.children else tree["transfer"].to_dataset()["policy"].values.tolist()
+        others = [name for name in names if name not in TRANSFER_COMPARISONS]
+        of_others = f" The section on transfer is about others: {_listed(others)}." if others else ""
+        return f"No policy was trained on it in changed dynamics.{of_others}"
     return "In the changed dynamics, training on the true reward itself was no better than random actions."
 
 

@@ -161,7 +161,7 @@ def distance_section(distance: xr.Dataset | None) -> Section | None:
             items.append(draw(ax, f"fig-heat-{place}-{number_}", alt, caption, **select))
     tables = [distance_table(distance), calibration_table(distance)]
     items += [table for table in tables if table is not None]
-    intro = "How far apart two rewards are once what does not matter for any policy (shaping, scale) is taken away."
+    intro = "How far apart two rewards are without shaping and scale, which matter for no policy (ERC: without scale)."
     return Section("distance", "Distances", intro, items, {"coverage": coverages})
 
 
@@ -183,14 +183,14 @@ def decomposition_section(decomposition: xr.Dataset | None) -> Section | None:
             plots.decomposition_bars(decomposition, coverage=coverage),
             f"fig-parts-{place}",
             f"Shares of each recovered reward's variance on {coverage} data; the same figures are in the table.",
-            f"What each recovered reward is made of, on {coverage} data. Green is the truth itself, blue shaping: "
-            "both are "
-            "harmless. Purple may mislead in other dynamics; orange is the disagreement that nothing excuses.",
+            f"What each recovered reward is made of, on {coverage} data. Green is the truth itself. Blue is shaping, "
+            "which does no harm and tells nothing: a reward that is all blue does not hold the truth. Purple may "
+            "mislead in other dynamics; orange is the disagreement that nothing excuses.",
             coverage=coverage,
         )
         for place, coverage in enumerate(coverages)
     ]
-    intro = "Why the recovered reward differs from the true one, as parts that add up to it."
+    intro = "The recovered reward as a share of the true one and of parts that are not: shares of its variance."
     items: list[Figure | Table] = [*figures, decomposition_table(decomposition)]
     return Section("decomposition", "What the difference is made of", intro, items, {"coverage": coverages})
 

@@ -164,7 +164,7 @@ def resampled(what: str, rows: Sequence[Row], seeds: int) -> list[str]:
         return []
     remarks = [f"interval over {seeds} seeds, from resampling {what}"]
     if seeds < MANY_RUNS:
-        remarks.append(f"of {seeds} seeds an interval is too narrow")
+        remarks.append(f"an interval over only {seeds} seeds is too narrow")
     if any(low == high for low, high in (interval.strip("[]").split(", ") for interval in intervals)):
         remarks.append("an interval of no width, to the digits shown, says that these seeds came out alike, no more")
     return remarks
