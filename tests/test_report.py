@@ -853,6 +853,8 @@ def test_rewards_that_stand_beside_the_saved_one_are_named_and_not_judged():
 
 
 def test_settings_left_at_their_default_stand_on_one_line():
+    told = {title: values for title, _, values in provenance({"demonstrations": '{"rewards": null}'})}
+    assert told["demonstrations"] == [("rewards", "None")]  # what is missing there was not left to any default
     config = '{"seed": 0, "learner": {"steps": null, "hidden": null, "objective": "iq"}}'
     blocks = {title: values for title, _, values in provenance({"config": config})}
     assert blocks["config"] == [

@@ -214,6 +214,17 @@ def test_the_temperature_grows_while_the_entropy_is_below_its_target(log_density
     assert (slope < 0) == grows
 
 
+@pytest.mark.parametrize("critics", [1, 2])
+def test_large_errors_of_a_given_reward_count_by_their_squares(critics):
+    learner = learner_of(LOPSIDED, objective="bellman", gamma=0.0, critics=critics)
+    batch = batch_of(learner, 1)
+    batch = replace(batch, rewards=100 * batch.rewards)
+    with torch.no_grad():
+        q = learner.network.of_inputs(torch.cat([batch.states, batch.actions], dim=-1))
+    loss = learner.loss(None, batch, batch.states[:0], torch.Generator())
+    assert loss.item() == pytest.approx(0.5 * (q - batch.rewards).square().mean().item())
+
+
 def test_a_learned_temperature_keeps_the_entropy_at_its_target():
     config = replace(BANDIT, temperature=0.4, entropy_target=-0.7, steps=2000)
     run = ip.train_on_reward(Bandit(), config, progress=False)

@@ -21,7 +21,7 @@ import irl_probe as ip
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "irl_probe" / "demos" / "data"
 RUNS = ROOT / "runs" / "experts"
-SHARED = ip.IQConfig(  # the learner of the time when these were trained
+SHARED = ip.IQConfig(  # the learner of the time when these were trained; Pendulum had Huber's loss too
     objective="bellman",
     hidden=(64, 64),
     layer_norm=False,

@@ -10,7 +10,7 @@ import xarray as xr
 
 from irl_probe.grades import Tone, share_grade, with_interval
 from irl_probe.report.judgement import TRANSFER_COMMAND, Claim, Verdict
-from irl_probe.report.ranking import clearly, decided, lead, ranked
+from irl_probe.report.ranking import clearly, decided, lead, merits, ranked
 from irl_probe.report.reading import (
     TRANSFER_COMPARISONS,
     beside,
@@ -77,10 +77,8 @@ def _best(tree: xr.DataTree) -> Answer:
     first, second = rewards[:2]
     found = decided(tree, first, second)
     if found is None:
-        text = (
-            "None of the figures that order rewards (retraining, transfer, correlation per step and, apart from "
-            f"length, per episode) tells it from “{second}”."
-        )
+        names = ", ".join(name for name, *_ in merits(tree, first))
+        text = f"None of the figures that order rewards ({names}) tells it from “{second}”."
         return Answer(question, f"“{first}”, not told apart", "open", text, "recovered")
     name, ours, theirs, _ = found
     text = f"By {name}: {with_interval(ours)}; next comes “{second}” with "

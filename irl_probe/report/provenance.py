@@ -32,7 +32,8 @@ def provenance(
             value = "yes" if value else "no"
         blocks.append((label, term, [("", "not recorded" if value is None else str(value))]))
     for label in ("demonstrations", "config", "hashes", "versions"):
-        lines = _without_defaults(list(_flatten(_parsed(attributes.get(label)))))
+        lines = list(_flatten(_parsed(attributes.get(label))))
+        lines = _without_defaults(lines) if label == "config" else lines
         blocks.append((label, None, lines + _without_hash(attributes, rewards) if label == "hashes" else lines))
     return blocks
 

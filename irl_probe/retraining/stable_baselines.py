@@ -82,7 +82,7 @@ def retrain_sb3(
         actions = "discrete" if discrete else "continuous"
         raise ValueError(f"{algorithm.upper()} does not take {actions} actions; use {' or '.join(fitting)}.")
     known = isinstance(reward, RecoveredReward | DistilledReward)
-    chosen = {"gamma": reward.gamma} if known else {}  # type: ignore[union-attr]  # just checked
+    chosen = {"gamma": reward.gamma} if known else {}  # type: ignore[union-attr]  # known: one of those with a γ
     paid = live if reward is None else RewardWrapper(live, reward)
     kind = {"sac": sb3.SAC, "ppo": sb3.PPO, "dqn": sb3.DQN}[algorithm]
     model = kind("MlpPolicy", paid, seed=seed, device="cpu", **chosen, **(settings or {}))

@@ -258,7 +258,7 @@ def _train(network: GaussianDynamics, steps: Transitions, config: DynamicsConfig
         if network.ends:
             loss = loss + functional.binary_cross_entropy_with_logits(logit, ended[rows])
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own stubs
+        loss.backward()  # type: ignore[no-untyped-call]  # torch gives Tensor.backward no types
         optimiser.step()
 
 

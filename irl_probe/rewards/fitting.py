@@ -98,7 +98,7 @@ def fit_by_gradient(
         index = torch.as_tensor(rng.integers(len(wanted), size=batch_size))
         loss = (_shaped(reward, *(part[index] for part in rows)) - wanted[index]).square().mean()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own stubs
+        loss.backward()  # type: ignore[no-untyped-call]  # torch gives Tensor.backward no types
         optimiser.step()
     for network, shift in zip(parts, (mean, 0.0), strict=False):
         _rescale(network, scale, shift)
