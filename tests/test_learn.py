@@ -365,3 +365,21 @@ def test_mixture_offline_asks_for_an_environment(demos):
 def test_a_config_that_cannot_be_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         ip.IQConfig.from_dict(settings)
+
+
+def test_online_the_others_steps_stand_before_the_policys_own(tmp_path, demos):
+    others = ip.load_demos("CartPole-v1").episodes([4]).transitions
+    config = ip.IQConfig(steps=20, learning_starts=5, replay_capacity=1000)
+    ip.train(demos, config, "CartPole-v1", others=others, out=tmp_path / "run", progress=False)
+    kept = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["policy"]
+    spec = ip.load_run(tmp_path / "run").soft_q.spec
+    assert kept["added"] == len(others) + 20
+    assert torch.equal(kept["rows"][: len(others)], Replay.of(spec, DiscreteQ(spec).encoder, others).rows)
+
+
+def test_others_are_checked_like_demonstrations(demos):
+    config = ip.IQConfig(steps=20, replay_capacity=10)
+    with pytest.raises(DemoError, match=r"argument others.*shape"):
+        ip.train(demos, config, others=ip.load_demos("Acrobot-v1", episodes=1).transitions, progress=False)
+    with pytest.raises(ValueError, match="replay_capacity is 10"):
+        ip.train(demos, config, "CartPole-v1", others=demos.transitions, progress=False)

@@ -48,6 +48,8 @@ class Entry:
         episodes: the first so many of them; None takes all.
         source, licence: of the demonstrations, in words.
         options: of the environment.
+        distil: ship this form of the recovered reward, fitted to the demonstrations, random steps, and the imitator's
+            steps with more and more random actions; None ships the recovered reward itself.
     """
 
     learner: ip.IQConfig = field(default_factory=ip.IQConfig)
@@ -60,6 +62,7 @@ class Entry:
     source: str = "bundled with irl_probe, made by analyses/experts/study.py"
     licence: str = "MIT, like irl_probe"
     options: dict[str, object] = field(default_factory=dict)
+    distil: ip.DistilConfig | None = None
 
 
 DEFAULT = ip.IQConfig(objective="bellman")
@@ -97,12 +100,36 @@ PENDULUM_RL = ip.IQConfig(
     batch_size=128,
     temperature=0.1,
 )
+LOCOMOTION = ip.IQConfig(
+    objective="bellman",
+    steps=300_000,
+    hidden=(128, 128),
+    batch_size=128,
+    temperature=0.1,
+    entropy_target=-1.0,
+    policy_average=1e-3,
+)
+LINEAR = ip.DistilConfig(form="state", hidden=())
 ENTRIES = {
     "CartPole-v1/iq": Entry(online=True, on_true_reward=ON_TRUE_REWARD),
     "CartPole-v1/iq-offline": Entry(on_true_reward=ON_TRUE_REWARD),
     "Acrobot-v1/iq-offline": Entry(on_true_reward=ON_TRUE_REWARD),
     "LunarLander-v3/iq-offline": Entry(retrain=replace(DEFAULT, steps=100_000), on_true_reward=None),
     "Pendulum-v1/sqil": Entry(learner=PENDULUM, online=True, retrain=PENDULUM_RL, on_true_reward=PENDULUM_RL),
+    "Hopper-v5/sqil-linear": Entry(
+        learner=ip.IQConfig(objective="sqil", epsilon=0.1, steps=20_000),
+        online=True,
+        retrain=LOCOMOTION,
+        on_true_reward=LOCOMOTION,
+        distil=LINEAR,
+    ),
+    "HalfCheetah-v5/sqil-linear": Entry(
+        learner=ip.IQConfig(objective="sqil", epsilon=0.5, steps=15_000),
+        online=True,
+        retrain=replace(LOCOMOTION, steps=500_000),
+        on_true_reward=replace(LOCOMOTION, steps=500_000),
+        distil=LINEAR,
+    ),
     "GridWorld/iq": Entry(
         retrain=GRID,
         on_true_reward=GRID,
@@ -151,11 +178,13 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     """Recover, measure, retrain, and put into the zoo."""
     env_id, folder = reward_id.split("/")[0], RUNS / reward_id
     maker = partial(ip.make_env, env_id, **entry.options)
-    reward = ip.recover(run)
+    reward: ip.RecoveredReward | ip.DistilledReward = ip.recover(run)
+    if entry.distil is not None:
+        reward = ip.distil(reward, coverages(demos, run.policy, maker), entry.distil)
     env = maker()
     ip.check_reward_model(reward, env)
     env.close()
-    compared = ip.compare({"this reward": reward}, transitions=coverages(demos, maker))
+    compared = ip.compare({"this reward": reward}, transitions=coverages(demos, clone(demos, maker), maker))
     config = ip.RetrainStudyConfig(
         config=entry.retrain,
         true_config=entry.on_true_reward,
@@ -169,6 +198,7 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     )
     imitator = ip.evaluate(run.policy, maker, episodes=EPISODES, seed=10_000)
     figures: dict[str, object] = {
+        **getattr(reward, "figures", {}),
         **ip.reward_figures(compared, "this reward"),
         **ip.reward_figures(retrained, "this reward"),
         "imitator's true return": bootstrap(imitator.returns),
@@ -187,13 +217,19 @@ def budget(retrained: xr.DataTree) -> dict[str, object]:
     }
 
 
-def coverages(demos: ip.Demonstrations, maker: Callable[[], gym.Env]) -> dict[str, ip.Transitions]:
-    """The demonstrations, random steps, and clones of the demonstrations with more and more random actions."""
+def clone(demos: ip.Demonstrations, maker: Callable[[], gym.Env]) -> ip.Policy:
+    """Behavioural cloning of the demonstrations."""
     env = maker()
     here = replace(demos, observation_space=env.observation_space, action_space=env.action_space)  # with its options
-    clone = ip.train(here, ip.IQConfig(objective="bc"), progress=False)
+    env.close()
+    return ip.train(here, ip.IQConfig(objective="bc"), progress=False).policy
+
+
+def coverages(demos: ip.Demonstrations, policy: ip.Policy, maker: Callable[[], gym.Env]) -> dict[str, ip.Transitions]:
+    """The demonstrations, random steps, and those of a policy with more and more random actions."""
+    env = maker()
     random = ip.record_demos(ip.random_policy(env.action_space), env, 20, seed=1)
-    mixed = [ip.record_demos(clone.policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
+    mixed = [ip.record_demos(policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
     env.close()
     return {
         "expert": demos.transitions,
@@ -209,7 +245,9 @@ def bootstrap(returns: np.ndarray) -> dict[str, float]:
     return {"estimate": float(returns.mean()), "low": float(low), "high": float(high)}
 
 
-def ship(reward_id: str, reward: ip.RecoveredReward, figures: dict[str, object], entry: Entry) -> None:
+def ship(
+    reward_id: str, reward: ip.RecoveredReward | ip.DistilledReward, figures: dict[str, object], entry: Entry
+) -> None:
     """Save it into the zoo with a card, and write the index anew."""
     command = f"python analyses/zoo/study.py {'add' if entry.demos else 'make'} {reward_id}"
     provenance = {**reward.provenance, "zoo_id": reward_id, "made_by": command}

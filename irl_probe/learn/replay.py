@@ -46,9 +46,14 @@ class Replay:
         self.added = 0
 
     @classmethod
-    def of(cls, spec: NetworkSpec, encoder: ObservationEncoder, transitions: Transitions) -> Replay:
-        """A buffer that holds just these transitions, without their rewards: no learner reads them."""
-        replay = cls(spec, encoder, len(transitions))
+    def of(
+        cls, spec: NetworkSpec, encoder: ObservationEncoder, transitions: Transitions, capacity: int | None = None
+    ) -> Replay:
+        """A buffer that holds these transitions, without their rewards: no learner reads them.
+
+        It has room for `capacity` steps, or for just these.
+        """
+        replay = cls(spec, encoder, len(transitions) if capacity is None else capacity)
         replay.extend(
             transitions.observations,
             transitions.actions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from irl_probe.learn.replay import Replay
 from irl_probe.learn.run import Run, begin_folder, describe_run, history_dataset, provenance_of, read_description
 from irl_probe.learn.soft_actor_critic import SoftActorCritic
 from irl_probe.learn.soft_q import SoftQLearner
-from irl_probe.networks import NetworkSpec
+from irl_probe.networks import NetworkSpec, ObservationEncoder
 from irl_probe.transitions import Array, Transitions
 
 Env = gym.Env[Any, Any]
@@ -50,7 +51,8 @@ def train(
         demos: what the expert did. Their true rewards, if any, are not read.
         config: see `IQConfig`; None takes the defaults for this action space, offline or online.
         env: an environment (or its id) to collect the policy's own steps in; None learns offline.
-        others: steps of any other policy, used as policy steps; offline this allows `mixture`.
+        others: steps of any other policy, used as policy steps: offline they are all there are, and allow `mixture`;
+            online they are in the replay before the policy's own.
         out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None keeps nothing on disk.
         resume: go on with the run in `out`. The result is the same, bit for bit, as without the interruption.
         progress: show a progress bar; None shows it where standard error is a terminal.
@@ -58,9 +60,9 @@ def train(
 
     Evaluations (config.evaluate_every) run in the environment of `env`, or offline in the one the demonstrations name.
 
-    Raises ValueError where the demonstrations do not fit the environment, where the spaces are not supported, or where
-    there are fewer than two steps; TrainingDiverged; CheckpointError where `out` is not empty, resume does
-    not fit, or another process is at work in `out`.
+    Raises ValueError where the demonstrations or the others do not fit the environment, where the spaces are not
+    supported, where there are fewer than two steps, or more others than the replay holds; TrainingDiverged;
+    CheckpointError where `out` is not empty, resume does not fit, or another process is at work in `out`.
     """
     check_kind(demos, Demonstrations, "What is learned from", "Load it: irl_probe.load_demos(name or path).")
     config = _config(config, IQConfig())
@@ -84,11 +86,9 @@ def train(
     expert = Replay.of(spec, encoder, steps)
     if isinstance(learner, SoftActorCritic) and not resume:
         learner.warm_start(expert)
-    policy = None
-    if online:
-        policy = Replay(spec, encoder, config.replay_capacity)
-    elif others is not None:
-        policy = Replay.of(spec, encoder, others)
+    if others is not None:
+        check_demos(replace(demos, transitions=others, source="the argument others"), (observation_space, action_space))
+    policy = _policy_steps(others, spec, encoder, config.replay_capacity if online else None)
     env_id = env_name(live) if live is not None else demos.env_id
     loop = Loop(
         learner,
@@ -102,6 +102,20 @@ def train(
     )
     described = (observation_space, action_space), steps.content_hash()
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
+
+
+def _policy_steps(
+    others: Transitions | None, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int | None
+) -> Replay | None:
+    """A replay of the others' steps, with room for `capacity` steps where one is given."""
+    if others is None:
+        return None if capacity is None else Replay(spec, encoder, capacity)
+    if capacity is not None and len(others) > capacity:
+        raise ValueError(
+            f"The replay must hold the steps of `others`: they are {len(others)}, and replay_capacity is {capacity}. "
+            "Raise replay_capacity or give fewer."
+        )
+    return Replay.of(spec, encoder, others, capacity)
 
 
 def train_on_reward(
