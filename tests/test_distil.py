@@ -178,6 +178,41 @@ def test_a_linear_reward_of_continuous_observations_is_solved_exactly(cartpole):
     assert explained(distilled) == pytest.approx(1.0, abs=1e-6)
 
 
+def test_a_ridge_gives_the_known_weights_and_leaves_the_constant_free(cartpole):
+    _, steps = cartpole
+    once = steps.episodes([0])
+    twice = ip.Transitions.concatenate([once, once])  # one to fit, the other held out
+    x = once.observations.astype(float)
+    y = 5.0 + x @ [1.0, -2.0, 0.5, 3.0] + np.sin(np.arange(len(x)))
+    spaces_ = (spaces.Box(-np.inf, np.inf, (4,), np.float32), spaces.Discrete(2))
+    config = ip.DistilConfig(form="state", gamma=GAMMA, hidden=(), ridge=0.3)
+    distilled = ip.distil(lambda o, a, o2, d: np.resize(y, len(o)), twice, config, spaces=spaces_)
+    centred = x - x.mean(axis=0)
+    weights = np.linalg.solve(centred.T @ centred / len(x) + 0.3 * np.eye(4), centred.T @ (y - y.mean()) / len(x))
+    batch = (once.observations, once.actions, once.next_observations, once.terminated)
+    np.testing.assert_allclose(distilled(*batch), y.mean() + centred @ weights, rtol=1e-9)
+
+
+def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():
+    observations = np.tile([0, 0, 0, 1], 2)
+    ends = np.tile([False, False, False, True], 2)
+    steps = ip.Transitions(observations, np.zeros(8, int), observations, np.zeros(8, bool), ends, np.repeat([0, 1], 4))
+    config = ip.DistilConfig(form="state", gamma=GAMMA, ridge=0.5)
+    spaces_ = (spaces.Discrete(2), spaces.Discrete(1))
+    distilled = ip.distil(lambda o, a, o2, d: 4.0 * o, steps, config, spaces=spaces_)
+    values = distilled(np.array([0, 1]), np.zeros(2, int), np.zeros(2, int), np.zeros(2, bool))
+    np.testing.assert_allclose(values, [1 - 0.75 / (0.75 + 0.5), 1 + 0.25 * 3 / (0.25 + 0.5)])
+
+
+def test_a_ridge_is_of_linear_fits(cartpole):
+    reward, steps = cartpole
+    for hidden in ((8,), None):
+        with pytest.raises(ValueError, match="linear fit"):
+            ip.distil(reward, steps, ip.DistilConfig(hidden=hidden, ridge=0.1))
+    with pytest.raises(ValueError, match="zero or more"):
+        ip.DistilConfig(hidden=(), ridge=-1.0)
+
+
 def test_the_same_config_gives_the_same_networks_and_another_seed_others(cartpole):
     reward, steps = cartpole
     made = [ip.distil(reward, steps, ip.DistilConfig(steps=50, seed=seed)) for seed in (0, 0, 1)]

@@ -49,7 +49,7 @@ class Entry:
         source, licence: of the demonstrations, in words.
         options: of the environment.
         distil: ship this form of the recovered reward, fitted to the demonstrations, random steps, and the imitator's
-            steps with more and more random actions; None ships the recovered reward itself.
+            with more and more random actions; None ships the recovered reward itself.
     """
 
     learner: ip.IQConfig = field(default_factory=ip.IQConfig)
@@ -109,7 +109,7 @@ LOCOMOTION = ip.IQConfig(
     entropy_target=-1.0,
     policy_average=1e-3,
 )
-LINEAR = ip.DistilConfig(form="state", hidden=())
+LINEAR = ip.DistilConfig(form="state", hidden=(), ridge=0.3)
 ENTRIES = {
     "CartPole-v1/iq": Entry(online=True, on_true_reward=ON_TRUE_REWARD),
     "CartPole-v1/iq-offline": Entry(on_true_reward=ON_TRUE_REWARD),
@@ -226,7 +226,7 @@ def clone(demos: ip.Demonstrations, maker: Callable[[], gym.Env]) -> ip.Policy:
 
 
 def coverages(demos: ip.Demonstrations, policy: ip.Policy, maker: Callable[[], gym.Env]) -> dict[str, ip.Transitions]:
-    """The demonstrations, random steps, and those of a policy with more and more random actions."""
+    """The demonstrations, random steps, and a policy's with more and more random actions."""
     env = maker()
     random = ip.record_demos(ip.random_policy(env.action_space), env, 20, seed=1)
     mixed = [ip.record_demos(policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -21,6 +22,8 @@ class DistilConfig(Config):
         gamma: γ of the shaping; None takes the reward's own, which a plain function does not have.
         hidden: widths of the hidden layers of g and h; () is linear, or a table where states and actions are discrete,
             and is solved exactly by least squares. None is () where both are discrete and (64, 64) elsewhere.
+        ridge: of a linear fit or a table, λ of the penalty λ‖w‖² on its weights (not its constant) beside the mean
+            squared error. It holds down most what varies least on the coverage. Observations are in their own units.
         activation: relu, tanh or elu.
         learning_rate, steps, batch_size: of AdamW on the mean squared error, its rate falling linearly to 0.
         weight_decay: AdamW's.
@@ -34,6 +37,7 @@ class DistilConfig(Config):
     shaping: bool = False
     gamma: float | None = None
     hidden: tuple[int, ...] | None = None
+    ridge: float = 0.0
     activation: Literal["relu", "tanh", "elu"] = "relu"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -52,6 +56,13 @@ class DistilConfig(Config):
             raise ValueError(f"DistilConfig.hidden must be widths of at least 1, or (); got {self.hidden}.")
         if self.gamma is not None and not 0 <= self.gamma < 1:
             raise ValueError(f"DistilConfig.gamma must lie in [0, 1); got {self.gamma}. Use one such as 0.99.")
+        if not 0 <= self.ridge < math.inf:
+            raise ValueError(f"DistilConfig.ridge must be zero or more, and finite; got {self.ridge}.")
+        if self.ridge and self.hidden:
+            raise ValueError(
+                f"DistilConfig.ridge is of a linear fit, and hidden={self.hidden} is none; give hidden=() or ridge=0. "
+                "A network's own is weight_decay."
+            )
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ValueError(
                 "DistilConfig.learning_rate must be positive and weight_decay not negative; got "

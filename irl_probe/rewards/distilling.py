@@ -70,6 +70,8 @@ def distil(
         terminal_value=0.0 if known is None else known.terminal_value,
     )
     batch = Batch.of(distilled, training, evaluate_reward(reward, training, name="to distil"), _dynamics(reward))
+    if spec.hidden and config.ridge:
+        raise RewardError("A ridge is of a linear fit; give DistilConfig(hidden=(), ridge=...).")
     if spec.hidden:
         fit_by_gradient(
             distilled,
@@ -81,7 +83,7 @@ def distil(
             seed=config.seed,
         )
     else:
-        fit_by_least_squares(distilled, batch)
+        fit_by_least_squares(distilled, batch, ridge=config.ridge)
     _centre(distilled, training)
     kept = Transitions.concatenate(held_out.values())
     figures = {name: _explained(reward, distilled, steps, config.seed) for name, steps in held_out.items()}
@@ -96,6 +98,7 @@ def distil(
             "distilled_steps": len(training),
             "distilled_held_out_episodes": len(kept.starts),
             "distilled_seed": config.seed,
+            **({"distilled_ridge": config.ridge} if config.ridge else {}),
         },
         figures={"explained_variance": figures},
     )

@@ -36,12 +36,13 @@ class Batch:
         return Batch(tensors(reward.g.spec, *batch), values, dynamics)
 
 
-def fit_by_least_squares(reward: DistilledReward, batch: Batch) -> None:
-    """Set linear g and h to the least-squares fit: of all that fit equally well, the one nearest to the mean reward.
+def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float) -> None:
+    """Set linear g and h to the minimum of mean (r − r̂)² + ridge·‖w‖², where w is every weight but the constants.
 
-    That is the minimum-norm solution for the reward less its mean, by singular values (`scipy.linalg.lstsq`), so that
-    what the steps do not determine is settled the same way each time. Steps that are the same are one row, weighted
-    by the square root of their number.
+    Of all that fit equally well it is the one nearest to the mean reward: the minimum-norm solution for the reward less
+    its mean, by singular values (`scipy.linalg.lstsq`), so that what the steps do not determine is settled the same way
+    each time. Steps that are the same are one row, weighted by the square root of their number. The penalty is rows of
+    its own, in which each weight is to be 0.
 
     Raises RewardError where the matrix would be too large.
     """
@@ -59,8 +60,10 @@ def fit_by_least_squares(reward: DistilledReward, batch: Batch) -> None:
             f"A linear reward of {width} parameters on {len(values)} different steps is too large to solve exactly; "
             "give hidden layers, DistilConfig(hidden=(64, 64))."
         )
-    matrix = np.concatenate(blocks, axis=1)
-    solution, *_ = scipy.linalg.lstsq(weights[:, None] * matrix, weights * (values - mean), lapack_driver="gelsd")
+    penalty = np.sqrt(ridge * len(batch.values)) * np.diag(_penalised(reward, blocks))
+    matrix = np.concatenate([weights[:, None] * np.concatenate(blocks, axis=1), penalty])
+    wanted = np.concatenate([weights * (values - mean), np.zeros(width)])
+    solution, *_ = scipy.linalg.lstsq(matrix, wanted, lapack_driver="gelsd")
     split = blocks[0].shape[1]
     _set_linear(reward.g, solution[:split], mean)
     if reward.h is not None:
@@ -134,6 +137,15 @@ def _features(network: RewardNetwork, rows: tuple[Tensor, Tensor, Tensor, Tensor
     features = np.zeros((len(columns), network.table.numel()))
     features[np.arange(len(columns)), columns] = 1
     return features
+
+
+def _penalised(reward: DistilledReward, blocks: list[Floats]) -> Floats:
+    """1 for each column that the ridge holds down, 0 for the constants of linear networks."""
+    columns = [np.ones(block.shape[1]) for block in blocks]
+    if not reward.g.tabular:
+        for part in columns:
+            part[-1] = 0
+    return np.concatenate(columns)
 
 
 def _expected_features(
