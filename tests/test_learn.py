@@ -374,6 +374,8 @@ def test_online_the_others_steps_stand_before_the_policys_own(tmp_path, demos):
     kept = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["policy"]
     spec = ip.load_run(tmp_path / "run").soft_q.spec
     assert kept["added"] == len(others) + 20
+    with pytest.raises(CheckpointError, match="others was"):
+        ip.train(demos, config, "CartPole-v1", out=tmp_path / "run", resume=True, progress=False)
     assert torch.equal(kept["rows"][: len(others)], Replay.of(spec, DiscreteQ(spec).encoder, others).rows)
 
 

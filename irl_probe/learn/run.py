@@ -97,6 +97,7 @@ def describe_run(
     spaces: tuple[gym.Space[Any], gym.Space[Any]],
     config: IQConfig,
     demonstrations: str | None,
+    others: str | None,
     env_id: str | None,
 ) -> dict[str, Any]:
     """What run.json holds: enough to load the run, and to refuse to resume another one."""
@@ -106,6 +107,7 @@ def describe_run(
         "spec": asdict(spec),
         "config": asdict(config),
         "demonstrations": demonstrations,
+        "others": others,
         "env_id": env_id,
         "versions": {name: version(name) for name in ("irl_probe", "torch", "numpy", "gymnasium")},
     }
@@ -122,7 +124,7 @@ def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> 
         if differences:
             raise CheckpointError(
                 f"The run in {folder} can only be resumed as it was begun; these differ: {'; '.join(differences)}. "
-                "Give the same config and demonstrations, or another folder."
+                "Give the same config and steps, or another folder."
             )
         return
     if not folder.is_dir() or any(folder.iterdir()):
@@ -156,15 +158,16 @@ def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str |
         "seed": config["seed"],
         "steps": steps,
     }
-    known |= {name: value for name in ("env_id", "demonstrations") if (value := description[name]) is not None}
+    sources = ("env_id", "demonstrations", "others")
+    known |= {name: value for name in sources if (value := description.get(name)) is not None}
     return known | {f"{name}_version": number for name, number in description["versions"].items()}
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs, in words; an option that one of the two does not know counts as 0, off or None."""
     now = json.loads(json.dumps(now))  # tuples as the file has them
-    flat_before = {**before.get("config", {}), "demonstrations": before.get("demonstrations")}
-    flat_now = {**now["config"], "demonstrations": now["demonstrations"]}
+    flat_before = {**before.get("config", {}), **{name: before.get(name) for name in ("demonstrations", "others")}}
+    flat_now = {**now["config"], **{name: now[name] for name in ("demonstrations", "others")}}
     return [
         f"{name} was {flat_before.get(name)!r}, now {flat_now.get(name)!r}"
         for name in sorted(flat_before.keys() | flat_now.keys())

@@ -100,7 +100,8 @@ def train(
         interaction=None if live is None else Interaction(live, config.seed),
         evaluation_env=_maker(live, env_id),
     )
-    described = (observation_space, action_space), steps.content_hash()
+    hashes = steps.content_hash(), None if others is None else others.content_hash()
+    described = (observation_space, action_space), hashes
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
 
 
@@ -157,7 +158,7 @@ def train_on_reward(
         interaction=Interaction(live, config.seed),
         evaluation_env=_maker(live, env_id),
     )
-    described = (live.observation_space, live.action_space), None
+    described = (live.observation_space, live.action_space), (None, None)
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress)
 
 
@@ -172,17 +173,20 @@ def _finish(
     loop: Loop,
     env_id: str | None,
     spaces_: tuple[Space, Space],
-    demonstrations: str | None,
+    hashes: tuple[str | None, str | None],
     *,
     out: str | Path | None,
     resume: bool,
     progress: bool | None,
     note: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Run the loop, in a folder where one is given, and hand over what it learned."""
+    """Run the loop, in a folder where one is given, and hand over what it learned.
+
+    `hashes` are those of the demonstrations and of the others' steps.
+    """
     if resume and out is None:
         raise ValueError("Resuming needs the run's folder; give out=.")
-    described = describe_run(loop.learner.soft_q.spec, spaces_, loop.config, demonstrations, env_id)
+    described = describe_run(loop.learner.soft_q.spec, spaces_, loop.config, *hashes, env_id)
     description = {**described, **(note or {})}
     if out is None:
         loop.run(progress=progress)
