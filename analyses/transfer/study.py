@@ -1,10 +1,12 @@
-"""Does a recovered reward transfer to changed dynamics? The table of issue 5 for a grid, CartPole and a point maze.
+"""Does a recovered reward transfer to changed dynamics? The table for a grid, CartPole, HalfCheetah and a point maze.
 
-python analyses/transfer/study.py run grid cartpole maze [--seeds 3]   resumable; results/<task>.nc after each seed
+python analyses/transfer/study.py run grid cartpole halfcheetah maze [--seeds 3]
+                                            resumable; results/<task>.nc after each seed
 python analyses/transfer/study.py run Ant-v5 --reward DIR [--changes "disabled leg=1"] [--steps 300000]
 python analyses/transfer/study.py tables                               the tables of README.md from results/
 
-A seed of the maze is its own run of IQ-Learn; CartPole's seeds share the shipped reward CartPole-v1/iq.
+A seed of the maze is its own run of IQ-Learn; CartPole's seeds share the shipped reward CartPole-v1/iq, HalfCheetah's
+HalfCheetah-v5/sqil-linear, whose imitator `analyses/zoo/study.py make HalfCheetah-v5/sqil-linear` leaves in runs/.
 Cells (one policy, one variant, one seed) are kept in runs/transfer/ and are never done twice.
 """
 
@@ -35,7 +37,8 @@ class Task:
     """A learned task: what changes, where the reward comes from, and the budget of every policy trained on one.
 
     With `recover` each seed is its own run of IQ-Learn; without, all have the shipped reward `reward`, so that the
-    intervals are those of the training on it alone.
+    intervals are those of the training on it alone, and `policy` is the folder in runs/ of the run that it is of, where
+    the reward no longer holds the imitator.
     """
 
     env_id: str
@@ -45,6 +48,7 @@ class Task:
     true_learner: ip.IQConfig | None = None
     recover: ip.IQConfig | None = None
     reward: str = ""
+    policy: str = ""
 
 
 _SAC = ip.IQConfig(
@@ -52,7 +56,20 @@ _SAC = ip.IQConfig(
     learning_starts=3000, target_rate=0.02, temperature=0.3, steps=60_000, update_every=6,
     updates_per_step=1 / 6,
 )  # fmt: skip
+_RUNNER = ip.IQConfig(  # analyses/zoo's for this reward
+    objective="bellman", steps=150_000, hidden=(128, 128), batch_size=128, temperature=0.02, entropy_target=-1.0,
+    policy_average=1e-3,
+)  # fmt: skip
 TASKS = {
+    "halfcheetah": Task(
+        "HalfCheetah-v5",
+        ("strength=0.5",),
+        (),
+        _RUNNER,
+        true_learner=replace(_RUNNER, temperature=0.1),
+        reward="HalfCheetah-v5/sqil-linear",
+        policy="zoo/HalfCheetah-v5/sqil-linear/run",
+    ),
     "cartpole": Task(
         "CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq"
     ),
@@ -138,7 +155,8 @@ def run_learned(name: str, task: Task, seeds: int) -> None:
             forms=task.forms, learner=task.learner, true_learner=task.true_learner, seeds=tuple(range(seed + 1))
         )
         rewards = [ip.recover(run) for run in runs] if runs else ip.load_reward(task.reward)
-        tree = ip.transfer(rewards, variants, config, out=CELLS / task.env_id / "cells", progress=True)
+        policy = ip.load_run(CELLS.parent / task.policy).policy if task.policy else None
+        tree = ip.transfer(rewards, variants, config, policy=policy, out=CELLS / task.env_id / "cells", progress=True)
         ip.save_results(tree, HERE / "results" / f"{name}.nc", overwrite=True)
 
 
@@ -199,7 +217,9 @@ def bounds(values: np.ndarray) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["run", "tables"])
-    parser.add_argument("tasks", nargs="*", help="grid, cartpole, maze, or with --reward an environment id")
+    parser.add_argument(
+        "tasks", nargs="*", help="grid, cartpole, halfcheetah, maze, or with --reward an environment id"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--reward", help="folder of a saved reward, or the id of a shipped one")
     parser.add_argument("--changes", nargs="*", default=[])
