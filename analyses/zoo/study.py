@@ -136,6 +136,13 @@ ENTRIES = {
         distil=replace(LINEAR, ridge=1.0),
         distil_on=("mixture",),
     ),
+    "Pendulum-v1/sqil-linear": Entry(
+        learner=replace(PENDULUM, seed=0),
+        online=True,
+        retrain=replace(PENDULUM_RL, temperature=0.03),
+        on_true_reward=PENDULUM_RL,
+        distil=LINEAR,
+    ),
     "GridWorld/iq": Entry(
         retrain=GRID,
         on_true_reward=GRID,
@@ -185,14 +192,17 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     """Recover, measure, retrain, and put into the zoo."""
     env_id, folder = reward_id.split("/")[0], RUNS / reward_id
     maker = partial(ip.make_env, env_id, **entry.options)
-    reward: ip.RecoveredReward | ip.DistilledReward = ip.recover(run)
+    recovered = ip.recover(run)
+    rewards: dict[str, ip.RecoveredReward | ip.DistilledReward] = {"this reward": recovered}
     if entry.distil is not None:
         steps = coverages(demos, run.policy, maker)
-        reward = ip.distil(reward, {name: steps[name] for name in entry.distil_on}, entry.distil)
+        distilled = ip.distil(recovered, {name: steps[name] for name in entry.distil_on}, entry.distil)
+        rewards = {"this reward": distilled, "recovered": recovered}
+    reward = rewards["this reward"]
     env = maker()
     ip.check_reward_model(reward, env)
     env.close()
-    compared = ip.compare({"this reward": reward}, transitions=coverages(demos, clone(demos, maker), maker))
+    compared = ip.compare(rewards, transitions=coverages(demos, clone(demos, maker), maker))
     config = ip.RetrainStudyConfig(
         config=entry.retrain,
         true_config=entry.on_true_reward,
@@ -206,11 +216,14 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     )
     imitator = ip.evaluate(run.policy, maker, episodes=EPISODES, seed=10_000)
     figures: dict[str, object] = {
-        **getattr(reward, "figures", {}),
+        **reward.figures,
         **ip.reward_figures(compared, "this reward"),
         **ip.reward_figures(retrained, "this reward"),
         "imitator's true return": bootstrap(imitator.returns),
     }
+    if entry.distil is not None:
+        section = "correlation, mixture"
+        figures[f"{section}, of what it was distilled from"] = ip.reward_figures(compared, "recovered")[section]
     ship(reward_id, reward, {**figures, **budget(retrained)}, entry)
 
 
