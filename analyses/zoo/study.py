@@ -178,7 +178,7 @@ def make_grid(reward_id: str, entry: Entry) -> None:
         {name: reward}, "GridWorld", config, expert=expert, out=folder / "retrain", progress=False
     )
     figures: dict[str, object] = {**ip.reward_figures(tree, name), **ip.reward_figures(retrained, name)}
-    ship(reward_id, reward, {**figures, **budget(retrained)}, entry)
+    ship(reward_id, reward, {**figures, **budget(retrained, entry.retrain)}, entry)
 
 
 def add(reward_id: str, run_folder: Path, entry: Entry) -> None:
@@ -224,15 +224,18 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     if entry.distil is not None:
         section = "correlation, mixture"
         figures[f"{section}, of what it was distilled from"] = ip.reward_figures(compared, "recovered")[section]
-    ship(reward_id, reward, {**figures, **budget(retrained)}, entry)
+    ship(reward_id, reward, {**figures, **budget(retrained, entry.retrain)}, entry)
 
 
-def budget(retrained: xr.DataTree) -> dict[str, object]:
+def budget(retrained: xr.DataTree, learner: ip.IQConfig) -> dict[str, object]:
     """What the retrained policies had, and what they are measured by."""
     facts = retrained["retraining"].attrs
     seeds = retrained["retraining"].sizes["seed"]
+    chosen = {name: value for name, value in vars(learner).items() if value != getattr(ip.IQConfig(), name)}
+    settings = ", ".join(f"{name}={value}" for name, value in chosen.items())
     return {
         "retrained policies": f"{seeds} seeds, {facts['steps']} environment steps each",
+        "retrained with": f"IQConfig: {settings or 'the defaults'}",
         "expert's true return": facts.get("expert_return"),
         "random policy's true return": facts["random_return"],
     }
