@@ -178,7 +178,7 @@ def test_a_linear_reward_of_continuous_observations_is_solved_exactly(cartpole):
     assert explained(distilled) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_a_ridge_gives_the_known_weights_and_leaves_the_constant_free(cartpole):
+def test_a_ridge_gives_the_known_weights_and_leaves_the_constant_free(cartpole, tmp_path):
     _, steps = cartpole
     once = steps.episodes([0])
     twice = ip.Transitions.concatenate([once, once])  # one to fit, the other held out
@@ -191,6 +191,8 @@ def test_a_ridge_gives_the_known_weights_and_leaves_the_constant_free(cartpole):
     weights = np.linalg.solve(centred.T @ centred / len(x) + 0.3 * np.eye(4), centred.T @ (y - y.mean()) / len(x))
     batch = (once.observations, once.actions, once.next_observations, once.terminated)
     np.testing.assert_allclose(distilled(*batch), y.mean() + centred @ weights, rtol=1e-9)
+    card = (ip.save_reward(distilled, tmp_path / "linear") / "README.md").read_text()
+    assert "| distilled; linear, float64 |" in card
 
 
 def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():
@@ -243,6 +245,7 @@ def test_a_distilled_reward_is_saved_loaded_checked_and_paid(cartpole, shaping, 
     assert loaded.figures == distilled.figures
     card = (folder / "README.md").read_text()
     assert "# A distilled reward for" in card
+    assert "| distilled; a network with hidden layers [64, 64], float32 |" in card
     assert ("g(s, a, s′) + γh(s′) − h(s)" in card) == shaping
     assert "### Explained_variance" in card
     assert re.search(r"\| random \| [0-9.e-]+ \[", card)

@@ -94,10 +94,19 @@ def _distilled(described: Mapping[str, Json]) -> tuple[list[str], dict[str, Json
         "simulator. Written by `irl_probe.save_reward`.",
     ]
     return introduction, {
-        "reward": f"distilled; {own['dtype']}",
+        "reward": f"distilled; {_model(own)}, {own['dtype']}",
         "discount γ": own["gamma"],
         "temperature α": "none" if own["temperature"] is None else own["temperature"],
     }
+
+
+def _model(own: Mapping[str, Json]) -> str:
+    """What g is, in words."""
+    network = _part(_part(own, "networks"), "g")
+    if network["hidden"]:
+        return f"a network with hidden layers {network['hidden']}"
+    known_actions = own["form"] == "state" or network["action_count"] is not None
+    return "a table" if known_actions and network["observation_count"] is not None else "linear"
 
 
 def _normalisation(described: Mapping[str, Json]) -> dict[str, Json]:
