@@ -206,10 +206,39 @@ def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():
     np.testing.assert_allclose(values, [1 - 0.75 / (0.75 + 0.5), 1 + 0.25 * 3 / (0.25 + 0.5)])
 
 
+def test_a_ridge_holds_a_tabular_potential_beside_a_linear_reward():
+    rng = np.random.default_rng(0)
+    states, after = rng.integers(4, size=(2, 60))
+    ends = np.arange(60) % 20 == 19
+    steps = ip.Transitions(states, rng.uniform(-1, 1, (60, 1)), after, np.zeros(60, bool), ends, np.arange(60) // 20)
+    potential = np.array([3.0, -3.0, 3.0, -3.0])
+    config = ip.DistilConfig(gamma=GAMMA, hidden=(), shaping=True, ridge=100.0)
+    spaces_ = (spaces.Discrete(4), spaces.Box(-1, 1, (1,), np.float32))
+    shaping = ip.distil(lambda o, a, o2, d: GAMMA * potential[o2] - potential[o], steps, config, spaces=spaces_)
+    assert np.ptp(shaping.potential(np.arange(4))) < 0.2
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_a_shaped_table_is_near_the_mean_reward_where_the_steps_do_not_tell(seed):
+    rng = np.random.default_rng(seed)
+    states, after, actions = rng.integers(4, size=200), rng.integers(4, size=200), rng.integers(2, size=200)
+    terminated = rng.random(200) < 0.1
+    ends = (np.arange(200) % 10 == 9) | terminated
+    episodes = np.cumsum(np.append(0, ends[:-1]))
+    steps = ip.Transitions(states, actions, after, terminated, ends & ~terminated, episodes)
+    fitted = ip.distil(
+        lambda o, a, o2, d: rng.normal(size=len(o)),
+        steps,
+        ip.DistilConfig(form="transition", shaping=True, gamma=GAMMA),
+        spaces=(spaces.Discrete(4), spaces.Discrete(2)),
+    )
+    assert np.abs(fitted.g.table.detach().numpy()).max() < 100
+
+
 def test_a_ridge_is_of_linear_fits(cartpole):
     reward, steps = cartpole
     for hidden in ((8,), None):
-        with pytest.raises(ValueError, match="linear fit"):
+        with pytest.raises(ValueError, match=r"needs a linear fit.*64|needs a linear fit.*8"):
             ip.distil(reward, steps, ip.DistilConfig(hidden=hidden, ridge=0.1))
     with pytest.raises(ValueError, match="zero or more"):
         ip.DistilConfig(hidden=(), ridge=-1.0)

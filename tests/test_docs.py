@@ -23,7 +23,7 @@ def short(monkeypatch):
         return train(demos, ip.IQConfig.from_dict({**vars(config), "steps": 200}), env, **rest)
 
     monkeypatch.setattr(ip, "train", short_train)
-    monkeypatch.setattr(ip, "retrain", lambda reward, env: retrain(reward, env, ip.RetrainConfig(learner)))
+    monkeypatch.setattr(ip, "retrain", lambda reward, env, _=None: retrain(reward, env, ip.RetrainConfig(learner)))
 
 
 def test_readme_snippets_run_in_order(short, tmp_path, monkeypatch):

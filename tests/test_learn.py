@@ -383,5 +383,7 @@ def test_others_are_checked_like_demonstrations(demos):
     config = ip.IQConfig(steps=20, replay_capacity=10)
     with pytest.raises(DemoError, match=r"argument others.*shape"):
         ip.train(demos, config, others=ip.load_demos("Acrobot-v1", episodes=1).transitions, progress=False)
+    with pytest.raises(TypeError, match=r"others.*demos\.transitions"):
+        ip.train(demos, config, others=demos, progress=False)
     with pytest.raises(ValueError, match="replay_capacity is 10"):
         ip.train(demos, config, "CartPole-v1", others=demos.transitions, progress=False)

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import gymnasium as gym
 import numpy as np
 import torch
 import xarray as xr
+from steps import clone, coverages, held_actions
 
 import irl_probe as ip
 
@@ -31,8 +30,6 @@ ROOT = Path(__file__).parents[2]
 ZOO = ROOT / "recovered_rewards"
 RUNS = ROOT / "runs" / "zoo"
 README = Path(__file__).with_name("README.md")
-NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: the clone with this share of random actions
-HOLD = (5, 20, 100)  # steps for which a random action is held
 EPISODES = 20
 
 
@@ -109,7 +106,7 @@ LOCOMOTION = ip.IQConfig(
     steps=400_000,
     hidden=(128, 128),
     batch_size=128,
-    temperature=0.02,  # analyses/experts' at the scale of these rewards, which pay a seventh of the true one for speed
+    temperature=0.02,  # a fifth of analyses/experts': these rewards pay a seventh of what the true one does for speed
     entropy_target=-1.0,
     policy_average=1e-3,
 )
@@ -159,7 +156,7 @@ def make(reward_id: str, entry: Entry) -> None:
     out = folder / "run"
     resume = (out / "checkpoint.pt").exists()
     live = ip.make_env(env_id, **entry.options) if entry.online else None
-    others = held_actions(ip.make_env(env_id, **entry.options)) if entry.held else None
+    others = held_actions(partial(ip.make_env, env_id, **entry.options)) if entry.held else None
     run = ip.train(demos, entry.learner, live, others=others, out=out, resume=resume, progress=False)
     finish(reward_id, run, demos, entry)
 
@@ -241,45 +238,6 @@ def budget(retrained: xr.DataTree, learner: ip.IQConfig) -> dict[str, object]:
     }
 
 
-def clone(demos: ip.Demonstrations, maker: Callable[[], gym.Env]) -> ip.Policy:
-    """Behavioural cloning of the demonstrations."""
-    env = maker()
-    here = replace(demos, observation_space=env.observation_space, action_space=env.action_space)  # with its options
-    env.close()
-    return ip.train(here, ip.IQConfig(objective="bc"), progress=False).policy
-
-
-def coverages(demos: ip.Demonstrations, policy: ip.Policy, maker: Callable[[], gym.Env]) -> dict[str, ip.Transitions]:
-    """The demonstrations, random steps, and a policy's with more and more random actions."""
-    env = maker()
-    random = ip.record_demos(ip.random_policy(env.action_space), env, 20, seed=1)
-    mixed = [ip.record_demos(policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
-    env.close()
-    return {
-        "expert": demos.transitions,
-        "random": random.transitions,
-        "mixture": ip.Transitions.concatenate(mixed),
-    }
-
-
-def held_actions(env: gym.Env) -> ip.Transitions:
-    """Episodes of random actions, each held for 5, 20 or 100 steps: poses that no single step's noise reaches."""
-    episodes = []
-    for hold in HOLD:
-        rng = np.random.default_rng(5000 + hold)
-        for episode in range(4):
-            steps, ended = [], False
-            observation, _ = env.reset(seed=5000 + episode)
-            while not ended:
-                if len(steps) % hold == 0:
-                    action = rng.uniform(env.action_space.low, env.action_space.high).astype(np.float32)
-                successor, _, terminated, truncated, _ = env.step(action)
-                steps.append((observation, action, successor, terminated, truncated))
-                observation, ended = successor, terminated or truncated
-            episodes.append(ip.Transitions(*map(np.array, zip(*steps, strict=True)), np.zeros(len(steps), int)))
-    return ip.Transitions.concatenate(episodes)
-
-
 def bootstrap(returns: np.ndarray) -> dict[str, float]:
     """Mean over episodes with a 95 % interval."""
     draws = np.random.default_rng(0).choice(returns, (2000, len(returns))).mean(axis=1)
@@ -294,6 +252,8 @@ def ship(
     command = f"python analyses/zoo/study.py {'add' if entry.demos else 'make'} {reward_id}"
     provenance = {**reward.provenance, "zoo_id": reward_id, "made_by": command}
     provenance |= {"demonstrations_source": entry.source, "licence": entry.licence}
+    if entry.held:
+        provenance["others_source"] = "random actions held for 5, 20 and 100 steps (analyses/zoo/steps.py)"
     if entry.options:
         provenance["env_options"] = ", ".join(f"{name}={value!r}" for name, value in entry.options.items())
     ip.save_reward(replace(reward, provenance=provenance), ZOO / reward_id, figures=figures, overwrite=True)

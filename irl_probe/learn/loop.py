@@ -55,7 +55,7 @@ class Loop:
     Attributes:
         learner: the engine. config: resolved. title: for the progress bar.
         expert: the demonstrations' steps, or None where the objective reads none.
-        policy: the steps of the policy (filled online) or of anybody else (offline), or None.
+        policy: the policy's steps (filled online) and others', or None.
         starts: encoded initial states, (starts, width).
         interaction: the environment online, or None.
         evaluation_env: makes the environment of the evaluations, or None.

@@ -166,8 +166,9 @@ def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str |
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs, in words; an option that one of the two does not know counts as 0, off or None."""
     now = json.loads(json.dumps(now))  # tuples as the file has them
-    flat_before = {**before.get("config", {}), **{name: before.get(name) for name in ("demonstrations", "others")}}
-    flat_now = {**now["config"], **{name: now[name] for name in ("demonstrations", "others")}}
+    steps = ("demonstrations", "others") if "others" in before else ("demonstrations",)  # older folders do not say
+    flat_before = {**before.get("config", {}), **{name: before.get(name) for name in steps}}
+    flat_now = {**now["config"], **{name: now[name] for name in steps}}
     return [
         f"{name} was {flat_before.get(name)!r}, now {flat_now.get(name)!r}"
         for name in sorted(flat_before.keys() | flat_now.keys())

@@ -52,7 +52,7 @@ def train(
         config: see `IQConfig`; None takes the defaults for this action space, offline or online.
         env: an environment (or its id) to collect the policy's own steps in; None learns offline.
         others: steps of any other policy, used as policy steps: offline they are all there are, and allow `mixture`;
-            online they are in the replay before the policy's own.
+            online they are in the replay before the policy's own, and are the first that it lets go. `bc` reads none.
         out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None keeps nothing on disk.
         resume: go on with the run in `out`. The result is the same, bit for bit, as without the interruption.
         progress: show a progress bar; None shows it where standard error is a terminal.
@@ -79,6 +79,8 @@ def train(
     online = live is not None
     observation_space, action_space = _spaces(demos, live)
     check_demos(demos, (observation_space, action_space))
+    if others is not None:
+        _check_others(others, demos, (observation_space, action_space), config.replay_capacity if online else None)
     config = config.resolve(discrete=isinstance(action_space, spaces.Discrete), online=online)
     spec = _spec(observation_space, action_space, config)
     learner = _learner(spec, config, action_space, steps.observations)
@@ -86,8 +88,6 @@ def train(
     expert = Replay.of(spec, encoder, steps)
     if isinstance(learner, SoftActorCritic) and not resume:
         learner.warm_start(expert)
-    if others is not None:
-        check_demos(replace(demos, transitions=others, source="the argument others"), (observation_space, action_space))
     policy = _policy_steps(others, spec, encoder, config.replay_capacity if online else None)
     env_id = env_name(live) if live is not None else demos.env_id
     loop = Loop(
@@ -105,17 +105,23 @@ def train(
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
 
 
+def _check_others(others: Transitions, demos: Demonstrations, of: tuple[Space, Space], capacity: int | None) -> None:
+    """Raise unless others' steps fit the spaces, and the replay."""
+    check_kind(others, Transitions, "The argument others", "Of demonstrations give demos.transitions.")
+    check_demos(replace(demos, transitions=others, source="the argument others"), of)
+    if capacity is not None and len(others) > capacity:
+        raise ValueError(
+            f"The replay must hold the steps of `others`: they are {len(others)}, and replay_capacity is {capacity}. "
+            "Raise replay_capacity or give fewer."
+        )
+
+
 def _policy_steps(
     others: Transitions | None, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int | None
 ) -> Replay | None:
     """A replay of the others' steps, with room for `capacity` steps where one is given."""
     if others is None:
         return None if capacity is None else Replay(spec, encoder, capacity)
-    if capacity is not None and len(others) > capacity:
-        raise ValueError(
-            f"The replay must hold the steps of `others`: they are {len(others)}, and replay_capacity is {capacity}. "
-            "Raise replay_capacity or give fewer."
-        )
     return Replay.of(spec, encoder, others, capacity)
 
 

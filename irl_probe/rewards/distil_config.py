@@ -22,8 +22,10 @@ class DistilConfig(Config):
         gamma: γ of the shaping; None takes the reward's own, which a plain function does not have.
         hidden: widths of the hidden layers of g and h; () is linear, or a table where states and actions are discrete,
             and is solved exactly by least squares. None is () where both are discrete and (64, 64) elsewhere.
-        ridge: of a linear fit or a table, λ of the penalty λ‖w‖² on its weights (not its constant) beside the mean
-            squared error. It holds down most what varies least on the coverage. Observations are in their own units.
+        ridge: λ of the penalty λ‖w‖² that a linear fit or a table has beside the mean squared error. A linear fit's w
+            is its weights without the constant, observations in their own units, actions scaled to [−1, 1]: what
+            varies least on the coverage is held down most. A table's entries are drawn to the mean reward, the rarest
+            most.
         activation: relu, tanh or elu.
         learning_rate, steps, batch_size: of AdamW on the mean squared error, its rate falling linearly to 0.
         weight_decay: AdamW's.
@@ -57,14 +59,21 @@ class DistilConfig(Config):
         if self.gamma is not None and not 0 <= self.gamma < 1:
             raise ValueError(f"DistilConfig.gamma must lie in [0, 1); got {self.gamma}. Use one such as 0.99.")
         if not 0 <= self.ridge < math.inf:
-            raise ValueError(f"DistilConfig.ridge must be zero or more, and finite; got {self.ridge}.")
-        if self.ridge and self.hidden:
             raise ValueError(
-                f"DistilConfig.ridge is of a linear fit, and hidden={self.hidden} is none; give hidden=() or ridge=0. "
-                "A network's own is weight_decay."
+                f"DistilConfig.ridge must be zero or more, and finite; got {self.ridge}. Use one such as 0.3."
             )
+        if self.ridge and self.hidden:
+            raise ValueError(unfit_ridge(self.ridge, self.hidden))
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ValueError(
                 "DistilConfig.learning_rate must be positive and weight_decay not negative; got "
                 f"{self.learning_rate} and {self.weight_decay}."
             )
+
+
+def unfit_ridge(ridge: float, hidden: tuple[int, ...]) -> str:
+    """What is said of a ridge where the fit is no linear one."""
+    return (
+        f"A ridge needs a linear fit or a table; got ridge={ridge} with hidden={hidden}. Give hidden=() (on the "
+        "command line --hidden with no number after it), or ridge=0; a network has weight_decay."
+    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from irl_probe.configs import check_kind
 from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
 from irl_probe.networks import NetworkSpec
-from irl_probe.rewards.distil_config import FORMS, DistilConfig
+from irl_probe.rewards.distil_config import FORMS, DistilConfig, unfit_ridge
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation
@@ -51,7 +51,7 @@ def distil(
         spaces: observation and action space; None takes the recovered reward's.
 
     Raises RewardError where `reward` is not recovered and spaces or γ are missing, where a coverage has fewer than two
-    episodes, and where a reward value is not finite.
+    episodes, where a reward value is not finite, and where a ridge meets hidden layers, the default of these spaces.
     """
     check_kind(config, DistilConfig, "The config of distil", "Write irl_probe.DistilConfig(form='state').")
     if not isinstance(transitions, Transitions):
@@ -60,6 +60,8 @@ def distil(
     known = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
     gamma, (observation_space, action_space) = _gamma(config, known), _spaces(spaces, known)
     spec = _spec(observation_space, action_space, config)
+    if spec.hidden and config.ridge:
+        raise RewardError(unfit_ridge(config.ridge, spec.hidden))
     training, held_out = _split(coverages, config)
     distilled = DistilledReward(
         *_networks(spec, config),
@@ -70,8 +72,6 @@ def distil(
         terminal_value=0.0 if known is None else known.terminal_value,
     )
     batch = Batch.of(distilled, training, evaluate_reward(reward, training, name="to distil"), _dynamics(reward))
-    if spec.hidden and config.ridge:
-        raise RewardError("A ridge is of a linear fit; give DistilConfig(hidden=(), ridge=...).")
     if spec.hidden:
         fit_by_gradient(
             distilled,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,12 +38,12 @@ class Batch:
 
 
 def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float) -> None:
-    """Set linear g and h to the minimum of mean (r − r̂)² + ridge·‖w‖², where w is every weight but the constants.
+    """Set linear g and h to the minimum of mean (r − r̂)² + ridge·‖w‖².
 
-    Of all that fit equally well it is the one nearest to the mean reward: the minimum-norm solution for the reward less
-    its mean, by singular values (`scipy.linalg.lstsq`), so that what the steps do not determine is settled the same way
-    each time. Steps that are the same are one row, weighted by the square root of their number. The penalty is rows of
-    its own, in which each weight is to be 0.
+    w is every weight of a linear network but its constant, and every entry of a table: of g's its departure from the
+    mean reward. Of all that fit equally well it is the one nearest to the mean reward: the minimum-norm solution for
+    the reward less its mean, by singular values (`scipy.linalg.lstsq`), so that what the steps do not determine is
+    settled the same way each time. Steps that are the same are one row, weighted by the square root of their number.
 
     Raises RewardError where the matrix would be too large.
     """
@@ -55,15 +56,19 @@ def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float)
         now = _features(reward.h, (observations, actions, successors, ended))
         blocks.append(reward.gamma * after - now)
     width = sum(block.shape[1] for block in blocks)
-    if width * len(values) > MOST_ENTRIES:
+    if width * (len(values) + (width if ridge else 0)) > MOST_ENTRIES:
         raise RewardError(
             f"A linear reward of {width} parameters on {len(values)} different steps is too large to solve exactly; "
             "give hidden layers, DistilConfig(hidden=(64, 64))."
         )
-    penalty = np.sqrt(ridge * len(batch.values)) * np.diag(_penalised(reward, blocks))
-    matrix = np.concatenate([weights[:, None] * np.concatenate(blocks, axis=1), penalty])
-    wanted = np.concatenate([weights * (values - mean), np.zeros(width)])
-    solution, *_ = scipy.linalg.lstsq(matrix, wanted, lapack_driver="gelsd")
+    matrix = weights[:, None] * np.concatenate(blocks, axis=1)
+    wanted = weights * (values - mean)
+    if ridge:  # as rows of their own, in which each penalised weight is to be 0
+        held_down = np.diag(_penalised(reward.networks.values(), blocks))
+        matrix = np.concatenate([matrix, np.sqrt(ridge) * np.sqrt(len(batch.values)) * held_down])
+        wanted = np.concatenate([wanted, np.zeros(width)])
+    rounding = np.finfo(float).eps * max(matrix.shape)
+    solution, *_ = scipy.linalg.lstsq(matrix, wanted, cond=rounding, lapack_driver="gelsd")
     split = blocks[0].shape[1]
     _set_linear(reward.g, solution[:split], mean)
     if reward.h is not None:
@@ -139,12 +144,11 @@ def _features(network: RewardNetwork, rows: tuple[Tensor, Tensor, Tensor, Tensor
     return features
 
 
-def _penalised(reward: DistilledReward, blocks: list[Floats]) -> Floats:
-    """1 for each column that the ridge holds down, 0 for the constants of linear networks."""
+def _penalised(networks: Iterable[RewardNetwork], blocks: list[Floats]) -> Floats:
+    """1 for each column that the ridge holds down, 0 for the constants of linear networks, which stand last."""
     columns = [np.ones(block.shape[1]) for block in blocks]
-    if not reward.g.tabular:
-        for part in columns:
-            part[-1] = 0
+    for network, column in zip(networks, columns, strict=True):
+        column[-1] = 1.0 if network.tabular else 0.0
     return np.concatenate(columns)
 
 

@@ -1,0 +1,55 @@
+"""Steps that the shipped rewards are learned beside, distilled on and compared on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+
+import irl_probe as ip
+
+Maker = Callable[[], gym.Env]
+NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: a policy with this share of random actions
+HOLD = (5, 20, 100)  # steps for which a random action is held
+
+
+def clone(demos: ip.Demonstrations, maker: Maker) -> ip.Policy:
+    """Behavioural cloning of the demonstrations."""
+    env = maker()
+    here = replace(demos, observation_space=env.observation_space, action_space=env.action_space)  # with its options
+    env.close()
+    return ip.train(here, ip.IQConfig(objective="bc"), progress=False).policy
+
+
+def coverages(demos: ip.Demonstrations, policy: ip.Policy, maker: Maker) -> dict[str, ip.Transitions]:
+    """The demonstrations, random steps, and a policy's with more and more random actions."""
+    env = maker()
+    random = ip.record_demos(ip.random_policy(env.action_space), env, 20, seed=1)
+    mixed = [ip.record_demos(policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
+    env.close()
+    return {
+        "expert": demos.transitions,
+        "random": random.transitions,
+        "mixture": ip.Transitions.concatenate(mixed),
+    }
+
+
+def held_actions(maker: Maker) -> ip.Transitions:
+    """Episodes of random actions, each held for 5, 20 or 100 steps: poses that no single step's noise reaches."""
+    episodes, env = [], maker()
+    for hold in HOLD:
+        rng = np.random.default_rng(5000 + hold)
+        for episode in range(4):
+            steps, ended = [], False
+            observation, _ = env.reset(seed=5000 + episode)
+            while not ended:
+                if len(steps) % hold == 0:
+                    action = rng.uniform(env.action_space.low, env.action_space.high).astype(np.float32)
+                successor, _, terminated, truncated, _ = env.step(action)
+                steps.append((observation, action, successor, terminated, truncated))
+                observation, ended = successor, terminated or truncated
+            episodes.append(ip.Transitions(*map(np.array, zip(*steps, strict=True)), np.zeros(len(steps), int)))
+    env.close()
+    return ip.Transitions.concatenate(episodes)
