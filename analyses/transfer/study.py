@@ -1,6 +1,6 @@
 """Does a recovered reward transfer to changed dynamics? The table for a grid, CartPole, HalfCheetah and a point maze.
 
-python analyses/transfer/study.py run grid cartpole halfcheetah maze [--seeds 3]
+python analyses/transfer/study.py run grid cartpole cartpole_forms halfcheetah maze [--seeds 3]
                                             resumable; results/<task>.nc after each seed
 python analyses/transfer/study.py run Ant-v5 --reward DIR [--changes "disabled leg=1"] [--steps 300000]
 python analyses/transfer/study.py tables                               the tables of README.md from results/
@@ -25,6 +25,7 @@ from irl_probe.envs import TabularEnv, TabularMDP, TabularPolicy, occupancy, sof
 from irl_probe.envs.point_maze import MazePlanner
 from irl_probe.learn.exact import solve_exactly
 from irl_probe.rewards import ExactExpectation
+from irl_probe.transfers.config import FORMS
 
 HERE = Path(__file__).parent
 CELLS = HERE.parents[1] / "runs" / "transfer"
@@ -70,9 +71,7 @@ TASKS = {
         reward="HalfCheetah-v5/sqil-linear",
         policy="zoo/HalfCheetah-v5/sqil-linear/run",
     ),
-    "cartpole": Task(
-        "CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq"
-    ),
+    "cartpole": Task("CartPole-v1", ("length=2",), FORMS, ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq"),
     "maze": Task(
         "PointMaze-v0",
         ("moved wall",),
@@ -218,7 +217,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["run", "tables"])
     parser.add_argument(
-        "tasks", nargs="*", help="grid, cartpole, halfcheetah, maze, or with --reward an environment id"
+        "tasks", nargs="*", help="grid, cartpole, cartpole_forms, halfcheetah, maze, or with --reward an environment id"
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--reward", help="folder of a saved reward, or the id of a shipped one")
