@@ -71,7 +71,12 @@ TASKS = {
         reward="HalfCheetah-v5/sqil-linear",
         policy="zoo/HalfCheetah-v5/sqil-linear/run",
     ),
-    "cartpole": Task("CartPole-v1", ("length=2",), FORMS, ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq"),
+    "cartpole": Task(
+        "CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq"
+    ),
+    "cartpole_forms": Task(
+        "CartPole-v1", ("length=2",), FORMS, ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq"
+    ),
     "maze": Task(
         "PointMaze-v0",
         ("moved wall",),
