@@ -166,7 +166,8 @@ def test_a_constant_reward_is_undefined_at_step_level_and_is_length_at_episode_l
     assert found.at("pearson", "step").reason == (
         "The recovered reward does not vary at step level, so it has no correlation."
     )
-    assert found.at("pearson", "episode").value == found.at("pearson", "episode", "constant").value
+    alone, beside = found.at("pearson", "episode").value, found.at("pearson", "episode", "constant").value
+    assert alone == pytest.approx(beside, rel=1e-12)  # the last digit is the processor's
     assert found.at("pearson", "episode", "length").reason.startswith("The recovered return is a function of length")
 
 
