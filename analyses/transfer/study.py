@@ -57,6 +57,7 @@ _SAC = ip.IQConfig(
     learning_starts=3000, target_rate=0.02, temperature=0.3, steps=60_000, update_every=6,
     updates_per_step=1 / 6,
 )  # fmt: skip
+_CARTPOLE = Task("CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq")
 _RUNNER = ip.IQConfig(  # analyses/zoo's for this reward, for fewer steps
     objective="bellman", steps=80_000, hidden=(128, 128), batch_size=128, temperature=0.02, entropy_target=-1.0,
     policy_average=1e-3,
@@ -71,12 +72,8 @@ TASKS = {
         reward="HalfCheetah-v5/sqil-linear",
         policy="zoo/HalfCheetah-v5/sqil-linear/run",
     ),
-    "cartpole": Task(
-        "CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq"
-    ),
-    "cartpole_forms": Task(
-        "CartPole-v1", ("length=2",), FORMS, ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq"
-    ),
+    "cartpole": _CARTPOLE,
+    "cartpole_forms": replace(_CARTPOLE, forms=FORMS),
     "maze": Task(
         "PointMaze-v0",
         ("moved wall",),

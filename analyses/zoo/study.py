@@ -1,6 +1,6 @@
 """Make the shipped rewards from scratch: demonstrations, soft Q, reward, measures, retraining, card, index.
 
-python analyses/zoo/study.py make [ID ...]    each reward of ENTRIES; resumes what was interrupted (runs/zoo/)
+python analyses/zoo/study.py make [ID ...]    each reward of entries.py; resumes what was interrupted (runs/zoo/)
 python analyses/zoo/study.py add RUN ID [--demos FILE] [--options JSON] [--source TEXT] [--licence TEXT]
                                     a reward from a finished run's folder, whose demonstrations are not shipped
 python analyses/zoo/study.py forms [ID ...]   what distilled forms explain and cost: forms/, and the tables of README.md
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
+from entries import ENTRIES, Entry
 from steps import clone, coverages, held_actions
 
 import irl_probe as ip
@@ -31,121 +32,6 @@ ZOO = ROOT / "recovered_rewards"
 RUNS = ROOT / "runs" / "zoo"
 README = Path(__file__).with_name("README.md")
 EPISODES = 20
-
-
-@dataclass(frozen=True)
-class Entry:
-    """How one reward comes about.
-
-    Attributes:
-        learner: of the soft Q-function.
-        online: whether it collects steps of its own.
-        retrain: of the policies trained on the reward; at the reward's α unless it says another.
-        on_true_reward: of the policies trained on the true reward, with the same budget; None trains none.
-        demos: what to learn from; None takes the bundled demonstrations.
-        episodes: the first so many of them; None takes all.
-        source, licence: of the demonstrations, in words.
-        options: of the environment.
-        held: whether random actions that are held for a while are among the learner's steps from the beginning.
-        distil: ship this form of the recovered reward; None ships the recovered reward itself.
-        distil_on: which of `coverages`, with the imitator's steps in the mixture, it is fitted to.
-    """
-
-    learner: ip.IQConfig = field(default_factory=ip.IQConfig)
-    online: bool = False
-    retrain: ip.IQConfig = field(default_factory=lambda: ip.IQConfig(objective="bellman"))
-    on_true_reward: ip.IQConfig | None = field(default_factory=lambda: ip.IQConfig(objective="bellman"))
-    seeds: tuple[int, ...] = (0, 1, 2)
-    demos: str | None = None
-    episodes: int | None = None
-    source: str = "bundled with irl_probe, made by analyses/experts/study.py"
-    licence: str = "MIT, like irl_probe"
-    options: dict[str, object] = field(default_factory=dict)
-    held: bool = False
-    distil: ip.DistilConfig | None = None
-    distil_on: tuple[str, ...] = ("expert", "random", "mixture")
-
-
-DEFAULT = ip.IQConfig(objective="bellman")
-ON_TRUE_REWARD = replace(DEFAULT, temperature=0.1)
-GRID = ip.IQConfig(
-    objective="bellman",
-    steps=10_000,
-    hidden=(),
-    precision="float64",
-    learning_rate=0.1,
-    batch_size=256,
-    target_rate=0.1,
-    temperature=0.5,
-)
-PENDULUM = ip.IQConfig(
-    objective="sqil",
-    epsilon=1.0,  # beside random steps the reward stands out; beside the imitator's own the two are alike
-    steps=30_000,
-    learning_starts=4900,
-    warm_start=0,
-    hidden=(128, 128),
-    actor_learning_rate=3e-4,
-    weight_decay=0.0,
-    target_rate=0.02,
-    policy_average=0.0,
-    seed=1,  # on seed 0's reward fresh policies end in a cycle; README.md has the figures of both
-)
-PENDULUM_RL = ip.IQConfig(
-    objective="bellman",
-    steps=15_000,
-    hidden=(128, 128),
-    learning_rate=1e-3,
-    actor_learning_rate=1e-3,
-    target_rate=0.01,
-    batch_size=128,
-    temperature=0.1,
-)
-LOCOMOTION = ip.IQConfig(
-    objective="bellman",
-    steps=400_000,
-    hidden=(128, 128),
-    batch_size=128,
-    temperature=0.02,  # a fifth of analyses/experts': these rewards pay a seventh of what the true one does for speed
-    entropy_target=-1.0,
-    policy_average=1e-3,
-)
-LINEAR = ip.DistilConfig(form="state", hidden=(), ridge=0.3)
-ENTRIES = {
-    "CartPole-v1/iq": Entry(online=True, on_true_reward=ON_TRUE_REWARD),
-    "CartPole-v1/iq-offline": Entry(on_true_reward=ON_TRUE_REWARD),
-    "Acrobot-v1/iq-offline": Entry(on_true_reward=ON_TRUE_REWARD),
-    "LunarLander-v3/iq-offline": Entry(retrain=replace(DEFAULT, steps=100_000), on_true_reward=None),
-    "Pendulum-v1/sqil": Entry(learner=PENDULUM, online=True, retrain=PENDULUM_RL, on_true_reward=PENDULUM_RL),
-    "Hopper-v5/sqil-linear": Entry(
-        learner=ip.IQConfig(objective="sqil", epsilon=0.1, steps=20_000),
-        online=True,
-        retrain=LOCOMOTION,
-        on_true_reward=None,
-        distil=LINEAR,
-    ),
-    "HalfCheetah-v5/sqil-linear": Entry(
-        learner=ip.IQConfig(objective="sqil", epsilon=0.5, steps=15_000),
-        online=True,
-        held=True,  # without them the reward pays more for pitch, and policies end on their backs
-        retrain=replace(LOCOMOTION, steps=500_000),
-        on_true_reward=None,
-        distil=replace(LINEAR, ridge=1.0),
-        distil_on=("mixture",),
-    ),
-    "Pendulum-v1/sqil-linear": Entry(
-        learner=replace(PENDULUM, seed=0),
-        online=True,
-        retrain=replace(PENDULUM_RL, temperature=0.03),
-        on_true_reward=PENDULUM_RL,
-        distil=LINEAR,
-    ),
-    "GridWorld/iq": Entry(
-        retrain=GRID,
-        on_true_reward=GRID,
-        source="30 episodes of the grid's soft expert, which is the expert of the normalised return",
-    ),
-}
 
 
 def make(reward_id: str, entry: Entry) -> None:
