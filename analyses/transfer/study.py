@@ -1,6 +1,6 @@
 """Does a recovered reward transfer to changed dynamics? The table for a grid, CartPole, HalfCheetah and a point maze.
 
-python analyses/transfer/study.py run grid cartpole cartpole_forms halfcheetah maze [--seeds 3]
+python analyses/transfer/study.py run grid cartpole cartpole_forms cartpole_far halfcheetah maze [--seeds 3]
                                             resumable; results/<task>.nc after each seed
 python analyses/transfer/study.py run Ant-v5 --reward DIR [--changes "disabled leg=1"] [--steps 300000]
 python analyses/transfer/study.py tables                               the tables of README.md from results/
@@ -13,8 +13,10 @@ Cells (one policy, one variant, one seed) are kept in runs/transfer/ and are nev
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,9 @@ from irl_probe.rewards import ExactExpectation
 from irl_probe.transfers.config import FORMS
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "zoo"))
+from steps import held_actions  # noqa: E402  # the zoo's, beside which its study stands
+
 CELLS = HERE.parents[1] / "runs" / "transfer"
 ALPHA = 0.5  # of the grids' experts
 DEMONSTRATIONS = 30
@@ -74,13 +79,25 @@ TASKS = {
     ),
     "cartpole": _CARTPOLE,
     "cartpole_forms": replace(_CARTPOLE, forms=FORMS),
+    "cartpole_far": replace(_CARTPOLE, changes=("length=5", "force=0.1"), forms=("r(s)", "disentangled")),
     "maze": Task(
         "PointMaze-v0",
         ("moved wall",),
-        ("disentangled",),
-        replace(_SAC, temperature=None),
-        true_learner=_SAC,
-        recover=ip.IQConfig(hidden=(64, 64), batch_size=128, learning_rate=1e-3, steps=8000, temperature=0.05),
+        ("r(s)", "disentangled"),
+        _SAC,
+        recover=ip.IQConfig(
+            objective="sqil",
+            epsilon=1.0,
+            hidden=(64, 64),
+            batch_size=128,
+            learning_rate=1e-3,
+            actor_learning_rate=3e-4,
+            weight_decay=0.0,
+            warm_start=0,
+            policy_average=0.0,
+            temperature=0.05,
+            steps=8000,
+        ),
     ),
 }
 
@@ -139,10 +156,19 @@ def imitator(task: Task, seed: int) -> ip.Run:
         demonstrations(task.env_id, seed),
         replace(task.recover, seed=seed),
         task.env_id,
+        others=held_actions(partial(ip.make_env, task.env_id)),
         out=folder,
         resume=(folder / "checkpoint.pt").exists(),
         progress=False,
     )
+
+
+def coverage(task: Task) -> dict[str, ip.Transitions] | None:
+    """What the maze's rewards are distilled on: the planner's steps and random actions that are held for a while."""
+    if task.recover is None:
+        return None
+    held = held_actions(partial(ip.make_env, task.env_id))
+    return {"demonstrations": demonstrations(task.env_id, 0).transitions, "held random actions": held}
 
 
 def run_learned(name: str, task: Task, seeds: int) -> None:
@@ -157,7 +183,8 @@ def run_learned(name: str, task: Task, seeds: int) -> None:
         )
         rewards = [ip.recover(run) for run in runs] if runs else ip.load_reward(task.reward)
         policy = ip.load_run(CELLS.parent / task.policy).policy if task.policy else None
-        tree = ip.transfer(rewards, variants, config, policy=policy, out=CELLS / task.env_id / "cells", progress=True)
+        out = CELLS / task.env_id / "cells"
+        tree = ip.transfer(rewards, variants, config, policy=policy, transitions=coverage(task), out=out, progress=True)
         ip.save_results(tree, HERE / "results" / f"{name}.nc", overwrite=True)
 
 
@@ -218,9 +245,7 @@ def bounds(values: np.ndarray) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["run", "tables"])
-    parser.add_argument(
-        "tasks", nargs="*", help="grid, cartpole, cartpole_forms, halfcheetah, maze, or with --reward an environment id"
-    )
+    parser.add_argument("tasks", nargs="*", help=f"grid, {', '.join(TASKS)}, or with --reward an environment id")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--reward", help="folder of a saved reward, or the id of a shipped one")
     parser.add_argument("--changes", nargs="*", default=[])
