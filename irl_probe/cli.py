@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -230,10 +231,12 @@ def zoo(
     """
     if action == "list":
         print("\n".join(ip.list_zoo()))
-    elif reward is None or (action == "load" and out is None):
+    elif reward is None:
         raise ValueError("Name a shipped reward: irl-probe zoo show ID, or irl-probe zoo load ID --out DIR.")
     elif action == "show":
         print(ip.show_zoo(reward))
+    elif out is None and reward in ip.list_zoo():
+        raise ValueError(f"Say into which folder: irl-probe zoo load {reward} --out DIR.")
     else:
         print(reward_models.copy_zoo(reward, str(out)))
 
@@ -262,6 +265,8 @@ def main() -> None:
         return
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="irl-probe", description=str(ip.__doc__).partition("\n")[0])
+    except BrokenPipeError:  # who read the output has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, ImportError, OSError, TrainingDiverged) as error:
         Console(stderr=True).print(f"[red]irl-probe:[/] {escape(_as_options(str(error)))}", highlight=False)
         sys.exit(2)

@@ -418,7 +418,7 @@ def test_damaged_files_are_said(tmp_path):
     with pytest.raises(RewardError, match="does not have the hash in its field 'id'"):
         load_reward(folder)
     (folder / "reward.json").unlink()
-    with pytest.raises(RewardError, match=r"reward\.json is missing"):
+    with pytest.raises(RewardError, match=r"missing: reward\.json"):
         load_reward(folder)
 
 

@@ -236,3 +236,5 @@ def test_the_zoo_is_listed_shown_and_loaded(run, tmp_path):
     assert (tmp_path / "mine" / "reward.json").exists()
     assert "Name a shipped reward" in run("zoo", "show")[2]
     assert "Did you mean" in run("zoo", "show", first[:-1])[2]
+    assert "Did you mean" in run("zoo", "load", first[:-1])[2]
+    assert "--out DIR" in run("zoo", "load", first)[2]

@@ -11,8 +11,9 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
+from irl_probe.envs import make_env
 from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
-from irl_probe.rewards import RewardError, RewardWrapper, VectorRewardWrapper, recover
+from irl_probe.rewards import RewardError, RewardWrapper, VectorRewardWrapper, load_reward, recover
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
 
 
@@ -227,11 +228,21 @@ def test_continuous_actions_and_a_grid_of_numbers_work_too():
 
 def test_spaces_that_do_not_fit_are_both_named():
     reward = cartpole_reward()
-    message = r"Q-function takes observations of Box.*\(4,\).*the observation space is Box.*\(3,\)"
+    message = r"network takes observations of Box.*\(4,\).*the observation space is Box.*\(3,\)"
     with pytest.raises(RewardError, match=message):
         RewardWrapper(gym.make("Pendulum-v1"), reward)
     with pytest.raises(RewardError, match=message):
         VectorRewardWrapper(gym.make_vec("Pendulum-v1", num_envs=2), reward)
+
+
+def test_a_reward_of_another_environment_of_the_same_shape_warns():
+    reward = load_reward("HalfCheetah-v5/sqil-linear")
+    with pytest.warns(UserWarning, match=r"learned in HalfCheetah-v5 and is to pay in Walker2d-v5"):
+        RewardWrapper(make_env("Walker2d-v5"), reward)
+    with pytest.warns(UserWarning, match=r"learned in HalfCheetah-v5 and is to pay in Walker2d-v5"):
+        VectorRewardWrapper(gym.make_vec("Walker2d-v5", num_envs=2), reward)
+    for same in ("HalfCheetah-v5", "HalfCheetah-v5[mass=2]"):
+        RewardWrapper(make_env(same), reward)  # a warning would be an error here
 
 
 def test_misuse_is_said():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -67,7 +68,7 @@ def return_table(results: xr.Dataset, targets: dict[str, float], last: int) -> s
             f"{task}, {cell['step'].max().item() / 1000:.0f}k steps",
             str(int(cell["seed"])),
             f"{float(cell['expert']):.0f}",
-            f"{targets[task]:.0f}",
+            "–" if math.isnan(targets[task]) else f"{targets[task]:.0f}",
             f"{curve[-last:].mean():.0f}",
             f"{mean:.0f} [{low:.0f}, {high:.0f}]",
             *(_steps(reached(cell, share, "step")) for share in (0.9, 0.99)),

@@ -5,7 +5,7 @@ python analyses/transfer/study.py run grid cartpole cartpole_forms cartpole_far 
 python analyses/transfer/study.py run Ant-v5 --reward DIR [--changes "disabled leg=1"] [--steps 300000]
 python analyses/transfer/study.py tables                               the tables of README.md from results/
 
-A seed of the maze is its own run of IQ-Learn; CartPole's seeds share the shipped reward CartPole-v1/iq, HalfCheetah's
+A seed of the maze is its own run of SQIL; CartPole's seeds share the shipped reward CartPole-v1/iq, HalfCheetah's
 HalfCheetah-v5/sqil-linear, whose imitator `analyses/zoo/study.py make HalfCheetah-v5/sqil-linear` leaves in runs/.
 Cells (one policy, one variant, one seed) are kept in runs/transfer/ and are never done twice.
 """
@@ -16,7 +16,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +30,8 @@ from irl_probe.rewards import ExactExpectation
 from irl_probe.transfers.config import FORMS
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "zoo"))
-from steps import held_actions  # noqa: E402  # the zoo's, beside which its study stands
+sys.path.insert(0, str(HERE.parent / "zoo"))
+from steps import held_actions  # noqa: E402  # analyses/zoo/steps.py
 
 CELLS = HERE.parents[1] / "runs" / "transfer"
 ALPHA = 0.5  # of the grids' experts
@@ -42,7 +42,7 @@ DEMONSTRATIONS = 30
 class Task:
     """A learned task: what changes, where the reward comes from, and the budget of every policy trained on one.
 
-    With `recover` each seed is its own run of IQ-Learn; without, all have the shipped reward `reward`, so that the
+    With `recover` each seed is its own run of that learner; without, all have the shipped reward `reward`, so that the
     intervals are those of the training on it alone. `policy` is the folder in runs/ of the run that it was distilled
     from, whose policy is carried over: a distilled reward has none.
     """
@@ -79,6 +79,7 @@ TASKS = {
     ),
     "cartpole": _CARTPOLE,
     "cartpole_forms": replace(_CARTPOLE, forms=FORMS),
+    # the policy carried over, which balances every smaller change, fails here
     "cartpole_far": replace(_CARTPOLE, changes=("length=5", "force=0.1"), forms=("r(s)", "disentangled")),
     "maze": Task(
         "PointMaze-v0",
@@ -149,26 +150,32 @@ def demonstrations(env_id: str, seed: int) -> ip.Demonstrations:
     return demos
 
 
+@cache
+def held(env_id: str) -> ip.Transitions:
+    """Random actions that are held for a while: some come through the maze's gap."""
+    return held_actions(partial(ip.make_env, env_id))
+
+
 def imitator(task: Task, seed: int) -> ip.Run:
+    """Learned from that seed's demonstrations, beside random actions."""
     assert task.recover is not None
     folder = CELLS / task.env_id / f"imitator-{seed}"
     return ip.train(
         demonstrations(task.env_id, seed),
         replace(task.recover, seed=seed),
         task.env_id,
-        others=held_actions(partial(ip.make_env, task.env_id)),
+        others=held(task.env_id),
         out=folder,
         resume=(folder / "checkpoint.pt").exists(),
         progress=False,
     )
 
 
-def coverage(task: Task) -> dict[str, ip.Transitions] | None:
-    """What the maze's rewards are distilled on: the planner's steps and random actions that are held for a while."""
+def distilled_on(task: Task) -> dict[str, ip.Transitions] | None:
+    """Of the maze the first seed's demonstrations and the held random actions; None leaves it to `transfer`."""
     if task.recover is None:
         return None
-    held = held_actions(partial(ip.make_env, task.env_id))
-    return {"demonstrations": demonstrations(task.env_id, 0).transitions, "held random actions": held}
+    return {"demonstrations": demonstrations(task.env_id, 0).transitions, "held random actions": held(task.env_id)}
 
 
 def run_learned(name: str, task: Task, seeds: int) -> None:
@@ -184,7 +191,9 @@ def run_learned(name: str, task: Task, seeds: int) -> None:
         rewards = [ip.recover(run) for run in runs] if runs else ip.load_reward(task.reward)
         policy = ip.load_run(CELLS.parent / task.policy).policy if task.policy else None
         out = CELLS / task.env_id / "cells"
-        tree = ip.transfer(rewards, variants, config, policy=policy, transitions=coverage(task), out=out, progress=True)
+        tree = ip.transfer(
+            rewards, variants, config, policy=policy, transitions=distilled_on(task), out=out, progress=True
+        )
         ip.save_results(tree, HERE / "results" / f"{name}.nc", overwrite=True)
 
 
@@ -246,10 +255,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["run", "tables"])
     parser.add_argument("tasks", nargs="*", help=f"grid, {', '.join(TASKS)}, or with --reward an environment id")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="policies of each kind")
     parser.add_argument("--reward", help="folder of a saved reward, or the id of a shipped one")
-    parser.add_argument("--changes", nargs="*", default=[])
-    parser.add_argument("--steps", type=int, default=300_000)
+    parser.add_argument("--changes", nargs="*", default=[], help="with --reward: which, such as mass=2")
+    parser.add_argument("--steps", type=int, default=300_000, help="with --reward: of each policy")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.verb == "tables":

@@ -101,7 +101,7 @@ ENTRIES = {
     "HalfCheetah-v5/sqil-linear": Entry(
         learner=ip.IQConfig(objective="sqil", epsilon=0.5, steps=15_000),
         online=True,
-        held=True,  # without them the reward pays more for pitch, and policies end on their backs
+        held=True,  # without them the reward pays more for pitch, and more policies end on their backs
         retrain=replace(LOCOMOTION, steps=500_000),
         on_true_reward=None,
         distil=replace(LINEAR, ridge=1.0),

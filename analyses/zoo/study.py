@@ -116,8 +116,10 @@ def budget(retrained: xr.DataTree, learner: ip.IQConfig) -> dict[str, object]:
     seeds = retrained["retraining"].sizes["seed"]
     chosen = {name: value for name, value in vars(learner).items() if value != getattr(ip.IQConfig(), name)}
     settings = ", ".join(f"{name}={value}" for name, value in chosen.items())
+    returns = retrained["retraining"].to_dataset()["return_mean"][0].values
     return {
         "retrained policies": f"{seeds} seeds, {facts['steps']} environment steps each",
+        "their true returns": ", ".join(f"{each:.4g}" for each in returns),
         "retrained with": f"IQConfig: {settings or 'the defaults'}",
         "expert's true return": facts.get("expert_return"),
         "random policy's true return": facts["random_return"],

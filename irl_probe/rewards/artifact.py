@@ -159,7 +159,7 @@ def _read_pair(folder: Path, max_bytes: int) -> tuple[bytes, bytes]:
     missing = [name for name in (DESCRIPTION, WEIGHTS) if not (folder / name).is_file()]
     raise RewardError(
         f"{folder} must hold a reward, the files {DESCRIPTION} and {WEIGHTS}; "
-        + (f"{' and '.join(missing)} is missing." if missing else "it changes faster than it can be read.")
+        + (f"missing: {', '.join(missing)}." if missing else "it changes faster than it can be read.")
     )
 
 

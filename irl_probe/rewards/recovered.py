@@ -265,7 +265,7 @@ def check_spaces_fit(spec: NetworkSpec, observation_space: Space, action_space: 
         if any(getattr(wanted, name) != getattr(spec, name) for name in names):
             fit = _widest_observations(spec) if role == "observation" else _network_actions(spec)
             raise RewardError(
-                f"The reward's Q-function takes {role}s of {fit}, and the {role} space is {space}: they must fit. "
+                f"The reward's network takes {role}s of {fit}, and the {role} space is {space}: they must fit. "
                 "Use the environment, with the same wrappers, that its demonstrations come from."
             )
 

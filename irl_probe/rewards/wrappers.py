@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from irl_probe.rewards.distilled import DistilledReward
@@ -36,12 +39,14 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     `env.paid_reward` is the reward with the normalisation as it stands now, to be saved with `save_reward`.
 
     Raises RewardError where the environment's spaces do not fit the reward's (both are named), and where a frozen
-    normalisation is asked of a reward without one.
+    normalisation is asked of a reward without one. Warns where the spaces fit and the environment is not the one in
+    which the reward was learned; its other versions and variants are.
     """
 
     def __init__(self, env: gym.Env[Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.observation_space, env.action_space)
+        _warn_of_another(reward, env.spec)
         self.reward = reward
         self.payment = Payment(reward, normalise)
         self._observation: Array | None = None
@@ -89,6 +94,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.single_observation_space, env.single_action_space)
+        _warn_of_another(reward, env.spec)
         mode = env.metadata.get("autoreset_mode")
         if not isinstance(mode, AutoresetMode):
             raise RewardError(
@@ -152,3 +158,19 @@ def check_fit(reward: Reward, observation_space: Space, action_space: Space) -> 
     """Raise RewardError where a reward that knows its spaces does not take these."""
     if isinstance(reward, RecoveredReward | DistilledReward):
         reward.check_spaces(observation_space, action_space)
+
+
+def _warn_of_another(reward: Reward, spec: EnvSpec | None) -> None:
+    """Warn where a reward that knows its environment is to pay in one of another name."""
+    known = reward.provenance.get("env_id") if isinstance(reward, RecoveredReward | DistilledReward) else None
+    if isinstance(known, str) and spec is not None and _name(known) != _name(spec.id):
+        warnings.warn(
+            f"This reward was learned in {known} and is to pay in {spec.id}: the spaces fit, but what the observations "
+            "and actions mean may differ. Check that they mean the same.",
+            stacklevel=3,
+        )
+
+
+def _name(env_id: str) -> str:
+    """An id without its version and without a change of dynamics: "Hopper" of "Hopper-v5[mass=2]"."""
+    return re.sub(r"(-v\d+)?(\[.*\])?$", "", env_id)
