@@ -96,7 +96,7 @@ def locate(source: str) -> Path:
 def unknown(source: str) -> RewardError:
     """The error for what is neither a folder nor a shipped reward, with the nearest ids."""
     known = list_zoo()
-    near = difflib.get_close_matches(source, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(source, known, n=3, cutoff=0.65)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Shipped are: {', '.join(known) or 'none'}."
     return RewardError(f"A reward is a folder or the id of a shipped one; got {source!r}, which is neither. {hint}")
 
