@@ -79,7 +79,7 @@ TASKS = {
     ),
     "cartpole": _CARTPOLE,
     "cartpole_forms": replace(_CARTPOLE, forms=FORMS),
-    # the policy carried over, which balances every smaller change, fails here
+    # the policy carried over balances the smaller changes that were tried; here it fails
     "cartpole_far": replace(_CARTPOLE, changes=("length=5", "force=0.1"), forms=("r(s)", "disentangled")),
     "maze": Task(
         "PointMaze-v0",
