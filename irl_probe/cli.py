@@ -266,7 +266,8 @@ def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="irl-probe", description=str(ip.__doc__).partition("\n")[0])
     except BrokenPipeError:  # who read the output has had enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it flushes
+        sys.exit(1)
     except (ValueError, ImportError, OSError, TrainingDiverged) as error:
         Console(stderr=True).print(f"[red]irl-probe:[/] {escape(_as_options(str(error)))}", highlight=False)
         sys.exit(2)

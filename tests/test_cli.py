@@ -1,6 +1,7 @@
 """The command line: each verb does its work; what a user can mend is a message and not a traceback."""
 
 import re
+import subprocess
 import sys
 from importlib.metadata import version
 
@@ -238,3 +239,12 @@ def test_the_zoo_is_listed_shown_and_loaded(run, tmp_path):
     assert "Did you mean" in run("zoo", "show", first[:-1])[2]
     assert "Did you mean" in run("zoo", "load", first[:-1])[2]
     assert "--out DIR" in run("zoo", "load", first)[2]
+    assert "Shipped are" in run("zoo", "show", "Humanoid-v5/iq")[2]  # near to none: CartPole-v1/iq is no hint
+
+
+def test_a_reader_that_has_had_enough_is_no_error():
+    command = [sys.executable, "-c", "from irl_probe.cli import main; main()", "zoo", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -30,8 +30,9 @@ from irl_probe.rewards import ExactExpectation
 from irl_probe.transfers.config import FORMS
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "zoo"))
-from steps import held_actions  # noqa: E402  # analyses/zoo/steps.py
+sys.path.insert(0, str(HERE.parent / "zoo"))  # whose rewards, and with them settings and random actions, are tried here
+from entries import LOCOMOTION  # noqa: E402  # found through the line above
+from steps import held_actions  # noqa: E402  # found through the line above
 
 CELLS = HERE.parents[1] / "runs" / "transfer"
 ALPHA = 0.5  # of the grids' experts
@@ -63,10 +64,7 @@ _SAC = ip.IQConfig(
     updates_per_step=1 / 6,
 )  # fmt: skip
 _CARTPOLE = Task("CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq")
-_RUNNER = ip.IQConfig(  # analyses/zoo's for this reward, for fewer steps
-    objective="bellman", steps=80_000, hidden=(128, 128), batch_size=128, temperature=0.02, entropy_target=-1.0,
-    policy_average=1e-3,
-)  # fmt: skip
+_RUNNER = replace(LOCOMOTION, steps=80_000)
 TASKS = {
     "halfcheetah": Task(
         "HalfCheetah-v5",

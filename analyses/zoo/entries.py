@@ -80,7 +80,7 @@ LOCOMOTION = ip.IQConfig(
     steps=400_000,
     hidden=(128, 128),
     batch_size=128,
-    temperature=0.02,  # a fifth of analyses/experts': these rewards pay a seventh of what the true one does for speed
+    temperature=0.02,  # a fifth of analyses/experts': these rewards pay an eighth or so of the true pay for speed
     entropy_target=-1.0,
     policy_average=1e-3,
 )

@@ -39,8 +39,8 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     `env.paid_reward` is the reward with the normalisation as it stands now, to be saved with `save_reward`.
 
     Raises RewardError where the environment's spaces do not fit the reward's (both are named), and where a frozen
-    normalisation is asked of a reward without one. Warns where the spaces fit and the environment is not the one in
-    which the reward was learned; its other versions and variants are.
+    normalisation is asked of a reward without one. Warns where the spaces fit but the environment has another
+    name than the one in which the reward was learned; versions and variants share a name.
     """
 
     def __init__(self, env: gym.Env[Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
@@ -88,7 +88,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     `infos["true_reward"]` (n,) holds the environments' own rewards; `infos["_true_reward"]` is False at reset steps.
 
     Raises RewardError where the spaces of one environment do not fit the reward's (both are named), and where the
-    vector environment does not say how it resets itself.
+    vector environment does not say how it resets itself. Warns as `RewardWrapper` does.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
