@@ -20,10 +20,11 @@ import irl_probe as ip
 from irl_probe.demos import DemoError, Demonstrations
 from irl_probe.envs import TabularEnv, TabularPolicy, gridworld, soft_expert
 from irl_probe.learn import CheckpointError, TrainingDiverged, TrainingInterrupted
+from irl_probe.learn.averaging import RECENCY
 from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
 from irl_probe.learn.lock import alone_in
 from irl_probe.learn.replay import Replay
-from irl_probe.learn.soft_q import RECENCY, SoftQLearner
+from irl_probe.learn.soft_q import SoftQLearner
 from irl_probe.networks import DiscreteQ, NetworkSpec
 
 ONLINE = ip.IQConfig(

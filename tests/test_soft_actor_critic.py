@@ -192,14 +192,15 @@ def test_an_update_of_the_actor_leaves_the_critic_alone_and_raises_the_value():
 
 
 @pytest.mark.parametrize("objective", ["iq", "bc"])
-def test_the_policy_handed_over_is_the_polyak_average_of_the_policies(objective):
-    learner = learner_of(LOPSIDED, objective=objective, policy_average=0.25)
+@pytest.mark.parametrize(("least", "rates"), [(0.25, (1, 9 / 10, 9 / 11)), (0.85, (1, 9 / 10, 0.85))])
+def test_the_policy_handed_over_is_the_average_of_the_policies(objective, least, rates):
+    learner = learner_of(LOPSIDED, objective=objective, policy_average=least)
     batch, generator = batch_of(learner, 1), torch.Generator()
     expected = [p.detach().clone() for p in learner.parts.actor.parameters()]
-    for _ in range(3):
+    for rate in rates:
         learner.update(batch, batch, batch.states[:0], generator)
         latest = list(learner.parts.actor.parameters())
-        expected = [0.75 * old + 0.25 * new.detach() for old, new in zip(expected, latest, strict=True)]
+        expected = [(1 - rate) * old + rate * new.detach() for old, new in zip(expected, latest, strict=True)]
     averaged = list(learner.soft_q.actor.parameters())
     for wanted, got, new in zip(expected, averaged, latest, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)

@@ -49,7 +49,7 @@ TASKS = {
     "Hopper-v5-smooth": Task("Hopper-v5", 60_000, 3690),
     "HalfCheetah-v5-smooth": Task("HalfCheetah-v5", 25_000, 4097),
     "HalfCheetah-v5": Task("HalfCheetah-v5", 150_000, 8465),
-    "Ant-v5": Task("Ant-v5", 60_000, 4720, {"include_cfrc_ext_in_observation": False}),
+    "Ant-v5": Task("Ant-v5", 80_000, 4720, {"include_cfrc_ext_in_observation": False}),
     "Humanoid-v5": Task("Humanoid-v5", 100_000, math.nan),
 }
 

@@ -102,11 +102,9 @@ class ActorCritic:
             with torch.no_grad():
                 torch._foreach_lerp_(self._target_weights, self._weights, self.config.target_rate)
 
-    def move_average(self, rate: float | None = None) -> None:
-        """A step of the averaged policy towards the policy; the config's rate by default."""
+    def move_average(self, rate: float) -> None:
+        """A step of the averaged policy towards the policy."""
         if self.averaged is not self.actor:
-            rate = self.config.policy_average if rate is None else rate
-            assert rate is not None
             with torch.no_grad():
                 torch._foreach_lerp_(self._averaged_weights, self._actor_weights, rate)
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from irl_probe.learn.actor_critic import ActorCritic, Sampled
+from irl_probe.learn.averaging import averaging_rate
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.critic_losses import lipschitz_loss, regression_loss, step_values
 from irl_probe.learn.labels import StepRewards
@@ -131,7 +132,7 @@ class SoftActorCritic:
             assert expert is not None
             loss = self._cloning_loss(expert)
             self._optimizers["actor"].step(loss)
-            parts.move_average()
+            self._average()
             return loss.detach()
         batches = self._batches(expert, policy)
         states = torch.cat([batch.states for batch in batches])
@@ -146,13 +147,18 @@ class SoftActorCritic:
             (by_action,) = torch.autograd.grad(parts.q(states, actions).sum(), [actions])
         gain = (by_action * drawn).sum(-1)  # Q(s, ã) to first order in ã
         self._optimizers["actor"].step(policy_loss(log_density, gain, parts.alpha))
-        parts.move_average()
+        self._average()
         if self.config.entropy_target is not None:
             target = self.config.entropy_target * actions.shape[1]
             self._optimizers["temperature"].step(temperature_loss(parts.log_temperature, log_density, target))
         parts.move_target()
         self.rewards.observe(batches)
         return loss.detach()
+
+    def _average(self) -> None:
+        """A step of the averaged policy."""
+        assert self.config.policy_average is not None
+        self.parts.move_average(averaging_rate(self.config.policy_average, self._optimizers["actor"].steps))
 
     def _is_saddle(self, batches: list[Batch]) -> bool:
         """Whether the objective reads the policy's actions as the mean of V(s) over all the batches' states alone.

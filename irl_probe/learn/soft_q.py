@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from irl_probe.learn.averaging import averaging_rate
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.labels import StepRewards
 from irl_probe.learn.objectives import (
@@ -25,9 +26,6 @@ from irl_probe.learn.optimizer import AdamW
 from irl_probe.learn.replay import Batch
 from irl_probe.networks import DiscreteQ, NetworkSpec
 from irl_probe.softq import DiscreteSoftQ, soft_value
-
-# η of polynomial-decay averaging (Shamir and Zhang 2013): about the last (1 + η)th of the updates made so far count.
-RECENCY = 8
 
 
 class SoftQLearner:
@@ -102,8 +100,7 @@ class SoftQLearner:
             self._follow(self.target, self.config.target_rate)
         if self.averaged is not self.network:
             assert self.config.policy_average is not None
-            count = self.optimizer.steps
-            self._follow(self.averaged, max(self.config.policy_average, (1 + RECENCY) / (count + RECENCY)))
+            self._follow(self.averaged, averaging_rate(self.config.policy_average, self.optimizer.steps))
         self.rewards.observe([batch for batch in (expert, policy) if batch is not None])
         return loss.detach()
 
