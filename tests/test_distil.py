@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import irl_probe as ip
 from irl_probe.envs import TabularEnv
@@ -16,6 +19,7 @@ from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.metrics import tabular
 from irl_probe.networks import DiscreteQ
 from irl_probe.rewards import ExactExpectation, RewardError, check_reward_model
+from irl_probe.rewards.lasso import lasso_weights
 from tests.mdps import grid_transition, random_mdp
 
 GAMMA = 0.9
@@ -235,13 +239,81 @@ def test_a_shaped_table_is_near_the_mean_reward_where_the_steps_do_not_tell(seed
     assert np.abs(fitted.g.table.detach().numpy()).max() < 100
 
 
-def test_a_ridge_is_of_linear_fits(cartpole):
+@pytest.mark.parametrize("penalty", ["ridge", "lasso"])
+def test_a_penalty_is_of_linear_fits(cartpole, penalty):
     reward, steps = cartpole
     for hidden in ((8,), None):
-        with pytest.raises(ValueError, match=r"needs a linear fit.*64|needs a linear fit.*8"):
-            ip.distil(reward, steps, ip.DistilConfig(hidden=hidden, ridge=0.1))
-    with pytest.raises(ValueError, match="zero or more"):
-        ip.DistilConfig(hidden=(), ridge=-1.0)
+        with pytest.raises(ValueError, match=rf"A {penalty} needs a linear fit.*(64|8)"):
+            ip.distil(reward, steps, ip.DistilConfig(hidden=hidden, **{penalty: 0.1}))
+    with pytest.raises(ValueError, match=rf"{penalty} must be .*-1"):
+        ip.DistilConfig(hidden=(), **{penalty: -1.0})
+
+
+def test_a_lasso_keeps_a_weight_and_is_not_a_ridge():
+    with pytest.raises(ValueError, match=r"below 1.*got 1"):
+        ip.DistilConfig(hidden=(), lasso=1.0)
+    with pytest.raises(ValueError, match="not both"):
+        ip.DistilConfig(hidden=(), lasso=0.1, ridge=0.1)
+
+
+def test_a_lasso_thresholds_the_weights_of_uncorrelated_features():
+    features = np.array([[x, 10 * y, 3.0] for x in (-1, 1) for y in (-1, 1)])  # the last does not vary
+    values = 7.0 + features @ [2.0, 0.05, 0.0]  # covariances 2 and 0.5 with the standardised features
+    weights, constant = lasso_weights(features, values, np.ones(4), share=0.1)
+    np.testing.assert_allclose(weights, [2.0 - 0.2, (0.5 - 0.2) / 10, 0.0], atol=1e-9)
+    assert constant == pytest.approx(7.0)
+    weights, _ = lasso_weights(features, values, np.ones(4), share=0.3)
+    assert weights[1] == 0
+
+
+@given(seed=st.integers(0, 2**31), share=st.floats(0.01, 0.99))
+@settings(max_examples=50, deadline=None)
+def test_a_lasso_meets_the_conditions_of_its_minimum(seed, share):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) * 10.0 ** rng.integers(-3, 4, 6)
+    values, counts = 1e3 * rng.normal(size=40) + 50, rng.integers(1, 4, 40)
+    weights, constant = lasso_weights(features, values, counts, share=share)
+    chance = counts / counts.sum()
+    centred = features - chance @ features
+    standard = centred / np.sqrt(chance @ centred**2)
+    penalty = share * np.abs(standard.T @ (chance * (values - chance @ values))).max()
+    residual = values - features @ weights - constant
+    pull = standard.T @ (chance * residual) / penalty
+    assert np.abs(pull).max() <= 1 + 1e-5
+    np.testing.assert_allclose(pull[weights != 0], np.sign(weights[weights != 0]), atol=1e-5)
+    assert chance @ residual == pytest.approx(0, abs=1e-6)
+
+
+def test_a_lasso_finds_the_one_feature_that_pays_in_any_unit(cartpole):
+    _, steps = cartpole
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=len(steps))
+
+    def pays(observations, *_):
+        return observations[:, 2] + 0.01 * noise[: len(observations)]
+
+    spaces_ = (spaces.Box(-np.inf, np.inf, (4,), np.float64), spaces.Discrete(2))
+    config = ip.DistilConfig(form="state", gamma=GAMMA, hidden=(), lasso=0.5)
+    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+    plain = ip.distil(pays, steps, config, spaces=spaces_)
+    weights = plain.g.layers[-1].weight.detach().numpy()[0]
+    assert (weights != 0).tolist() == [False, False, True, False]
+    assert plain.provenance["distilled_lasso"] == 0.5
+    units = np.array([1e3, 1.0, 1e-2, 5.0])
+    scaled = replace(steps, observations=steps.observations * units, next_observations=steps.next_observations * units)
+    other = ip.distil(lambda o, *rest: pays(o / units, *rest), scaled, config, spaces=spaces_)
+    np.testing.assert_allclose(other(batch[0] * units, *batch[1:]), plain(*batch), atol=1e-6)
+
+
+def test_a_lasso_of_a_table_thresholds_each_entry():
+    observations = np.tile([0, 0, 1, 1], 2)
+    ends = np.tile([False, False, False, True], 2)
+    steps = ip.Transitions(observations, np.zeros(8, int), observations, np.zeros(8, bool), ends, np.repeat([0, 1], 4))
+    config = ip.DistilConfig(form="state", gamma=GAMMA, lasso=0.25)
+    spaces_ = (spaces.Discrete(2), spaces.Discrete(1))
+    distilled = ip.distil(lambda o, a, o2, d: 4.0 * o, steps, config, spaces=spaces_)
+    values = distilled(np.array([0, 1]), np.zeros(2, int), np.zeros(2, int), np.zeros(2, bool))
+    np.testing.assert_allclose(values, [0.5, 3.5], atol=1e-6)  # 2 ± 2 · (1 − .25)
 
 
 def test_the_same_config_gives_the_same_networks_and_another_seed_others(cartpole):

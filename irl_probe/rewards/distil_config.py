@@ -26,6 +26,8 @@ class DistilConfig(Config):
             is its weights without the constant, observations in their own units, actions scaled to [−1, 1]: what
             varies least on the coverage is held down most. A table's entries are drawn to the mean reward, the rarest
             most.
+        lasso: λ of the penalty λ Σ σ_j|w_j| that it has instead, σ_j the standard deviation of feature j, as a share of
+            the smallest λ that leaves no weight: between 0 and 1. Few features keep a weight; units do not matter.
         activation: relu, tanh or elu.
         learning_rate, steps, batch_size: of AdamW on the mean squared error, its rate falling linearly to 0.
         weight_decay: AdamW's.
@@ -40,6 +42,7 @@ class DistilConfig(Config):
     gamma: float | None = None
     hidden: tuple[int, ...] | None = None
     ridge: float = 0.0
+    lasso: float = 0.0
     activation: Literal["relu", "tanh", "elu"] = "relu"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -62,18 +65,30 @@ class DistilConfig(Config):
             raise ValueError(
                 f"DistilConfig.ridge must be zero or more, and finite; got {self.ridge}. Use one such as 0.3."
             )
-        if self.ridge and self.hidden:
-            raise ValueError(unfit_ridge(self.ridge, self.hidden))
+        if not 0 <= self.lasso < 1:
+            raise ValueError(
+                "DistilConfig.lasso must be at least 0 and below 1, where no weight is left; got "
+                f"{self.lasso}. Use one such as 0.3."
+            )
+        if self.ridge and self.lasso:
+            raise ValueError(f"Give ridge or lasso, not both; got ridge={self.ridge} and lasso={self.lasso}.")
+        if self.penalty is not None and self.hidden:
+            raise ValueError(unfit_penalty(self.penalty, self.hidden))
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ValueError(
                 "DistilConfig.learning_rate must be positive and weight_decay not negative; got "
                 f"{self.learning_rate} and {self.weight_decay}."
             )
 
+    @property
+    def penalty(self) -> str | None:
+        """The one of the linear fit's penalties that is set, if any."""
+        return "ridge" if self.ridge else "lasso" if self.lasso else None
 
-def unfit_ridge(ridge: float, hidden: tuple[int, ...]) -> str:
-    """What is said of a ridge where the fit is no linear one."""
+
+def unfit_penalty(penalty: str, hidden: tuple[int, ...]) -> str:
+    """What is said of a ridge or a lasso where the fit is no linear one."""
     return (
-        f"A ridge needs a linear fit or a table; got ridge={ridge} with hidden={hidden}. Give hidden=() (on the "
-        "command line --hidden with no number after it), or ridge=0; a network has weight_decay."
+        f"A {penalty} needs a linear fit or a table; got it with hidden={hidden}. Give hidden=() (on the command line "
+        f"--hidden with no number after it), or {penalty}=0; a network has weight_decay."
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from irl_probe.configs import check_kind
 from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
 from irl_probe.networks import NetworkSpec
-from irl_probe.rewards.distil_config import FORMS, DistilConfig, unfit_ridge
+from irl_probe.rewards.distil_config import FORMS, DistilConfig, unfit_penalty
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation
@@ -51,7 +51,8 @@ def distil(
         spaces: observation and action space; None takes the recovered reward's.
 
     Raises RewardError where `reward` is not recovered and spaces or γ are missing, where a coverage has fewer than two
-    episodes, where a reward value is not finite, and where a ridge meets hidden layers, the default of these spaces.
+    episodes, where a reward value is not finite, and where a ridge or lasso meets hidden layers, the default of these
+    spaces.
     """
     check_kind(config, DistilConfig, "The config of distil", "Write irl_probe.DistilConfig(form='state').")
     if not isinstance(transitions, Transitions):
@@ -60,8 +61,8 @@ def distil(
     known = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
     gamma, (observation_space, action_space) = _gamma(config, known), _spaces(spaces, known)
     spec = _spec(observation_space, action_space, config)
-    if spec.hidden and config.ridge:
-        raise RewardError(unfit_ridge(config.ridge, spec.hidden))
+    if spec.hidden and config.penalty is not None:
+        raise RewardError(unfit_penalty(config.penalty, spec.hidden))
     training, held_out = _split(coverages, config)
     distilled = DistilledReward(
         *_networks(spec, config),
@@ -83,7 +84,7 @@ def distil(
             seed=config.seed,
         )
     else:
-        fit_by_least_squares(distilled, batch, ridge=config.ridge)
+        fit_by_least_squares(distilled, batch, ridge=config.ridge, lasso=config.lasso)
     _centre(distilled, training)
     kept = Transitions.concatenate(held_out.values())
     figures = {name: _explained(reward, distilled, steps, config.seed) for name, steps in held_out.items()}
@@ -98,7 +99,7 @@ def distil(
             "distilled_steps": len(training),
             "distilled_held_out_episodes": len(kept.starts),
             "distilled_seed": config.seed,
-            **({"distilled_ridge": config.ridge} if config.ridge else {}),
+            **({} if config.penalty is None else {f"distilled_{config.penalty}": getattr(config, config.penalty)}),
         },
         figures={"explained_variance": figures},
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.lasso import lasso_weights
 from irl_probe.rewards.model import Floats
 from irl_probe.rewards.network import RewardNetwork, tensors
 from irl_probe.transitions import Transitions
@@ -37,8 +38,8 @@ class Batch:
         return Batch(tensors(reward.g.spec, *batch), values, dynamics)
 
 
-def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float) -> None:
-    """Set linear g and h to the minimum of mean (r − r̂)² + ridge·‖w‖².
+def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float, lasso: float) -> None:
+    """Set linear g and h to the minimum of mean (r − r̂)² + ridge·‖w‖², or of the lasso's loss (`lasso_weights`).
 
     w is every weight of a linear network but its constant, and every entry of a table: of g's its departure from the
     mean reward. Of all that fit equally well it is the one nearest to the mean reward: the minimum-norm solution for
@@ -56,11 +57,18 @@ def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float)
         now = _features(reward.h, (observations, actions, successors, ended))
         blocks.append(reward.gamma * after - now)
     width = sum(block.shape[1] for block in blocks)
-    if width * (len(values) + (width if ridge else 0)) > MOST_ENTRIES:
+    if width * (len(values) + (width if ridge or lasso else 0)) > MOST_ENTRIES:
         raise RewardError(
             f"A linear reward of {width} parameters on {len(values)} different steps is too large to solve exactly; "
             "give hidden layers, DistilConfig(hidden=(64, 64))."
         )
+    split = blocks[0].shape[1]
+    if lasso:
+        sparse, constant = lasso_weights(np.concatenate(blocks, axis=1), values, weights**2, share=lasso)
+        _set_linear(reward.g, sparse[:split], constant)
+        if reward.h is not None:
+            _set_linear(reward.h, sparse[split:], 0.0)
+        return
     matrix = weights[:, None] * np.concatenate(blocks, axis=1)
     wanted = weights * (values - mean)
     if ridge:  # as rows of their own, in which each penalised weight is to be 0
@@ -69,7 +77,6 @@ def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float)
         wanted = np.concatenate([wanted, np.zeros(width)])
     rounding = np.finfo(float).eps * max(matrix.shape)
     solution, *_ = scipy.linalg.lstsq(matrix, wanted, cond=rounding, lapack_driver="gelsd")
-    split = blocks[0].shape[1]
     _set_linear(reward.g, solution[:split], mean)
     if reward.h is not None:
         _set_linear(reward.h, solution[split:], 0.0)
