@@ -228,7 +228,7 @@ def test_continuous_actions_and_a_grid_of_numbers_work_too():
 
 def test_spaces_that_do_not_fit_are_both_named():
     reward = cartpole_reward()
-    message = r"network takes observations of Box.*\(4,\).*the observation space is Box.*\(3,\)"
+    message = r"reward takes observations of Box.*\(4,\).*the observation space is Box.*\(3,\)"
     with pytest.raises(RewardError, match=message):
         RewardWrapper(gym.make("Pendulum-v1"), reward)
     with pytest.raises(RewardError, match=message):
@@ -243,6 +243,11 @@ def test_a_reward_of_another_environment_of_the_same_shape_warns():
         VectorRewardWrapper(gym.make_vec("Walker2d-v5", num_envs=2), reward)
     for same in ("HalfCheetah-v5", "HalfCheetah-v5[mass=2]"):
         RewardWrapper(make_env(same), reward)  # a warning would be an error here
+
+
+def test_spaces_that_do_not_fit_are_said_with_the_environment_that_the_reward_is_of():
+    with pytest.raises(RewardError, match=r"reward of HalfCheetah-v5 takes observations of Box.*\(17,\).*\(11,\)"):
+        RewardWrapper(make_env("Hopper-v5"), load_reward("HalfCheetah-v5/sqil-linear"))
 
 
 def test_misuse_is_said():

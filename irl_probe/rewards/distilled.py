@@ -98,7 +98,7 @@ class DistilledReward:
     def check_spaces(self, observation_space: Space, action_space: Space) -> None:
         """Raise RewardError unless the reward takes observations and actions of these spaces."""
         for network in self.networks.values():
-            check_spaces_fit(network.spec, observation_space, action_space)
+            check_spaces_fit(network.spec, observation_space, action_space, self.provenance.get("env_id"))
 
     @cached_property
     def _forward(self) -> tuple[NumpyRewardNetwork, NumpyRewardNetwork | None]:

@@ -86,7 +86,7 @@ class RecoveredReward:
         if not np.isfinite(self.terminal_value):
             raise RewardError(f"The value after the end must be finite; got {self.terminal_value}.")
         object.__setattr__(self, "terminal_value", float(self.terminal_value))
-        check_spaces_fit(self.soft_q.spec, self.observation_space, self.action_space)
+        self.check_spaces(self.observation_space, self.action_space)
         if isinstance(self.expectation, LearnedDynamics):
             check_spaces_fit(self.expectation.network.spec, self.observation_space, self.action_space)
 
@@ -121,7 +121,7 @@ class RecoveredReward:
 
     def check_spaces(self, observation_space: Space, action_space: Space) -> None:
         """Raise RewardError unless the reward takes observations and actions of these spaces."""
-        check_spaces_fit(self.soft_q.spec, observation_space, action_space)
+        check_spaces_fit(self.soft_q.spec, observation_space, action_space, self.provenance.get("env_id"))
 
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /) -> Floats:
         o, a, o2, d = self._batch(observations, actions, next_observations, terminated)
@@ -249,8 +249,13 @@ def _with_samples(soft_q: SoftQ, count: int) -> ContinuousSoftQ:
         raise RewardError(str(error)) from error
 
 
-def check_spaces_fit(spec: NetworkSpec, observation_space: Space, action_space: Space) -> None:
-    """Raise RewardError unless a network of shape `spec` takes observations and actions of these spaces."""
+def check_spaces_fit(
+    spec: NetworkSpec, observation_space: Space, action_space: Space, learned_in: object = None
+) -> None:
+    """Raise RewardError unless a network of shape `spec` takes observations and actions of these spaces.
+
+    `learned_in` is the environment of the reward, as far as its provenance says.
+    """
     for role, space in (("observation", observation_space), ("action", action_space)):
         if isinstance(space, spaces.Discrete) and space.start != 0:
             raise RewardError(f"A Discrete {role} space must count from 0; got {space}. Shift it by {space.start}.")
@@ -264,8 +269,9 @@ def check_spaces_fit(spec: NetworkSpec, observation_space: Space, action_space: 
     ):
         if any(getattr(wanted, name) != getattr(spec, name) for name in names):
             fit = _widest_observations(spec) if role == "observation" else _network_actions(spec)
+            origin = f" of {learned_in}" if isinstance(learned_in, str) else ""
             raise RewardError(
-                f"The reward's network takes {role}s of {fit}, and the {role} space is {space}: they must fit. "
+                f"The reward{origin} takes {role}s of {fit}, and the {role} space is {space}: they must fit. "
                 "Use the environment, with the same wrappers, that its demonstrations come from."
             )
 

@@ -15,7 +15,6 @@ from irl_probe.learn.evaluation import Policy
 from irl_probe.results import new_results
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward
 from irl_probe.rewards.model import check_values
-from irl_probe.rewards.recovered import check_spaces_fit
 from irl_probe.transfers.config import TransferConfig
 from irl_probe.transfers.exact import transfer_exactly
 from irl_probe.transfers.figures import CARRIED, RANDOM, TRUE
@@ -145,9 +144,7 @@ def _check_fit(reward: Reward, name: str, variants: Sequence[Variant]) -> None:
     """Raise ValueError unless the reward takes the variants' transitions, before anything is trained."""
     for variant in variants:
         env = variant.make()
-        if isinstance(reward, RecoveredReward):
-            check_spaces_fit(reward.soft_q.spec, env.observation_space, env.action_space)
-        elif isinstance(reward, DistilledReward):
+        if isinstance(reward, RecoveredReward | DistilledReward):
             reward.check_spaces(env.observation_space, env.action_space)
         else:
             observation, _ = env.reset(seed=0)
