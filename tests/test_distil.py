@@ -270,7 +270,7 @@ def test_a_lasso_thresholds_the_weights_of_uncorrelated_features():
 @settings(max_examples=50, deadline=None)
 def test_a_lasso_meets_the_conditions_of_its_minimum(seed, share):
     rng = np.random.default_rng(seed)
-    features = rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) * 10.0 ** rng.integers(-3, 4, 6)
+    features = rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) * 10.0 ** rng.integers(-15, 4, 6)
     values, counts = 1e3 * rng.normal(size=40) + 50, rng.integers(1, 4, 40)
     weights, constant = lasso_weights(features, values, counts, share=share)
     chance = counts / counts.sum()

@@ -27,7 +27,7 @@ def lasso_weights(features: Floats, values: Floats, counts: Floats, *, share: fl
     centre, mean = chance @ features, float(chance @ values)
     offset = features - centre
     spread = np.sqrt(chance @ offset**2)
-    varying = spread > 1e-12 * np.maximum(np.abs(centre), 1.0)
+    varying = spread > 1e-12 * np.abs(features).max(axis=0)
     weights = np.zeros(len(spread))
     if varying.any():
         standard = offset[:, varying] / spread[varying]
