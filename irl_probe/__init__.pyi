@@ -3,7 +3,7 @@ from .demos import Demonstrations, check_demos, load_demos, record_demos, save_d
 from .distances import DistanceConfig
 from .envs import Variant, gridworld, make_env, simulator, true_reward, variants
 from .learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
-from .pipeline import Probe, ProbeConfig, compare_forms, coverages, forms_table, probe
+from .pipeline import Probe, ProbeConfig, compare_forms, coverages, forms_table, noisy_rollouts, probe
 from .report import plots, print_report, write_report
 from .results import (
     average_runs,
@@ -83,6 +83,7 @@ __all__ = [
     "load_run",
     "make_env",
     "merge_results",
+    "noisy_rollouts",
     "plots",
     "print_report",
     "probe",

@@ -120,6 +120,8 @@ def distil(
     reward: Word,
     demos: Words,
     out: Path,
+    env: str | None = None,
+    episodes: int = 30,
     config: Annotated[ip.DistilConfig, tyro.conf.arg(name="")] = ip.DistilConfig(),
     overwrite: bool = False,
 ) -> None:
@@ -129,11 +131,12 @@ def distil(
         reward: folder, or id of a shipped reward.
         demos: bundled names or files: the steps to fit it on.
         out: folder of the distilled reward.
+        env: fit it also, or only, on rollouts here of the reward's own policy with a share of 0 to 1 of random actions.
+        episodes: of these rollouts, in all.
         config: see irl_probe.DistilConfig.
         overwrite: replace a reward that is there.
     """
-    coverages = {Path(name).stem: ip.load_demos(name).transitions for name in demos}
-    distilled = ip.distil(ip.load_reward(reward), coverages, config)
+    distilled = pipeline.distil_named(reward, demos, env, config, episodes=episodes)
     print(f"share of the variance explained on held-out episodes: {distilled.figures['explained_variance']}")
     print(ip.save_reward(distilled, out, overwrite=overwrite))
 

@@ -84,7 +84,10 @@ class Scratch:
 
 
 class NumpyEncoder:
-    """`ObservationEncoder` in NumPy: (N, *shape) → (N, width) in the type of the network's weights."""
+    """`ObservationEncoder` in NumPy: (N, *shape) → (N, width) in the type of the network's weights.
+
+    Raises ValueError for observations of another size: a policy may be asked in any environment.
+    """
 
     def __init__(self, encoder: ObservationEncoder) -> None:
         self._count = encoder.count
@@ -95,6 +98,11 @@ class NumpyEncoder:
             encoded = np.zeros((len(observations), self._count), self._mean.dtype)
             encoded[np.arange(len(observations)), observations.astype(np.int64)] = 1
             return encoded
+        if observations.size != len(observations) * self._mean.size:
+            raise ValueError(
+                f"The network takes observations of {self._mean.size} numbers; got observations of shape "
+                f"{observations.shape[1:]}. Use the environment that it was learned in."
+            )
         flat: Numbers = observations.reshape(len(observations), self._mean.size).astype(self._mean.dtype)
         flat -= self._mean
         flat /= self._scale

@@ -56,6 +56,25 @@ def test_train_export_distil_and_compare_make_a_report(run, tmp_path):
     assert (tmp_path / "compared" / "report.html").exists()
 
 
+def test_a_reward_is_distilled_on_rollouts_of_its_own_policy(run, tmp_path):
+    out = ("--out", tmp_path / "sparse")
+    fit = ("--env", "Pendulum-v1", "--episodes", 12, "--form", "state", "--hidden", "--lasso", 0.3)
+    code, told, _ = run("distil", "Pendulum-v1/sqil", *out, *fit)
+    assert code == 0
+    assert "explained on held-out episodes: {'own policy'" in told
+    card = (tmp_path / "sparse" / "README.md").read_text()
+    assert "| distilled_lasso | 0.3 |" in card
+    for command, message in (
+        (("Pendulum-v1/sqil",), "distilled on steps.*--env"),
+        ((tmp_path / "sparse", "--env", "Pendulum-v1"), "Leave --env out"),
+        (("Pendulum-v1/sqil", "--env", "Pendulum-v1", "--episodes", 0), "episodes must be a whole number"),
+        (("Pendulum-v1/sqil", "--env", "Hopper-v5"), "takes observations of 3 numbers.*11"),
+    ):
+        code, _, err = run("distil", *command, "--out", tmp_path / "none")
+        assert code == 2
+        assert re.search(message, err, re.DOTALL), err
+
+
 def test_what_is_there_is_not_replaced_and_the_option_that_would_is_named(run, tmp_path):
     short = ("--learner.steps", 20, "--learner.log-every", 10)
     train = ("train", "CartPole-v1", "--episodes", 1, "--out", tmp_path / "run", *short)

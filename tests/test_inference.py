@@ -99,6 +99,12 @@ def test_a_layer_nobody_knows_is_refused():
         NumpyLayers(nn.Sequential(nn.SiLU()))
 
 
+def test_observations_of_another_environment_are_refused():
+    encode = NumpyEncoder(DiscreteQ(spec(discrete_actions=True)).encoder)
+    with pytest.raises(ValueError, match=r"observations of 6 numbers; got observations of shape \(11,\)"):
+        encode(np.zeros((4, 11)))
+
+
 def test_a_later_step_of_the_optimiser_is_seen():
     shape = spec(discrete_actions=True)
     network, o = DiscreteQ(shape), observations(shape)

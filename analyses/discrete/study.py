@@ -26,7 +26,6 @@ import irl_probe as ip
 
 HERE = Path(__file__).parent
 CELLS = HERE.parents[1] / "runs" / "discrete"
-NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 FIGURES = {
     "step": ("step", "none"),
     "partial, length out": ("partial", "length"),
@@ -115,10 +114,7 @@ def _told(config: ip.IQConfig) -> dict[str, object]:
 def coverage(env_id: str) -> ip.Transitions:
     """A mixture of noisy experts, the same for every variant: the clone of all bundled demonstrations, with noise."""
     clone = ip.train(ip.load_demos(env_id), ip.IQConfig(objective="bc"), progress=False)
-    env = ip.make_env(env_id)
-    parts = [ip.record_demos(clone.policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
-    env.close()
-    return ip.Transitions.concatenate(parts)
+    return ip.noisy_rollouts(clone.policy, env_id)
 
 
 def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:

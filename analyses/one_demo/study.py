@@ -29,7 +29,6 @@ import irl_probe as ip
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 EVALUATIONS, EPISODES, LAST = 40, 10, 5
-NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of random actions of the imitator, 5 episodes each
 LEVELS = ("step", "partial", "episode")
 CONTROLS = ("none", "constant", "length")
 
@@ -68,8 +67,7 @@ def run_cell(name: str, seed: int, demos: Path, runs: Path) -> None:
     resume = (folder / "checkpoint.pt").exists()
     run = ip.train(everyone.episodes([seed]), config, make(), out=folder, resume=resume)
     final = ip.evaluate(run.policy, make, episodes=EPISODES, seed=seed)
-    noisy = [ip.record_demos(run.policy, make(), 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
-    tree = ip.compare({"recovered": ip.recover(run)}, transitions={"noisy": ip.Transitions.concatenate(noisy)})
+    tree = ip.compare({"recovered": ip.recover(run)}, transitions={"noisy": ip.noisy_rollouts(run.policy, make())})
     correlation = tree["correlation"]["value"].sel(metric="pearson", level=list(LEVELS), control=list(CONTROLS))
     figures = {
         "expert": float(everyone.transitions.returns().mean()),

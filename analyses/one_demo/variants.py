@@ -26,7 +26,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TASK, ENV, STEPS, SEED = "HalfCheetah-v5-smooth", "HalfCheetah-v5", 12_000, 0
 EVALUATIONS, EPISODES, LAST = 12, 5, 4
-NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 LEVELS = ("step", "partial", "episode")
 BOUNDS = ("estimate", "low", "high")
 VARIANTS: dict[str, dict[str, object]] = {
@@ -58,11 +57,8 @@ VARIANTS: dict[str, dict[str, object]] = {
 @cache
 def coverage(demos: ip.Demonstrations) -> ip.Transitions:
     """Five episodes of the clone at each share of random actions."""
-    env = ip.make_env(ENV)
     clone = ip.train(demos, ip.IQConfig(objective="bc"), progress=False)
-    parts = [ip.record_demos(clone.policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
-    env.close()
-    return ip.Transitions.concatenate(parts)
+    return ip.noisy_rollouts(clone.policy, ENV)
 
 
 def run_variant(name: str, demos: ip.Demonstrations, runs: Path) -> None:

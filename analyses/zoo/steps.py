@@ -11,7 +11,6 @@ import numpy as np
 import irl_probe as ip
 
 Maker = Callable[[], gym.Env]
-NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: a policy with this share of random actions
 HOLD = (5, 20, 100)  # steps for which a random action is held
 
 
@@ -27,13 +26,9 @@ def coverages(demos: ip.Demonstrations, policy: ip.Policy, maker: Maker) -> dict
     """The demonstrations, random steps, and a policy's with more and more random actions."""
     env = maker()
     random = ip.record_demos(ip.random_policy(env.action_space), env, 20, seed=1)
-    mixed = [ip.record_demos(policy, env, 5, seed=i, epsilon=e).transitions for i, e in enumerate(NOISE)]
+    mixture = ip.noisy_rollouts(policy, env)
     env.close()
-    return {
-        "expert": demos.transitions,
-        "random": random.transitions,
-        "mixture": ip.Transitions.concatenate(mixed),
-    }
+    return {"expert": demos.transitions, "random": random.transitions, "mixture": mixture}
 
 
 def held_actions(maker: Maker) -> ip.Transitions:

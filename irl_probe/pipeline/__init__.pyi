@@ -1,6 +1,6 @@
-from .comparing import compare_named, coverages, named_rewards
+from .comparing import compare_named, coverages, named_rewards, noisy_rollouts
 from .config import ProbeConfig
-from .forms import compare_forms, forms_table
+from .forms import compare_forms, distil_named, forms_table
 from .probing import Probe, probe
 
 __all__ = [
@@ -9,7 +9,9 @@ __all__ = [
     "compare_forms",
     "compare_named",
     "coverages",
+    "distil_named",
     "forms_table",
     "named_rewards",
+    "noisy_rollouts",
     "probe",
 ]

@@ -47,7 +47,6 @@ def coverages(
     try:
         expert: Policy | TabularPolicy
         found: dict[str, Transitions] = {}
-        each = max(1, episodes // len(NOISE))
         if isinstance(env.unwrapped, TabularEnv):
             probabilities = soft_expert(env.unwrapped.mdp, GRID_TEMPERATURE)
             expert = TabularPolicy(probabilities, seed=seed)
@@ -60,10 +59,30 @@ def coverages(
                 found["expert"] = demos.transitions
             expert = train(demos, IQConfig(objective="bc", seed=seed), progress=False).policy
         found["random"] = _roll(random_policy(env.action_space, seed), env, episodes, seed)
-        noisy = (_roll(expert, env, each, seed + i, epsilon) for i, epsilon in enumerate(NOISE))
-        return found | {"mixture": Transitions.concatenate(noisy)}
+        return found | {"mixture": noisy_rollouts(expert, env, episodes=episodes, seed=seed)}
     finally:
         env.close()
+
+
+def noisy_rollouts(policy: Policy | TabularPolicy, env: str | Env, *, episodes: int = 30, seed: int = 0) -> Transitions:
+    """Whole episodes of a policy that takes a share of 0, .2, .4, .6, .8 and 1 of random actions: from good to bad.
+
+    A reward is compared, or distilled, on them where it is to tell policies of every quality apart.
+
+    Args:
+        policy: whose most likely actions are taken.
+        env: the environment, or its id.
+        episodes: in all, shared out evenly, the rest left out; at least one at each share.
+        seed: of the starts and the random actions.
+
+    Raises as `make_env` and `record_demos` do.
+    """
+    live = make_env(env) if isinstance(env, str) else env
+    each = max(1, episodes // len(NOISE))
+    rolled = [_roll(policy, live, each, seed + i, epsilon) for i, epsilon in enumerate(NOISE)]
+    if isinstance(env, str):
+        live.close()
+    return Transitions.concatenate(rolled)
 
 
 def ladder(coverages: Mapping[str, Transitions]) -> dict[str, Transitions] | None:

@@ -1,17 +1,21 @@
-"""What each explicit form of a reward explains, and what it costs in each measure."""
+"""Explicit forms of a reward: one by name, or all with what each explains and costs in each measure."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import xarray as xr
 
 from irl_probe.comparison import CompareConfig, compare
-from irl_probe.pipeline.comparing import coverages
+from irl_probe.configs import check_count
+from irl_probe.demos import load_demos
+from irl_probe.pipeline.comparing import coverages, noisy_rollouts
 from irl_probe.pipeline.off_data import off_data
 from irl_probe.results import to_dataframe
-from irl_probe.rewards import DistilConfig, RecoveredReward, Reward, distil_forms
+from irl_probe.rewards import DistilConfig, DistilledReward, RecoveredReward, Reward, distil, distil_forms, load_reward
 from irl_probe.verdict_rules import verdicts
 
 RECOVERED = "recovered"
@@ -60,6 +64,34 @@ def compare_forms(
     tree.attrs |= {"title": f"{env_id}: distilled forms", "env_id": env_id, "seed": seed, SHARE: json.dumps(shares)}
     tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
+
+
+def distil_named(
+    name: str, demos: Sequence[str], env_id: str | None, config: DistilConfig, *, episodes: int = 30
+) -> DistilledReward:
+    """`distil` of a reward by name, on demonstrations by name, on `noisy_rollouts` of its own policy, or on both.
+
+    Args:
+        name: folder, or id of a shipped reward.
+        demos: bundled names or files.
+        env_id: where to roll out; None rolls out nothing.
+        config: of the fit, and the seed of the rollouts.
+        episodes: of the rollouts.
+
+    Raises ValueError where there are no steps to fit, or no policy to roll out, and as the verbs do.
+    """
+    if not demos and env_id is None:
+        raise ValueError(
+            "A reward is distilled on steps: name demonstrations, or an environment to roll out in (--env)."
+        )
+    reward = load_reward(name)
+    found = {Path(each).stem: load_demos(each).transitions for each in demos}
+    if env_id is not None:
+        if not isinstance(reward, RecoveredReward):
+            raise ValueError(f"Only a recovered reward has a policy to roll out; {name} is distilled. Leave --env out.")
+        check_count(episodes, 1, "The number of episodes")
+        found["own policy"] = noisy_rollouts(reward.soft_q.policy, env_id, episodes=episodes, seed=config.seed)
+    return distil(reward, found, config)
 
 
 def forms_table(tree: xr.DataTree, coverage: str = "mixture") -> str:
