@@ -132,7 +132,7 @@ def distil(
         demos: bundled names or files: the steps to fit it on.
         out: folder of the distilled reward.
         env: fit it also, or only, on rollouts here of the reward's own policy with a share of 0 to 1 of random actions.
-        episodes: of these rollouts, in all.
+        episodes: of these rollouts, in all, rounded down to a multiple of six shares of random actions.
         config: see irl_probe.DistilConfig.
         overwrite: replace a reward that is there.
     """

@@ -86,27 +86,36 @@ class Scratch:
 class NumpyEncoder:
     """`ObservationEncoder` in NumPy: (N, *shape) → (N, width) in the type of the network's weights.
 
-    Raises ValueError for observations of another size: a policy may be asked in any environment.
+    Raises ValueError for observations that are not the network's: a policy may be asked in any environment.
     """
 
     def __init__(self, encoder: ObservationEncoder) -> None:
         self._count = encoder.count
         self._mean, self._scale = array_of(encoder.mean), array_of(encoder.scale)
 
-    def __call__(self, observations: NDArray[np.generic]) -> Numbers:
+    def __call__(self, observations: NDArray[Any]) -> Numbers:
         if self._count is not None:
+            if observations.ndim != 1 or not np.all((observations >= 0) & (observations < self._count)):
+                raise ValueError(
+                    f"The network takes N states of Discrete({self._count}), shape (N,); got an array of shape "
+                    f"{observations.shape}{_range(observations)}. Use the environment that it was learned in."
+                )
             encoded = np.zeros((len(observations), self._count), self._mean.dtype)
             encoded[np.arange(len(observations)), observations.astype(np.int64)] = 1
             return encoded
         if observations.size != len(observations) * self._mean.size:
             raise ValueError(
-                f"The network takes observations of {self._mean.size} numbers; got observations of shape "
-                f"{observations.shape[1:]}. Use the environment that it was learned in."
+                f"The network takes N observations of {self._mean.size} numbers; got an array of shape "
+                f"{observations.shape}. Use the environment that it was learned in."
             )
         flat: Numbers = observations.reshape(len(observations), self._mean.size).astype(self._mean.dtype)
         flat -= self._mean
         flat /= self._scale
         return flat
+
+
+def _range(observations: NDArray[Any]) -> str:
+    return f" with values from {observations.min()} to {observations.max()}" if observations.size else ""
 
 
 def gaussian_moments(outputs: Numbers, log_std: str) -> tuple[Numbers, Numbers]:

@@ -61,14 +61,14 @@ def test_a_reward_is_distilled_on_rollouts_of_its_own_policy(run, tmp_path):
     fit = ("--env", "Pendulum-v1", "--episodes", 12, "--form", "state", "--hidden", "--lasso", 0.3)
     code, told, _ = run("distil", "Pendulum-v1/sqil", *out, *fit)
     assert code == 0
-    assert "explained on held-out episodes: {'own policy'" in told
+    assert "explained on held-out episodes: {'own policy in Pendulum-v1'" in told
     card = (tmp_path / "sparse" / "README.md").read_text()
     assert "| distilled_lasso | 0.3 |" in card
     for command, message in (
         (("Pendulum-v1/sqil",), "distilled on steps.*--env"),
         ((tmp_path / "sparse", "--env", "Pendulum-v1"), "Leave --env out"),
         (("Pendulum-v1/sqil", "--env", "Pendulum-v1", "--episodes", 0), "episodes must be a whole number"),
-        (("Pendulum-v1/sqil", "--env", "Hopper-v5"), "takes observations of 3 numbers.*11"),
+        (("Pendulum-v1/sqil", "--env", "Hopper-v5"), "reward of Pendulum-v1 takes observations of.*11"),
     ):
         code, _, err = run("distil", *command, "--out", tmp_path / "none")
         assert code == 2

@@ -259,10 +259,10 @@ def test_a_lasso_keeps_a_weight_and_is_not_a_ridge():
 def test_a_lasso_thresholds_the_weights_of_uncorrelated_features():
     features = np.array([[x, 10 * y, 3.0] for x in (-1, 1) for y in (-1, 1)])  # the last does not vary
     values = 7.0 + features @ [2.0, 0.05, 0.0]  # covariances 2 and 0.5 with the standardised features
-    weights, constant = lasso_weights(features, values, np.ones(4), share=0.1)
+    weights, constant = lasso_weights(features, values, share=0.1)
     np.testing.assert_allclose(weights, [2.0 - 0.2, (0.5 - 0.2) / 10, 0.0], atol=1e-9)
     assert constant == pytest.approx(7.0)
-    weights, _ = lasso_weights(features, values, np.ones(4), share=0.3)
+    weights, _ = lasso_weights(features, values, share=0.3)
     assert weights[1] == 0
 
 
@@ -271,17 +271,15 @@ def test_a_lasso_thresholds_the_weights_of_uncorrelated_features():
 def test_a_lasso_meets_the_conditions_of_its_minimum(seed, share):
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) * 10.0 ** rng.integers(-15, 4, 6)
-    values, counts = 1e3 * rng.normal(size=40) + 50, rng.integers(1, 4, 40)
-    weights, constant = lasso_weights(features, values, counts, share=share)
-    chance = counts / counts.sum()
-    centred = features - chance @ features
-    standard = centred / np.sqrt(chance @ centred**2)
-    penalty = share * np.abs(standard.T @ (chance * (values - chance @ values))).max()
+    values = 1e3 * rng.normal(size=40) + 50
+    weights, constant = lasso_weights(features, values, share=share)
+    standard = (features - features.mean(0)) / features.std(0)
+    penalty = share * np.abs(standard.T @ (values - values.mean()) / 40).max()
     residual = values - features @ weights - constant
-    pull = standard.T @ (chance * residual) / penalty
+    pull = standard.T @ residual / 40 / penalty
     assert np.abs(pull).max() <= 1 + 1e-5
     np.testing.assert_allclose(pull[weights != 0], np.sign(weights[weights != 0]), atol=1e-5)
-    assert chance @ residual == pytest.approx(0, abs=1e-6)
+    assert residual.mean() == pytest.approx(0, abs=1e-6)
 
 
 def test_a_lasso_finds_the_one_feature_that_pays_in_any_unit(cartpole):
@@ -305,15 +303,35 @@ def test_a_lasso_finds_the_one_feature_that_pays_in_any_unit(cartpole):
     np.testing.assert_allclose(other(batch[0] * units, *batch[1:]), plain(*batch), atol=1e-6)
 
 
-def test_a_lasso_of_a_table_thresholds_each_entry():
-    observations = np.tile([0, 0, 1, 1], 2)
-    ends = np.tile([False, False, False, True], 2)
-    steps = ip.Transitions(observations, np.zeros(8, int), observations, np.zeros(8, bool), ends, np.repeat([0, 1], 4))
-    config = ip.DistilConfig(form="state", gamma=GAMMA, lasso=0.25)
-    spaces_ = (spaces.Discrete(2), spaces.Discrete(1))
-    distilled = ip.distil(lambda o, a, o2, d: 4.0 * o, steps, config, spaces=spaces_)
-    values = distilled(np.array([0, 1]), np.zeros(2, int), np.zeros(2, int), np.zeros(2, bool))
-    np.testing.assert_allclose(values, [0.5, 3.5], atol=1e-6)  # 2 ± 2 · (1 − .25)
+def test_a_lasso_that_cannot_choose_is_refused():
+    rng = np.random.default_rng(0)
+    powers = np.linspace(0.1, 1, 200)[:, None] ** np.arange(1, 12)
+    values = powers.sum(axis=1) + 0.1 * rng.normal(size=200)
+    assert (lasso_weights(powers, values, share=0.3)[0] != 0).sum() < 4
+    with pytest.raises(RewardError, match="nearly repeat each other"):
+        lasso_weights(powers, values, share=1e-6)
+    states = every_transition(grid_transition())
+    with pytest.raises(RewardError, match="discrete states have none"):
+        ip.distil(
+            lambda o, a, o2, d: 1.0 * o,
+            states,
+            ip.DistilConfig(gamma=GAMMA, lasso=0.1),
+            spaces=(spaces.Discrete(25), spaces.Discrete(4)),
+        )
+
+
+def test_a_lasso_finds_pay_and_shaping_apart(cartpole):
+    _, steps = cartpole
+    potential = np.array([0.0, 0.0, 3.0, 0.0])
+
+    def shaped(o, a, o2, d):
+        after = np.where(d, 0.0, GAMMA * (o2 @ potential))
+        return 2.0 * o[:, 0] + after - o @ potential
+
+    spaces_ = (spaces.Box(-np.inf, np.inf, (4,), np.float64), spaces.Discrete(2))
+    config = ip.DistilConfig(form="state", gamma=GAMMA, hidden=(), shaping=True, lasso=1e-3)
+    distilled = ip.distil(shaped, steps, config, spaces=spaces_)
+    assert explained(distilled) > 0.99
 
 
 def test_the_same_config_gives_the_same_networks_and_another_seed_others(cartpole):

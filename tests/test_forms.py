@@ -10,6 +10,8 @@ import pytest
 
 import irl_probe as ip
 from irl_probe.cli import main
+from irl_probe.pipeline import distil_named
+from irl_probe.rewards import RewardError
 
 FORMS = ["state", "state-action", "transition", "state + shaping", "state-action + shaping", "transition + shaping"]
 
@@ -61,3 +63,30 @@ def test_the_command_prints_the_table_and_refuses_what_is_distilled(tmp_path, mo
     with pytest.raises(SystemExit):
         call("forms", tmp_path / "distilled", *grid)
     assert "is distilled already" in " ".join(capsys.readouterr().err.split())
+
+
+def test_noisy_rollouts_are_episodes_at_each_share_of_random_actions():
+    env = ip.make_env("CartPole-v1")
+
+    def leftwards(observations, deterministic=True, *, rng=None):
+        return np.zeros(len(observations), dtype=np.int64)
+
+    steps = ip.noisy_rollouts(leftwards, "CartPole-v1", episodes=13, seed=7)
+    shares = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    expected = [ip.record_demos(leftwards, env, 2, seed=7 + i, epsilon=e).transitions for i, e in enumerate(shares)]
+    assert steps.content_hash() == ip.Transitions.concatenate(expected).content_hash()
+    right = [steps.episodes([2 * i, 2 * i + 1]).actions.mean() for i in (0, 5)]
+    assert right[0] == 0
+    assert right[1] > 0.3
+    assert len(ip.noisy_rollouts(leftwards, env, episodes=1).lengths) == 6
+    with pytest.raises(ValueError, match="at least 1; got 0"):
+        ip.noisy_rollouts(leftwards, env, episodes=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "env_id"),
+    [("GridWorld/iq", "FrozenLake-v1"), ("GridWorld/iq", "Taxi-v4"), ("CartPole-v1/iq", "GridWorld")],
+)
+def test_rollouts_in_another_environment_are_refused(name, env_id):
+    with pytest.raises(RewardError, match=r"of (GridWorld|CartPole-v1) takes (observation|action)s of"):
+        distil_named(name, [], env_id, ip.DistilConfig())

@@ -101,8 +101,12 @@ def test_a_layer_nobody_knows_is_refused():
 
 def test_observations_of_another_environment_are_refused():
     encode = NumpyEncoder(DiscreteQ(spec(discrete_actions=True)).encoder)
-    with pytest.raises(ValueError, match=r"observations of 6 numbers; got observations of shape \(11,\)"):
+    with pytest.raises(ValueError, match=r"observations of 6 numbers; got an array of shape \(4, 11\)"):
         encode(np.zeros((4, 11)))
+    encode = NumpyEncoder(DiscreteQ(spec(discrete_actions=True, states=16)).encoder)
+    for wrong in (np.array([[1.0, 2.0]]), np.array([3, 16]), np.array([-1]), np.zeros((3, 4))):
+        with pytest.raises(ValueError, match=r"states of Discrete\(16\), shape \(N,\); got an array of shape"):
+            encode(wrong)
 
 
 def test_a_later_step_of_the_optimiser_is_seen():

@@ -73,7 +73,7 @@ def run_variant(name: str, demos: ip.Demonstrations, runs: Path) -> None:
             "steps": STEPS,
             "evaluate_every": STEPS // EVALUATIONS,
             "evaluate_episodes": EPISODES,
-            "policy_average": 1e-3,  # the default when these were run
+            "policy_average": 1e-3,  # the default when these were run, without today's averaging_rate
             **VARIANTS[name],
         }
     )

@@ -49,8 +49,8 @@ class IQConfig(Config):
         target_rate: Polyak rate of the target network for V(s′); 0 uses none.
         batch_size: steps of the expert and as many of the policy; 0 takes every step (full batch).
         policy_average: rate of the Polyak average that is evaluated and handed over: of Q for discrete actions, of the
-        policy for continuous ones, whose V the recovered reward takes. Early in a run it is of about the last ninth of
-        the updates. The environment's steps are the latest policy's. 0 takes the latest for all.
+        policy for continuous ones, whose V the recovered reward takes. In the first 9/rate updates it is of about the
+        last ninth of them. The environment's steps are the latest policy's. 0 takes the latest for all.
         precision: float32 or float64.
 
     Continuous actions only (discrete ones leave these unread):

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.comparison import CompareConfig, compare
+from irl_probe.configs import check_count
 from irl_probe.correlation_rules import BASELINES
 from irl_probe.demos import DemoError, Demonstrations, load_demos, record_demos
 from irl_probe.envs import TabularEnv, make_env, soft_expert, true_reward
@@ -22,7 +23,7 @@ from irl_probe.rewards.model import Bools, Floats
 from irl_probe.transitions import Array, Transitions
 from irl_probe.verdict_rules import verdicts
 
-NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the mixture: the cloned expert with this share of random actions
+NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of random actions, from good to bad
 GRID_TEMPERATURE = 0.5  # of the grid's soft expert, as in `probe_grid`
 
 
@@ -72,17 +73,20 @@ def noisy_rollouts(policy: Policy | TabularPolicy, env: str | Env, *, episodes: 
     Args:
         policy: whose most likely actions are taken.
         env: the environment, or its id.
-        episodes: in all, shared out evenly, the rest left out; at least one at each share.
+        episodes: in all, rounded down to a multiple of the six shares; at least one at each.
         seed: of the starts and the random actions.
 
-    Raises as `make_env` and `record_demos` do.
+    Raises ValueError for fewer than one episode, and as `make_env` and `record_demos` do.
     """
-    live = make_env(env) if isinstance(env, str) else env
+    check_count(episodes, 1, "The number of episodes")
     each = max(1, episodes // len(NOISE))
-    rolled = [_roll(policy, live, each, seed + i, epsilon) for i, epsilon in enumerate(NOISE)]
-    if isinstance(env, str):
-        live.close()
-    return Transitions.concatenate(rolled)
+    live = make_env(env) if isinstance(env, str) else env
+    try:
+        rolled = [_roll(policy, live, each, seed + i, epsilon) for i, epsilon in enumerate(NOISE)]
+        return Transitions.concatenate(rolled)
+    finally:
+        if isinstance(env, str):
+            live.close()
 
 
 def ladder(coverages: Mapping[str, Transitions]) -> dict[str, Transitions] | None:

@@ -10,8 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from irl_probe.comparison import CompareConfig, compare
-from irl_probe.configs import check_count
 from irl_probe.demos import load_demos
+from irl_probe.envs import make_env
 from irl_probe.pipeline.comparing import coverages, noisy_rollouts
 from irl_probe.pipeline.off_data import off_data
 from irl_probe.results import to_dataframe
@@ -85,12 +85,19 @@ def distil_named(
             "A reward is distilled on steps: name demonstrations, or an environment to roll out in (--env)."
         )
     reward = load_reward(name)
-    found = {Path(each).stem: load_demos(each).transitions for each in demos}
+    stems = [Path(each).stem for each in demos]
+    labels = stems if len(set(stems)) == len(stems) else demos
+    found = {label: load_demos(each).transitions for label, each in zip(labels, demos, strict=True)}
     if env_id is not None:
         if not isinstance(reward, RecoveredReward):
             raise ValueError(f"Only a recovered reward has a policy to roll out; {name} is distilled. Leave --env out.")
-        check_count(episodes, 1, "The number of episodes")
-        found["own policy"] = noisy_rollouts(reward.soft_q.policy, env_id, episodes=episodes, seed=config.seed)
+        env = make_env(env_id)
+        try:
+            reward.check_spaces(env.observation_space, env.action_space)
+            rolled = noisy_rollouts(reward.soft_q.policy, env, episodes=episodes, seed=config.seed)
+        finally:
+            env.close()
+        found[f"own policy in {env_id}"] = rolled
     return distil(reward, found, config)
 
 

@@ -21,13 +21,14 @@ class DistilConfig(Config):
         shaping: fit g + γh(s′) − h(s) with a potential h as well (AIRL's disentangled form).
         gamma: γ of the shaping; None takes the reward's own, which a plain function does not have.
         hidden: widths of the hidden layers of g and h; () is linear, or a table where states and actions are discrete,
-            and is solved exactly by least squares. None is () where both are discrete and (64, 64) elsewhere.
+            and is solved exactly. None is () where both are discrete and (64, 64) elsewhere.
         ridge: λ of the penalty λ‖w‖² that a linear fit or a table has beside the mean squared error. A linear fit's w
             is its weights without the constant, observations in their own units, actions scaled to [−1, 1]: what
             varies least on the coverage is held down most. A table's entries are drawn to the mean reward, the rarest
             most.
-        lasso: λ of the penalty λ Σ σ_j|w_j| that it has instead, σ_j the standard deviation of feature j, as a share of
-            the smallest λ that leaves no weight: between 0 and 1. Few features keep a weight; units do not matter.
+        lasso: λ of the penalty λ Σ σ_j|w_j| that a linear fit of Box observations has instead, σ_j the standard
+            deviation of feature j, as a share of the smallest λ that leaves no weight: between 0 and 1. Few features
+            keep a weight (copies of one share it); units do not matter.
         activation: relu, tanh or elu.
         learning_rate, steps, batch_size: of AdamW on the mean squared error, its rate falling linearly to 0.
         weight_decay: AdamW's.
@@ -73,7 +74,7 @@ class DistilConfig(Config):
         if self.ridge and self.lasso:
             raise ValueError(f"Give ridge or lasso, not both; got ridge={self.ridge} and lasso={self.lasso}.")
         if self.penalty is not None and self.hidden:
-            raise ValueError(unfit_penalty(self.penalty, self.hidden))
+            raise ValueError(self.unfit_penalty(self.hidden))
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ValueError(
                 "DistilConfig.learning_rate must be positive and weight_decay not negative; got "
@@ -85,10 +86,11 @@ class DistilConfig(Config):
         """The one of the linear fit's penalties that is set, if any."""
         return "ridge" if self.ridge else "lasso" if self.lasso else None
 
-
-def unfit_penalty(penalty: str, hidden: tuple[int, ...]) -> str:
-    """What is said of a ridge or a lasso where the fit is no linear one."""
-    return (
-        f"A {penalty} needs a linear fit or a table; got it with hidden={hidden}. Give hidden=() (on the command line "
-        f"--hidden with no number after it), or {penalty}=0; a network has weight_decay."
-    )
+    def unfit_penalty(self, hidden: tuple[int, ...]) -> str:
+        """What is said of the penalty where the fit is no linear one."""
+        name = self.penalty
+        value = f"{name}={getattr(self, str(name))}"
+        return (
+            f"A {name} needs a linear fit; got {value} with hidden={hidden}. Give hidden=() (on the command line "
+            f"--hidden with no number after it), or {name}=0; a network has weight_decay."
+        )

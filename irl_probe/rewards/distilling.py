@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from irl_probe.configs import check_kind
 from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
 from irl_probe.networks import NetworkSpec
-from irl_probe.rewards.distil_config import FORMS, DistilConfig, unfit_penalty
+from irl_probe.rewards.distil_config import FORMS, DistilConfig
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import ExactExpectation
-from irl_probe.rewards.fitting import Batch, fit_by_gradient, fit_by_least_squares
+from irl_probe.rewards.fitting import Batch, fit_by_gradient, fit_by_lasso, fit_by_least_squares
 from irl_probe.rewards.model import Bools, Floats, Reward, evaluate_reward
 from irl_probe.rewards.network import RewardNetwork
 from irl_probe.rewards.recovered import RecoveredReward, Space
@@ -51,8 +51,8 @@ def distil(
         spaces: observation and action space; None takes the recovered reward's.
 
     Raises RewardError where `reward` is not recovered and spaces or γ are missing, where a coverage has fewer than two
-    episodes, where a reward value is not finite, and where a ridge or lasso meets hidden layers, the default of these
-    spaces.
+    episodes, where a reward value is not finite, where a ridge or lasso meets hidden layers, the default of these
+    spaces, and where a lasso meets discrete states or does not converge.
     """
     check_kind(config, DistilConfig, "The config of distil", "Write irl_probe.DistilConfig(form='state').")
     if not isinstance(transitions, Transitions):
@@ -62,7 +62,12 @@ def distil(
     gamma, (observation_space, action_space) = _gamma(config, known), _spaces(spaces, known)
     spec = _spec(observation_space, action_space, config)
     if spec.hidden and config.penalty is not None:
-        raise RewardError(unfit_penalty(config.penalty, spec.hidden))
+        raise RewardError(config.unfit_penalty(spec.hidden))
+    if config.lasso and spec.observation_count is not None:
+        raise RewardError(
+            "A lasso chooses among features, and discrete states have none: each is an entry of a table; got "
+            f"lasso={config.lasso}. Use a ridge."
+        )
     training, held_out = _split(coverages, config)
     distilled = DistilledReward(
         *_networks(spec, config),
@@ -83,8 +88,10 @@ def distil(
             batch_size=config.batch_size,
             seed=config.seed,
         )
+    elif config.lasso:
+        fit_by_lasso(distilled, batch, share=config.lasso)
     else:
-        fit_by_least_squares(distilled, batch, ridge=config.ridge, lasso=config.lasso)
+        fit_by_least_squares(distilled, batch, ridge=config.ridge)
     _centre(distilled, training)
     kept = Transitions.concatenate(held_out.values())
     figures = {name: _explained(reward, distilled, steps, config.seed) for name, steps in held_out.items()}

@@ -38,8 +38,8 @@ class Batch:
         return Batch(tensors(reward.g.spec, *batch), values, dynamics)
 
 
-def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float, lasso: float) -> None:
-    """Set linear g and h to the minimum of mean (r − r̂)² + ridge·‖w‖², or of the lasso's loss (`lasso_weights`).
+def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float) -> None:
+    """Set linear g and h to the minimum of mean (r − r̂)² + ridge·‖w‖².
 
     w is every weight of a linear network but its constant, and every entry of a table: of g's its departure from the
     mean reward. Of all that fit equally well it is the one nearest to the mean reward: the minimum-norm solution for
@@ -50,25 +50,8 @@ def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float,
     """
     rows, values, weights = _distinct(reward.g, batch)
     mean = float(batch.values.mean())
-    blocks = [_features(reward.g, rows)]
-    if reward.h is not None:
-        observations, actions, successors, ended = rows
-        after = _expected_features(reward.h, rows, batch.dynamics)
-        now = _features(reward.h, (observations, actions, successors, ended))
-        blocks.append(reward.gamma * after - now)
+    blocks = _blocks(reward, rows, batch.dynamics, square=ridge > 0)
     width = sum(block.shape[1] for block in blocks)
-    if width * (len(values) + (width if ridge or lasso else 0)) > MOST_ENTRIES:
-        raise RewardError(
-            f"A linear reward of {width} parameters on {len(values)} different steps is too large to solve exactly; "
-            "give hidden layers, DistilConfig(hidden=(64, 64))."
-        )
-    split = blocks[0].shape[1]
-    if lasso:
-        sparse, constant = lasso_weights(np.concatenate(blocks, axis=1), values, weights**2, share=lasso)
-        _set_linear(reward.g, sparse[:split], constant)
-        if reward.h is not None:
-            _set_linear(reward.h, sparse[split:], 0.0)
-        return
     matrix = weights[:, None] * np.concatenate(blocks, axis=1)
     wanted = weights * (values - mean)
     if ridge:  # as rows of their own, in which each penalised weight is to be 0
@@ -77,9 +60,23 @@ def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float,
         wanted = np.concatenate([wanted, np.zeros(width)])
     rounding = np.finfo(float).eps * max(matrix.shape)
     solution, *_ = scipy.linalg.lstsq(matrix, wanted, cond=rounding, lapack_driver="gelsd")
+    split = blocks[0].shape[1]
     _set_linear(reward.g, solution[:split], mean)
     if reward.h is not None:
         _set_linear(reward.h, solution[split:], 0.0)
+
+
+def fit_by_lasso(reward: DistilledReward, batch: Batch, *, share: float) -> None:
+    """Set linear g and h to the minimum of the lasso's loss (`lasso_weights`), which penalises all but g's constant.
+
+    Raises RewardError where the matrix would be too large, and where the minimum is not reached.
+    """
+    blocks = _blocks(reward, batch.rows, batch.dynamics, square=True)
+    weights, constant = lasso_weights(np.concatenate(blocks, axis=1), batch.values, share=share)
+    split = blocks[0].shape[1]
+    _set_linear(reward.g, weights[:split], constant)
+    if reward.h is not None:
+        _set_linear(reward.h, weights[split:], 0.0)
 
 
 def fit_by_gradient(
@@ -137,6 +134,28 @@ def _distinct(g: RewardNetwork, batch: Batch) -> tuple[tuple[Tensor, Tensor, Ten
     sums = np.bincount(inverse.ravel(), weights=batch.values)
     o, a, o2, d = (part[first] for part in batch.rows)
     return (o, a, o2, d), sums / counts, np.sqrt(counts)
+
+
+def _blocks(
+    reward: DistilledReward, rows: tuple[Tensor, Tensor, Tensor, Tensor], dynamics: Floats | None, *, square: bool
+) -> list[Floats]:
+    """The columns that the weights of g, and of h where there is one, multiply; `square`: with room for their products.
+
+    Raises RewardError where they would be too large.
+    """
+    blocks = [_features(reward.g, rows)]
+    if reward.h is not None:
+        observations, actions, successors, ended = rows
+        after = _expected_features(reward.h, rows, dynamics)
+        now = _features(reward.h, (observations, actions, successors, ended))
+        blocks.append(reward.gamma * after - now)
+    width, count = sum(block.shape[1] for block in blocks), len(rows[0])
+    if width * (count + (width if square else 0)) > MOST_ENTRIES:
+        raise RewardError(
+            f"A linear reward of {width} parameters on {count} different steps is too large to solve exactly; "
+            "give hidden layers, DistilConfig(hidden=(64, 64))."
+        )
+    return blocks
 
 
 def _features(network: RewardNetwork, rows: tuple[Tensor, Tensor, Tensor, Tensor]) -> Floats:

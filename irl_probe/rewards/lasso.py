@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
+from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.model import Floats
 
 
-def lasso_weights(features: Floats, values: Floats, counts: Floats, *, share: float) -> tuple[Floats, float]:
+def lasso_weights(features: Floats, values: Floats, *, share: float) -> tuple[Floats, float]:
     """The minimum of ½ mean (y − w·x − b)² + λ Σ σ_j |w_j| over w and b (Tibshirani 1996, features standardised).
 
     σ_j is the standard deviation of feature j, so that units do not matter. λ is `share` of the smallest penalty that
@@ -18,21 +19,18 @@ def lasso_weights(features: Floats, values: Floats, counts: Floats, *, share: fl
     Args:
         features: x, (N, D).
         values: y, (N,).
-        counts: how often each row came, (N,).
         share: between 0 (least squares) and 1 (no weights).
 
-    Returns w (D,) in the features' own units, and b.
+    Returns w (D,) in the features' own units, and b. Features that are copies of each other share their weight.
+
+    Raises RewardError where the minimum is not reached: a very small share and features that nearly repeat each other.
     """
-    chance = counts / counts.sum()
-    centre, mean = chance @ features, float(chance @ values)
-    offset = features - centre
-    spread = np.sqrt(chance @ offset**2)
+    centre, spread, mean = features.mean(axis=0), features.std(axis=0), float(values.mean())
     varying = spread > 1e-12 * np.abs(features).max(axis=0)
     weights = np.zeros(len(spread))
     if varying.any():
-        standard = offset[:, varying] / spread[varying]
-        gram = standard.T @ (chance[:, None] * standard)
-        covariance = standard.T @ (chance * (values - mean))
+        standard = (features[:, varying] - centre[varying]) / spread[varying]
+        gram, covariance = standard.T @ standard / len(values), standard.T @ (values - mean) / len(values)
         weights[varying] = _solve(gram, covariance, share * float(np.abs(covariance).max())) / spread[varying]
     return weights, mean - float(weights @ centre)
 
@@ -56,4 +54,11 @@ def _solve(gram: Floats, covariance: Floats, penalty: float) -> Floats:
         bounds=[(0, None)] * (2 * width),
         options={"maxiter": 100_000, "maxfun": 1_000_000, "ftol": 0.0, "gtol": 1e-10},
     )
-    return np.asarray(scale * (found.x[:width] - found.x[width:]))
+    weights = found.x[:width] - found.x[width:]
+    excess = float(np.abs(gram @ weights - target).max()) - level  # at most 0 at the minimum
+    if excess > 1e-3 * max(level, 1e-3):
+        raise RewardError(
+            "The lasso was not solved: features nearly repeat each other, and its share is too small to choose among "
+            f"them (a slope of {excess:.1g} is left, of 1 without weights). Give a larger lasso, or a ridge."
+        )
+    return np.asarray(scale * weights)
