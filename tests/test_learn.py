@@ -22,6 +22,7 @@ from irl_probe.envs import TabularEnv, TabularPolicy, gridworld, soft_expert
 from irl_probe.learn import CheckpointError, TrainingDiverged, TrainingInterrupted
 from irl_probe.learn.averaging import RECENCY
 from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
+from irl_probe.learn.interaction import Interaction
 from irl_probe.learn.lock import alone_in
 from irl_probe.learn.replay import Replay
 from irl_probe.learn.soft_q import SoftQLearner
@@ -171,6 +172,19 @@ def test_the_averaged_q_is_handed_over_and_weighs_the_latest_updates_most(demos,
     for handed, iterates in zip(run.soft_q.network.parameters(), zip(*seen, strict=True), strict=True):
         mean = np.average(torch.stack(iterates).numpy(), axis=0, weights=weights)
         np.testing.assert_allclose(handed.numpy(), mean, rtol=1e-4, atol=1e-6)
+
+
+def test_episodes_are_cut_off_as_by_a_time_limit():
+    online = Interaction(ip.make_env("Pendulum-v1"), seed=3, episode_steps=7)
+    steps = [online.step(np.array([0.5], np.float32)) for _ in range(16)]
+    assert [step.over for step in steps] == [i % 7 == 6 for i in range(16)]
+    assert not any(step.terminated for step in steps)
+    again = Interaction(ip.make_env("Pendulum-v1"), seed=3, episode_steps=7)
+    again.restore(online.state())
+    assert (again.episode, len(again.actions)) == (2, 2)
+    config = replace(ONLINE, steps=60, episode_steps=7, evaluate_every=60, evaluate_episodes=2)
+    run = ip.train(ip.load_demos("CartPole-v1", episodes=1), config, "CartPole-v1", progress=False)
+    assert float(run.history["return_mean"].dropna("step")[-1]) > 7  # CartPole pays 1 a step
 
 
 def test_evaluations_do_not_disturb_training(demos):

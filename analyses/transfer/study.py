@@ -6,7 +6,7 @@ python analyses/transfer/study.py run Ant-v5 --reward DIR [--changes "disabled l
 python analyses/transfer/study.py tables                               the tables of README.md from results/
 
 A seed of the maze is its own run of SQIL; CartPole's seeds share the shipped reward CartPole-v1/iq, HalfCheetah's
-HalfCheetah-v5/sqil-linear, whose imitator `analyses/zoo/study.py make HalfCheetah-v5/sqil-linear` leaves in runs/.
+HalfCheetah-v5/sqil-sparse, whose imitator `analyses/zoo/study.py make HalfCheetah-v5/sqil-sparse` leaves in runs/.
 Cells (one policy, one variant, one seed) are kept in runs/transfer/ and are never done twice.
 """
 
@@ -72,8 +72,8 @@ TASKS = {
         (),
         _RUNNER,
         true_learner=replace(_RUNNER, temperature=0.1),
-        reward="HalfCheetah-v5/sqil-linear",
-        policy="zoo/HalfCheetah-v5/sqil-linear/run",
+        reward="HalfCheetah-v5/sqil-sparse",
+        policy="zoo/HalfCheetah-v5/sqil-sparse/run",
     ),
     "cartpole": _CARTPOLE,
     "cartpole_forms": replace(_CARTPOLE, forms=FORMS),

@@ -64,6 +64,9 @@ class IQConfig(Config):
         steps: gradient updates offline, environment steps online. update_every: online, environment steps from one
         round of updates to the next. updates_per_step: updates per environment step; a round has update_every times as
         many, rounded, and at least one. learning_starts: environment steps with random actions before the first one.
+        episode_steps: length at which episodes are cut off while learning online, as by a time limit: V goes on there.
+        None leaves it to the environment; evaluations always do. Short ones keep the replay from filling with what
+        follows a fall that nothing ends.
         replay_capacity: steps kept. epsilon: share of uniformly random actions online.
         evaluate_every, evaluate_episodes: steps between evaluations, and their episodes; 0 evaluates never.
         checkpoint_every, log_every: steps. seed: of everything.
@@ -109,6 +112,7 @@ class IQConfig(Config):
     updates_per_step: float = 1
     update_every: int | None = None
     learning_starts: int | None = None
+    episode_steps: int | None = None
     replay_capacity: int = 200_000
     epsilon: float = 0.0
     evaluate_every: int = 0
@@ -197,6 +201,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "updates_per_step": _POSITIVE,
     "update_every": (1, math.inf, "at least 1"),
     "learning_starts": _NOT_NEGATIVE,
+    "episode_steps": (1, math.inf, "at least 1"),
     "replay_capacity": (1, math.inf, "at least 1"),
     "epsilon": _SHARE,
     "evaluate_every": _NOT_NEGATIVE,

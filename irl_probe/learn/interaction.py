@@ -28,20 +28,22 @@ class Interaction:
 
     Its state is therefore the number of the episode and the actions taken in it: `restore` resets the environment and
     takes them again. That is exact for every environment that honours its reset seed, whatever it is made of.
+
+    An episode of `episode_steps` steps is cut off there; None leaves its length to the environment.
     """
 
     observation: np.ndarray
 
-    def __init__(self, env: Env, seed: int) -> None:
-        self.env, self.seed = env, seed
+    def __init__(self, env: Env, seed: int, episode_steps: int | None = None) -> None:
+        self.env, self.seed, self.episode_steps = env, seed, episode_steps
         self._begin(0)
 
     def step(self, action: Any) -> Step:
         """Take an action; after the end of an episode the next one has already begun."""
         before = self.observation
         successor, reward, terminated, truncated, _ = self.env.step(action)
-        over = bool(terminated or truncated)
         self.actions.append(action)
+        over = bool(terminated or truncated) or len(self.actions) == self.episode_steps
         self.observation = np.array(successor)
         step = Step(before, action, self.observation, float(reward), bool(terminated), over)
         if over:

@@ -97,7 +97,7 @@ def train(
         expert=expert,
         policy=policy,
         starts=encoder(torch.as_tensor(steps.observations[steps.starts])),
-        interaction=None if live is None else Interaction(live, config.seed),
+        interaction=None if live is None else Interaction(live, config.seed, config.episode_steps),
         evaluation_env=_maker(live, env_id),
     )
     hashes = steps.content_hash(), None if others is None else others.content_hash()
@@ -161,7 +161,7 @@ def train_on_reward(
         expert=None,
         policy=Replay(spec, encoder, config.replay_capacity),
         starts=torch.empty(0, spec.input_width),
-        interaction=Interaction(live, config.seed),
+        interaction=Interaction(live, config.seed, config.episode_steps),
         evaluation_env=_maker(live, env_id),
     )
     described = (live.observation_space, live.action_space), (None, None)
