@@ -31,7 +31,7 @@ from irl_probe.transfers.config import FORMS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "zoo"))  # whose rewards, and with them settings and random actions, are tried here
-from entries import LOCOMOTION  # noqa: E402  # found through the line above
+from entries import RUNNER  # noqa: E402  # found through the line above
 from steps import held_actions  # noqa: E402  # found through the line above
 
 CELLS = HERE.parents[1] / "runs" / "transfer"
@@ -64,7 +64,7 @@ _SAC = ip.IQConfig(
     updates_per_step=1 / 6,
 )  # fmt: skip
 _CARTPOLE = Task("CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq")
-_RUNNER = replace(LOCOMOTION, steps=80_000)
+_RUNNER = replace(RUNNER, steps=80_000)
 TASKS = {
     "halfcheetah": Task(
         "HalfCheetah-v5",
