@@ -17,9 +17,11 @@ import irl_probe as ip
 from irl_probe.envs import TabularEnv
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.metrics import tabular
-from irl_probe.networks import DiscreteQ
+from irl_probe.networks import DiscreteQ, NetworkSpec
 from irl_probe.rewards import ExactExpectation, RewardError, check_reward_model
+from irl_probe.rewards.formula import formula
 from irl_probe.rewards.lasso import lasso_weights
+from irl_probe.rewards.network import RewardNetwork
 from tests.mdps import grid_transition, random_mdp
 
 GAMMA = 0.9
@@ -197,6 +199,41 @@ def test_a_ridge_gives_the_known_weights_and_leaves_the_constant_free(cartpole, 
     np.testing.assert_allclose(distilled(*batch), y.mean() + centred @ weights, rtol=1e-9)
     card = (ip.save_reward(distilled, tmp_path / "linear") / "README.md").read_text()
     assert "| distilled; linear, float64 |" in card
+    assert f"| g | `{formula(distilled)}` |" in card
+
+
+@pytest.mark.parametrize("form", ["state", "state-action", "transition"])
+@pytest.mark.parametrize("action_space", [spaces.Discrete(2), spaces.Box(0.0, 4.0, (2,), np.float32)])
+def test_the_formula_of_a_linear_reward_is_the_reward(form, action_space):
+    spaces_ = (spaces.Box(-np.inf, np.inf, (2,), np.float64), action_space)
+    network = RewardNetwork(NetworkSpec.of(*spaces_, hidden=(), activation="relu"), form).double()
+    with torch.no_grad():
+        weights, constant = network.layers[-1].parameters()
+        weights.copy_(torch.linspace(-2, 3, weights.numel()).round())
+        constant.fill_(-0.5)
+    reward = ip.DistilledReward(network, None, GAMMA, None, *spaces_)
+    action = np.array([1]) if action_space.shape == () else np.array([[3.0, 1.0]], np.float32)
+    names = {"s": [0.5, -1.5], "after": [2.0, 4.0], "d": 0.0, "a": [0, 1] if action.ndim == 1 else action[0]}
+    written = formula(reward).replace("·", "*").replace("−", "-").replace("s′", "after")
+    paid = reward(np.array([names["s"]]), action, np.array([names["after"]]), np.array([False]))
+    assert paid[0] == pytest.approx(eval(written, names))
+
+
+def test_only_a_linear_reward_of_few_weights_has_a_formula():
+    actions = spaces.Discrete(1)
+
+    def of(states, hidden, weight):
+        spaces_ = (spaces.Box(-np.inf, np.inf, (states,), np.float64), actions)
+        network = RewardNetwork(NetworkSpec.of(*spaces_, hidden=hidden, activation="relu"), "state")
+        for part in network.layers.parameters():
+            torch.nn.init.constant_(part, weight)
+        return formula(ip.DistilledReward(network, None, GAMMA, None, *spaces_))
+
+    assert of(2, (), 0.25) == "0.25·s[0] + 0.25·s[1] + 0.25"
+    assert of(2, (), 0.0) == "0"
+    assert of(40, (), 0.0) == "0"
+    assert of(40, (), 1.0) is None
+    assert of(2, (8,), 1.0) is None
 
 
 def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():

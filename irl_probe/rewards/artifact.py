@@ -15,9 +15,11 @@ import torch
 
 from irl_probe.rewards.card import card
 from irl_probe.rewards.description import WEIGHTS, Description, content_id, describe, read
+from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation_json import expectation_tensors
 from irl_probe.rewards.fields import canonical
+from irl_probe.rewards.formula import formula
 from irl_probe.rewards.models_json import RewardModel, networks_of
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.rewards.zoo import locate, unknown
@@ -57,6 +59,7 @@ def save_reward(
     kept = reward.figures if figures is None else figures
     weights = _weights(reward)
     described = describe(reward, weights, kept)
+    terms = formula(reward) if isinstance(reward, DistilledReward) else None
     _check_replaceable(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
@@ -64,7 +67,7 @@ def save_reward(
         fresh.mkdir()
         (fresh / WEIGHTS).write_bytes(weights)
         (fresh / DESCRIPTION).write_bytes(canonical(described))
-        (fresh / CARD).write_text(card(described), encoding="utf-8")
+        (fresh / CARD).write_text(card(described, terms), encoding="utf-8")
         old = Path(scratch, "old")
         try:
             if target.exists():

@@ -1,4 +1,4 @@
-"""The card of a saved reward: its README.md, written from reward.json alone."""
+"""The card of a saved reward: its README.md, written from reward.json and a linear reward's formula."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from irl_probe.rewards.fields import Json
 
 
-def card(described: Mapping[str, Json]) -> str:
+def card(described: Mapping[str, Json], formula: str | None) -> str:
     """Markdown that says what the reward is, where it comes from, what was measured and how to load it."""
-    return "\n".join(_lines(described)) + "\n"
+    return "\n".join(_lines(described, formula)) + "\n"
 
 
-def _lines(described: Mapping[str, Json]) -> Iterator[str]:
+def _lines(described: Mapping[str, Json], formula: str | None) -> Iterator[str]:
     provenance, terminal = _part(described, "provenance"), _part(described, "terminal")
     env_id = provenance.get("env_id", "an environment that was not noted")
     distilled = described["kind"] == "distilled"
@@ -26,6 +26,7 @@ def _lines(described: Mapping[str, Json]) -> Iterator[str]:
     yield from _table(
         {
             **facts,
+            **({} if formula is None else {"g": f"`{formula}`"}),
             **_normalisation(described),
             "after the end": f'convention "{terminal["convention"]}", V = {terminal["value"]}',
             "observations": _space(_part(described, "observation_space")),

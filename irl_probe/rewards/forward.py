@@ -26,7 +26,7 @@ class NumpyRewardNetwork:
         self._layers = NumpyLayers(network.layers)
         self._states, self._actions = spec.observation_count, spec.action_count
         self._rows = piece_rows(spec)
-        shift, scale = _moments(network.encoder, spec, network.form)
+        shift, scale = moments(network.encoder, spec, network.form)
         self._shift, self._scale = shift, scale
         self._after_state = spec.input_width
         self._after_action = self._after_state + (self._actions or len(spec.action_low or ()))
@@ -81,7 +81,7 @@ def _place(columns: Numbers, values: Array, count: int | None) -> None:
     columns[np.arange(len(columns)), values.astype(np.int64)] = 1
 
 
-def _moments(encoder: ObservationEncoder, spec: NetworkSpec, form: str) -> tuple[Numbers, Numbers]:
+def moments(encoder: ObservationEncoder, spec: NetworkSpec, form: str) -> tuple[Numbers, Numbers]:
     """What is taken from the inputs, and what they are then divided by: one number a column."""
     mean, scale = array_of(encoder.mean), array_of(encoder.scale)
     if spec.observation_count is not None:
