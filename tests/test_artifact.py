@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import struct
 import threading
-from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -147,12 +146,6 @@ def test_the_card_says_what_a_person_wants_to_know(tmp_path):
         "## Licence",
     ):
         assert said in card
-
-
-def test_the_card_loads_an_environment_with_its_options(tmp_path):
-    provenance = {"env_id": "Ant-v5", "env_options": "include_cfrc_ext_in_observation=False"}
-    folder = save_reward(replace(table_reward(), provenance=provenance), tmp_path / "reward")
-    assert 'ip.make_env("Ant-v5", include_cfrc_ext_in_observation=False)' in (folder / "README.md").read_text()
 
 
 def test_a_wide_action_set_and_flat_bounds_come_back(tmp_path):

@@ -252,6 +252,17 @@ class Spaces(gym.Env):
 BOX = spaces.Box(-1, 1, (2,))
 
 
+def test_ant_of_27_observations_is_ant_without_its_contact_forces():
+    whole, ours = make_env("Ant-v5"), make_env("Ant27-v5")
+    seen, expected = ours.reset(seed=3)[0], whole.reset(seed=3)[0]
+    assert (whole.observation_space.shape, ours.observation_space.shape) == ((105,), (27,))
+    for _ in range(20):
+        np.testing.assert_array_equal(seen, expected[:27])
+        action = whole.action_space.sample()
+        (seen, reward, *_), (expected, wanted, *_) = ours.step(action), whole.step(action)
+        assert reward == wanted
+
+
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "GridWorld"])
 def test_supported_spaces_pass(env_id):
     check_spaces(make_env(env_id))

@@ -44,8 +44,7 @@ def test_what_is_shipped_is_what_the_index_lists():
 def test_a_shipped_reward_keeps_the_protocol_and_has_a_card(reward_id):
     reward = ip.load_reward(reward_id)
     env_id = reward_id.split("/")[0]
-    options = {"include_cfrc_ext_in_observation": False} if env_id == "Ant-v5" else {}
-    env = ip.make_env(env_id, **options)
+    env = ip.make_env(env_id)
     check_reward_model(reward, env, steps=40)
     env.close()
     card = ip.show_zoo(reward_id)

@@ -2,7 +2,7 @@
 
 python analyses/experts/study.py [ENV ...]   resumes what was interrupted
 
-One takes 2 to 10 minutes; Hopper and HalfCheetah take up to an hour of a core.
+One takes 2 to 10 minutes; Hopper, HalfCheetah and Ant take up to an hour of a core.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ LOCOMOTION = ip.IQConfig(
     checkpoint_every=5000,
     evaluate_every=10_000,
 )
+
 EXPERTS = {
     "CartPole-v1": Expert(replace(SMALL, steps=40_000)),
     "Acrobot-v1": Expert(replace(SMALL, steps=60_000)),
@@ -94,6 +95,23 @@ EXPERTS = {
     ),
     "Hopper-v5": Expert(LOCOMOTION, episodes=5),
     "HalfCheetah-v5": Expert(replace(LOCOMOTION, steps=500_000), episodes=5),
+    "Ant27-v5": Expert(  # Ant-v5 without contact forces in its observations
+        replace(
+            LOCOMOTION,
+            hidden=(128, 128),
+            learning_rate=7.3e-4,
+            actor_learning_rate=7.3e-4,
+            steps=1_000_000,
+            temperature=0.05,
+            target_rate=0.01,
+            learning_starts=10_000,
+            replay_capacity=1_000_000,
+            checkpoint_every=20_000,
+            evaluate_every=20_000,
+            evaluate_episodes=3,
+        ),
+        episodes=5,
+    ),
 }
 CARD = """# {env_id}
 

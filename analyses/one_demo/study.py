@@ -13,10 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,12 +34,11 @@ CONTROLS = ("none", "constant", "length")
 
 @dataclass(frozen=True)
 class Task:
-    """An environment with its options, the steps taken in it, and the mean return that was asked for (NaN: none)."""
+    """An environment, the steps taken in it, and the mean return that was asked for (NaN: none)."""
 
     env_id: str
     steps: int
     target: float
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 TASKS = {
@@ -48,7 +46,7 @@ TASKS = {
     "Hopper-v5-smooth": Task("Hopper-v5", 60_000, 3690),
     "HalfCheetah-v5-smooth": Task("HalfCheetah-v5", 25_000, 4097),
     "HalfCheetah-v5": Task("HalfCheetah-v5", 150_000, 8465),
-    "Ant-v5": Task("Ant-v5", 80_000, 4720, {"include_cfrc_ext_in_observation": False}),
+    "Ant-v5": Task("Ant27-v5", 80_000, 4720),
     "Humanoid-v5": Task("Humanoid-v5", 100_000, math.nan),
 }
 
@@ -59,7 +57,7 @@ def run_cell(name: str, seed: int, demos: Path, runs: Path) -> None:
     done = folder / "figures.json"
     if done.exists():
         return
-    make = partial(ip.make_env, task.env_id, **task.options)
+    make = partial(ip.make_env, task.env_id)
     everyone = ip.load_demos(demos / f"{name}.npz", env_id=task.env_id)
     config = ip.IQConfig(
         seed=seed, steps=task.steps, evaluate_every=task.steps // EVALUATIONS, evaluate_episodes=EPISODES

@@ -19,7 +19,6 @@ class Entry:
         demos: what to learn from; None takes the bundled demonstrations.
         episodes: the first so many of them; None takes all.
         source, licence: of the demonstrations, in words.
-        options: of the environment.
         held: whether random actions that are held for a while are among the learner's steps from the beginning.
         distil: ship this form of the recovered reward; None ships the recovered reward itself.
         distil_on: which of `coverages`, with the imitator's steps in the mixture, it is fitted to.
@@ -34,7 +33,6 @@ class Entry:
     episodes: int | None = None
     source: str = "bundled with irl_probe, made by analyses/experts/study.py"
     licence: str = "MIT, like irl_probe"
-    options: dict[str, object] = field(default_factory=dict)
     held: bool = False
     distil: ip.DistilConfig | None = None
     distil_on: tuple[str, ...] = ("expert", "random", "mixture")

@@ -1,7 +1,7 @@
 """Make the shipped rewards from scratch: demonstrations, soft Q, reward, measures, retraining, card, index.
 
 python analyses/zoo/study.py make [ID ...]    each reward of entries.py; resumes what was interrupted (runs/zoo/)
-python analyses/zoo/study.py add RUN ID [--demos FILE] [--options JSON] [--source TEXT] [--licence TEXT]
+python analyses/zoo/study.py add RUN ID [--demos FILE] [--source TEXT] [--licence TEXT]
                                     a reward from a finished run's folder, whose demonstrations are not shipped
 python analyses/zoo/study.py forms [ID ...]   what distilled forms explain and cost: forms/, and the tables of README.md
 python analyses/zoo/study.py index            index.json and the table of README.md, from what is there
@@ -41,8 +41,8 @@ def make(reward_id: str, entry: Entry) -> None:
     demos = ip.load_demos(entry.demos or env_id, episodes=entry.episodes, env_id=env_id)
     out = folder / "run"
     resume = (out / "checkpoint.pt").exists()
-    live = ip.make_env(env_id, **entry.options) if entry.online else None
-    others = held_actions(partial(ip.make_env, env_id, **entry.options)) if entry.held else None
+    live = ip.make_env(env_id) if entry.online else None
+    others = held_actions(partial(ip.make_env, env_id)) if entry.held else None
     run = ip.train(demos, entry.learner, live, others=others, out=out, resume=resume, progress=False)
     finish(reward_id, run, demos, entry)
 
@@ -74,7 +74,7 @@ def add(reward_id: str, run_folder: Path, entry: Entry) -> None:
 def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) -> None:
     """Recover, measure, retrain, and put into the zoo."""
     env_id, folder = reward_id.split("/")[0], RUNS / reward_id
-    maker = partial(ip.make_env, env_id, **entry.options)
+    maker = partial(ip.make_env, env_id)
     recovered = ip.recover(run)
     rewards: dict[str, ip.RecoveredReward | ip.DistilledReward] = {"this reward": recovered}
     if entry.distil is not None:
@@ -142,8 +142,6 @@ def ship(
     provenance |= {"demonstrations_source": entry.source, "licence": entry.licence}
     if entry.held:
         provenance["others_source"] = "random actions held for 5, 20 and 100 steps (analyses/zoo/steps.py)"
-    if entry.options:
-        provenance["env_options"] = ", ".join(f"{name}={value!r}" for name, value in entry.options.items())
     ip.save_reward(replace(reward, provenance=provenance), ZOO / reward_id, figures=figures, overwrite=True)
     index()
     print(ip.show_zoo(reward_id), flush=True)
@@ -216,7 +214,6 @@ if __name__ == "__main__":
     adding.add_argument("id")
     adding.add_argument("--demos", required=True, help="the file that the run learned from")
     adding.add_argument("--episodes", type=int, help="the first so many of them")
-    adding.add_argument("--options", type=json.loads, default={}, help="of the environment, as JSON")
     adding.add_argument("--source", default="not shipped with irl_probe, and made by nobody of its authors")
     adding.add_argument("--licence", default="MIT for the weights, like irl_probe")
     adding.add_argument("--steps", type=int, default=100_000, help="of the retrained policies")
@@ -242,7 +239,6 @@ if __name__ == "__main__":
             episodes=arguments.episodes,
             source=arguments.source,
             licence=arguments.licence,
-            options=arguments.options,
         )
         add(arguments.id, arguments.run, chosen)
     elif arguments.verb == "forms":

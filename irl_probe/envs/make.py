@@ -16,9 +16,17 @@ Env = gym.Env[Any, Any]
 
 # The packages of an environment's module, and the extra that installs them.
 _EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "point_maze": "mujoco"}
-_MAZE = "PointMaze-v0"
-if _MAZE not in gym.registry:
-    gym.register(_MAZE, entry_point="irl_probe.envs.point_maze:PointMaze", max_episode_steps=100)
+_OURS: dict[str, dict[str, Any]] = {
+    "PointMaze-v0": {"entry_point": "irl_probe.envs.point_maze:PointMaze", "max_episode_steps": 100},
+    "Ant27-v5": {
+        "entry_point": "gymnasium.envs.mujoco.ant_v5:AntEnv",
+        "max_episode_steps": 1000,
+        "kwargs": {"include_cfrc_ext_in_observation": False},
+    },
+}
+for _name, _options in _OURS.items():
+    if _name not in gym.registry:
+        gym.register(_name, **_options)
 
 _REMEDY = "Wrap the environment, with gymnasium.wrappers.FlattenObservation for observations made of parts."
 
@@ -26,10 +34,11 @@ _REMEDY = "Wrap the environment, with gymnasium.wrappers.FlattenObservation for 
 def make_env(env_id: str, **kwargs: Any) -> Env:
     """The environment called `env_id`: "GridWorld" (`gridworld` in a `TabularEnv`) or anything Gymnasium knows.
 
-    "Hopper-v5[mass=2]" is one with changed dynamics; see `irl_probe.variants`. "PointMaze-v0" is our own maze.
+    "Hopper-v5[mass=2]" is one with changed dynamics; see `irl_probe.variants`. "PointMaze-v0" is our own maze, and
+    "Ant27-v5" is Ant-v5 with its 27 observations of position and velocity alone, without the contact forces.
 
-    Keyword arguments go to the environment: `make_env("Ant-v5", include_cfrc_ext_in_observation=False)`. GridWorld
-    takes those of `gridworld` and `horizon` (steps to truncation).
+    Keyword arguments go to the environment: `make_env("Ant-v5", healthy_reward=0.1)`. GridWorld takes those of
+    `gridworld` and `horizon` (steps to truncation).
 
     Raises TypeError for what is no name, ValueError where no environment has it (with the nearest names), ImportError
     where the packages that it needs are not installed (with the extra to install).

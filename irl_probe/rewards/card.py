@@ -54,8 +54,7 @@ def _lines(described: Mapping[str, Json], formula: str | None) -> Iterator[str]:
     yield "import irl_probe as ip"
     yield ""
     yield f'reward = ip.load_reward("{provenance.get("zoo_id", "path/to/this/folder")}")'
-    options = f", {provenance['env_options']}" if "env_options" in provenance else ""
-    yield f'env = ip.RewardWrapper(ip.make_env("{provenance.get("env_id", "CartPole-v1")}"{options}), reward)'
+    yield f'env = ip.RewardWrapper(ip.make_env("{provenance.get("env_id", "CartPole-v1")}"), reward)'
     yield "```"
     yield ""
     yield "## Files"
