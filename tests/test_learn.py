@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import gymnasium as gym
@@ -25,6 +26,7 @@ from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
 from irl_probe.learn.interaction import Interaction
 from irl_probe.learn.lock import alone_in
 from irl_probe.learn.replay import Replay
+from irl_probe.learn.soft_actor_critic import SoftActorCritic
 from irl_probe.learn.soft_q import SoftQLearner
 from irl_probe.networks import DiscreteQ, NetworkSpec
 
@@ -246,6 +248,16 @@ def test_divergence_stops_with_a_reason_and_keeps_the_checkpoint(demos, tmp_path
     with pytest.raises(TrainingDiverged, match=r"diverged at step .* last good checkpoint is in .* Lower the learning"):
         ip.train(demos, config, out=tmp_path / "run", progress=False)
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] >= 1
+
+
+@pytest.mark.parametrize(("q", "stops"), [(2900.0, False), (3400.0, True)])
+def test_q_beyond_what_the_rewards_add_up_to_is_divergence(monkeypatch, tmp_path, q, stops):
+    metrics = {"q_policy": q, "entropy": -2.0, "temperature": 0.5}
+    monkeypatch.setattr(SoftActorCritic, "metrics", lambda *_: metrics)
+    env = gym.wrappers.TransformReward(ip.make_env("Pendulum-v1"), lambda reward: -10.0)
+    config = ip.IQConfig(objective="bellman", steps=60, learning_starts=10, hidden=(8,), batch_size=8, log_every=20)
+    with pytest.raises(TrainingDiverged, match=r"\(limit 3300\)") if stops else nullcontext():
+        ip.train_on_reward(env, config, out=tmp_path / "run", progress=False)
 
 
 def test_divergence_after_the_last_log_is_noticed_too(demos):

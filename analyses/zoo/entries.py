@@ -92,6 +92,14 @@ RUNNER = replace(
     target_rate=0.02,
     episode_steps=200,  # a policy on its back stays there to the end, and learns to run on it
 )
+WALKER = replace(
+    LOCOMOTION,
+    learning_rate=7.3e-4,
+    actor_learning_rate=7.3e-4,
+    target_rate=0.01,
+    learning_starts=10_000,
+    replay_capacity=400_000,
+)
 HALF_CHEETAH = Entry(
     learner=replace(SQIL, epsilon=0.5, steps=15_000),
     online=True,
@@ -119,6 +127,14 @@ ENTRIES = {
         HALF_CHEETAH,  # of whose 17 weights this leaves one, the speed's: pay for poses misleads beginners
         distil=ip.DistilConfig(form="state", hidden=(), lasso=0.3),
         retrain=RUNNER,
+    ),
+    "Ant27-v5/sqil-sparse": Entry(
+        learner=replace(SQIL, epsilon=0.1, steps=20_000),
+        online=True,
+        retrain=WALKER,
+        on_true_reward=WALKER,
+        distil=ip.DistilConfig(form="state", hidden=(), lasso=0.3),
+        distil_on=("mixture",),
     ),
     "Pendulum-v1/sqil-linear": Entry(
         learner=replace(PENDULUM, seed=0),

@@ -28,7 +28,7 @@ from irl_probe.softq import SoftQ
 
 Env = gym.Env[Any, Any]
 CHECKPOINT = "checkpoint.pt"
-Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged
+Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged, where nothing tells how large Q can be
 
 
 class Learner(Protocol):
@@ -157,9 +157,22 @@ class Loop:
         expert, policy, _ = self._batches()
         row = {"loss": loss.item(), **self.learner.metrics(expert, policy, self.generator)}
         scale = max((abs(value) for name, value in row.items() if name.startswith("q_")), default=0.0)
-        if not math.isfinite(row["loss"]) or not scale < Q_LIMIT:
-            raise self._diverged(f"loss {row['loss']:.4g}, mean |Q| {scale:.4g}")
+        limit = self._q_limit(row)
+        if not math.isfinite(row["loss"]) or not scale < limit:
+            raise self._diverged(f"loss {row['loss']:.4g}, mean |Q| {scale:.4g} (limit {limit:.4g})")
         self._put({"step": self.step, **row}, bar)
+
+    def _q_limit(self, row: dict[str, float]) -> float:
+        """Mean |Q| beyond which the run counts as diverged.
+
+        On given rewards it is three times (max |r| + α·|entropy|)/(1 − γ), what they can add up to, but at least 1000.
+        A policy that runs away stays finite for a long time, in which checkpoints would be written over good ones.
+        """
+        if self.config.objective != "bellman" or "entropy" not in row:
+            return Q_LIMIT
+        assert self.policy is not None
+        largest = self.policy.largest_reward + row["temperature"] * abs(row["entropy"])
+        return min(Q_LIMIT, max(1000.0, 3 * largest / (1 - self.config.gamma)))
 
     def _diverged(self, found: str) -> TrainingDiverged:
         kept = f" The last good checkpoint is in {self.folder}." if self.folder else ""

@@ -66,6 +66,11 @@ class Replay:
     def __len__(self) -> int:
         return min(self.added, self.capacity)
 
+    @property
+    def largest_reward(self) -> float:
+        """max |r| of the steps held."""
+        return float(self.rows[: len(self), -1].abs().max())
+
     def extend(
         self,
         observations: np.ndarray,
