@@ -1,12 +1,12 @@
-"""Does a recovered reward transfer to changed dynamics? The table for a grid, CartPole, HalfCheetah and a point maze.
+"""Does a recovered reward transfer to changed dynamics? The table for a grid, CartPole, robots and a point maze.
 
-python analyses/transfer/study.py run grid cartpole cartpole_forms cartpole_far halfcheetah maze [--seeds 3]
+python analyses/transfer/study.py run grid cartpole cartpole_forms cartpole_far halfcheetah ant maze [--seeds 3]
                                             resumable; results/<task>.nc after each seed
-python analyses/transfer/study.py run Ant-v5 --reward DIR [--changes "disabled leg=1"] [--steps 300000]
+python analyses/transfer/study.py run Walker2d-v5 --reward DIR [--changes "mass=2"] [--steps 300000]
 python analyses/transfer/study.py tables                               the tables of README.md from results/
 
 A seed of the maze is its own run of SQIL; CartPole's seeds share the shipped reward CartPole-v1/iq, HalfCheetah's
-HalfCheetah-v5/sqil-sparse, whose imitator `analyses/zoo/study.py make HalfCheetah-v5/sqil-sparse` leaves in runs/.
+HalfCheetah-v5/sqil-sparse and Ant's Ant27-v5/sqil-sparse, whose imitators `analyses/zoo/study.py make` leaves in runs/.
 Cells (one policy, one variant, one seed) are kept in runs/transfer/ and are never done twice.
 """
 
@@ -31,7 +31,7 @@ from irl_probe.transfers.config import FORMS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "zoo"))  # whose rewards, and with them settings and random actions, are tried here
-from entries import RUNNER  # noqa: E402  # found through the line above
+from entries import RUNNER, WALKER  # noqa: E402  # found through the line above
 from steps import held_actions  # noqa: E402  # found through the line above
 
 CELLS = HERE.parents[1] / "runs" / "transfer"
@@ -64,7 +64,7 @@ _SAC = ip.IQConfig(
     updates_per_step=1 / 6,
 )  # fmt: skip
 _CARTPOLE = Task("CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq")
-_RUNNER = replace(RUNNER, steps=80_000)
+_RUNNER, _WALKER = replace(RUNNER, steps=80_000), replace(WALKER, steps=200_000)
 TASKS = {
     "halfcheetah": Task(
         "HalfCheetah-v5",
@@ -74,6 +74,15 @@ TASKS = {
         true_learner=replace(_RUNNER, temperature=0.1),
         reward="HalfCheetah-v5/sqil-sparse",
         policy="zoo/HalfCheetah-v5/sqil-sparse/run",
+    ),
+    "ant": Task(
+        "Ant27-v5",
+        ("disabled leg=1",),
+        (),
+        _WALKER,
+        true_learner=replace(_WALKER, temperature=0.05),
+        reward="Ant27-v5/sqil-sparse",
+        policy="zoo/Ant27-v5/sqil-sparse/run",
     ),
     "cartpole": _CARTPOLE,
     "cartpole_forms": replace(_CARTPOLE, forms=FORMS),
@@ -196,7 +205,7 @@ def run_learned(name: str, task: Task, seeds: int) -> None:
 
 
 def run_saved(env_id: str, folder: str, changes: Sequence[str], steps: int, seeds: int) -> None:
-    """A reward that was learned and saved elsewhere, such as that of Ant or HalfCheetah."""
+    """A reward that was learned and saved elsewhere, such as one of Walker2d."""
     config = ip.TransferConfig(learner=ip.IQConfig(objective="bellman", steps=steps), seeds=tuple(range(seeds)))
     variants = ip.variants(env_id, changes or None)
     tree = ip.transfer(ip.load_reward(folder), variants, config, out=CELLS / env_id / "cells", progress=True)

@@ -132,9 +132,8 @@ ENTRIES = {
         learner=replace(SQIL, epsilon=0.1, steps=20_000),
         online=True,
         retrain=WALKER,
-        on_true_reward=WALKER,
+        on_true_reward=None,  # the expert is that: the same learner and steps on the true reward, α from .05
         distil=ip.DistilConfig(form="state", hidden=(), lasso=0.3),
-        distil_on=("mixture",),
     ),
     "Pendulum-v1/sqil-linear": Entry(
         learner=replace(PENDULUM, seed=0),
