@@ -80,7 +80,7 @@ TASKS = {
         ("disabled leg=1",),
         (),
         _WALKER,
-        true_learner=replace(_WALKER, temperature=0.05),
+        true_learner=replace(_WALKER, temperature=0.05, entropy_target=-1.0),
         reward="Ant27-v5/sqil-sparse",
         policy="zoo/Ant27-v5/sqil-sparse/run",
     ),

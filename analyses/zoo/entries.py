@@ -99,6 +99,8 @@ WALKER = replace(
     target_rate=0.01,
     learning_starts=10_000,
     replay_capacity=400_000,
+    temperature=0.01,
+    entropy_target=None,  # a fixed α: where actions cost nothing, their entropy is what holds them down
 )
 HALF_CHEETAH = Entry(
     learner=replace(SQIL, epsilon=0.5, steps=15_000),
