@@ -199,7 +199,7 @@ def test_a_ridge_gives_the_known_weights_and_leaves_the_constant_free(cartpole, 
     np.testing.assert_allclose(distilled(*batch), y.mean() + centred @ weights, rtol=1e-9)
     card = (ip.save_reward(distilled, tmp_path / "linear") / "README.md").read_text()
     assert "| distilled; linear, float64 |" in card
-    assert f"| g | `{formula(distilled)}` |" in card
+    assert f"| g | `{formula(distilled)}` (weights" in card
 
 
 @pytest.mark.parametrize("form", ["state", "state-action", "transition"])
@@ -211,12 +211,15 @@ def test_the_formula_of_a_linear_reward_is_the_reward(form, action_space):
         weights, constant = network.layers[-1].parameters()
         weights.copy_(torch.linspace(-2, 3, weights.numel()).round())
         constant.fill_(-0.5)
+    network.encoder.fit(np.array([[1.0, 2.0], [3.0, -2.0]]))
     reward = ip.DistilledReward(network, None, GAMMA, None, *spaces_)
     action = np.array([1]) if action_space.shape == () else np.array([[3.0, 1.0]], np.float32)
-    names = {"s": [0.5, -1.5], "after": [2.0, 4.0], "d": 0.0, "a": [0, 1] if action.ndim == 1 else action[0]}
     written = formula(reward).replace("·", "*").replace("−", "-").replace("s′", "after")
-    paid = reward(np.array([names["s"]]), action, np.array([names["after"]]), np.array([False]))
-    assert paid[0] == pytest.approx(eval(written, names))
+    for ended in (False, True):
+        names = {"s": [0.5, -1.5], "after": [0.0, 0.0] if ended else [2.0, 4.0], "d": float(ended)}
+        names["a"] = [0, 1] if action.ndim == 1 else action[0]
+        paid = reward(np.array([names["s"]]), action, np.array([[2.0, 4.0]]), np.array([ended]))
+        assert paid[0] == pytest.approx(eval(written, names))
 
 
 def test_only_a_linear_reward_of_few_weights_has_a_formula():
@@ -234,6 +237,15 @@ def test_only_a_linear_reward_of_few_weights_has_a_formula():
     assert of(40, (), 0.0) == "0"
     assert of(40, (), 1.0) is None
     assert of(2, (8,), 1.0) is None
+
+
+def test_a_weight_that_is_rounding_is_no_term():
+    spaces_ = (spaces.Box(-np.inf, np.inf, (2,), np.float64), spaces.Discrete(1))
+    network = RewardNetwork(NetworkSpec.of(*spaces_, hidden=(), activation="relu"), "state").double()
+    with torch.no_grad():
+        network.layers[-1].weight.copy_(torch.tensor([[2.0, -7e-17]]))
+        network.layers[-1].bias.zero_()
+    assert formula(ip.DistilledReward(network, None, GAMMA, None, *spaces_)) == "2·s[0]"
 
 
 def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():

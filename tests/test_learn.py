@@ -260,6 +260,19 @@ def test_q_beyond_what_the_rewards_add_up_to_is_divergence(monkeypatch, tmp_path
         ip.train_on_reward(env, config, out=tmp_path / "run", progress=False)
 
 
+def test_the_limit_of_q_remembers_rewards_that_the_replay_forgot(monkeypatch):
+    entropies = iter([-200.0, -2.0, -2.0])
+    monkeypatch.setattr(
+        SoftActorCritic,
+        "metrics",
+        lambda *_: {"q_policy": 5000.0, "entropy": next(entropies), "temperature": 0.5},
+    )
+    rewards = iter([50.0] + [0.0] * 100)
+    env = gym.wrappers.TransformReward(ip.make_env("Pendulum-v1"), lambda reward: next(rewards))
+    config = ip.IQConfig(objective="bellman", steps=60, learning_starts=10, hidden=(8,), batch_size=8, log_every=20)
+    ip.train_on_reward(env, replace(config, replay_capacity=15), progress=False)
+
+
 def test_divergence_after_the_last_log_is_noticed_too(demos):
     with pytest.raises(TrainingDiverged, match="diverged at step 20"):
         ip.train(demos, ip.IQConfig(steps=20, learning_rate=1e30), progress=False)

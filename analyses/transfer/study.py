@@ -31,7 +31,7 @@ from irl_probe.transfers.config import FORMS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "zoo"))  # whose rewards, and with them settings and random actions, are tried here
-from entries import RUNNER, WALKER  # noqa: E402  # found through the line above
+from entries import QUADRUPED, RUNNER  # noqa: E402  # found through the line above
 from steps import held_actions  # noqa: E402  # found through the line above
 
 CELLS = HERE.parents[1] / "runs" / "transfer"
@@ -64,7 +64,7 @@ _SAC = ip.IQConfig(
     updates_per_step=1 / 6,
 )  # fmt: skip
 _CARTPOLE = Task("CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq")
-_RUNNER, _WALKER = replace(RUNNER, steps=80_000), replace(WALKER, steps=200_000)
+_RUNNER, _QUADRUPED = replace(RUNNER, steps=80_000), replace(QUADRUPED, steps=200_000)
 TASKS = {
     "halfcheetah": Task(
         "HalfCheetah-v5",
@@ -79,8 +79,8 @@ TASKS = {
         "Ant27-v5",
         ("disabled leg=1",),
         (),
-        _WALKER,
-        true_learner=replace(_WALKER, temperature=0.05, entropy_target=-1.0),
+        _QUADRUPED,
+        true_learner=replace(_QUADRUPED, temperature=0.05, entropy_target=-1.0),
         reward="Ant27-v5/sqil-sparse",
         policy="zoo/Ant27-v5/sqil-sparse/run",
     ),

@@ -92,7 +92,7 @@ RUNNER = replace(
     target_rate=0.02,
     episode_steps=200,  # a policy on its back stays there to the end, and learns to run on it
 )
-WALKER = replace(
+QUADRUPED = replace(
     LOCOMOTION,
     learning_rate=7.3e-4,
     actor_learning_rate=7.3e-4,
@@ -133,8 +133,8 @@ ENTRIES = {
     "Ant27-v5/sqil-sparse": Entry(
         learner=replace(SQIL, epsilon=0.1, steps=20_000),
         online=True,
-        retrain=WALKER,
-        on_true_reward=None,  # the expert is that: the same learner and steps on the true reward, α from .05
+        retrain=QUADRUPED,
+        on_true_reward=None,  # the expert is that, with as many steps, but for its α, which it learns
         distil=ip.DistilConfig(form="state", hidden=(), lasso=0.3),
     ),
     "Pendulum-v1/sqil-linear": Entry(

@@ -165,20 +165,23 @@ class Loop:
     def _q_limit(self, row: dict[str, float]) -> float:
         """Mean |Q| beyond which the run counts as diverged.
 
-        On given rewards it is three times (max |r| + α·|entropy|)/(1 − γ), what they can add up to, but at least 1000.
-        A policy that runs away stays finite for a long time, in which checkpoints would be written over good ones.
+        Of continuous actions on given rewards it is three times (max |r| + max α·|entropy|)/(1 − γ), what they can add
+        up to, but at least 1000: a policy that runs away stays finite for long, and checkpoints go over good ones.
         """
         if self.config.objective != "bellman" or "entropy" not in row:
             return Q_LIMIT
         assert self.policy is not None
-        largest = self.policy.largest_reward + row["temperature"] * abs(row["entropy"])
-        return min(Q_LIMIT, max(1000.0, 3 * largest / (1 - self.config.gamma)))
+        logged = (before for before in (*self.log.rows, row) if "entropy" in before)
+        bonus = max(before["temperature"] * abs(before["entropy"]) for before in logged)
+        return min(Q_LIMIT, max(1000.0, 3 * (self.policy.largest_reward + bonus) / (1 - self.config.gamma)))
 
     def _diverged(self, found: str) -> TrainingDiverged:
         kept = f" The last good checkpoint is in {self.folder}." if self.folder else ""
+        given = self.config.objective == "bellman"
+        remedy = "make the rewards smaller" if given else "bound the rewards (chi2_c)"
         return TrainingDiverged(
             f"Learning diverged at step {self.step}: {found}.{kept} "
-            "Lower the learning rate, use a target network (target_rate=0.005), or bound the rewards (chi2_c)."
+            f"Lower the learning rate, use a slower target network (target_rate=0.005), or {remedy}."
         )
 
     def _evaluate(self, bar: Bar) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ class Replay:
     """The last `capacity` steps; sampling is uniform with replacement and costs O(batch).
 
     A row is [s, s′, a, terminated, reward], with s and s′ as the encoder gives them, in the encoder's precision.
+    `largest_reward` is max |r| of all steps that were ever put in.
     """
 
     def __init__(self, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int) -> None:
@@ -43,7 +45,7 @@ class Replay:
         self._scale = None if spec.action_low is None else ActionScale(spec)
         self._actions = 1 if self._scale is None else len(self._scale.half)
         self.rows = torch.empty(capacity, 2 * self._width + self._actions + 2, dtype=encoder.mean.dtype)
-        self.added = 0
+        self.added, self.largest_reward = 0, 0.0
 
     @classmethod
     def of(
@@ -66,11 +68,6 @@ class Replay:
     def __len__(self) -> int:
         return min(self.added, self.capacity)
 
-    @property
-    def largest_reward(self) -> float:
-        """max |r| of the steps held."""
-        return float(self.rows[: len(self), -1].abs().max())
-
     def extend(
         self,
         observations: np.ndarray,
@@ -90,6 +87,7 @@ class Replay:
         block[:, -2], block[:, -1] = torch.as_tensor(terminated), torch.as_tensor(rewards)
         self.rows[index] = block
         self.added += count
+        self.largest_reward = max(self.largest_reward, float(np.abs(rewards).max()))
 
     def sample(self, size: int, generator: torch.Generator) -> Batch:
         """`size` steps drawn with replacement; 0 gives every step once."""
@@ -97,17 +95,14 @@ class Replay:
             return self._unpack(self.rows[: len(self)])
         return self._unpack(self.rows[torch.randint(len(self), (size,), generator=generator)])
 
-    def state(self) -> dict[str, Tensor | int]:
+    def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""
-        return {"rows": self.rows[: len(self)], "added": self.added}
+        return {"rows": self.rows[: len(self)], "added": self.added, "largest_reward": self.largest_reward}
 
-    def restore(self, state: dict[str, Tensor | int]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Take a checkpoint's state back."""
-        rows, added = state["rows"], state["added"]
-        assert isinstance(rows, Tensor)
-        assert isinstance(added, int)
-        self.rows[: len(rows)] = rows
-        self.added = added
+        self.rows[: len(state["rows"])] = state["rows"]
+        self.added, self.largest_reward = state["added"], state["largest_reward"]
 
     def _unpack(self, rows: Tensor) -> Batch:
         width = self._width

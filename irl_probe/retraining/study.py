@@ -62,7 +62,8 @@ def retrain_study(
 
     Returns results with the group /retraining, (reward, seed); the returns of random and expert are attributes of it.
 
-    Raises ValueError where there is no reward, a name is taken, or `out` holds policies of another study.
+    Raises ValueError where there is no reward, a name is taken, or `out` holds policies of another study, and
+    TrainingDiverged where a policy's learning does: without it there is no study.
     """
     check_kind(rewards, Mapping, "The rewards of a study", "Name each: {'iq': reward}.")
     if not rewards:

@@ -26,7 +26,7 @@ def _lines(described: Mapping[str, Json], formula: str | None) -> Iterator[str]:
     yield from _table(
         {
             **facts,
-            **({} if formula is None else {"g": f"`{formula}`"}),
+            **({} if formula is None else {"g": f"`{formula}` (weights to three digits; s[i] counts from 0)"}),
             **_normalisation(described),
             "after the end": f'convention "{terminal["convention"]}", V = {terminal["value"]}',
             "observations": _space(_part(described, "observation_space")),

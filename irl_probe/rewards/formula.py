@@ -10,6 +10,7 @@ from irl_probe.rewards.model import Floats
 from irl_probe.rewards.network import RewardNetwork
 
 MOST_TERMS = 30
+ROUNDING = 1e-12  # share of the largest weight below which one is what rounding left of 0
 
 
 def formula(reward: DistilledReward) -> str | None:
@@ -24,7 +25,7 @@ def formula(reward: DistilledReward) -> str | None:
     if g.spec.hidden or g.tabular:
         return None
     weights, constant = _affine(g)
-    left = np.flatnonzero(weights)
+    left = np.flatnonzero(np.abs(weights) > ROUNDING * np.abs(weights).max())
     if len(left) > MOST_TERMS:
         return None
     names = _names(g)
@@ -47,4 +48,8 @@ def _affine(g: RewardNetwork) -> tuple[Floats, float]:
     weight, bias = (part.detach().double().numpy() for part in g.layers[-1].parameters())
     shift, scale = moments(g.encoder, g.spec, g.form)
     weights = weight[0] / scale
-    return weights, float(bias[0] - weights @ shift)
+    constant = float(bias[0] - weights @ shift)
+    if g.form == "transition":  # at an end it is the normalised s′ that is 0
+        after = slice(-1 - g.spec.input_width, -1)
+        weights[-1] += weights[after] @ shift[after]
+    return weights, constant
