@@ -87,7 +87,7 @@ class Replay:
         block[:, -2], block[:, -1] = torch.as_tensor(terminated), torch.as_tensor(rewards)
         self.rows[index] = block
         self.added += count
-        self.largest_reward = max(self.largest_reward, float(np.abs(rewards).max()))
+        self.largest_reward = float(np.abs(rewards).max(initial=self.largest_reward))
 
     def sample(self, size: int, generator: torch.Generator) -> Batch:
         """`size` steps drawn with replacement; 0 gives every step once."""
