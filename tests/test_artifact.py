@@ -20,6 +20,7 @@ from irl_probe.rewards import (
     RecoveredReward,
     RewardError,
     SimulatedExpectation,
+    artifact,
     list_zoo,
     load_reward,
     recover,
@@ -231,6 +232,15 @@ def test_a_reader_never_sees_half_a_reward(tmp_path):
         writer.join()
     assert all(any(np.array_equal(found, answer) for answer in answers) for found in loaded)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+def test_a_folder_that_was_replaced_and_put_back_is_read_again(tmp_path, monkeypatch):
+    rewards = [network_reward(0), network_reward(1)]
+    old, new = (save_reward(reward, tmp_path / str(i)) for i, reward in enumerate(rewards))
+    read, folders = artifact._read_file, iter([old, new, old])  # its JSON, another's weights, its JSON
+    monkeypatch.setattr(artifact, "_read_file", lambda _, *rest: read(next(folders, old), *rest))
+    found = load_reward(old)(*batch(rewards[0]))
+    np.testing.assert_array_equal(found, rewards[0](*batch(rewards[0])))
 
 
 # --- Reading what is not as it should be

@@ -146,17 +146,23 @@ def _check_replaceable(target: Path, overwrite: bool) -> None:
 def _read_pair(folder: Path, max_bytes: int) -> tuple[bytes, bytes]:
     """reward.json and the weights as they belong together.
 
-    A writer may replace the folder between the two reads; then the JSON has changed as well, and both are read again.
-    For an instant of that the folder is absent, so that its absence is believed only the third time.
+    A writer may replace the folder between the two reads; then the JSON has changed as well, or, where a second writer
+    put the old one back, the weights' hash is not in it, and both are read again. For an instant of that the folder is
+    absent, so that its absence is believed only the third time; a wrong hash likewise, as damage.
     """
+    pair = None
     for pause in (0.005, 0.02, 0.1):
         try:
             data = _read_file(folder, DESCRIPTION, _MAX_JSON)
             weights = _read_file(folder, WEIGHTS, max_bytes)
             if _read_file(folder, DESCRIPTION, _MAX_JSON) == data:
-                return data, weights
+                pair = data, weights
+                if hashlib.sha256(weights).hexdigest().encode() in data:
+                    return pair
         except FileNotFoundError:
             time.sleep(pause)
+    if pair is not None:
+        return pair
     if not folder.is_dir():
         raise unknown(str(folder))
     missing = [name for name in (DESCRIPTION, WEIGHTS) if not (folder / name).is_file()]
