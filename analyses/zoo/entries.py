@@ -93,9 +93,9 @@ RUNNER = replace(
     episode_steps=200,  # a policy on its back stays there to the end, and learns to run on it
 )
 QUADRUPED = replace(
-    LOCOMOTION,
-    learning_rate=7.3e-4,
-    actor_learning_rate=7.3e-4,
+    RUNNER,
+    steps=400_000,
+    episode_steps=None,
     target_rate=0.01,
     learning_starts=10_000,
     replay_capacity=400_000,
