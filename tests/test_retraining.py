@@ -1,5 +1,7 @@
 """Retraining learns from the reward that it is given, and from nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -157,11 +159,19 @@ def test_a_study_that_cannot_be_is_refused(values, message):
 
 def test_a_study_needs_rewards_with_names_of_their_own(mdp):
     with pytest.raises(ValueError, match="at least one reward"):
-        ip.retrain_study({}, maker(mdp))
+        ip.retrain_study({}, maker(mdp), replace(STUDY, on_true_reward=False))
     with pytest.raises(ValueError, match="is that of the environment's own reward"):
         ip.retrain_study({"true reward": good}, maker(mdp))
     with pytest.raises(ValueError, match="give its id, or a function that makes it"):
         ip.retrain_study({"good": good}, TabularEnv(mdp))
+
+
+def test_the_true_reward_alone_makes_a_study(mdp):
+    tree = ip.retrain_study({}, maker(mdp), replace(STUDY, seeds=(0,)), expert=20.0, progress=False)
+    group = tree["retraining"].to_dataset()
+    assert group["reward"].values.tolist() == ["true reward"]
+    assert float(group["normalised"][0, 0]) > 0.9
+    assert set(ip.reward_figures(tree, "mine")["retraining"]) == {"mean (true reward)", "normalised_mean (true reward)"}
 
 
 def test_stable_baselines_gives_a_second_opinion():

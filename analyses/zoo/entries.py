@@ -121,7 +121,7 @@ ENTRIES = {
         learner=replace(SQIL, epsilon=0.1, steps=20_000),
         online=True,
         retrain=LOCOMOTION,
-        on_true_reward=None,
+        on_true_reward=replace(LOCOMOTION, temperature=0.1),
         distil=LINEAR,
     ),
     "HalfCheetah-v5/sqil-linear": HALF_CHEETAH,
@@ -129,6 +129,7 @@ ENTRIES = {
         HALF_CHEETAH,  # of whose 17 weights this leaves one, the speed's: pay for poses misleads beginners
         distil=ip.DistilConfig(form="state", hidden=(), lasso=0.3),
         retrain=RUNNER,
+        on_true_reward=replace(RUNNER, temperature=0.1),
     ),
     "Ant27-v5/sqil-sparse": Entry(
         learner=replace(SQIL, epsilon=0.1, steps=20_000),

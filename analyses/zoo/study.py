@@ -3,6 +3,7 @@
 python analyses/zoo/study.py make [ID ...]    each reward of entries.py; resumes what was interrupted (runs/zoo/)
 python analyses/zoo/study.py add RUN ID [--demos FILE] [--source TEXT] [--licence TEXT]
                                     a reward from a finished run's folder, whose demonstrations are not shipped
+python analyses/zoo/study.py true ID ...      policies on the true reward, beside a shipped reward's figures
 python analyses/zoo/study.py forms [ID ...]   what distilled forms explain and cost: forms/, and the tables of README.md
 python analyses/zoo/study.py index            index.json and the table of README.md, from what is there
 
@@ -110,16 +111,34 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     ship(reward_id, reward, {**figures, **budget(retrained, entry.retrain)}, entry)
 
 
+def beside_true_reward(reward_id: str, entry: Entry) -> None:
+    """Policies on the true reward, with the budget of a shipped reward's own, into its figures."""
+    env_id, reward = reward_id.split("/")[0], ip.load_reward(ZOO / reward_id)
+    config = ip.RetrainStudyConfig(
+        config=entry.retrain, true_config=entry.on_true_reward, seeds=entry.seeds, episodes=EPISODES
+    )
+    expert = reward.figures["expert's true return"]
+    tree = ip.retrain_study({}, env_id, config, expert=expert, out=RUNS / reward_id / "retrain", progress=False)
+    beside = ip.reward_figures(tree, "this reward")["retraining"]
+    retraining = {**reward.figures["retraining"], **beside}
+    returns = {"true returns of policies on the true reward": returns_of(tree)}
+    ship(reward_id, reward, {**reward.figures, "retraining": retraining, **returns}, entry)
+
+
+def returns_of(retrained: xr.DataTree) -> str:
+    """The true returns of the first reward's policies, by seed."""
+    return ", ".join(f"{each:.4g}" for each in retrained["retraining"].to_dataset()["return_mean"][0].values)
+
+
 def budget(retrained: xr.DataTree, learner: ip.IQConfig) -> dict[str, object]:
     """What the retrained policies had, and what they are measured by."""
     facts = retrained["retraining"].attrs
     seeds = retrained["retraining"].sizes["seed"]
     chosen = {name: value for name, value in vars(learner).items() if value != getattr(ip.IQConfig(), name)}
     settings = ", ".join(f"{name}={value}" for name, value in chosen.items())
-    returns = retrained["retraining"].to_dataset()["return_mean"][0].values
     return {
         "retrained policies": f"{seeds} seeds, {facts['steps']} environment steps each",
-        "their true returns": ", ".join(f"{each:.4g}" for each in returns),
+        "their true returns": returns_of(retrained),
         "retrained with": f"IQConfig: {settings or 'the defaults'}",
         "expert's true return": facts.get("expert_return"),
         "random policy's true return": facts["random_return"],
@@ -220,6 +239,8 @@ if __name__ == "__main__":
     adding.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     distilling = verbs.add_parser("forms")
     distilling.add_argument("ids", nargs="*", default=["GridWorld/iq", "CartPole-v1/iq", "Acrobot-v1/iq-offline"])
+    beside = verbs.add_parser("true")
+    beside.add_argument("ids", nargs="+")
     verbs.add_parser("index")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -241,6 +262,9 @@ if __name__ == "__main__":
             licence=arguments.licence,
         )
         add(arguments.id, arguments.run, chosen)
+    elif arguments.verb == "true":
+        for each in arguments.ids:
+            beside_true_reward(each, ENTRIES[each])
     elif arguments.verb == "forms":
         forms(arguments.ids)
     else:

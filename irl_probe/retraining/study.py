@@ -52,7 +52,7 @@ def retrain_study(
     returns of random and expert are taken as they are.
 
     Args:
-        rewards: name → reward. "true reward" is the name of the environment's own.
+        rewards: name → reward. "true reward" is the name of the environment's own; none leave that one alone.
         env: environment id, or what makes the environment.
         config: see `RetrainStudyConfig`.
         expert: the expert's mean true return; None takes that of the bundled demonstrations, where there are any.
@@ -66,8 +66,8 @@ def retrain_study(
     TrainingDiverged where a policy's learning does: without it there is no study.
     """
     check_kind(rewards, Mapping, "The rewards of a study", "Name each: {'iq': reward}.")
-    if not rewards:
-        raise ValueError("A study takes at least one reward, as a mapping name → reward; got none.")
+    if not rewards and not config.on_true_reward:
+        raise ValueError("A study takes at least one reward, as a mapping name → reward, or the true one; got none.")
     if TRUE in rewards:
         raise ValueError(f"The name {TRUE!r} is that of the environment's own reward; call yours something else.")
     maker = _maker(env)
