@@ -6,10 +6,9 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -19,6 +18,7 @@ import irl_probe as ip
 from irl_probe import pipeline
 from irl_probe import rewards as reward_models
 from irl_probe.cli_policies import expert, retrain, retrain_study, transfer
+from irl_probe.cli_train import train
 from irl_probe.learn import TrainingDiverged, TrainingInterrupted
 
 Word = Annotated[str, tyro.conf.Positional]
@@ -53,56 +53,6 @@ def demos(source: Word, episodes: int | None = None, subsample: int | None = Non
         env_id: the environment, where the source does not name it.
     """
     print(ip.load_demos(source, episodes=episodes, subsample=subsample, env_id=env_id).describe())
-
-
-def train(
-    source: Annotated[str | None, tyro.conf.Positional] = None,
-    out: Path | None = None,
-    resume: Path | None = None,
-    env: str | None = None,
-    episodes: int | None = None,
-    subsample: int | None = None,
-    env_id: str | None = None,
-    learner: ip.IQConfig = ip.IQConfig(),
-) -> None:
-    """Learn a soft Q-function from demonstrations.
-
-    Args:
-        source: bundled name, file, or "minari:<dataset id>".
-        out: folder of the run; new or empty.
-        resume: folder of an interrupted run to go on with; takes everything else from it.
-        env: environment to collect steps in; offline without.
-        episodes: the first so many demonstrations.
-        subsample: every so-manieth step.
-        env_id: the environment of the demonstrations, where the source does not name it.
-        learner: see irl_probe.IQConfig.
-    """
-    command: dict[str, Any] = {
-        "source": source,
-        "episodes": episodes,
-        "subsample": subsample,
-        "env_id": env_id,
-        "env": env,
-        "learner": asdict(learner),
-    }
-    if resume is not None:
-        command, folder = _command(resume), resume
-    elif source is None or out is None:
-        raise ValueError(
-            "Training needs demonstrations and a folder: irl-probe train SOURCE --out DIR; or --resume DIR."
-        )
-    else:
-        folder = out
-    choice = {name: command[name] for name in ("source", "episodes", "subsample", "env_id")}
-    run = ip.train(
-        ip.load_demos(**choice),
-        ip.IQConfig.from_dict(command["learner"]),
-        command["env"],
-        out=folder,
-        resume=resume is not None,
-        note={"command": command},
-    )
-    print(f"{folder}: {run.provenance}")
 
 
 def export(run: OneRun, out: Path, overwrite: bool = False) -> None:
@@ -275,23 +225,10 @@ def main() -> None:
         Console(stderr=True).print(f"[red]irl-probe:[/] {escape(_as_options(str(error)))}", highlight=False)
         sys.exit(2)
     except TrainingInterrupted as interrupted:
-        Console(stderr=True).print(f"\n{escape(str(interrupted))}", highlight=False)
+        Console(stderr=True).print(f"\n{escape(_as_options(str(interrupted)))}", highlight=False)
         sys.exit(130)
 
 
 def _as_options(message: str) -> str:
     """A message of the library, its advice in the command line's words: --overwrite for overwrite=True."""
     return re.sub(r"(?<!\.\.\., )\b(overwrite|resume)=True", r"--\1", message)
-
-
-def _command(folder: Path) -> dict[str, Any]:
-    """What the run in a folder was begun with."""
-    from irl_probe.learn.run import read_description  # brings torch, which no other verb needs to be parsed
-
-    command = read_description(folder).get("command")
-    if not isinstance(command, dict):
-        raise ValueError(
-            f"The run in {folder} was not begun on the command line; go on with it in Python, by "
-            "irl_probe.train(..., resume=True)."
-        )
-    return command

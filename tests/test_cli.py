@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+import irl_probe as ip
 from irl_probe.cli import main
 from irl_probe.results import load_results
 
@@ -73,6 +74,28 @@ def test_a_reward_is_distilled_on_rollouts_of_its_own_policy(run, tmp_path):
         code, _, err = run("distil", *command, "--out", tmp_path / "none")
         assert code == 2
         assert re.search(message, err, re.DOTALL), err
+
+
+def test_train_goes_on_with_what_it_began_and_takes_nothing_else(run, tmp_path):
+    begun = ("CartPole-v1", "--episodes", 1, "--learner.steps", 20, "--learner.hidden", 8, "--out", tmp_path / "run")
+    assert run("train", *begun)[0] == 0
+    assert run("train", *begun, "--resume", tmp_path / "run")[0] == 0
+    others = ("Acrobot-v1", "--resume", tmp_path / "run", "--learner.seed", 5, "--out", tmp_path / "other")
+    code, _, err = run("train", *others)
+    assert code == 2
+    said = " ".join(err.split())
+    assert "source was 'CartPole-v1', now 'Acrobot-v1'; seed was 0, now 5; its folder is" in said
+    assert "hidden" not in said
+    code, _, err = run("train", "--resume", tmp_path / "none")
+    assert code == 2
+    assert "must hold a run.json" in " ".join(err.split())
+
+
+def test_a_run_of_another_verb_is_not_gone_on_with_by_train(run, tmp_path):
+    ip.train_on_reward("CartPole-v1", ip.IQConfig(objective="bellman", steps=20), out=tmp_path, progress=False)
+    code, _, err = run("train", "--resume", tmp_path)
+    assert code == 2
+    assert "was not begun by irl-probe train" in " ".join(err.split())
 
 
 def test_what_is_there_is_not_replaced_and_the_option_that_would_is_named(run, tmp_path):
@@ -175,13 +198,13 @@ def test_rewards_are_judged_over_seeds_and_the_same_command_goes_on(run, tmp_pat
     assert group["reward"].values.tolist() == ["iq", "constant", "true reward"]
     assert group["seed"].values.tolist() == [0, 1]
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "policies").rglob("*.json")}
-    assert sum(path.name in ("0.json", "1.json") for path in kept) == 6
+    assert sum(path.name == "cell.json" for path in kept) == 6
     code, again, _ = run("retrain-study", *arguments)
     assert (code, again) == (0, out)
     assert kept == {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "policies").rglob("*.json")}
     code, _, err = run("retrain-study", *arguments, "--steps", 400)
     assert code == 2
-    assert "is of another study" in err
+    assert "settings.steps was 300, now 400" in " ".join(err.split())
 
 
 def test_rewards_transfer_under_their_own_names_so_that_a_comparison_takes_them_in(run, tmp_path):

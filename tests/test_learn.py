@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from unittest.mock import Mock
 
 import gymnasium as gym
 import numpy as np
@@ -135,11 +136,31 @@ def test_sigint_finishes_the_step_checkpoints_and_says_how_to_resume(demos, tmp_
 
     config = replace(ONLINE, evaluate_every=0)
     monkeypatch.setattr(Replay, "sample", sample)
-    with pytest.raises(TrainingInterrupted, match=r"checkpointed.*irl-probe train --resume"):
+    with pytest.raises(TrainingInterrupted, match=r"checkpointed in .*The same again with resume=True goes on"):
         ip.train(demos, config, out=tmp_path / "run", progress=False)
     monkeypatch.setattr(Replay, "sample", original)
     resumed = ip.train(demos, config, out=tmp_path / "run", resume=True, progress=False)
     assert weights(resumed) == weights(ip.train(demos, config, progress=False))
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(demos, tmp_path, monkeypatch):
+    config, whole = replace(ONLINE, steps=150, hidden=(8,)), tmp_path / "whole"
+    ip.train(demos, config, "CartPole-v1", out=whole, progress=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("irl_probe.learn.loop.save_checkpoint", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ip.train(demos, config, "CartPole-v1", out=tmp_path / "killed", progress=False)
+    assert not (tmp_path / "killed" / "checkpoint.pt").exists()
+    resumed = ip.train(demos, config, "CartPole-v1", out=tmp_path / "killed", resume=True, progress=False)
+    assert weights(resumed) == weights(ip.load_run(whole))
+    assert (tmp_path / "killed" / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
+
+
+def test_a_run_is_not_resumed_in_another_environment(demos, tmp_path):
+    config = replace(ONLINE, steps=100, evaluate_every=0)
+    ip.train(demos, config, "CartPole-v1", out=tmp_path, progress=False)
+    with pytest.raises(CheckpointError, match=r"env_id was 'CartPole-v1', now 'CartPole-v1\[length=5\]'"):
+        ip.train(demos, config, "CartPole-v1[length=5]", out=tmp_path, resume=True, progress=False)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(demos):

@@ -85,6 +85,10 @@ def bad(o, a, o2, d):
     return -good(o, a, o2, d)
 
 
+def upright(o, a, o2, d):
+    return np.where(d, -10.0, np.cos(o2[:, 2]))
+
+
 def test_a_study_tells_a_good_reward_from_a_bad_one(mdp, tmp_path):
     tree = ip.retrain_study({"good": good, "bad": bad}, maker(mdp), STUDY, expert=20.0, progress=False)
     group = tree["retraining"].to_dataset()
@@ -108,7 +112,7 @@ def test_a_study_goes_on_where_it_stopped(mdp, tmp_path):
     calls = []
 
     def counting(o, a, o2, d):
-        calls.append(len(o))
+        calls.append(len(o) == 1)  # many at once are what tells it from another reward
         return good(o, a, o2, d)
 
     def study(seeds, **changes):
@@ -119,14 +123,17 @@ def test_a_study_goes_on_where_it_stopped(mdp, tmp_path):
     first = study((0,))
     stepped = sum(calls)
     assert stepped > 500
-    (tmp_path / "mine" / "run-1").mkdir()  # killed before its first checkpoint
+    (tmp_path / "mine" / "seed-1" / "run").mkdir(parents=True)  # killed before its first checkpoint
     both = study((0, 1))
     assert both[0] == first[0]
     assert sum(calls) == 2 * stepped
     assert study((1, 0)) == both[::-1]
     assert sum(calls) == 2 * stepped
-    with pytest.raises(ValueError, match="is of another study: the reward, the learner, its steps or the episodes"):
+    with pytest.raises(ValueError, match="made from something else: episodes was 5, now 6"):
         study((0,), episodes=6)
+    (tmp_path / "mine" / "seed-0" / "cell.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"cell\.json must hold a cell's result"):
+        study((0,))
 
 
 def test_another_reward_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_path):
@@ -138,8 +145,41 @@ def test_another_reward_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_pat
         for x in (0, 1)
     ]
     ip.retrain_study({"r": rewards[0]}, maker(mdp), config, out=tmp_path, progress=False)
-    with pytest.raises(ValueError, match="is of another study"):
+    with pytest.raises(ValueError, match="made from something else: reward was"):
         ip.retrain_study({"r": rewards[1]}, maker(mdp), config, out=tmp_path, progress=False)
+
+
+def test_another_function_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_path):
+    config = replace(STUDY, seeds=(0,), steps=300, on_true_reward=False, episodes=1)
+    ip.retrain_study({"r": good}, maker(mdp), config, out=tmp_path, progress=False)
+    for other in (bad, lambda o, a, o2, d: 2 * good(o, a, o2, d)):
+        with pytest.raises(ValueError, match="made from something else: reward was"):
+            ip.retrain_study({"r": other}, maker(mdp), config, out=tmp_path, progress=False)
+
+
+def test_policies_of_another_environment_are_not_taken_for_this_ones(tmp_path):
+    config = replace(STUDY, seeds=(0,), steps=300, on_true_reward=False, episodes=1)
+    ip.retrain_study({"r": upright}, "CartPole-v1", config, out=tmp_path, progress=False)
+    with pytest.raises(ValueError, match=r"env was 'CartPole-v1', now 'CartPole-v1\[length=5\]'"):
+        ip.retrain_study({"r": upright}, "CartPole-v1[length=5]", config, out=tmp_path, progress=False)
+
+
+def test_a_run_is_not_resumed_on_another_reward(tmp_path):
+    config = ip.RetrainConfig(replace(STUDY.config, steps=300))
+    ip.retrain(upright, "CartPole-v1", config, out=tmp_path, progress=False)
+    ip.retrain(upright, "CartPole-v1", config, out=tmp_path, resume=True, progress=False)
+    with pytest.raises(ValueError, match=r"can only be resumed as it was begun; these differ: reward was"):
+        ip.retrain(lambda o, a, o2, d: -upright(o, a, o2, d), "CartPole-v1", config, out=tmp_path, resume=True)
+    with pytest.raises(ValueError, match=r"reward was .* now None"):
+        ip.train_on_reward("CartPole-v1", config.learner, out=tmp_path, resume=True)
+
+
+def test_names_that_would_share_a_folder_and_a_file_for_a_folder_are_refused(mdp, tmp_path):
+    with pytest.raises(ValueError, match="got 'a b' and 'a-b'"):
+        ip.retrain_study({"a b": good, "a-b": bad}, maker(mdp), STUDY, out=tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file"):
+        ip.retrain_study({"good": good}, maker(mdp), STUDY, out=tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -176,10 +216,6 @@ def test_the_true_reward_alone_makes_a_study(mdp):
 
 def test_stable_baselines_gives_a_second_opinion():
     pytest.importorskip("stable_baselines3")
-
-    def upright(o, a, o2, d):
-        return np.where(d, -10.0, 1.0)
-
     config = ip.RetrainStudyConfig(learner="sb3-ppo", steps=4096, seeds=(0,), episodes=3, on_true_reward=False)
     tree = ip.retrain_study({"upright": upright}, "CartPole-v1", config, progress=False)
     assert float(tree["retraining"]["return_mean"][0, 0]) > 50  # random gets about 22

@@ -39,7 +39,7 @@ class Log:
         if self._path is not None and folder is not None:
             text = "".join(json.dumps(row) + "\n" for row in self.rows)
             write_atomically(self._path, lambda file: file.write(text.encode()))
-            after = int(self.rows[-1]["step"]) + 1 if self.rows else None
+            after = int(self.rows[-1]["step"]) + 1 if self.rows else 0
             self._events = SummaryWriter(str(folder), purge_step=after)
 
     def add(self, row: Row) -> None:

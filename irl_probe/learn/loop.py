@@ -241,10 +241,9 @@ class Loop:
 
     def _how_to_resume(self) -> str:
         if self.folder is None:
-            return f"Interrupted at step {self.step}; nothing was kept, since no folder was given (out=)."
+            return f"Interrupted at step {self.step}; nothing was kept of this learner, which has no folder (out=)."
         return (
-            f"Interrupted at step {self.step}; checkpointed. "
-            f"Go on with `irl-probe train --resume {self.folder}` or train(..., out={str(self.folder)!r}, resume=True)."
+            f"Interrupted at step {self.step}; checkpointed in {self.folder}. The same again with resume=True goes on."
         )
 
 

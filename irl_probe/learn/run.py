@@ -24,6 +24,7 @@ from irl_probe.softq import SoftQ
 from irl_probe.transitions import Array
 
 DESCRIPTION = "run.json"
+SOURCES = ("env_id", "demonstrations", "others", "reward")  # what a run learns from
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,7 @@ def describe_run(
     config: IQConfig,
     demonstrations: str | None,
     others: str | None,
+    reward: str | None,
     env_id: str | None,
 ) -> dict[str, Any]:
     """What run.json holds: enough to load the run, and to refuse to resume another one."""
@@ -108,6 +110,7 @@ def describe_run(
         "config": asdict(config),
         "demonstrations": demonstrations,
         "others": others,
+        "reward": reward,
         "env_id": env_id,
         "versions": {name: version(name) for name in ("irl_probe", "torch", "numpy", "gymnasium")},
     }
@@ -158,17 +161,16 @@ def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str |
         "seed": config["seed"],
         "steps": steps,
     }
-    sources = ("env_id", "demonstrations", "others")
-    known |= {name: value for name in sources if (value := description.get(name)) is not None}
+    known |= {name: value for name in SOURCES if (value := description.get(name)) is not None}
     return known | {f"{name}_version": number for name, number in description["versions"].items()}
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs, in words; an option that one of the two does not know counts as 0, off or None."""
     now = json.loads(json.dumps(now))  # tuples as the file has them
-    steps = ("demonstrations", "others") if "others" in before else ("demonstrations",)  # older folders do not say
-    flat_before = {**before.get("config", {}), **{name: before.get(name) for name in steps}}
-    flat_now = {**now["config"], **{name: now[name] for name in steps}}
+    told = [name for name in SOURCES if name in before]  # older folders do not say all
+    flat_before = {**before.get("config", {}), **{name: before[name] for name in told}}
+    flat_now = {**now["config"], **{name: now[name] for name in told}}
     return [
         f"{name} was {flat_before.get(name)!r}, now {flat_now.get(name)!r}"
         for name in sorted(flat_before.keys() | flat_now.keys())

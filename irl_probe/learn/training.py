@@ -54,7 +54,8 @@ def train(
         others: steps of any other policy, used as policy steps: offline they are all there are, and allow `mixture`;
             online they are in the replay before the policy's own, and are the first that it lets go. `bc` reads none.
         out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None keeps nothing on disk.
-        resume: go on with the run in `out`. The result is the same, bit for bit, as without the interruption.
+        resume: go on with the run in `out`, from its beginning where it was stopped before its first checkpoint. The
+            result is the same, bit for bit, as without the interruption.
         progress: show a progress bar; None shows it where standard error is a terminal.
         note: more to keep in run.json, as plain values.
 
@@ -86,7 +87,7 @@ def train(
     learner = _learner(spec, config, action_space, steps.observations)
     encoder = learner.network.encoder
     expert = Replay.of(spec, encoder, steps)
-    if isinstance(learner, SoftActorCritic) and not resume:
+    if isinstance(learner, SoftActorCritic) and not (resume and _has_checkpoint(out)):
         learner.warm_start(expert)
     policy = _policy_steps(others, spec, encoder, config.replay_capacity if online else None)
     env_id = env_name(live) if live is not None else demos.env_id
@@ -101,7 +102,7 @@ def train(
         evaluation_env=_maker(live, env_id),
     )
     hashes = steps.content_hash(), None if others is None else others.content_hash()
-    described = (observation_space, action_space), hashes
+    described = (observation_space, action_space), (*hashes, None)
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
 
 
@@ -132,6 +133,7 @@ def train_on_reward(
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    paid: str | None = None,
 ) -> Run:
     """Soft Q-learning of a given reward: the objective `bellman`, which makes experts and retrained policies.
 
@@ -141,6 +143,8 @@ def train_on_reward(
         out: folder, as in `train`.
         resume: as in `train`.
         progress: as in `train`.
+        paid: what tells the reward that `env` pays from others, where it is not its own (`irl_probe.retrain` says it):
+            a run is not resumed on another one.
 
     Raises as `train` does.
     """
@@ -164,7 +168,7 @@ def train_on_reward(
         interaction=Interaction(live, config.seed, config.episode_steps),
         evaluation_env=_maker(live, env_id),
     )
-    described = (live.observation_space, live.action_space), (None, None)
+    described = (live.observation_space, live.action_space), (None, None, paid)
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress)
 
 
@@ -179,7 +183,7 @@ def _finish(
     loop: Loop,
     env_id: str | None,
     spaces_: tuple[Space, Space],
-    hashes: tuple[str | None, str | None],
+    hashes: tuple[str | None, str | None, str | None],
     *,
     out: str | Path | None,
     resume: bool,
@@ -188,7 +192,7 @@ def _finish(
 ) -> Run:
     """Run the loop, in a folder where one is given, and hand over what it learned.
 
-    `hashes` are those of the demonstrations and of the others' steps.
+    `hashes` are those of the demonstrations, of the others' steps and of the reward.
     """
     if resume and out is None:
         raise ValueError("Resuming needs the run's folder; give out=.")
@@ -202,8 +206,12 @@ def _finish(
             loop.folder.mkdir(parents=True, exist_ok=True)
         with alone_in(loop.folder):
             begin_folder(loop.folder, description, resume=resume)
-            loop.run(resume=resume, progress=progress)
+            loop.run(resume=_has_checkpoint(loop.folder), progress=progress)
     return _run(loop.learner, loop.config, loop.log.rows, description, loop.step)
+
+
+def _has_checkpoint(folder: str | Path | None) -> bool:
+    return folder is not None and (Path(folder) / CHECKPOINT).exists()
 
 
 def _run(

@@ -12,6 +12,7 @@ from irl_probe.configs import check_kind
 from irl_probe.envs import make_env
 from irl_probe.learn import Run, train_on_reward
 from irl_probe.retraining.config import RetrainConfig
+from irl_probe.retraining.fingerprint import reward_fingerprint
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardWrapper
 
 Env = gym.Env[Any, Any]
@@ -33,7 +34,7 @@ def retrain(
         env: the environment, or its id.
         config: see `RetrainConfig`.
         out: folder for checkpoints and logs.
-        resume: go on with the run in `out`.
+        resume: go on with the run in `out`, if it is of this reward.
         progress: show a bar.
 
     Raises as `irl_probe.train` does.
@@ -44,5 +45,6 @@ def retrain(
     model = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
     if model is not None and model.temperature is not None and learner.temperature is None:
         learner = replace(learner, temperature=model.temperature, gamma=model.gamma)
-    wrapped = RewardWrapper(make_env(env) if isinstance(env, str) else env, reward)
-    return train_on_reward(wrapped, learner, out=out, resume=resume, progress=progress)
+    live = make_env(env) if isinstance(env, str) else env
+    paid = None if out is None else reward_fingerprint(reward, live)
+    return train_on_reward(RewardWrapper(live, reward), learner, out=out, resume=resume, progress=progress, paid=paid)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,15 +15,15 @@ import xarray as xr
 from irl_probe.configs import check_kind
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
-from irl_probe.learn import IQConfig, Policy, evaluate, random_policy, train_on_reward
-from irl_probe.learn.checkpoints import write_atomically
-from irl_probe.learn.loop import CHECKPOINT
+from irl_probe.learn import IQConfig, Policy, TrainingInterrupted, evaluate, random_policy, train_on_reward
 from irl_probe.metrics.bootstrap import stratified_bootstrap
 from irl_probe.results import new_results, retraining_group
+from irl_probe.retraining.cells import Cell, cell_folder, check_cells, how_to_go_on
 from irl_probe.retraining.config import RetrainConfig, RetrainStudyConfig
+from irl_probe.retraining.fingerprint import reward_fingerprint
 from irl_probe.retraining.own import retrain
 from irl_probe.retraining.stable_baselines import retrain_sb3
-from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, reward_id
+from irl_probe.rewards import Reward
 
 Env = gym.Env[Any, Any]
 TRUE = "true reward"  # the label of policies trained on the environment's own reward
@@ -62,8 +60,9 @@ def retrain_study(
 
     Returns results with the group /retraining, (reward, seed); the returns of random and expert are attributes of it.
 
-    Raises ValueError where there is no reward, a name is taken, or `out` holds policies of another study, and
-    TrainingDiverged where a policy's learning does: without it there is no study.
+    Raises ValueError where there is no reward, a name is taken, or `out` holds policies of another study (of another
+    reward, environment, learner or budget), TrainingDiverged where a policy's learning does: without it there is no
+    study; TrainingInterrupted after SIGINT.
     """
     check_kind(rewards, Mapping, "The rewards of a study", "Name each: {'iq': reward}.")
     if not rewards and not config.on_true_reward:
@@ -74,14 +73,19 @@ def retrain_study(
     everyone: dict[str, Reward | None] = dict(rewards)
     if config.on_true_reward:
         everyone[TRUE] = None
-    cells = np.array(
-        [
-            [_cell(name, reward, seed, maker, config, out, progress) for seed in config.seeds]
-            for name, reward in everyone.items()
-        ]
-    )
+    folder = None if out is None else Path(out)
+    check_cells(folder, list(everyone))
     example = maker()
     env_id = env_name(example)
+
+    def returned(name: str, reward: Reward | None, seed: int) -> float:
+        cell = Cell(cell_folder(folder, name, seed=seed), _made_from(reward, seed, example, config))
+        return _return(reward, seed, maker, config, cell, progress)
+
+    try:
+        cells = np.array([[returned(name, reward, seed) for seed in config.seeds] for name, reward in everyone.items()])
+    except TrainingInterrupted as error:
+        raise TrainingInterrupted(how_to_go_on(folder)) from error
     random = evaluate(
         random_policy(example.action_space), maker, episodes=RANDOM_EPISODES, seed=EVALUATION_SEED
     ).returns.mean()
@@ -113,34 +117,36 @@ def retrain_study(
     )
 
 
-def _cell(
-    name: str,
+def _made_from(reward: Reward | None, seed: int, example: Env, config: RetrainStudyConfig) -> dict[str, Any]:
+    """All that the return of a reward's policy depends on, as plain values."""
+    settings = asdict(_own(reward is None, seed, config)) if config.learner == "own" else {"steps": config.steps}
+    return {
+        "env": env_name(example),
+        "options": repr(example.spec.kwargs) if example.spec is not None else "",
+        "reward": TRUE if reward is None else reward_fingerprint(reward, example),
+        "learner": config.learner,
+        "seed": seed,
+        "episodes": config.episodes,
+        "settings": settings,
+    }
+
+
+def _return(
     reward: Reward | None,
     seed: int,
     maker: Callable[[], Env],
     config: RetrainStudyConfig,
-    out: str | Path | None,
+    cell: Cell,
     progress: bool | None,
 ) -> float:
-    """Mean true return of the policy of one reward and seed; read from `out` where it is there."""
-    folder = None if out is None else Path(out) / "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
-    note = None if folder is None else folder / f"{seed}.json"
-    key = _key(name, reward, seed, config)
-    if note is not None and note.exists():
-        kept = json.loads(note.read_text())
-        if kept["study"] != key:
-            raise ValueError(
-                f"{note} is of another study: the reward, the learner, its steps or the episodes differ. "
-                "Give another folder."
-            )
-        return float(kept["return_mean"])
-    policy = _policy(reward, seed, maker, config, None if folder is None else folder / f"run-{seed}", progress)
-    mean = float(evaluate(policy, maker, episodes=config.episodes, seed=EVALUATION_SEED).returns.mean())
-    if note is not None:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"study": key, "return_mean": mean})
-        write_atomically(note, lambda file: file.write(text.encode()))
-    return mean
+    """Mean true return of the policy of one reward and seed; read from the cell where it is there."""
+
+    def compute() -> dict[str, float]:
+        policy = _policy(reward, seed, maker, config, cell, progress)
+        found = evaluate(policy, maker, episodes=config.episodes, seed=EVALUATION_SEED)
+        return {"return_mean": float(found.returns.mean())}
+
+    return float(cell.result(compute)["return_mean"])
 
 
 def _policy(
@@ -148,7 +154,7 @@ def _policy(
     seed: int,
     maker: Callable[[], Env],
     config: RetrainStudyConfig,
-    folder: Path | None,
+    cell: Cell,
     progress: bool | None,
 ) -> Policy:
     if config.learner != "own":
@@ -156,10 +162,7 @@ def _policy(
         steps = config.steps or 100_000
         return retrain_sb3(reward, maker, algorithm, steps=steps, seed=seed).policy  # type: ignore[arg-type]  # one of its literals
     learner = _own(reward is None, seed, config)
-    resume = folder is not None and (folder / CHECKPOINT).exists()
-    if folder is not None and folder.exists() and not resume:
-        shutil.rmtree(folder)  # interrupted before its first checkpoint
-    settings: dict[str, Any] = {"out": folder, "resume": resume, "progress": progress}
+    settings: dict[str, Any] = {"out": cell.run, "resume": cell.resume(), "progress": progress}
     if reward is None:
         return train_on_reward(maker(), learner, **settings).policy
     return retrain(reward, maker(), RetrainConfig(learner), **settings).policy
@@ -196,17 +199,6 @@ def _steps(config: RetrainStudyConfig, action_space: gym.Space[Any]) -> int:
     steps = config.steps or config.config.resolve(discrete=discrete, online=True).steps
     assert steps is not None
     return steps
-
-
-def _key(name: str, reward: Reward | None, seed: int, config: RetrainStudyConfig) -> str:
-    """What a kept policy must agree on: all that it was trained and evaluated with.
-
-    A recovered or distilled reward counts by its content, a plain function by its name alone.
-    """
-    content = reward_id(reward) if isinstance(reward, RecoveredReward | DistilledReward) else ""
-    budget = asdict(_own(reward is None, seed, config)) if config.learner == "own" else [seed, config.steps]
-    whole = json.dumps([name, content, config.learner, budget, config.episodes], sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 def _own(on_true_reward: bool, seed: int, config: RetrainStudyConfig) -> IQConfig:

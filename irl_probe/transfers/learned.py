@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,8 +16,9 @@ from irl_probe.envs import Variant
 from irl_probe.learn import Evaluation, evaluate, random_policy, train_on_reward
 from irl_probe.learn.evaluation import Policy
 from irl_probe.retraining import RetrainConfig, retrain
-from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, distil, evaluate_reward, reward_id
-from irl_probe.transfers.cells import Cell, cell_folder
+from irl_probe.retraining.cells import Cell, cell_folder
+from irl_probe.retraining.fingerprint import policy_fingerprint, reward_fingerprint
+from irl_probe.rewards import DistilledReward, Reward, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transfers.figures import CARRIED, RANDOM, TRUE, group_of
 from irl_probe.transitions import Transitions
@@ -76,16 +76,15 @@ class Source:
         return self._distilled[form]
 
     def fingerprint(self, name: str) -> str:
-        """What a reward is: of a model its id, of any other its values on random steps in the unchanged environment."""
-        reward = self.rewards.get(name, self.first)
-        if isinstance(reward, RecoveredReward | DistilledReward):
-            return reward_id(reward)
+        """What tells a reward (a form: the one that it is distilled from) or the policy carried over from another."""
         env = self.unchanged.make()
-        steps = record_demos(random_policy(env.action_space), env, 1, seed=0, epsilon=1.0, time_limit=50)
-        env.close()
-        values = evaluate_reward(reward, steps.transitions, name=name)
-        digest = hashlib.sha256(np.round(values / (np.abs(values).max() or 1.0), 5).tobytes())
-        return digest.hexdigest()[:16]
+        try:
+            if name == CARRIED:
+                assert self.policy is not None
+                return policy_fingerprint(self.policy, env)
+            return reward_fingerprint(self.rewards.get(name, self.first), env)
+        finally:
+            env.close()
 
 
 def transfer_by_learning(
@@ -99,8 +98,8 @@ def transfer_by_learning(
         prints = {name: source.fingerprint(name) for name in names if name not in (RANDOM, TRUE)}
         for v, variant in enumerate(variants):
             for p, name in enumerate(names):
-                made_from = _made_from(source, variant, name) | ({"reward": prints[name]} if name in prints else {})
-                cell = Cell(cell_folder(out, variant.name, name, source.seed), made_from)
+                made_from = _made_from(source, variant, name) | ({"source": prints[name]} if name in prints else {})
+                cell = Cell(cell_folder(out, variant.name, name, seed=source.seed), made_from)
                 result = cell.result(lambda: _compute(source, variant, name, cell))  # noqa: B023  # called at once
                 returns[v, p, s] = result["return"]
                 console.print(

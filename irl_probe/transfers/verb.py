@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.envs import UNCHANGED, Variant
-from irl_probe.learn.evaluation import Policy
+from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
+from irl_probe.retraining.cells import check_cells, how_to_go_on
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward
 from irl_probe.rewards.model import check_values
 from irl_probe.transfers.config import TransferConfig
@@ -57,9 +58,11 @@ def transfer(
 
     Raises ValueError where variants are of several environments, twice the same or without the unchanged one, where the
     reward does not fit their spaces, or where there is not one reward or policy a seed; CheckpointError where `out`
-    holds other results.
+    holds other results; TrainingInterrupted after SIGINT.
     """
     config = config or TransferConfig()
+    if isinstance(reward, str):
+        raise ValueError(f"Give the reward itself: irl_probe.load_reward({reward!r}).")
     unchanged = _check_variants(variants)
     named: Mapping[str, Rewards] = reward if isinstance(reward, Mapping) else {RECOVERED: reward}
     _check_names(named, config)
@@ -81,9 +84,13 @@ def transfer(
             own = {name: several[i] for name, several in rewards.items()}
             carried = policies[i] or _own_policy(next(iter(own.values())))
             sources.append(Source(own, carried, unchanged, config, seed, steps))
-        group = transfer_by_learning(
-            sources, variants, config, out=None if out is None else Path(out), progress=progress
-        )
+        folder = None if out is None else Path(out)
+        for names in (list(named), [variant.name for variant in variants]):
+            check_cells(folder, names)
+        try:
+            group = transfer_by_learning(sources, variants, config, out=folder, progress=progress)
+        except TrainingInterrupted as error:
+            raise TrainingInterrupted(how_to_go_on(folder)) from error
     group.attrs["carried"] = next(iter(named))  # the reward whose own policy "carried over" is
     once = not any(isinstance(each, Sequence) for each in named.values())
     settings = asdict(config) | {"rewards": "one for all seeds" if once else "one for each seed"}

@@ -1,0 +1,118 @@
+"""A cell: one policy with one seed, in a folder of its own, so that what is done is never done again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from irl_probe.learn.checkpoints import write_atomically
+from irl_probe.learn.errors import CheckpointError
+from irl_probe.learn.loop import CHECKPOINT
+
+RESULT = "cell.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where the result of one policy with one seed is kept, and what it was made from.
+
+    Attributes:
+        folder: its own; None keeps nothing.
+        made_from: everything that the result depends on, as plain values.
+    """
+
+    folder: Path | None
+    made_from: Mapping[str, Any]
+
+    @property
+    def run(self) -> Path | None:
+        """The folder of its training run."""
+        return None if self.folder is None else self.folder / "run"
+
+    def resume(self) -> bool:
+        """Whether a training run was begun that can go on; one without a checkpoint is cleared away."""
+        if self.run is None or not self.run.exists():
+            return False
+        if (self.run / CHECKPOINT).is_file():
+            return True
+        shutil.rmtree(self.run)
+        return False
+
+    def result(self, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """What the folder holds, or else what `compute` gives, kept there whole or not at all.
+
+        Raises CheckpointError where the folder holds the result of something else (the differences are named).
+        """
+        if self.folder is None:
+            return dict(compute())
+        path = self.folder / RESULT
+        if path.is_file():
+            return self._read(path)
+        found = dict(compute())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"made_from": self.made_from, "result": found}, indent=2)
+        write_atomically(path, lambda file: file.write(text.encode()))
+        return found
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            kept = json.loads(path.read_text())
+            before, result = dict(kept["made_from"]), dict(kept["result"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{path} must hold a cell's result; it does not ({error}). Remove it.") from error
+        before, now = _flat(before), _flat(json.loads(json.dumps(self.made_from)))
+        differing = [
+            f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+        if differing:
+            raise CheckpointError(
+                f"The results in {self.folder} were made from something else: {'; '.join(differing)}. "
+                "Name another folder, or remove that one."
+            )
+        return result
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings within settings by dotted names: learner.steps."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = _flat(value) if isinstance(value, Mapping) else None
+        flat |= {name: value} if inner is None else {f"{name}.{key}": each for key, each in inner.items()}
+    return flat
+
+
+def cell_folder(out: Path | None, *names: str, seed: int) -> Path | None:
+    """out/<name>/…/seed-<seed>, in letters that every file system takes."""
+    return None if out is None else out.joinpath(*map(_plain, names), f"seed-{seed}")
+
+
+def how_to_go_on(out: Path | None) -> str:
+    """What to say after an interruption."""
+    if out is None:
+        return "Interrupted; nothing was kept, since no folder was given (out=)."
+    return f"Interrupted; {out} keeps what was done, and the same again goes on there."
+
+
+def check_cells(out: Path | None, names: Sequence[str]) -> None:
+    """Raise ValueError unless `out` can be a folder and each name (of a reward, a policy) has one of its own in it."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"What is done is kept in a folder; {out} is a file. Name another one (out=).")
+    taken: dict[str, str] = {}
+    for name in names:
+        other = taken.setdefault(_plain(name), name)
+        if other != name:
+            raise ValueError(
+                f"Names must differ in more than spaces and punctuation, which folders' names leave out; got {other!r} "
+                f"and {name!r}."
+            )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.=-]+", "-", name.replace("′", "2")).strip("-")
