@@ -17,6 +17,7 @@ from rich.markup import escape
 import irl_probe as ip
 from irl_probe import pipeline
 from irl_probe import rewards as reward_models
+from irl_probe.cli_folders import check_folder
 from irl_probe.cli_policies import expert, retrain, retrain_study, transfer
 from irl_probe.cli_train import train
 from irl_probe.learn import TrainingDiverged, TrainingInterrupted
@@ -40,6 +41,7 @@ def probe(
         out: folder for everything; default runs/probe/ENV.
         resume: go on with an interrupted probe in that folder.
     """
+    check_folder(out)
     ip.probe(env, config, out=out, resume=resume)
 
 
@@ -63,6 +65,7 @@ def export(run: OneRun, out: Path, overwrite: bool = False) -> None:
         out: folder of the reward.
         overwrite: replace a reward that is there.
     """
+    check_folder(out, ".", overwrite=overwrite)
     print(ip.save_reward(ip.recover(ip.load_run(run)), out, overwrite=overwrite))
 
 
@@ -86,6 +89,7 @@ def distil(
         config: see irl_probe.DistilConfig.
         overwrite: replace a reward that is there.
     """
+    check_folder(out, ".", overwrite=overwrite)
     distilled = pipeline.distil_named(reward, demos, env, config, episodes=episodes)
     print(f"share of the variance explained on held-out episodes: {distilled.figures['explained_variance']}")
     print(ip.save_reward(distilled, out, overwrite=overwrite))
@@ -111,6 +115,7 @@ def forms(
         distances: also take EPIC, DARD, STARC and ERC, where the environment's true reward can be asked off the data.
         overwrite: replace the results and the report that are there.
     """
+    check_folder(out, "results.nc", "report.html", overwrite=overwrite)
     loaded = ip.load_reward(reward)
     if not isinstance(loaded, ip.RecoveredReward):
         raise ValueError(f"Forms are distilled from a recovered reward; {reward} is distilled already.")
@@ -144,6 +149,7 @@ def compare(
         distances: also take EPIC, DARD, STARC and ERC, where the environment's true reward can be asked off the data.
         overwrite: replace the results and the report that are there.
     """
+    check_folder(out, "results.nc", "report.html", overwrite=overwrite)
     tree = pipeline.compare_named(rewards, env, demos, episodes=episodes, seed=seed, distances=distances)
     ip.save_results(tree, out / "results.nc", overwrite=overwrite)
     ip.print_report(tree)
@@ -161,6 +167,8 @@ def report(
         seeds: the files are the same thing under other seeds: show their average, with intervals over them.
         overwrite: replace the page that is there.
     """
+    if not results:
+        raise ValueError("A report is made of results; got none. Name files: irl-probe report RESULTS --out PAGE.")
     trees = [ip.load_results(path / "results.nc" if path.is_dir() else path) for path in results]
     if seeds:
         tree = ip.stack_runs(dict(enumerate(trees)), "seed")
@@ -191,6 +199,7 @@ def zoo(
     elif out is None and reward in ip.list_zoo():
         raise ValueError(f"Say into which folder: irl-probe zoo load {reward} --out DIR.")
     else:
+        check_folder(out)
         print(reward_models.copy_zoo(reward, str(out)))
 
 

@@ -9,6 +9,7 @@ import tyro
 
 import irl_probe as ip
 from irl_probe import pipeline
+from irl_probe.cli_folders import check_folder
 from irl_probe.retraining.config import Learner
 
 Word = Annotated[str, tyro.conf.Positional]
@@ -31,6 +32,7 @@ def expert(
         episodes: demonstrations to record.
         resume: go on with the run in OUT.
     """
+    check_folder(out)
     run = ip.train_on_reward(env, learner, out=out, resume=resume)
     live = ip.make_env(env)
     recorded = ip.record_demos(run.policy, live, episodes, seed=learner.seed)
@@ -57,6 +59,7 @@ def retrain(
         episodes: of the evaluation.
         resume: go on with the run in OUT.
     """
+    check_folder(out)
     run = ip.retrain(ip.load_reward(reward), env, ip.RetrainConfig(learner), out=out, resume=resume)
     print(f"true return {ip.evaluate(run.policy, env, episodes=episodes)}")
 
@@ -90,6 +93,7 @@ def retrain_study(
         expert: the expert's mean true return, which is 1; that of the bundled demonstrations where there are any.
         engine: our engine's settings, objective bellman; its steps and seed are those above.
     """
+    check_folder(out)
     config = ip.RetrainStudyConfig(
         learner=learner, config=engine, steps=steps, seeds=seeds, episodes=episodes, on_true_reward=true_reward
     )
@@ -125,6 +129,7 @@ def transfer(
             carried over.
         config: forms, budgets, seeds.
     """
+    check_folder(out)
     rewards = pipeline.named_rewards([reward, *others], env)
     tree = ip.transfer(rewards, ip.variants(env, changes or None), config, out=out / "cells", progress=True)
     ip.save_results(tree, out / "results.nc", overwrite=True)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 import irl_probe as ip
+from irl_probe.cli_folders import check_folder
 from irl_probe.learn import TrainingInterrupted
 
 
@@ -35,6 +36,7 @@ def train(
         env_id: the environment of the demonstrations, where the source does not name it.
         learner: see irl_probe.IQConfig.
     """
+    check_folder(out)
     command: dict[str, Any] = {
         "source": source,
         "episodes": episodes,

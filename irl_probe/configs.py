@@ -47,7 +47,7 @@ class Config:
             if not _fits(value, kinds := _alternatives(kind)):
                 raise ValueError(f"{name} must be {' or '.join(map(_in_words, kinds))}; got {value!r}.")
             for options in kinds:
-                if get_origin(options) is Literal and value is not None:
+                if get_origin(options) is Literal and not (value is None and NoneType in kinds):
                     check_option(value, options, name)
 
 

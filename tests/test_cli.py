@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import irl_probe as ip
+from irl_probe import pipeline
 from irl_probe.cli import main
 from irl_probe.results import load_results
 
@@ -268,6 +269,53 @@ def test_what_a_user_can_mend_is_a_message(run, arguments, message, tmp_path, mo
     assert code == 2
     assert message in err + out
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("probe", "CartPole-v1"),
+        ("export", "nowhere"),
+        ("distil", "CartPole-v1/iq", "CartPole-v1"),
+        ("forms", "CartPole-v1/iq", "--env", "CartPole-v1"),
+        ("compare", "constant", "--env", "CartPole-v1"),
+        ("zoo", "load", "CartPole-v1/iq"),
+    ],
+)
+@pytest.mark.parametrize("below", ["", "reward"])
+def test_a_file_in_the_folders_place_is_refused_before_the_work(run, tmp_path, monkeypatch, command, below):
+    for work in ("compare_named", "distil_named"):
+        monkeypatch.setattr(pipeline, work, None)
+    for work in ("probe", "recover", "compare_forms"):
+        monkeypatch.setattr(ip, work, None)
+    (tmp_path / "afile").write_text("kept")
+    code, _, err = run(*command, "--out", tmp_path / "afile" / below)
+    assert (code, (tmp_path / "afile").read_text()) == (2, "kept")
+    assert "What --out names must be a folder" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "there"),
+    [
+        (("compare", "constant", "--env", "CartPole-v1"), "results.nc"),
+        (("forms", "CartPole-v1/iq", "--env", "CartPole-v1"), "report.html"),
+        (("distil", "CartPole-v1/iq", "CartPole-v1"), "reward.json"),
+    ],
+)
+def test_what_would_be_overwritten_is_refused_before_the_work(run, tmp_path, monkeypatch, command, there):
+    for module, work in ((pipeline, "compare_named"), (pipeline, "distil_named"), (ip, "compare_forms")):
+        monkeypatch.setattr(module, work, None)
+    (tmp_path / there).write_text("kept")
+    code, _, err = run(*command, "--out", tmp_path)
+    assert code == 2
+    assert "not overwritten unless asked to" in err
+    assert "--overwrite" in err
+
+
+def test_a_report_of_nothing_is_refused(run, tmp_path):
+    code, _, err = run("report", "--out", tmp_path / "r.html")
+    assert (code, list(tmp_path.iterdir())) == (2, [])
+    assert "got none" in err
 
 
 def test_the_zoo_is_listed_shown_and_loaded(run, tmp_path):

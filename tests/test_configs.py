@@ -4,6 +4,8 @@ import copy
 import dataclasses
 import json
 import pickle
+from types import NoneType
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -38,6 +40,16 @@ def test_every_field_refuses_a_value_of_another_type(config):
     for field in dataclasses.fields(config):
         with pytest.raises(ValueError, match=rf"^{config.__name__}\.{field.name} must be .*; got {{1: 2}}\."):
             config(**{field.name: {1: 2}})
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_none_is_only_taken_where_the_annotation_has_it(config):
+    for name, kind in get_type_hints(config).items():
+        if NoneType not in get_args(kind):
+            with pytest.raises(ValueError, match=rf"^{config.__name__}\.{name} must be .*; got None\."):
+                config(**{name: None})
+        elif getattr(config(), name) is None:
+            assert getattr(config(**{name: None}), name) is None
 
 
 @pytest.mark.parametrize("config", CONFIGS)

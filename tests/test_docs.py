@@ -54,6 +54,12 @@ def test_tutorial_runs_in_order(page, short, tmp_path, monkeypatch):
         assert Path("out/forest.svg").stat().st_size > 1000
 
 
+def test_the_papers_table_has_every_shipped_reward():
+    table = (README.parent / "analyses" / "paper" / "README.md").read_text(encoding="utf-8")
+    for reward in ip.list_zoo():
+        assert "| {} | {} |".format(*reward.split("/")) in table, reward
+
+
 def test_links_between_pages_lead_to_pages():
     for page in DOCS.rglob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import DtypeObservation, TransformAction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdps import GRID_STATE_REWARDS, grid
@@ -277,12 +278,42 @@ def test_supported_spaces_pass(env_id):
             r"observation space of Spaces must be a Box or Discrete; got Dict.*FlattenObservation",
         ),
         (spaces.Tuple([BOX]), BOX, "must be a Box or Discrete; got Tuple"),
-        (BOX, spaces.MultiDiscrete([2, 2]), "action space of Spaces must be a Box or Discrete; got MultiDiscrete"),
+        (
+            BOX,
+            spaces.MultiDiscrete([2, 2]),
+            r"action space of Spaces must be a Box or Discrete; got MultiDiscrete.*one Discrete.*TransformAction",
+        ),
         (BOX, spaces.Discrete(3, start=1), "must count from 0.*shift it by 1"),
-        (BOX, spaces.Box(-np.inf, np.inf, (1,)), "floats with finite bounds"),
-        (BOX, spaces.Box(0, 5, (1,), dtype=np.int64), "floats with finite bounds"),
+        (BOX, spaces.Box(-np.inf, np.inf, (1,)), r"finite bounds; got .*TransformAction\(env, lambda a: a, .*\(1,\)"),
+        (BOX, spaces.Box(0, 5, (1,), dtype=np.int64), r"must be floats.*got .*TransformAction.*rint\(a\).*int64"),
+        (BOX, spaces.Box(-1, 1, (1,), dtype=np.longdouble), "must be floats of at most 64 bits; got .*TransformAction"),
+        (BOX, spaces.Box(np.float32([-1, 0]), np.float32([1, 0])), "low < high in each .*component 1 cannot vary"),
+        (BOX, spaces.Box(0, 0, (1, 2)), r"component \(0, 0\), \(0, 1\) cannot vary"),
+        (BOX, spaces.Box(-1, 1, (0,)), r"action space of Spaces must hold at least one number; got .*Discrete\(1\)"),
+        (spaces.Box(-1, 1, (2, 0)), BOX, "observation space of Spaces must hold at least one number"),
+        (spaces.Box(0, 1, (3,), np.bool_), BOX, "whole numbers or floats of at most 64 bits; got .*DtypeObservation"),
+        (spaces.Box(0, 1, (3,), np.longdouble), BOX, "whole numbers or floats of at most 64 bits"),
     ],
 )
 def test_unsupported_spaces_are_refused(observation, action, message):
     with pytest.raises(ValueError, match=message):
         check_spaces(Spaces(observation, action))
+
+
+@pytest.mark.parametrize(
+    ("action", "function", "instead"),
+    [
+        (spaces.Box(-np.inf, np.inf, (1,)), lambda a: a, spaces.Box(-1, 1, (1,))),
+        (spaces.Box(0, 5, (1,), dtype=np.int64), lambda a: np.rint(a).astype(np.int64), spaces.Box(0, 5, (1,))),
+        (spaces.MultiDiscrete([2, 3]), lambda a: np.array(np.unravel_index(a, (2, 3))), spaces.Discrete(6)),
+        (spaces.Box(np.float32([-1, 0]), np.float32([1, 0])), lambda a: np.insert(a, 1, 0), spaces.Box(-1, 1, (1,))),
+    ],
+)
+def test_what_the_messages_advise_makes_the_spaces_fit(action, function, instead):
+    env = TransformAction(Spaces(BOX, action), function, instead)
+    check_spaces(env)
+    assert action.contains(env.action(instead.sample()))
+
+
+def test_a_boolean_box_is_cast_as_the_message_advises():
+    check_spaces(DtypeObservation(Spaces(spaces.Box(0, 1, (3,), np.bool_), BOX), np.float32))

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,6 +200,14 @@ def test_at_the_exact_occupancy_the_grids_reward_is_nearly_the_truth(gridworld):
     assert float(alone.sel(metric="starc_minimal")) > 0.9  # nothing is said of the (s, a) that nobody visited
     assert float(known.sel(metric="starc_minimal")) < 0.7 * float(alone.sel(metric="starc_minimal"))
     assert float(known.sel(metric="regret")) < float(alone.sel(metric="regret"))
+
+
+def test_the_measures_page_has_the_grids_figures(gridworld):
+    page = (Path(__file__).parents[1] / "docs" / "measures.md").read_text(encoding="utf-8")
+    told = re.search(r"grid, at the expert's exact occupancy, this gives EPIC (\.\d+) beside Minimal (\.\d+)\.", page)
+    exact = gridworld.results["distance"]["value"].sel(reward="exact occupancy", bound="estimate").squeeze()
+    for figure, metric in zip(told.groups(), ("epic", "starc_minimal"), strict=True):
+        assert round(float(exact.sel(metric=metric)), len(figure) - 1) == float(figure)
 
 
 def test_the_grids_report_shows_both_heat_maps(gridworld):

@@ -226,6 +226,8 @@ def test_stable_baselines_gives_a_second_opinion():
         ip.retrain_sb3(upright, "CartPole-v1", "sac")
     with pytest.raises(ValueError, match="must be one of sac, ppo, dqn; got 'td3'"):
         ip.retrain_sb3(upright, "CartPole-v1", "td3")
+    with pytest.raises(ValueError, match="The steps must be a whole number, at least 1; got -5"):
+        ip.retrain_sb3(upright, "CartPole-v1", "ppo", steps=-5)
 
 
 def test_stable_baselines_takes_the_rewards_own_discount():
@@ -234,3 +236,6 @@ def test_stable_baselines_takes_the_rewards_own_discount():
     network = DiscreteQ(ip.networks.NetworkSpec.of(env.observation_space, env.action_space))
     reward = ip.recover(ip.DiscreteSoftQ(network, gamma=0.7, temperature=1.0))
     assert ip.retrain_sb3(reward, "CartPole-v1", "dqn", steps=10).model.gamma == 0.7
+    given = {"gamma": 0.9, "seed": 3, "policy": "MlpPolicy", "device": "auto"}
+    run = ip.retrain_sb3(reward, "CartPole-v1", "dqn", steps=10, settings=given)
+    assert (run.model.gamma, run.model.seed, run.seed) == (0.9, 3, 3)  # what is given wins

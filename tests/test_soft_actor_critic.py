@@ -313,8 +313,37 @@ def test_infinite_bounds_are_refused():
     class Unbounded(Bandit):
         action_space = spaces.Box(-np.inf, np.inf, (1,))
 
-    with pytest.raises(ValueError, match=r"finite bounds.*RescaleAction"):
+    with pytest.raises(ValueError, match=r"finite bounds.*TransformAction"):
         ip.train_on_reward(Unbounded(), progress=False)
+
+
+def test_a_component_that_cannot_vary_is_refused_before_anything_diverges():
+    still = spaces.Box(np.float32([-1, 0]), np.float32([1, 0]))
+    with pytest.raises(ValueError, match=r"low < high in each component; got \(-1.0, 0.0\) and \(1.0, 0.0\)"):
+        NetworkSpec.of(spaces.Box(-1, 1, (2,)), still)
+
+    class Still(Bandit):
+        action_space = still
+
+    with pytest.raises(ValueError, match="component 1 cannot vary"):
+        ip.train_on_reward(Still(), progress=False)
+
+
+def test_observations_without_an_axis_are_learned_from_and_saved(tmp_path):
+    class Scalar(Bandit):
+        observation_space = spaces.Box(-1, 1, ())
+
+        def reset(self, *, seed=None, options=None):
+            return np.float32(0), {}
+
+        def step(self, action):
+            return np.float32(0), *super().step(action)[1:]
+
+    config = ip.IQConfig(objective="bellman", steps=60, learning_starts=40, hidden=(8,), batch_size=8)
+    reward = ip.recover(ip.train_on_reward(Scalar(), config, progress=False))
+    steps = np.zeros(3, np.float32), np.zeros((3, 1), np.float32), np.zeros(3, np.float32), np.zeros(3, bool)
+    again = ip.load_reward(ip.save_reward(reward, tmp_path / "reward"))
+    np.testing.assert_array_equal(again(*steps), reward(*steps))
 
 
 def test_a_dict_space_is_refused():

@@ -32,6 +32,10 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.distil(constant, DEMOS), "Of demonstrations give demos.transitions"),
         (lambda: ip.relabel(DEMOS, constant), "Of demonstrations give demos.transitions"),
         (lambda: ip.transfer(constant, ENV), r"sequence of variants: irl_probe.variants\(env\).* got 'CartPole-v1'"),
+        (
+            lambda: ip.variants(ip.make_env(ENV)),
+            "an environment's id or of a TabularMDP.* got <.*such as 'CartPole-v1'",
+        ),
         (lambda: ip.retrain_study([constant], ENV), "type Mapping; .*Name each"),
         (lambda: ip.save_reward(constant, "nowhere"), "Only what recover or distil gives can be saved"),
         (lambda: ip.save_demos(STEPS, "nowhere.npz"), "type Demonstrations; got .*load_demos or record_demos"),

@@ -1,4 +1,4 @@
-"""Environments by name, and the spaces that the project supports."""
+"""Environments by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import difflib
 from typing import Any
 
 import gymnasium as gym
-from gymnasium import spaces
 
 from irl_probe.configs import check_kind
 from irl_probe.envs.changes import changed, split_variant_id
@@ -27,8 +26,6 @@ _OURS: dict[str, dict[str, Any]] = {
 for _name, _options in _OURS.items():
     if _name not in gym.registry:
         gym.register(_name, **_options)
-
-_REMEDY = "Wrap the environment, with gymnasium.wrappers.FlattenObservation for observations made of parts."
 
 
 def make_env(env_id: str, **kwargs: Any) -> Env:
@@ -61,46 +58,6 @@ def make_env(env_id: str, **kwargs: Any) -> Env:
 def env_name(env: Env) -> str:
     """The id under which the environment is registered, or the name of its class."""
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-
-
-def check_spaces(env: Env) -> None:
-    """Check that the project supports the environment's spaces.
-
-    Observations: a Box of any shape (networks flatten it) or Discrete. Actions: Discrete, or a Box of floats with
-    finite bounds. Discrete spaces count from 0.
-
-    Raises ValueError that says which space does not fit and what to do.
-    """
-    if not isinstance(env, gym.Env):
-        raise TypeError(f"An environment must be a Gymnasium id or a gymnasium.Env; got {env!r}.")
-    name = env_name(env)
-    observation, action = env.observation_space, env.action_space
-    for role, space in (("observation", observation), ("action", action)):
-        if not isinstance(space, spaces.Box | spaces.Discrete):
-            raise ValueError(f"The {role} space of {name} must be a Box or Discrete; got {space}. {_REMEDY}")
-        if isinstance(space, spaces.Discrete) and space.start != 0:
-            raise ValueError(
-                f"The {role} space of {name} must count from 0; got {space}. Wrap it to shift it by {space.start}."
-            )
-    if isinstance(action, spaces.Box) and not (
-        action.is_bounded() and action.dtype is not None and action.dtype.kind == "f"
-    ):
-        raise ValueError(
-            f"Continuous actions of {name} must be floats with finite bounds; got {action}. "
-            "Wrap the environment in gymnasium.wrappers.RescaleAction."
-        )
-
-
-def check_unwrapped_spaces(env: Env) -> None:
-    """Check that no wrapper changes the spaces, so that observations and actions mean what the environment says.
-
-    Raises ValueError where one does.
-    """
-    base = env.unwrapped
-    if env.observation_space != base.observation_space or env.action_space != base.action_space:
-        raise ValueError(
-            f"A wrapper of {env_name(env)} changes its observations or actions; give the environment without it."
-        )
 
 
 def _missing_packages(env_id: str, error: Exception) -> str:

@@ -84,8 +84,14 @@ def variants(
         **options: for `make_env`, where `env` is an id.
 
     Raises ValueError for an environment without variants, a parameter that it does not have (with the nearest), and a
-    factor that is not positive, is no probability, or is not one of those there are.
+    factor that is not positive, is no probability, or is not one of those there are; TypeError for what is
+    neither an id nor an MDP.
     """
+    if not isinstance(env, str | TabularMDP):
+        raise TypeError(
+            f"Variants are of an environment's id or of a TabularMDP, and make it anew; got {env!r}. "
+            "Give its id, such as 'CartPole-v1', or env.unwrapped.mdp of a TabularEnv."
+        )
     tabular = _mdp(env, options)
     if tabular is not None:
         name, known = tabular.name, TABULAR

@@ -39,7 +39,7 @@ class ObservationEncoder(nn.Module):
     def forward(self, observations: Shaped[Tensor, " batch *shape"]) -> Float[Tensor, "batch width"]:
         if self.count is not None:
             return functional.one_hot(observations.long(), self.count).to(self.mean.dtype)
-        return (observations.flatten(1).to(self.mean.dtype) - self.mean) / self.scale
+        return (observations.reshape(len(observations), -1).to(self.mean.dtype) - self.mean) / self.scale
 
 
 def mlp(width: int, outputs: int, spec: NetworkSpec) -> nn.Sequential:

@@ -49,6 +49,9 @@ class NetworkSpec:
             raise ValueError(f"'log_std' must be one of {', '.join(get_args(LogStd))}; got {self.log_std!r}.")
         if (self.action_count is None) == (self.action_low is None or self.action_high is None):
             raise ValueError("Actions are either discrete (action_count) or bounded (action_low and action_high).")
+        low, high = self.action_low or (), self.action_high or ()
+        if not all(a < b for a, b in zip(low, high, strict=True)):
+            raise ValueError(f"Bounds of actions must have low < high in each component; got {low} and {high}.")
         if any(width < 1 for width in self.hidden) or self.critics < 1:
             raise ValueError(f"Layer widths and critics must be at least 1; got {self.hidden} and {self.critics}.")
 
@@ -92,7 +95,7 @@ class NetworkSpec:
         else:
             raise ValueError(
                 f"The action space must be Discrete or a Box with finite bounds; got {action_space}. "
-                "For an unbounded Box use gymnasium.wrappers.RescaleAction or clip it."
+                "For an unbounded Box choose bounds: gymnasium.wrappers.TransformAction with the Box that has them."
             )
         return cls(shape, states, actions, low, high, tuple(hidden), activation, layer_norm, critics, log_std)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import numpy as np
 
+from irl_probe.configs import check_count
 from irl_probe.envs import check_spaces, make_env
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardWrapper
 from irl_probe.transitions import Array
@@ -61,13 +62,15 @@ def retrain_sb3(
         reward: any reward; None trains on the environment's own.
         env: the environment, its id, or what makes it.
         algorithm: "sac" (continuous actions), "dqn" (discrete ones) or "ppo" (either).
-        steps: environment steps; PPO rounds them up to whole rollouts.
+        steps: environment steps, at least 1; PPO rounds them up to whole rollouts.
         seed: of the algorithm and the environment.
-        settings: more arguments of the algorithm.
+        settings: more arguments of the algorithm; they win over what is chosen here.
 
     Raises ImportError where Stable-Baselines3 is not installed, ValueError for an unknown algorithm or one that does
-    not take these actions, RewardError where the reward does not fit the environment.
+    not take these actions and for what is no number of steps, RewardError where the reward does not fit the
+    environment.
     """
+    check_count(steps, 1, "The steps")
     if algorithm not in ALGORITHMS:
         raise ValueError(f"The algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}.")
     try:
@@ -82,9 +85,10 @@ def retrain_sb3(
         actions = "discrete" if discrete else "continuous"
         raise ValueError(f"{algorithm.upper()} does not take {actions} actions; use {' or '.join(fitting)}.")
     known = isinstance(reward, RecoveredReward | DistilledReward)
-    chosen = {"gamma": reward.gamma} if known else {}  # type: ignore[union-attr]  # known: one of those with a γ
+    gamma = {"gamma": reward.gamma} if known else {}  # type: ignore[union-attr]  # known: one of those with a γ
+    chosen: dict[str, Any] = {"policy": "MlpPolicy", "seed": seed, "device": "cpu"} | gamma | (settings or {})
     paid = live if reward is None else RewardWrapper(live, reward)
     kind = {"sac": sb3.SAC, "ppo": sb3.PPO, "dqn": sb3.DQN}[algorithm]
-    model = kind("MlpPolicy", paid, seed=seed, device="cpu", **chosen, **(settings or {}))
+    model = kind(env=paid, **chosen)
     model.learn(steps)
-    return SB3Run(model, algorithm, int(model.num_timesteps), seed)
+    return SB3Run(model, algorithm, int(model.num_timesteps), chosen["seed"])
