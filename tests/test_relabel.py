@@ -78,6 +78,14 @@ class TestStableBaselines:
         _, paid, _, _ = env.step(np.array([0, 0]))
         np.testing.assert_allclose(paid, [20e6 + 19e3, 120e6 + 119e3], rtol=1e-7)
 
+    def test_a_wrapper_around_a_wrapper_leaves_the_true_reward(self, make):
+        paid = make(spelled_out, lambda: ip.RewardWrapper(Countdown(clock=1), spelled_out))
+        env = ip.SB3RewardVecEnv(paid, spelled_out)
+        env.reset()
+        _, _, dones, infos = env.step(np.array([0]))
+        assert dones.tolist() == [True]
+        assert infos[0]["true_reward"] == 0.5
+
     def test_an_algorithm_trains_on_it(self, make):
         from stable_baselines3 import PPO
 

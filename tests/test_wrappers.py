@@ -166,6 +166,33 @@ def test_environments_in_other_processes_are_paid_the_same(mode):
         env.close()
 
 
+def test_a_wrapper_around_a_wrapper_leaves_the_true_reward():
+    env = RewardWrapper(RewardWrapper(Countdown(), spelled_out), lambda o, a, o2, d: np.full(len(o), 7.0))
+    env.reset()
+    _, paid, _, _, info = env.step(0)
+    assert (paid, info["true_reward"]) == (7.0, 0.5)
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+@pytest.mark.parametrize("inner", ["around the vector environment", "around its parts", "both"])
+def test_a_vector_wrapper_around_a_wrapper_leaves_the_true_rewards(mode, inner):
+    def part(start):
+        env = Countdown(start)
+        return env if inner == "around the vector environment" else RewardWrapper(env, spelled_out)
+
+    env = SyncVectorEnv([lambda start=start: part(start) for start in (0, 100, 200)], autoreset_mode=mode)
+    env = env if inner == "around its parts" else VectorRewardWrapper(env, spelled_out)
+    env = VectorRewardWrapper(env, spelled_out)
+    env.reset()
+    _, resets = played_alone(mode)
+    steps = [env.step(actions)[4] for actions in ACTIONS]
+    env.reset()
+    steps.append(env.step(np.ones(3, dtype=np.int64))[4])  # all end at once
+    for infos, reset in zip(steps, [*resets, np.zeros(3, bool)], strict=True):
+        assert np.array_equal(infos["true_reward"], np.where(reset, 0, 0.5))
+        assert np.array_equal(infos["_true_reward"], ~reset)
+
+
 def test_a_masked_reset_starts_new_episodes_only_where_asked():
     for mode in (AutoresetMode.DISABLED, AutoresetMode.NEXT_STEP):
         env = VectorRewardWrapper(vector(mode), spelled_out)

@@ -62,7 +62,7 @@ class SB3RewardVecEnv(VecEnvWrapper):
             terminated[i] = not infos[i].get("TimeLimit.truncated", False)
         paid = self.payment(self._observations, self._actions, successors, terminated)
         self._observations = after
-        infos = [{**info, "true_reward": float(own)} for info, own in zip(infos, true_rewards, strict=True)]
+        infos = [{"true_reward": float(own), **info} for info, own in zip(infos, true_rewards, strict=True)]
         return observations, paid.astype(np.float32), dones, infos
 
     @property

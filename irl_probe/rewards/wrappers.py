@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.model import Bools, Reward
+from irl_probe.rewards.model import Bools, Floats, Reward
 from irl_probe.rewards.models_json import RewardModel
 from irl_probe.rewards.normalisation import Normalise
 from irl_probe.rewards.payment import Payment
@@ -23,6 +23,8 @@ from irl_probe.transitions import Array
 
 class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     """An environment that pays `reward`; its own reward is in `info["true_reward"]`.
+
+    A wrapper around a wrapper pays its own reward, and leaves `true_reward` as the inner one noted it.
 
     Any RL library that trains on a Gymnasium environment trains on the recovered reward with it. Such a learner takes
     the value after termination to be 0. Where the reward's convention is "absorbing" the last step therefore pays
@@ -67,7 +69,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
             self._observation[None], np.array(action)[None], successor[None], np.array([terminated], dtype=bool)
         )
         self._observation = successor
-        return observation, float(paid[0]), terminated, truncated, {**info, "true_reward": float(true_reward)}
+        return observation, float(paid[0]), terminated, truncated, {"true_reward": float(true_reward), **info}
 
     @property
     def paid_reward(self) -> RewardModel:
@@ -85,7 +87,8 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     step after it, which only resets, is no step of the MDP: it pays 0, its `infos["reset_step"]` is True, and a learner
     must leave it out. With DISABLED the caller resets.
 
-    `infos["true_reward"]` (n,) holds the environments' own rewards; `infos["_true_reward"]` is False at reset steps.
+    `infos["true_reward"]` (n,) holds the environments' own rewards, also where a wrapper within pays another, be it
+    around the vector environment or around its parts; `infos["_true_reward"]` is False at reset steps.
 
     Raises RewardError where the spaces of one environment do not fit the reward's (both are named), and where the
     vector environment does not say how it resets itself. Warns as `RewardWrapper` does.
@@ -133,7 +136,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         self._observations, self._ended = after, np.array(ended, dtype=bool)
         infos = {
             **infos,
-            "true_reward": np.array(true_rewards, dtype=np.float64),
+            "true_reward": _true_rewards(true_rewards, infos),
             "_true_reward": mdp,
             "reset_step": resets,
             "_reset_step": np.ones_like(resets),
@@ -152,6 +155,18 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         successors = after.copy()
         successors[ended] = np.stack(list(infos["final_obs"][ended]))
         return successors
+
+
+def _true_rewards(paid: Any, infos: dict[str, Any]) -> Floats:
+    """The environments' own rewards, (n,): what a wrapper within noted, else what they paid.
+
+    Of an environment that ended under SAME_STEP the infos are those of its reset, and the step's are in `final_info`.
+    """
+    own = np.array(paid, dtype=np.float64)
+    for noted in (infos, infos.get("final_info", {})):
+        if "true_reward" in noted:
+            own = np.where(noted.get("_true_reward", True), noted["true_reward"], own)
+    return own
 
 
 def check_fit(reward: Reward, observation_space: Space, action_space: Space) -> None:
