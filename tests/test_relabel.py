@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -20,6 +21,13 @@ def test_relabelled_steps_have_what_the_wrapper_pays():
     steps = ip.record_demos(ip.random_policy(env.action_space), env, 5, seed=0).transitions
     assert steps.terminated.any()
     np.testing.assert_allclose(ip.relabel(steps, reward).rewards, steps.rewards, atol=1e-9)
+
+
+def test_actions_beyond_their_bounds_are_relabelled_as_the_bounds():
+    reward = ip.load_reward("Pendulum-v1/sqil")
+    steps = ip.load_demos("Pendulum-v1", episodes=1).transitions
+    at, beyond = (replace(steps, actions=np.full_like(steps.actions, torque)) for torque in (2.0, 50.0))
+    assert np.array_equal(ip.relabel(beyond, reward).rewards, ip.relabel(at, reward).rewards)
 
 
 def test_a_stream_is_relabelled_piece_by_piece():

@@ -13,7 +13,8 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 from irl_probe.envs import make_env
 from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
-from irl_probe.rewards import RewardError, RewardWrapper, VectorRewardWrapper, load_reward, recover
+from irl_probe.rewards import DistilledReward, RewardError, RewardWrapper, VectorRewardWrapper, load_reward, recover
+from irl_probe.rewards.network import RewardNetwork
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
 
 
@@ -251,6 +252,32 @@ def test_continuous_actions_and_a_grid_of_numbers_work_too():
     _, rewards, terminated, _, _ = lakes.step(np.array([2, 2]))  # the first falls into the hole at 5
     assert terminated.tolist() == [True, False]
     assert rewards[0] == pytest.approx(4 * 4 + 2)
+
+
+def linear_in_the_action():
+    """A distilled reward r(s, a) = a, actions in units of their bounds."""
+    env = gym.make("Pendulum-v1")
+    g = RewardNetwork(NetworkSpec.of(env.observation_space, env.action_space, hidden=()), "state-action")
+    torch.nn.init.zeros_(g.layers[-1].bias)
+    g.layers[-1].weight.data = torch.tensor([[0.0, 0.0, 0.0, 1.0]])
+    return DistilledReward(g, None, 0.9, None, env.observation_space, env.action_space)
+
+
+@pytest.mark.parametrize("make", [lambda: load_reward("Pendulum-v1/sqil"), linear_in_the_action])
+def test_an_action_beyond_its_bounds_is_paid_as_the_bound(make):
+    reward, paid = make(), {}
+    for action in (-50, -2, 1, 2, 50):
+        env = RewardWrapper(gym.make("Pendulum-v1"), reward)
+        env.reset(seed=0)
+        paid[action] = env.step(np.array([action], np.float32))[1]
+    assert paid[-50] == paid[-2] != paid[2] == paid[50]
+    assert paid[1] not in (paid[-2], paid[2])
+
+
+def test_a_plain_function_is_paid_of_the_action_as_it_is():
+    env = RewardWrapper(gym.make("Pendulum-v1"), lambda o, a, o2, d: a[:, 0])
+    env.reset(seed=0)
+    assert env.step(np.array([50.0], np.float32))[1] == 50.0
 
 
 def test_spaces_that_do_not_fit_are_both_named():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from gymnasium.spaces import Box
 
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
@@ -17,6 +18,9 @@ from irl_probe.transitions import Array
 
 class Payment:
     """The reward of each step, (N,), with γ·V_abs where the MDP ended and the convention is absorbing, normalised.
+
+    A recovered or distilled reward is asked about Box actions cut to the bounds that it was learned with: beyond them
+    its network extrapolates, and most environments make the step of the bound. A plain function gets them as they are.
 
     Attributes:
         normalisation: as it stands; None where there is none.
@@ -41,6 +45,8 @@ class Payment:
             )
         self.normalisation = None if normalise == "none" else kept or Normalisation()
         self._reward, self._model, self._running = reward, model, normalise == "running"
+        space = None if model is None else model.action_space
+        self._bounds = (space.low, space.high) if isinstance(space, Box) else None
         self._tail = 0.0 if model is None else model.tail
         self._name = type(reward).__name__
 
@@ -54,6 +60,8 @@ class Payment:
         among: Bools | None = None,
     ) -> Floats:
         """What each step is paid; 0 where `among` says that it is no step of the MDP."""
+        if self._bounds is not None and actions.shape[1:] == self._bounds[0].shape:  # else it is refused
+            actions = actions.clip(*self._bounds)
         values = check_values(
             self._reward(observations, actions, successors, terminated), len(observations), name=self._name
         )

@@ -25,8 +25,9 @@ def relabel(steps: Iterable[Transitions], reward: Reward) -> Iterator[Transition
 def relabel(steps: Transitions | Iterable[Transitions], reward: Reward) -> Transitions | Iterator[Transitions]:
     """The same steps with the rewards that an environment in a `RewardWrapper` would have paid.
 
-    That is r(s, a, s′), and on top of it γ·V_abs where the MDP ended and the reward's convention is "absorbing". The
-    true rewards are not among the result: keep the original beside it.
+    That is r(s, a, s′), Box actions cut to the bounds that a recovered or distilled reward was learned with, and on
+    top of it γ·V_abs where the MDP ended and the reward's convention is "absorbing". The true rewards are not among the
+    result: keep the original beside it.
 
     Args:
         steps: transitions; or any iterable of such, which is relabelled one by one as the result is iterated over, so

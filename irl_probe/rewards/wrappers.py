@@ -31,6 +31,9 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     r + γ·V_abs (`RecoveredReward.tail`): what the absorbing state would go on paying for ever is paid at once, and the
     best policy is the same. A truncated episode is paid r alone: its value goes on, and the learner must bootstrap it.
 
+    A Box action beyond the bounds that a recovered or distilled reward was learned with is paid as the bound, which is
+    what most environments make of it. The environment gets it as it is, and so does a reward that is a plain function.
+
     Args:
         env: the environment.
         reward: what it is to pay.
