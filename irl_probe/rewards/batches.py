@@ -43,7 +43,9 @@ def check_observations(spec: NetworkSpec, rows: Array, name: str = "observations
 
 
 def _check_rows(name: str, rows: Array, shape: tuple[int, ...]) -> None:
-    if rows.ndim < 1 or math.prod(rows.shape[1:]) != math.prod(shape):
+    if rows.ndim and rows.shape[1:] == shape:
+        return
+    if not rows.ndim or math.prod(rows.shape[1:]) != math.prod(shape):
         raise RewardError(
             f"The {name} of a batch must be N rows of shape {tuple(shape)}, as the reward's network takes; got an "
             f"array of shape {rows.shape}. Give transitions of the environment that the reward was learned in."

@@ -130,19 +130,17 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         ended = terminated | truncated
         successors = self._successors(after, ended, infos)
         steps = (self._observations, np.asarray(actions), successors, np.asarray(terminated, dtype=bool))
-        if self._mode is AutoresetMode.NEXT_STEP:
-            resets, mdp = self._ended, ~self._ended
-            rewards = self.payment(*steps, among=mdp)
-        else:
-            resets, mdp = np.zeros_like(self._ended), np.ones_like(self._ended)
-            rewards = self.payment(*steps)
+        nowhere = np.zeros(self.num_envs, dtype=bool)
+        resets = self._ended if self._mode is AutoresetMode.NEXT_STEP else nowhere
+        mdp = ~resets
+        rewards = self.payment(*steps, among=None if resets is nowhere else mdp)
         self._observations, self._ended = after, np.array(ended, dtype=bool)
         infos = {
             **infos,
             "true_reward": _true_rewards(true_rewards, infos),
             "_true_reward": mdp,
             "reset_step": resets,
-            "_reset_step": np.ones_like(resets),
+            "_reset_step": ~nowhere,
         }
         return observations, rewards, terminated, truncated, infos
 
