@@ -67,6 +67,69 @@ def test_a_minari_dataset_is_copied_with_other_rewards(tmp_path, monkeypatch):
         ip.relabel_minari("toy/none-v0", "toy/x-v0", reward)
 
 
+@pytest.fixture
+def minari_folder(tmp_path, monkeypatch):
+    """A folder of Minari's with one dataset, whose episodes have infos, a seed and options."""
+    minari = pytest.importorskip("minari", reason="the optional package minari is not installed")
+    folder = tmp_path / "datasets"
+    buffers = [
+        minari.data_collector.EpisodeBuffer(
+            seed=seed,
+            options={"start": "left", "pole": {"length": 0.5}},
+            observations=np.full((4, 2), seed, np.float32),
+            actions=np.array([0, 1, 0]),
+            rewards=np.arange(3.0),
+            terminations=np.array([False, False, True]),
+            truncations=np.zeros(3, bool),
+            infos={"qpos": np.arange(8.0).reshape(4, 2), "why": list("abcd"), "deep": {"x": np.arange(4)}},
+        )
+        for seed in (5, 6)
+    ]
+    create_minari(minari, folder, monkeypatch, buffer=buffers)
+    return folder
+
+
+def test_the_infos_seed_and_options_of_an_episode_are_copied_to_minari(minari_folder):
+    import minari
+
+    ip.relabel_minari("toy/walk/test-v0", "toy/once-v0", spelled_out)
+    ip.relabel_minari("toy/once-v0", "toy/twice-v1", spelled_out)
+    source, copies = minari.load_dataset("toy/walk/test-v0"), ("toy/once-v0", "toy/twice-v1")
+    assert set(copies) < minari.list_local_datasets().keys()
+    for copy in map(minari.load_dataset, copies):
+        noted = [list(dataset.storage.get_episode_metadata([0, 1])) for dataset in (source, copy)]
+        assert noted[0] == noted[1]
+        for before, after in zip(source.iterate_episodes(), copy.iterate_episodes(), strict=True):
+            assert after.infos.keys() == {"qpos", "why", "deep", "true_reward"}
+            assert np.array_equal(after.infos["qpos"], before.infos["qpos"])
+            assert np.array_equal(after.infos["why"], before.infos["why"])
+            assert np.array_equal(after.infos["deep"]["x"], before.infos["deep"]["x"])
+            assert np.array_equal(after.infos["true_reward"], [0, 1, 2, 0])
+
+
+@pytest.mark.parametrize("target", ["../evil-v0", "{0}/evil-v0", "foo bar", "toy/walk/unversioned", ""])
+def test_a_dataset_is_not_copied_under_what_is_no_id(minari_folder, target):
+    before = everything_in(minari_folder.parent)
+    with pytest.raises(RewardError, match="a name with a version, such as"):
+        ip.relabel_minari("toy/walk/test-v0", target.format(minari_folder.parent), spelled_out)
+    assert everything_in(minari_folder.parent) == before
+
+
+def test_a_copy_that_fails_half_way_leaves_nothing(minari_folder):
+    def of_the_first_episode(o, a, o2, d):
+        return np.where(o[:, 0] == 5, 1.0, np.nan)
+
+    before = everything_in(minari_folder.parent)
+    with pytest.raises(RewardError, match="must be finite"):
+        ip.relabel_minari("toy/walk/test-v0", "new/space/half-v0", of_the_first_episode)
+    assert everything_in(minari_folder.parent) == before
+    ip.relabel_minari("toy/walk/test-v0", "new/space/half-v0", spelled_out)
+
+
+def everything_in(folder):
+    return sorted(folder.rglob("*"))
+
+
 class TestStableBaselines:
     @pytest.fixture
     def make(self):
