@@ -164,11 +164,25 @@ class TestStableBaselines:
         model = PPO("MlpPolicy", env, n_steps=64, device="cpu").learn(128)
         assert model.num_timesteps == 128
 
+    def test_another_environment_of_the_same_spaces_is_warned_of(self, make):
+        reward = ip.load_reward("HalfCheetah-v5/sqil-linear")
+        with pytest.warns(UserWarning, match="learned in HalfCheetah-v5 and is to pay in Walker2d-v5") as warned:
+            make(reward, lambda: ip.make_env("Walker2d-v5"))
+        assert warned[0].filename == __file__
+        make(reward, lambda: ip.make_env("HalfCheetah-v5"))  # a warning would be an error here
+
     def test_what_does_not_fit_is_refused(self, make):
         with pytest.raises(RewardError, match="they must fit"):
             make(cartpole_reward(), lambda: gym.make("Acrobot-v1"))
         with pytest.raises(RewardError, match="call reset"):
             make(spelled_out, Countdown).step_wait()
+
+
+def test_an_id_is_checked_as_its_environment_is():
+    reward = ip.load_reward("CartPole-v1/iq")
+    check_reward_model(reward, "CartPole-v1", steps=1)
+    with pytest.raises(RewardError, match="they must fit"):
+        check_reward_model(reward, "Acrobot-v1")
 
 
 def test_a_slow_reward_is_warned_of():

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.model import Bools, Floats, Reward, check_values
+from irl_probe.rewards.model import Bools, Floats, Reward, check_callable, check_values
 from irl_probe.rewards.models_json import RewardModel
 from irl_probe.rewards.normalisation import NORMALISE, Normalisation, Normalise
 from irl_probe.rewards.recovered import RecoveredReward
@@ -29,11 +29,7 @@ class Payment:
     """
 
     def __init__(self, reward: Reward, normalise: Normalise) -> None:
-        if not callable(reward):
-            raise RewardError(
-                "A reward must be a function reward(observations, actions, next_observations, terminated); "
-                f"got {reward!r}. A saved one is read by irl_probe.load_reward."
-            )
+        check_callable(reward)
         if normalise not in NORMALISE:
             raise RewardError(f"'normalise' must be one of {', '.join(NORMALISE)}; got {normalise!r}.")
         model = reward if isinstance(reward, RecoveredReward | DistilledReward) else None

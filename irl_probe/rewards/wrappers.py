@@ -51,7 +51,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: gym.Env[Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.observation_space, env.action_space)
-        _warn_of_another(reward, env.spec)
+        warn_of_another(reward, env.spec)
         self.reward = reward
         self.payment = Payment(reward, normalise)
         self._observation: Array | None = None
@@ -100,7 +100,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.single_observation_space, env.single_action_space)
-        _warn_of_another(reward, env.spec)
+        warn_of_another(reward, env.spec)
         mode = env.metadata.get("autoreset_mode")
         if not isinstance(mode, AutoresetMode):
             raise RewardError(
@@ -176,7 +176,7 @@ def check_fit(reward: Reward, observation_space: Space, action_space: Space) -> 
         reward.check_spaces(observation_space, action_space)
 
 
-def _warn_of_another(reward: Reward, spec: EnvSpec | None) -> None:
+def warn_of_another(reward: Reward, spec: EnvSpec | None) -> None:
     """Warn where a reward that knows its environment is to pay in one of another name."""
     known = reward.provenance.get("env_id") if isinstance(reward, RecoveredReward | DistilledReward) else None
     if isinstance(known, str) and spec is not None and _name(known) != _name(spec.id):
