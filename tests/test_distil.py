@@ -487,6 +487,17 @@ def test_what_cannot_be_distilled_is_said():
         ip.distil(lambda s, a, s2, d: np.full(len(s), np.nan), steps, config, spaces=spaces_)
 
 
+@pytest.mark.parametrize("name", ["all", 1, None])
+def test_a_coverage_whose_figure_would_have_no_place_is_refused_before_the_reward_is_asked(name):
+    def never(*batch):
+        raise AssertionError
+
+    transition = random_mdp(0).transition
+    steps, config = every_transition(transition), ip.DistilConfig(gamma=0.9)
+    with pytest.raises(RewardError, match=f"named by a text other than 'all'.*got {name!r}"):
+        ip.distil(never, {name: steps, "rest": steps}, config, spaces=spaces_of(transition))
+
+
 def box_and_discrete(name):
     spaces_by_name = {
         "box": (spaces.Box(-9, 9, (3,), np.float64), spaces.Box(np.array([-2, 0]), np.array([2, 5]), dtype=np.float64)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -20,6 +21,13 @@ def test_relabelled_steps_have_what_the_wrapper_pays():
     steps = ip.record_demos(ip.random_policy(env.action_space), env, 5, seed=0).transitions
     assert steps.terminated.any()
     np.testing.assert_allclose(ip.relabel(steps, reward).rewards, steps.rewards, atol=1e-9)
+
+
+def test_actions_beyond_their_bounds_are_relabelled_as_the_bounds():
+    reward = ip.load_reward("Pendulum-v1/sqil")
+    steps = ip.load_demos("Pendulum-v1", episodes=1).transitions
+    at, beyond = (replace(steps, actions=np.full_like(steps.actions, torque)) for torque in (2.0, 50.0))
+    assert np.array_equal(ip.relabel(beyond, reward).rewards, ip.relabel(at, reward).rewards)
 
 
 def test_a_stream_is_relabelled_piece_by_piece():
@@ -59,6 +67,69 @@ def test_a_minari_dataset_is_copied_with_other_rewards(tmp_path, monkeypatch):
         ip.relabel_minari("toy/none-v0", "toy/x-v0", reward)
 
 
+@pytest.fixture
+def minari_folder(tmp_path, monkeypatch):
+    """A folder of Minari's with one dataset, whose episodes have infos, a seed and options."""
+    minari = pytest.importorskip("minari", reason="the optional package minari is not installed")
+    folder = tmp_path / "datasets"
+    buffers = [
+        minari.data_collector.EpisodeBuffer(
+            seed=seed,
+            options={"start": "left", "pole": {"length": 0.5}},
+            observations=np.full((4, 2), seed, np.float32),
+            actions=np.array([0, 1, 0]),
+            rewards=np.arange(3.0),
+            terminations=np.array([False, False, True]),
+            truncations=np.zeros(3, bool),
+            infos={"qpos": np.arange(8.0).reshape(4, 2), "why": list("abcd"), "deep": {"x": np.arange(4)}},
+        )
+        for seed in (5, 6)
+    ]
+    create_minari(minari, folder, monkeypatch, buffer=buffers)
+    return folder
+
+
+def test_the_infos_seed_and_options_of_an_episode_are_copied_to_minari(minari_folder):
+    import minari
+
+    ip.relabel_minari("toy/walk/test-v0", "toy/once-v0", spelled_out)
+    ip.relabel_minari("toy/once-v0", "toy/twice-v1", spelled_out)
+    source, copies = minari.load_dataset("toy/walk/test-v0"), ("toy/once-v0", "toy/twice-v1")
+    assert set(copies) < minari.list_local_datasets().keys()
+    for copy in map(minari.load_dataset, copies):
+        noted = [list(dataset.storage.get_episode_metadata([0, 1])) for dataset in (source, copy)]
+        assert noted[0] == noted[1]
+        for before, after in zip(source.iterate_episodes(), copy.iterate_episodes(), strict=True):
+            assert after.infos.keys() == {"qpos", "why", "deep", "true_reward"}
+            assert np.array_equal(after.infos["qpos"], before.infos["qpos"])
+            assert np.array_equal(after.infos["why"], before.infos["why"])
+            assert np.array_equal(after.infos["deep"]["x"], before.infos["deep"]["x"])
+            assert np.array_equal(after.infos["true_reward"], [0, 1, 2, 0])
+
+
+@pytest.mark.parametrize("target", ["../evil-v0", "{0}/evil-v0", "foo bar", "toy/walk/unversioned", ""])
+def test_a_dataset_is_not_copied_under_what_is_no_id(minari_folder, target):
+    before = everything_in(minari_folder.parent)
+    with pytest.raises(RewardError, match="a name with a version, such as"):
+        ip.relabel_minari("toy/walk/test-v0", target.format(minari_folder.parent), spelled_out)
+    assert everything_in(minari_folder.parent) == before
+
+
+def test_a_copy_that_fails_half_way_leaves_nothing(minari_folder):
+    def of_the_first_episode(o, a, o2, d):
+        return np.where(o[:, 0] == 5, 1.0, np.nan)
+
+    before = everything_in(minari_folder.parent)
+    with pytest.raises(RewardError, match="must be finite"):
+        ip.relabel_minari("toy/walk/test-v0", "new/space/half-v0", of_the_first_episode)
+    assert everything_in(minari_folder.parent) == before
+    ip.relabel_minari("toy/walk/test-v0", "new/space/half-v0", spelled_out)
+
+
+def everything_in(folder):
+    return sorted(folder.rglob("*"))
+
+
 class TestStableBaselines:
     @pytest.fixture
     def make(self):
@@ -78,6 +149,14 @@ class TestStableBaselines:
         _, paid, _, _ = env.step(np.array([0, 0]))
         np.testing.assert_allclose(paid, [20e6 + 19e3, 120e6 + 119e3], rtol=1e-7)
 
+    def test_a_wrapper_around_a_wrapper_leaves_the_true_reward(self, make):
+        paid = make(spelled_out, lambda: ip.RewardWrapper(Countdown(clock=1), spelled_out))
+        env = ip.SB3RewardVecEnv(paid, spelled_out)
+        env.reset()
+        _, _, dones, infos = env.step(np.array([0]))
+        assert dones.tolist() == [True]
+        assert infos[0]["true_reward"] == 0.5
+
     def test_an_algorithm_trains_on_it(self, make):
         from stable_baselines3 import PPO
 
@@ -85,11 +164,25 @@ class TestStableBaselines:
         model = PPO("MlpPolicy", env, n_steps=64, device="cpu").learn(128)
         assert model.num_timesteps == 128
 
+    def test_another_environment_of_the_same_spaces_is_warned_of(self, make):
+        reward = ip.load_reward("HalfCheetah-v5/sqil-linear")
+        with pytest.warns(UserWarning, match="learned in HalfCheetah-v5 and is to pay in Walker2d-v5") as warned:
+            make(reward, lambda: ip.make_env("Walker2d-v5"))
+        assert warned[0].filename == __file__
+        make(reward, lambda: ip.make_env("HalfCheetah-v5"))  # a warning would be an error here
+
     def test_what_does_not_fit_is_refused(self, make):
         with pytest.raises(RewardError, match="they must fit"):
             make(cartpole_reward(), lambda: gym.make("Acrobot-v1"))
         with pytest.raises(RewardError, match="call reset"):
             make(spelled_out, Countdown).step_wait()
+
+
+def test_an_id_is_checked_as_its_environment_is():
+    reward = ip.load_reward("CartPole-v1/iq")
+    check_reward_model(reward, "CartPole-v1", steps=1)
+    with pytest.raises(RewardError, match="they must fit"):
+        check_reward_model(reward, "Acrobot-v1")
 
 
 def test_a_slow_reward_is_warned_of():

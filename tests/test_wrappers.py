@@ -13,7 +13,8 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 from irl_probe.envs import make_env
 from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
-from irl_probe.rewards import RewardError, RewardWrapper, VectorRewardWrapper, load_reward, recover
+from irl_probe.rewards import DistilledReward, RewardError, RewardWrapper, VectorRewardWrapper, load_reward, recover
+from irl_probe.rewards.network import RewardNetwork
 from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
 
 
@@ -166,6 +167,33 @@ def test_environments_in_other_processes_are_paid_the_same(mode):
         env.close()
 
 
+def test_a_wrapper_around_a_wrapper_leaves_the_true_reward():
+    env = RewardWrapper(RewardWrapper(Countdown(), spelled_out), lambda o, a, o2, d: np.full(len(o), 7.0))
+    env.reset()
+    _, paid, _, _, info = env.step(0)
+    assert (paid, info["true_reward"]) == (7.0, 0.5)
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+@pytest.mark.parametrize("inner", ["around the vector environment", "around its parts", "both"])
+def test_a_vector_wrapper_around_a_wrapper_leaves_the_true_rewards(mode, inner):
+    def part(start):
+        env = Countdown(start)
+        return env if inner == "around the vector environment" else RewardWrapper(env, spelled_out)
+
+    env = SyncVectorEnv([lambda start=start: part(start) for start in (0, 100, 200)], autoreset_mode=mode)
+    env = env if inner == "around its parts" else VectorRewardWrapper(env, spelled_out)
+    env = VectorRewardWrapper(env, spelled_out)
+    env.reset()
+    _, resets = played_alone(mode)
+    steps = [env.step(actions)[4] for actions in ACTIONS]
+    env.reset()
+    steps.append(env.step(np.ones(3, dtype=np.int64))[4])  # all end at once
+    for infos, reset in zip(steps, [*resets, np.zeros(3, bool)], strict=True):
+        assert np.array_equal(infos["true_reward"], np.where(reset, 0, 0.5))
+        assert np.array_equal(infos["_true_reward"], ~reset)
+
+
 def test_a_masked_reset_starts_new_episodes_only_where_asked():
     for mode in (AutoresetMode.DISABLED, AutoresetMode.NEXT_STEP):
         env = VectorRewardWrapper(vector(mode), spelled_out)
@@ -224,6 +252,32 @@ def test_continuous_actions_and_a_grid_of_numbers_work_too():
     _, rewards, terminated, _, _ = lakes.step(np.array([2, 2]))  # the first falls into the hole at 5
     assert terminated.tolist() == [True, False]
     assert rewards[0] == pytest.approx(4 * 4 + 2)
+
+
+def linear_in_the_action():
+    """A distilled reward r(s, a) = a, actions in units of their bounds."""
+    env = gym.make("Pendulum-v1")
+    g = RewardNetwork(NetworkSpec.of(env.observation_space, env.action_space, hidden=()), "state-action")
+    torch.nn.init.zeros_(g.layers[-1].bias)
+    g.layers[-1].weight.data = torch.tensor([[0.0, 0.0, 0.0, 1.0]])
+    return DistilledReward(g, None, 0.9, None, env.observation_space, env.action_space)
+
+
+@pytest.mark.parametrize("make", [lambda: load_reward("Pendulum-v1/sqil"), linear_in_the_action])
+def test_an_action_beyond_its_bounds_is_paid_as_the_bound(make):
+    reward, paid = make(), {}
+    for action in (-50, -2, 1, 2, 50):
+        env = RewardWrapper(gym.make("Pendulum-v1"), reward)
+        env.reset(seed=0)
+        paid[action] = env.step(np.array([action], np.float32))[1]
+    assert paid[-50] == paid[-2] != paid[2] == paid[50]
+    assert paid[1] not in (paid[-2], paid[2])
+
+
+def test_a_plain_function_is_paid_of_the_action_as_it_is():
+    env = RewardWrapper(gym.make("Pendulum-v1"), lambda o, a, o2, d: a[:, 0])
+    env.reset(seed=0)
+    assert env.step(np.array([50.0], np.float32))[1] == 50.0
 
 
 def test_spaces_that_do_not_fit_are_both_named():

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import irl_probe as ip
-from irl_probe.rewards import RewardError
+from irl_probe.rewards import RewardError, copy_zoo
 
 DEMOS = ip.load_demos("CartPole-v1", episodes=2)
 ENV, STEPS = "CartPole-v1", DEMOS.transitions
+SHIPPED = ip.load_reward("CartPole-v1/iq")
 
 
 def constant(observations, actions, next_observations, terminated):
@@ -38,6 +39,12 @@ def constant(observations, actions, next_observations, terminated):
         ),
         (lambda: ip.retrain_study([constant], ENV), "type Mapping; .*Name each"),
         (lambda: ip.save_reward(constant, "nowhere"), "Only what recover or distil gives can be saved"),
+        (lambda: ip.save_reward(SHIPPED, "nowhere", figures=[1, 2]), r"type Mapping; got \[1, 2\]. Name each"),
+        (lambda: ip.show_zoo(5), r"id of a shipped reward must be of type str; got 5. irl_probe.list_zoo\(\)"),
+        (lambda: copy_zoo(5, "nowhere"), "id of a shipped reward must be of type str; got 5"),
+        (lambda: ip.check_reward_model(constant, ENV, steps=0), "steps .* whole number, at least 1; got 0"),
+        (lambda: ip.check_reward_model(constant, 3), "type Env; got 3. Give one, or an id such as 'CartPole-v1'"),
+        (lambda: ip.check_reward_model("CartPole-v1/iq", ENV), "must be a function .*got 'CartPole-v1/iq'"),
         (lambda: ip.save_demos(STEPS, "nowhere.npz"), "type Demonstrations; got .*load_demos or record_demos"),
     ],
 )

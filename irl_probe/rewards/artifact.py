@@ -13,6 +13,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from irl_probe.configs import check_kind
 from irl_probe.rewards.card import card
 from irl_probe.rewards.description import WEIGHTS, Description, content_id, describe, read
 from irl_probe.rewards.distilled import DistilledReward
@@ -57,6 +58,7 @@ def save_reward(
         )
     target = Path(folder).absolute()
     kept = reward.figures if figures is None else figures
+    check_kind(kept, Mapping, "What was measured of a reward", "Name each: figures={'return': 480.0}.")
     weights = _weights(reward)
     described = describe(reward, weights, kept)
     terms = formula(reward) if isinstance(reward, DistilledReward) else None

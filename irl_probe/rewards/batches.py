@@ -8,31 +8,47 @@ import numpy as np
 
 from irl_probe.networks import NetworkSpec
 from irl_probe.rewards.errors import RewardError
+from irl_probe.rewards.model import Bools
 from irl_probe.transitions import Array
 
 
-def check_batch(spec: NetworkSpec, observations: Array, actions: Array, next_observations: Array) -> None:
-    """Raise RewardError unless observations and actions are N rows of what a network of shape `spec` takes.
+def check_batch(
+    spec: NetworkSpec, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+) -> None:
+    """Raise RewardError unless these are N rows each, observations and actions as a network of shape `spec` takes them.
 
     A discrete one is a whole number from 0 to below its count: NumPy would count −1 from the end and cut .7 to 0.
     """
-    for name, rows in (("observations", observations), ("next observations", next_observations)):
-        if spec.observation_count is not None:
-            _check_indices(name, rows, spec.observation_count)
-        else:
-            _check_rows(name, rows, math.prod(spec.observation_shape), str(tuple(spec.observation_shape)))
+    check_observations(spec, observations)
+    check_observations(spec, next_observations, "next observations")
     if spec.action_count is not None:
         _check_indices("actions", actions, spec.action_count)
     else:
-        dimensions = len(spec.action_low or ())
-        _check_rows("actions", actions, dimensions, f"({dimensions},)")
-
-
-def _check_rows(name: str, rows: Array, size: int, shape: str) -> None:
-    if rows.ndim < 1 or math.prod(rows.shape[1:]) != size:
+        _check_rows("actions", actions, (len(spec.action_low or ()),))
+    count = len(observations)
+    if terminated.shape != (count,) or len(actions) != count or len(next_observations) != count:
         raise RewardError(
-            f"The {name} of a batch must be N rows of shape {shape}, as its Q-function takes; got an array "
-            f"of shape {rows.shape}. Give transitions of the environment that the reward was learned in."
+            "A batch must have as many actions, next observations and marks of termination, shape (N,), as "
+            f"observations; got {count} observations, {len(actions)} actions, {len(next_observations)} next "
+            f"observations and marks of shape {terminated.shape}. Give the columns of the same transitions."
+        )
+
+
+def check_observations(spec: NetworkSpec, rows: Array, name: str = "observations") -> None:
+    """The same of observations alone."""
+    if spec.observation_count is not None:
+        _check_indices(name, rows, spec.observation_count)
+    else:
+        _check_rows(name, rows, spec.observation_shape)
+
+
+def _check_rows(name: str, rows: Array, shape: tuple[int, ...]) -> None:
+    if rows.ndim and rows.shape[1:] == shape:
+        return
+    if not rows.ndim or math.prod(rows.shape[1:]) != math.prod(shape):
+        raise RewardError(
+            f"The {name} of a batch must be N rows of shape {tuple(shape)}, as the reward's network takes; got an "
+            f"array of shape {rows.shape}. Give transitions of the environment that the reward was learned in."
         )
 
 

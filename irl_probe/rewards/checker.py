@@ -9,17 +9,19 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from irl_probe.rewards.distilled import DistilledReward
+from irl_probe.configs import check_count, check_kind
+from irl_probe.envs import make_env
 from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.model import Bools, Reward, check_values
+from irl_probe.rewards.model import Bools, Reward, check_callable, check_values
 from irl_probe.rewards.recovered import RecoveredReward
+from irl_probe.rewards.wrappers import check_fit
 from irl_probe.transitions import Array
 
 SLOWEST = 0.1  # seconds for a batch of `steps`; a learner asks for one every few milliseconds
 
 
 def check_reward_model(
-    reward: Reward, env: gym.Env[Any, Any], *, steps: int = 128, seed: int = 0, tolerance: float = 1e-4
+    reward: Reward, env: str | gym.Env[Any, Any], *, steps: int = 128, seed: int = 0, tolerance: float = 1e-4
 ) -> None:
     """Check a reward on `steps` random steps of `env`, in the manner of Gymnasium's `check_env`.
 
@@ -30,18 +32,20 @@ def check_reward_model(
 
     Args:
         reward: what to check.
-        env: steps are made in it, from a reset with `seed`.
-        steps: how many.
+        env: steps are made in it, from a reset with `seed`; or its id, as `make_env` takes it.
+        steps: how many, at least one.
         seed: of the environment and the actions.
         tolerance: how far a batch may be from its rows, relative to the largest |r| or |Q| (networks in float32 round
             differently for other batch sizes).
 
-    Raises RewardError that says what does not hold.
+    Raises RewardError that says what does not hold, ValueError where `steps` or `seed` is no such count, and TypeError
+    where `env` is no environment.
     """
+    check_callable(reward)
+    check_count(steps, 1, "The steps of check_reward_model")
+    check_count(seed, 0, "The seed of check_reward_model")
     name = type(reward).__name__
-    if isinstance(reward, RecoveredReward | DistilledReward):
-        reward.check_spaces(env.observation_space, env.action_space)
-    batch = _random_steps(env, steps, seed)
+    batch = _batch(reward, env, steps, seed)
     kept = [array.copy() for array in batch]
     values = reward(*batch)
     if not isinstance(values, np.ndarray) or values.dtype != np.float64:
@@ -79,6 +83,18 @@ def check_reward_model(
         wanted = reward.q(o, a) - reward.tail
         if not np.allclose(values, wanted, rtol=0, atol=tolerance * max(scale, 1e-12)):
             raise RewardError(f"The reward {name!r} must be Q(s, a) − γV_abs where the MDP ended; it is not.")
+
+
+def _batch(reward: Reward, env: str | gym.Env[Any, Any], steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
+    """Random steps of the environment, whose spaces must fit; one that is made here is closed again."""
+    live = make_env(env) if isinstance(env, str) else env
+    check_kind(live, gym.Env, "The environment of check_reward_model", "Give one, or an id such as 'CartPole-v1'.")
+    try:
+        check_fit(reward, live.observation_space, live.action_space)
+        return _random_steps(live, steps, seed)
+    finally:
+        if live is not env:
+            live.close()
 
 
 def _random_steps(env: gym.Env[Any, Any], steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from irl_probe.rewards.batches import check_batch, check_observations
 from irl_probe.rewards.distil_config import Form
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.expectation import Kind
@@ -108,6 +109,7 @@ class DistilledReward:
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /) -> Floats:
         o, a, o2 = np.asarray(observations), np.asarray(actions), np.asarray(next_observations)
         d = np.asarray(terminated, dtype=bool)
+        check_batch(self.g.spec, o, a, o2, d)
         g, h = self._forward
         values = g(o, a, o2, d)
         if h is None:
@@ -117,5 +119,7 @@ class DistilledReward:
 
     def potential(self, observations: Array) -> Floats:
         """h(s), (N,); 0 where there is no h."""
+        o = np.asarray(observations)
+        check_observations(self.g.spec, o)
         _, h = self._forward
-        return np.zeros(len(observations)) if h is None else h.of_states(np.asarray(observations))
+        return np.zeros(len(o)) if h is None else h.of_states(o)

@@ -23,6 +23,7 @@ from irl_probe.rewards.recovered import RecoveredReward, Space
 from irl_probe.transitions import Array, Transitions
 
 RESAMPLES, CONFIDENCE = 1000, 0.95
+TOTAL = "all"  # the figure of all coverages together
 
 
 DEFAULTS = DistilConfig()
@@ -46,18 +47,17 @@ def distil(
 
     Args:
         reward: a recovered reward, or any other.
-        transitions: name → steps on which to fit, or one such without a name ("data"). True rewards are not read.
+        transitions: name → steps on which to fit, or one such without a name ("data"). The name "all"
+            is taken, by the figure of all together. True rewards are not read.
         config: see `DistilConfig`.
         spaces: observation and action space; None takes the recovered reward's.
 
-    Raises RewardError where `reward` is not recovered and spaces or γ are missing, where a coverage has fewer than two
-    episodes, where a reward value is not finite, where a ridge or lasso meets hidden layers, the default of these
-    spaces, and where a lasso meets discrete states or does not converge.
+    Raises RewardError where `reward` is not recovered and spaces or γ are missing, where a coverage is named "all" or
+    by no text or has fewer than two episodes, where a reward value is not finite, where a ridge or lasso meets hidden
+    layers, the default of these spaces, and where a lasso meets discrete states or does not converge.
     """
     check_kind(config, DistilConfig, "The config of distil", "Write irl_probe.DistilConfig(form='state').")
-    if not isinstance(transitions, Transitions):
-        check_kind(transitions, Mapping, "What a reward is distilled on", "Of demonstrations give demos.transitions.")
-    coverages = {"data": transitions} if isinstance(transitions, Transitions) else dict(transitions)
+    coverages = _coverages(transitions)
     known = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
     gamma, (observation_space, action_space) = _gamma(config, known), _spaces(spaces, known)
     spec = _spec(observation_space, action_space, config)
@@ -95,7 +95,7 @@ def distil(
     _centre(distilled, training)
     kept = Transitions.concatenate(held_out.values())
     figures = {name: _explained(reward, distilled, steps, config.seed) for name, steps in held_out.items()}
-    figures |= {"all": _explained(reward, distilled, kept, config.seed)} if len(held_out) > 1 else {}
+    figures |= {TOTAL: _explained(reward, distilled, kept, config.seed)} if len(held_out) > 1 else {}
     return replace(
         distilled,
         provenance={
@@ -130,6 +130,21 @@ def distil_forms(
         for shaping in (False, True)
         for form in FORMS
     }
+
+
+def _coverages(transitions: Mapping[str, Transitions] | Transitions) -> dict[str, Transitions]:
+    """Steps by the name of their coverage, under which their figure will stand."""
+    if isinstance(transitions, Transitions):
+        return {"data": transitions}
+    check_kind(transitions, Mapping, "What a reward is distilled on", "Of demonstrations give demos.transitions.")
+    for name, steps in transitions.items():
+        if not isinstance(name, str) or name == TOTAL:
+            raise RewardError(
+                f"A coverage must be named by a text other than {TOTAL!r}, under which the figure of all coverages "
+                f"together stands; got {name!r}. Name it after where its steps come from, such as 'expert'."
+            )
+        check_kind(steps, Transitions, f"The coverage {name!r}", "Of demonstrations give demos.transitions.")
+    return dict(transitions)
 
 
 def _gamma(config: DistilConfig, known: RecoveredReward | DistilledReward | None) -> float:

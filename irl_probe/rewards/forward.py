@@ -34,6 +34,9 @@ class NumpyRewardNetwork:
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools) -> Floats:
         if self._table is not None:
             return self._read(observations, actions, next_observations, terminated)
+        if len(observations) <= self._rows:
+            inputs = self._inputs(observations, actions, next_observations, terminated)
+            return self._layers(inputs)[:, 0].astype(np.float64)
         values = np.empty(len(observations))
         for rows in pieces(len(observations), self._rows):
             inputs = self._inputs(observations[rows], actions[rows], next_observations[rows], terminated[rows])
@@ -67,7 +70,7 @@ class NumpyRewardNetwork:
             x[:, -1] = terminated
         x -= self._shift
         x /= self._scale
-        if self._form == "transition" and terminated.any():
+        if self._form == "transition" and np.count_nonzero(terminated):  # any() takes five times as long for a few
             x[terminated, action:-1] = 0
         return x
 

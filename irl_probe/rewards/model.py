@@ -41,6 +41,15 @@ def evaluate_reward(reward: Reward, transitions: Transitions, *, name: str) -> F
     return check_values(reward(t.observations, t.actions, t.next_observations, t.terminated), len(t), name=name)
 
 
+def check_callable(reward: Reward) -> None:
+    """Raise RewardError for what cannot be called as a reward is, such as its name."""
+    if not callable(reward):
+        raise RewardError(
+            "A reward must be a function reward(observations, actions, next_observations, terminated); "
+            f"got {reward!r}. A saved one is read by irl_probe.load_reward."
+        )
+
+
 def check_values(values: object, count: int, *, name: str) -> Floats:
     """`values` as (count,) float64. Raises RewardError unless they are `count` finite real numbers."""
     array = np.asarray(values)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from gymnasium.spaces import Box
 
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.model import Bools, Floats, Reward, check_values
+from irl_probe.rewards.model import Bools, Floats, Reward, check_callable, check_values
 from irl_probe.rewards.models_json import RewardModel
 from irl_probe.rewards.normalisation import NORMALISE, Normalisation, Normalise
 from irl_probe.rewards.recovered import RecoveredReward
@@ -18,6 +19,9 @@ from irl_probe.transitions import Array
 class Payment:
     """The reward of each step, (N,), with γ·V_abs where the MDP ended and the convention is absorbing, normalised.
 
+    A recovered or distilled reward is asked about Box actions cut to the bounds that it was learned with: beyond them
+    its network extrapolates, and most environments make the step of the bound. A plain function gets them as they are.
+
     Attributes:
         normalisation: as it stands; None where there is none.
 
@@ -25,11 +29,7 @@ class Payment:
     """
 
     def __init__(self, reward: Reward, normalise: Normalise) -> None:
-        if not callable(reward):
-            raise RewardError(
-                "A reward must be a function reward(observations, actions, next_observations, terminated); "
-                f"got {reward!r}. A saved one is read by irl_probe.load_reward."
-            )
+        check_callable(reward)
         if normalise not in NORMALISE:
             raise RewardError(f"'normalise' must be one of {', '.join(NORMALISE)}; got {normalise!r}.")
         model = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
@@ -41,6 +41,8 @@ class Payment:
             )
         self.normalisation = None if normalise == "none" else kept or Normalisation()
         self._reward, self._model, self._running = reward, model, normalise == "running"
+        space = None if model is None else model.action_space
+        self._bounds = (space.low, space.high) if isinstance(space, Box) else None
         self._tail = 0.0 if model is None else model.tail
         self._name = type(reward).__name__
 
@@ -54,6 +56,8 @@ class Payment:
         among: Bools | None = None,
     ) -> Floats:
         """What each step is paid; 0 where `among` says that it is no step of the MDP."""
+        if self._bounds is not None and actions.shape[1:] == self._bounds[0].shape:  # else it is refused
+            actions = actions.clip(*self._bounds)
         values = check_values(
             self._reward(observations, actions, successors, terminated), len(observations), name=self._name
         )

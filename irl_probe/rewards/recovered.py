@@ -135,8 +135,9 @@ class RecoveredReward:
         self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
     ) -> tuple[Array, Array, Array, Bools]:
         o, a, o2 = np.asarray(observations), np.asarray(actions), np.asarray(next_observations)
-        check_batch(self.soft_q.spec, o, a, o2)
-        return o, a, o2, np.asarray(terminated, dtype=bool)
+        d = np.asarray(terminated, dtype=bool)
+        check_batch(self.soft_q.spec, o, a, o2, d)
+        return o, a, o2, d
 
     def q(self, observations: Array, actions: Array) -> Floats:
         """Q(s, a), (N,): the part of the reward that depends on s and a."""

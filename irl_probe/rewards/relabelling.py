@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -25,8 +27,9 @@ def relabel(steps: Iterable[Transitions], reward: Reward) -> Iterator[Transition
 def relabel(steps: Transitions | Iterable[Transitions], reward: Reward) -> Transitions | Iterator[Transitions]:
     """The same steps with the rewards that an environment in a `RewardWrapper` would have paid.
 
-    That is r(s, a, s′), and on top of it γ·V_abs where the MDP ended and the reward's convention is "absorbing". The
-    true rewards are not among the result: keep the original beside it.
+    That is r(s, a, s′), Box actions cut to the bounds that a recovered or distilled reward was learned with, and on
+    top of it γ·V_abs where the MDP ended and the reward's convention is "absorbing". The true rewards are not among the
+    result: keep the original beside it.
 
     Args:
         steps: transitions; or any iterable of such, which is relabelled one by one as the result is iterated over, so
@@ -44,11 +47,14 @@ def relabel(steps: Transitions | Iterable[Transitions], reward: Reward) -> Trans
 def relabel_minari(source: str, target: str, reward: Reward) -> str:
     """Copy a local Minari dataset under a new id with the rewards of `relabel`, episode by episode; returns the id.
 
-    Everything else of an episode is copied, and the true rewards are kept in its infos, as "true_reward". One episode
-    is in memory at a time.
+    Everything else of an episode is copied, its infos, seed and options too, and the true rewards are kept in its
+    infos, as "true_reward"; in a copy of a copy they are still the true ones. What minari's collector notes of an
+    episode's rewards, such as their sum, is left out. One episode is in memory at a time. The copy is renamed into its
+    place once it is whole, so that nothing is left of one that fails.
 
-    Raises ImportError where minari is not installed, RewardError where there is no such dataset, the target exists,
-    or the dataset's spaces do not fit the reward.
+    Raises ImportError where minari is not installed, RewardError where there is no such dataset, the target is no
+    id of one or exists, the dataset's spaces do not fit the reward, or the reward does not give one finite number a
+    step.
     """
     try:
         import minari
@@ -63,16 +69,33 @@ def relabel_minari(source: str, target: str, reward: Reward) -> str:
             f"There is no Minari dataset {source!r} on this machine. Download it with: minari download {source}"
         ) from error
     check_fit(reward, dataset.observation_space, dataset.action_space)
+    _check_id(target)
     folder = get_dataset_path(target)
     if folder.exists():
         raise RewardError(f"A Minari dataset {target!r} exists already; choose another id, or delete it.")
-    (folder / "data").mkdir(parents=True)
-    storage = MinariStorage.new(folder / "data", dataset.observation_space, dataset.action_space, dataset.spec.env_spec)
-    storage.update_episodes(_relabelled(dataset, reward))
-    present = MinariStorage.read_raw_metadata(folder / "data")
-    kept = {k: v for k, v in dataset.storage.metadata.items() if k not in present}
-    storage.update_metadata({**kept, "dataset_id": target})
+    with tempfile.TemporaryDirectory(prefix=".relabelled-", dir=get_dataset_path()) as scratch:
+        data = Path(scratch, "new", "data")
+        data.mkdir(parents=True)
+        storage = MinariStorage.new(data, dataset.observation_space, dataset.action_space, dataset.spec.env_spec)
+        storage.update_episodes(_relabelled(dataset, reward))
+        present = MinariStorage.read_raw_metadata(data)
+        kept = {k: v for k, v in dataset.storage.metadata.items() if k not in present}
+        storage.update_metadata({**kept, "dataset_id": target})
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        data.parent.rename(folder)
     return target
+
+
+def _check_id(target: str) -> None:
+    """Raise RewardError unless Minari finds a dataset of this id again, inside its own folder."""
+    from minari.dataset.minari_dataset import parse_dataset_id
+
+    try:
+        parse_dataset_id(target)
+    except (ValueError, TypeError) as error:  # a TypeError where there is no version, or no text
+        raise RewardError(
+            f"The id of a Minari dataset must be a name with a version, such as 'toy/relabelled-v0'; got {target!r}."
+        ) from error
 
 
 def _relabelled(dataset: Any, reward: Reward) -> Iterator[Any]:
@@ -80,19 +103,22 @@ def _relabelled(dataset: Any, reward: Reward) -> Iterator[Any]:
     from minari.data_collector import EpisodeBuffer
 
     pay = Payment(reward, "none")
-    for episode in dataset.iterate_episodes():
+    noted = dataset.storage.get_episode_metadata(dataset.episode_indices)
+    for episode, metadata in zip(dataset.iterate_episodes(), noted, strict=True):
         count = len(episode.rewards)
         terminated = np.asarray(episode.terminations, dtype=bool)
         o, a = np.asarray(episode.observations), np.asarray(episode.actions)
         paid = pay(o[:-1], a, o[1:], terminated) if count else np.zeros(0)
         yield EpisodeBuffer(
             id=episode.id,
+            seed=metadata.get("seed"),
+            options=metadata.get("options"),
             observations=episode.observations,
             actions=episode.actions,
             rewards=list(paid),
             terminations=list(terminated),
             truncations=list(episode.truncations),
-            infos={"true_reward": np.append(episode.rewards, 0.0)},
+            infos={"true_reward": np.append(episode.rewards, 0.0), **(episode.infos or {})},
         )
 
 

@@ -11,11 +11,11 @@ from irl_probe.rewards.model import Reward
 from irl_probe.rewards.models_json import RewardModel
 from irl_probe.rewards.normalisation import Normalise
 from irl_probe.rewards.payment import Payment
-from irl_probe.rewards.wrappers import check_fit
+from irl_probe.rewards.wrappers import check_fit, warn_of_another
 from irl_probe.transitions import Array
 
 try:
-    from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 except ImportError as error:
     raise ImportError("SB3RewardVecEnv needs Stable-Baselines3: pip install 'irl_probe[sb3]'.") from error
 
@@ -27,12 +27,15 @@ class SB3RewardVecEnv(VecEnvWrapper):
     successor s′ is `infos[i]["terminal_observation"]`. An episode that the clock cut (`TimeLimit.truncated`) did not
     terminate, so that it is paid no end. Each `infos[i]["true_reward"]` holds the environment's own reward.
 
-    Raises RewardError where the spaces do not fit the reward's (both are named).
+    Raises RewardError where the spaces do not fit the reward's (both are named). Warns as `RewardWrapper` does where
+    the environments are in this process (DummyVecEnv); those in others cannot all send their specification.
     """
 
     def __init__(self, venv: VecEnv, reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(venv)
         check_fit(reward, venv.observation_space, venv.action_space)
+        inner = venv.unwrapped
+        warn_of_another(reward, inner.envs[0].spec if isinstance(inner, DummyVecEnv) else None)
         self.reward = reward
         self.payment = Payment(reward, normalise)
         self._observations: Array | None = None
@@ -62,7 +65,7 @@ class SB3RewardVecEnv(VecEnvWrapper):
             terminated[i] = not infos[i].get("TimeLimit.truncated", False)
         paid = self.payment(self._observations, self._actions, successors, terminated)
         self._observations = after
-        infos = [{**info, "true_reward": float(own)} for info, own in zip(infos, true_rewards, strict=True)]
+        infos = [{"true_reward": float(own), **info} for info, own in zip(infos, true_rewards, strict=True)]
         return observations, paid.astype(np.float32), dones, infos
 
     @property

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.model import Bools, Reward
+from irl_probe.rewards.model import Bools, Floats, Reward
 from irl_probe.rewards.models_json import RewardModel
 from irl_probe.rewards.normalisation import Normalise
 from irl_probe.rewards.payment import Payment
@@ -24,10 +24,15 @@ from irl_probe.transitions import Array
 class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     """An environment that pays `reward`; its own reward is in `info["true_reward"]`.
 
+    A wrapper around a wrapper pays its own reward, and leaves `true_reward` as the inner one noted it.
+
     Any RL library that trains on a Gymnasium environment trains on the recovered reward with it. Such a learner takes
     the value after termination to be 0. Where the reward's convention is "absorbing" the last step therefore pays
     r + γ·V_abs (`RecoveredReward.tail`): what the absorbing state would go on paying for ever is paid at once, and the
     best policy is the same. A truncated episode is paid r alone: its value goes on, and the learner must bootstrap it.
+
+    A Box action beyond the bounds that a recovered or distilled reward was learned with is paid as the bound, which is
+    what most environments make of it. The environment gets it as it is, and so does a reward that is a plain function.
 
     Args:
         env: the environment.
@@ -46,7 +51,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: gym.Env[Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.observation_space, env.action_space)
-        _warn_of_another(reward, env.spec)
+        warn_of_another(reward, env.spec)
         self.reward = reward
         self.payment = Payment(reward, normalise)
         self._observation: Array | None = None
@@ -67,7 +72,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
             self._observation[None], np.array(action)[None], successor[None], np.array([terminated], dtype=bool)
         )
         self._observation = successor
-        return observation, float(paid[0]), terminated, truncated, {**info, "true_reward": float(true_reward)}
+        return observation, float(paid[0]), terminated, truncated, {"true_reward": float(true_reward), **info}
 
     @property
     def paid_reward(self) -> RewardModel:
@@ -85,7 +90,8 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     step after it, which only resets, is no step of the MDP: it pays 0, its `infos["reset_step"]` is True, and a learner
     must leave it out. With DISABLED the caller resets.
 
-    `infos["true_reward"]` (n,) holds the environments' own rewards; `infos["_true_reward"]` is False at reset steps.
+    `infos["true_reward"]` (n,) holds the environments' own rewards, also where a wrapper within pays another, be it
+    around the vector environment or around its parts; `infos["_true_reward"]` is False at reset steps.
 
     Raises RewardError where the spaces of one environment do not fit the reward's (both are named), and where the
     vector environment does not say how it resets itself. Warns as `RewardWrapper` does.
@@ -94,7 +100,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.single_observation_space, env.single_action_space)
-        _warn_of_another(reward, env.spec)
+        warn_of_another(reward, env.spec)
         mode = env.metadata.get("autoreset_mode")
         if not isinstance(mode, AutoresetMode):
             raise RewardError(
@@ -124,19 +130,17 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         ended = terminated | truncated
         successors = self._successors(after, ended, infos)
         steps = (self._observations, np.asarray(actions), successors, np.asarray(terminated, dtype=bool))
-        if self._mode is AutoresetMode.NEXT_STEP:
-            resets, mdp = self._ended, ~self._ended
-            rewards = self.payment(*steps, among=mdp)
-        else:
-            resets, mdp = np.zeros_like(self._ended), np.ones_like(self._ended)
-            rewards = self.payment(*steps)
+        nowhere = np.zeros(self.num_envs, dtype=bool)
+        resets = self._ended if self._mode is AutoresetMode.NEXT_STEP else nowhere
+        mdp = ~resets
+        rewards = self.payment(*steps, among=None if resets is nowhere else mdp)
         self._observations, self._ended = after, np.array(ended, dtype=bool)
         infos = {
             **infos,
-            "true_reward": np.array(true_rewards, dtype=np.float64),
+            "true_reward": _true_rewards(true_rewards, infos),
             "_true_reward": mdp,
             "reset_step": resets,
-            "_reset_step": np.ones_like(resets),
+            "_reset_step": ~nowhere,
         }
         return observations, rewards, terminated, truncated, infos
 
@@ -154,13 +158,25 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         return successors
 
 
+def _true_rewards(paid: Any, infos: dict[str, Any]) -> Floats:
+    """The environments' own rewards, (n,): what a wrapper within noted, else what they paid.
+
+    Of an environment that ended under SAME_STEP the infos are those of its reset, and the step's are in `final_info`.
+    """
+    own = np.array(paid, dtype=np.float64)
+    for noted in (infos, infos.get("final_info", {})):
+        if "true_reward" in noted:
+            own = np.where(noted.get("_true_reward", True), noted["true_reward"], own)
+    return own
+
+
 def check_fit(reward: Reward, observation_space: Space, action_space: Space) -> None:
     """Raise RewardError where a reward that knows its spaces does not take these."""
     if isinstance(reward, RecoveredReward | DistilledReward):
         reward.check_spaces(observation_space, action_space)
 
 
-def _warn_of_another(reward: Reward, spec: EnvSpec | None) -> None:
+def warn_of_another(reward: Reward, spec: EnvSpec | None) -> None:
     """Warn where a reward that knows its environment is to pay in one of another name."""
     known = reward.provenance.get("env_id") if isinstance(reward, RecoveredReward | DistilledReward) else None
     if isinstance(known, str) and spec is not None and _name(known) != _name(spec.id):

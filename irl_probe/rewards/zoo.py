@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from irl_probe.configs import check_kind
 from irl_probe.rewards.errors import RewardError
 from irl_probe.rewards.fields import Fields, Json, canonical, parse
 
@@ -30,9 +31,7 @@ def list_zoo() -> tuple[str, ...]:
 
 def show_zoo(reward_id: str) -> str:
     """The card of a shipped reward, Markdown. Raises RewardError where there is none of that id (with the nearest)."""
-    if reward_id not in list_zoo():
-        raise unknown(reward_id)
-    return (zoo_folder() / reward_id / "README.md").read_text(encoding="utf-8")
+    return (_shipped(reward_id) / "README.md").read_text(encoding="utf-8")
 
 
 def copy_zoo(reward_id: str, folder: str | Path) -> Path:
@@ -40,15 +39,13 @@ def copy_zoo(reward_id: str, folder: str | Path) -> Path:
 
     Raises RewardError where there is no such reward, where a file differs, and where the folder exists.
     """
-    if reward_id not in list_zoo():
-        raise unknown(reward_id)
-    target = Path(folder)
+    source, target = _shipped(reward_id), Path(folder)
     if target.exists():
         raise RewardError(f"{target} exists already; choose another folder.")
-    _check_files(zoo_folder() / reward_id, Fields(_index(zoo_folder()), INDEX).inner(reward_id))
+    _check_files(source, Fields(_index(zoo_folder()), INDEX).inner(reward_id))
     target.mkdir(parents=True)
     for name in _FILES:
-        shutil.copyfile(zoo_folder() / reward_id / name, target / name)
+        shutil.copyfile(source / name, target / name)
     return target
 
 
@@ -99,6 +96,14 @@ def unknown(source: str) -> RewardError:
     near = difflib.get_close_matches(source, known, n=3, cutoff=0.65)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Shipped are: {', '.join(known) or 'none'}."
     return RewardError(f"A reward is a folder or the id of a shipped one; got {source!r}, which is neither. {hint}")
+
+
+def _shipped(reward_id: str) -> Path:
+    """The folder of a shipped reward."""
+    check_kind(reward_id, str, "The id of a shipped reward", "irl_probe.list_zoo() has them all.")
+    if reward_id not in list_zoo():
+        raise unknown(reward_id)
+    return zoo_folder() / reward_id
 
 
 def _index(root: Path) -> dict[str, Json]:
