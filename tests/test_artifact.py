@@ -159,6 +159,29 @@ def test_a_wide_action_set_and_flat_bounds_come_back(tmp_path):
         assert read_space(Fields(json.loads(canonical(space_to_json(space))), "space")) == space
 
 
+@pytest.mark.parametrize("dtype", [np.dtype(code) for code in "bBhHiIlLefd"], ids=str)
+def test_boxes_of_every_numeric_type_come_back_to_their_last_number(dtype):
+    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    low, high = np.array([limits.min, 0], dtype), np.array([limits.max, limits.max], dtype)
+    for space in (spaces.Box(low, high, dtype=dtype.type), spaces.Box(0, 9, (2, 2), dtype.type)):
+        written = json.loads(canonical(space_to_json(space)))
+        assert read_space(Fields(written, "space")) == space
+    for past in () if dtype == np.float64 else (1e300, -1e300):
+        with pytest.raises(RewardError, match=rf"'high' of a Box of {dtype} must be within its range"):
+            read_space(Fields(written | {"high": past}, "space"))
+    if dtype.kind != "f":
+        with pytest.raises(RewardError, match="must be exact in its type"):
+            read_space(Fields(written | {"high": 1.5}, "space"))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64, np.float16])
+def test_a_reward_of_such_observations_is_saved(dtype, tmp_path):
+    space = spaces.Box(0, 9, (4,), dtype)
+    reward = network_reward()
+    reward = RecoveredReward(reward.soft_q, space, reward.action_space, 0.0)
+    assert load_reward(save_reward(reward, tmp_path / "a")).observation_space == space
+
+
 # --- Writing
 
 

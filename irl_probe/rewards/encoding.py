@@ -27,7 +27,11 @@ NETWORKS: dict[str, dict[str, type[Network]]] = {
 WIDEST = 1 << 22  # no layer, observation or set of actions is wider, so that products of two sizes cannot overflow
 MOST_LAYERS, MOST_CRITICS, MOST_ACTION_DIMENSIONS, MOST_SAMPLES = 64, 64, 4096, 4096
 
-_SPACE_DTYPES = ("float32", "float64", "uint8", "int8", "int16", "int32", "int64")
+_SPACE_DTYPES = (
+    *("float32", "float64", "float16"),
+    *("uint8", "uint16", "uint32", "uint64"),
+    *("int8", "int16", "int32", "int64"),
+)
 
 
 def space_to_json(space: Space) -> Json:
@@ -47,7 +51,7 @@ def space_to_json(space: Space) -> Json:
         }
     else:
         raise RewardError(f"An artifact holds Box and Discrete spaces; got {space}. Flatten it.")
-    if read_space(Fields(content, "The space")) != space:
+    if read_space(Fields(content, "the space")) != space:
         raise RewardError(f"The space {space} cannot be written to JSON exactly; use bounds that float64 can hold.")
     return content
 
@@ -137,8 +141,11 @@ def _bounded(low: tuple[float, ...], high: tuple[float, ...]) -> bool:
 
 
 def _bounds_to_json(bounds: Array) -> Json:
-    values = [v if math.isfinite(v) else str(v) for v in map(float, bounds.ravel())]
-    return values[0] if len(set(values)) == 1 else list(values)
+    values: list[Json] = [
+        str(v) if math.isinf(v) else float(v) if float(v) == v else v  # a whole number that no float is stays whole
+        for v in bounds.ravel().tolist()
+    ]
+    return values[0] if len(set(values)) == 1 else values
 
 
 def _read_bounds(value: Json, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
@@ -153,15 +160,13 @@ def _read_bounds(value: Json, shape: tuple[int, ...], dtype: np.dtype[Any], name
             f"'{name}' of a Box must be one number (or 'inf', '-inf'), or a flat list of one for each of the "
             f"{math.prod(shape)} dimensions."
         )
-    array = np.array(numbers, dtype=np.float64)
-    if dtype.kind != "f":
-        limits = np.iinfo(dtype)
-        inside = (array >= limits.min) & (array < float(limits.max) + 1)
-        if not inside.all():
-            raise RewardError(f"'{name}' of a Box of {dtype} must be within its range; got {array[~inside][0]}.")
-    elif not (np.isinf(array) | (np.abs(array) <= np.finfo(dtype).max)).all():
-        raise RewardError(f"'{name}' of a Box of {dtype} must be within its range; got {np.abs(array).max()}.")
-    if not np.array_equal(array.astype(dtype), array):
+    bounds = [number for number in numbers if number is not None]  # all of them: the check is above
+    least, most = (-math.inf, math.inf) if dtype.kind == "f" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    with np.errstate(over="ignore"):
+        outside = [n for n in bounds if not least <= n <= most or (math.isfinite(n) and np.isinf(dtype.type(n)))]
+    if outside:
+        raise RewardError(f"'{name}' of a Box of {dtype} must be within its range; got {outside[0]}.")
+    array = np.array(bounds, dtype)
+    if array.tolist() != bounds:
         raise RewardError(f"'{name}' of a Box must be exact in its type {dtype}; it is not.")
-    array = array.astype(dtype)
     return array.reshape(shape) if isinstance(value, list) else np.full(shape, array[0])
