@@ -47,7 +47,7 @@ TASKS = {
     "HalfCheetah-v5-smooth": Task("HalfCheetah-v5", 25_000, 4097),
     "HalfCheetah-v5": Task("HalfCheetah-v5", 30_000, 8465),
     "Ant-v5": Task("Ant27-v5", 120_000, 4720),
-    "Humanoid-v5": Task("Humanoid-v5", 100_000, math.nan),
+    "Humanoid-v5": Task("Humanoid-v5", 300_000, math.nan),
 }
 
 
