@@ -54,14 +54,14 @@ def test_the_command_prints_the_table_and_refuses_what_is_distilled(tmp_path, mo
         monkeypatch.setattr(sys, "argv", ["irl-probe", *map(str, arguments)])
         main()
 
-    grid = ("--env", "GridWorld", "--episodes", 6, "--no-distances", "--out", tmp_path / "out")
-    call("forms", "GridWorld/iq", *grid)
+    grid = ("--env", "GridWorld", "--episodes", 6, "--no-distances", "--out")
+    call("forms", "GridWorld/iq", *grid, tmp_path / "out")
     assert "| state + shaping |" in capsys.readouterr().out
     assert (tmp_path / "out" / "report.html").exists()
     steps = ip.coverages("GridWorld", episodes=6)["random"]
     ip.save_reward(ip.distil(ip.load_reward("GridWorld/iq"), steps), tmp_path / "distilled")
     with pytest.raises(SystemExit):
-        call("forms", tmp_path / "distilled", *grid)
+        call("forms", tmp_path / "distilled", *grid, tmp_path / "other")
     assert "is distilled already" in " ".join(capsys.readouterr().err.split())
 
 
