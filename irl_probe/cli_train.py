@@ -29,7 +29,8 @@ def train(
     Args:
         source: bundled name, file, or "minari:<dataset id>".
         out: folder of the run; new or empty.
-        resume: folder of an interrupted run to go on with; all else is taken from it, and what is given must agree.
+        resume: folder of an interrupted run to go on with; all else is taken from it, and what is given other than the
+            defaults must agree.
         env: environment to collect steps in; offline without.
         episodes: the first so many demonstrations.
         subsample: every so-manieth step.

@@ -143,17 +143,23 @@ def test_sigint_finishes_the_step_checkpoints_and_says_how_to_resume(demos, tmp_
     assert weights(resumed) == weights(ip.train(demos, config, progress=False))
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_anew(demos, tmp_path, monkeypatch):
-    config, whole = replace(ONLINE, steps=150, hidden=(8,)), tmp_path / "whole"
-    ip.train(demos, config, "CartPole-v1", out=whole, progress=False)
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(env_id, tmp_path, monkeypatch):
+    demos = ip.load_demos(env_id, episodes=1)
+    config = replace(ONLINE, steps=150, hidden=(8,), batch_size=8, warm_start=5, evaluate_every=0)
+    whole, killed = (tmp_path / name for name in ("whole", "killed"))
+    ip.train(demos, config, env_id, out=whole, progress=False)
     with monkeypatch.context() as patched:
         patched.setattr("irl_probe.learn.loop.save_checkpoint", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            ip.train(demos, config, "CartPole-v1", out=tmp_path / "killed", progress=False)
-    assert not (tmp_path / "killed" / "checkpoint.pt").exists()
-    resumed = ip.train(demos, config, "CartPole-v1", out=tmp_path / "killed", resume=True, progress=False)
+            ip.train(demos, config, env_id, out=killed, progress=False)
+    assert not (killed / "checkpoint.pt").exists()
+    resumed = ip.train(demos, config, env_id, out=killed, resume=True, progress=False)
     assert weights(resumed) == weights(ip.load_run(whole))
-    assert (tmp_path / "killed" / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
+    assert (killed / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
+    (whole / "checkpoint.pt").unlink()  # lost, as its log says
+    with pytest.raises(CheckpointError, match="must be a checkpoint"):
+        ip.train(demos, config, env_id, out=whole, resume=True, progress=False)
 
 
 def test_a_run_is_not_resumed_in_another_environment(demos, tmp_path):

@@ -164,6 +164,14 @@ def test_policies_of_another_environment_are_not_taken_for_this_ones(tmp_path):
         ip.retrain_study({"r": upright}, "CartPole-v1[length=5]", config, out=tmp_path, progress=False)
 
 
+def test_policies_of_another_mdp_of_the_same_name_are_not_taken_for_this_ones(mdp, tmp_path):
+    config = replace(STUDY, seeds=(0,), steps=300, episodes=1)
+    ip.retrain_study({}, maker(mdp), config, out=tmp_path, progress=False)
+    other = replace(mdp, reward=-mdp.reward)
+    with pytest.raises(ValueError, match=r"made from something else: environment\.rewards was"):
+        ip.retrain_study({}, maker(other), config, out=tmp_path, progress=False)
+
+
 def test_a_run_is_not_resumed_on_another_reward(tmp_path):
     config = ip.RetrainConfig(replace(STUDY.config, steps=300))
     ip.retrain(upright, "CartPole-v1", config, out=tmp_path, progress=False)
@@ -175,6 +183,8 @@ def test_a_run_is_not_resumed_on_another_reward(tmp_path):
 
 
 def test_names_that_would_share_a_folder_and_a_file_for_a_folder_are_refused(mdp, tmp_path):
+    with pytest.raises(TypeError, match="name of a reward"):
+        ip.retrain_study({1: good}, maker(mdp), STUDY)
     with pytest.raises(ValueError, match="got 'a b' and 'a-b'"):
         ip.retrain_study({"a b": good, "a-b": bad}, maker(mdp), STUDY, out=tmp_path)
     (tmp_path / "file").touch()

@@ -8,6 +8,7 @@ import pytest
 import irl_probe as ip
 from irl_probe.envs import TabularMDP
 from irl_probe.learn.errors import CheckpointError
+from irl_probe.learn.records import differences
 from irl_probe.metrics import tabular
 from irl_probe.networks import DiscreteQ
 from irl_probe.retraining.cells import Cell
@@ -297,8 +298,8 @@ def test_cells_of_another_policy_or_of_a_larger_reward_are_not_taken_for_these(t
     config = ip.TransferConfig(forms=(), seeds=(0,), episodes=1, learner=learner)
     ip.transfer(paid, variants, config, policy=stay, out=tmp_path)
     ip.transfer(paid, variants, config, policy=stay, out=tmp_path)
-    for reward, policy in ((paid, go), (lambda *step: 100 * paid(*step), stay)):
-        with pytest.raises(CheckpointError, match="made from something else: source was"):
+    for reward, policy, what in ((paid, go, "carried"), (lambda *step: 100 * paid(*step), stay, "reward")):
+        with pytest.raises(CheckpointError, match=f"made from something else: {what} was"):
             ip.transfer(reward, variants, config, policy=policy, out=tmp_path)
 
 
@@ -308,12 +309,26 @@ def test_a_cell_that_is_no_cell_is_refused(tmp_path):
         Cell(tmp_path, {}).result(dict)
 
 
-def test_a_run_without_a_checkpoint_is_cleared_away(tmp_path):
+def test_a_folder_without_a_run_is_cleared_away(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    (run / "run.json").write_text("{}")
     assert not Cell(tmp_path, {}).resume()
     assert not run.exists()
+    run.mkdir()
+    (run / "run.json").write_text("{}")
+    assert Cell(tmp_path, {}).resume()
+
+
+def test_numbers_that_a_machine_rounds_differently_are_no_other_record():
+    record = {"reward": [1.0, 0.0, -3.0], "settings": {"steps": 5}}
+    assert differences(record, {"reward": [1.00001, 1e-9, -3.0], "settings": {"steps": 5}}) == []
+    assert differences(record, {"reward": [1.001, 0.0, -3.0], "settings": {"steps": 5, "new": 0}}) == [
+        "reward was [1.0, 0.0, -3.0], now [1.001, 0.0, -3.0]"
+    ]
+    assert differences(record, {**record, "settings": {"steps": 6, "new": 1}}) == [
+        "settings.new was None, now 1",
+        "settings.steps was 5, now 6",
+    ]
 
 
 def test_rewards_may_be_one_for_each_seed():

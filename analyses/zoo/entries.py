@@ -121,7 +121,7 @@ ENTRIES = {
         learner=replace(SQIL, epsilon=0.1, steps=20_000),
         online=True,
         retrain=LOCOMOTION,
-        on_true_reward=replace(LOCOMOTION, temperature=0.1),
+        on_true_reward=None,
         distil=LINEAR,
     ),
     "HalfCheetah-v5/sqil-linear": HALF_CHEETAH,

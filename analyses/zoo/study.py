@@ -62,7 +62,7 @@ def make_grid(reward_id: str, entry: Entry) -> None:
         {name: reward}, "GridWorld", config, expert=expert, out=folder / "retrain", progress=False
     )
     figures: dict[str, object] = {**ip.reward_figures(tree, name), **ip.reward_figures(retrained, name)}
-    ship(reward_id, reward, {**figures, **budget(retrained, entry.retrain)}, entry)
+    ship(reward_id, reward, {**figures, **budget(retrained, entry)}, entry)
 
 
 def add(reward_id: str, run_folder: Path, entry: Entry) -> None:
@@ -108,11 +108,15 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     if entry.distil is not None:
         section = "correlation, mixture"
         figures[f"{section}, of what it was distilled from"] = ip.reward_figures(compared, "recovered")[section]
-    ship(reward_id, reward, {**figures, **budget(retrained, entry.retrain)}, entry)
+    ship(reward_id, reward, {**figures, **budget(retrained, entry)}, entry)
 
 
 def beside_true_reward(reward_id: str, entry: Entry) -> None:
     """Policies on the true reward, with the budget of a shipped reward's own, into its figures."""
+    if entry.on_true_reward is None:
+        raise SystemExit(
+            f"entries.py must say how policies are trained on the true reward of {reward_id}; it does not."
+        )
     env_id, reward = reward_id.split("/")[0], ip.load_reward(ZOO / reward_id)
     config = ip.RetrainStudyConfig(
         config=entry.retrain, true_config=entry.on_true_reward, seeds=entry.seeds, episodes=EPISODES
@@ -121,28 +125,41 @@ def beside_true_reward(reward_id: str, entry: Entry) -> None:
     tree = ip.retrain_study({}, env_id, config, expert=expert, out=RUNS / reward_id / "retrain", progress=False)
     beside = ip.reward_figures(tree, "this reward")["retraining"]
     retraining = {**reward.figures["retraining"], **beside}
-    returns = {"true returns of policies on the true reward": returns_of(tree)}
-    ship(reward_id, reward, {**reward.figures, "retraining": retraining, **returns}, entry)
+    ship(reward_id, reward, {**reward.figures, "retraining": retraining, **on_the_truth(tree, entry)}, entry)
 
 
-def returns_of(retrained: xr.DataTree) -> str:
-    """The true returns of the first reward's policies, by seed."""
-    return ", ".join(f"{each:.4g}" for each in retrained["retraining"].to_dataset()["return_mean"][0].values)
-
-
-def budget(retrained: xr.DataTree, learner: ip.IQConfig) -> dict[str, object]:
+def budget(retrained: xr.DataTree, entry: Entry) -> dict[str, object]:
     """What the retrained policies had, and what they are measured by."""
     facts = retrained["retraining"].attrs
     seeds = retrained["retraining"].sizes["seed"]
-    chosen = {name: value for name, value in vars(learner).items() if value != getattr(ip.IQConfig(), name)}
-    settings = ", ".join(f"{name}={value}" for name, value in chosen.items())
     return {
         "retrained policies": f"{seeds} seeds, {facts['steps']} environment steps each",
-        "their true returns": returns_of(retrained),
-        "retrained with": f"IQConfig: {settings or 'the defaults'}",
+        "their true returns": returns_of(retrained, 0),
+        "retrained with": settings(entry.retrain),
         "expert's true return": facts.get("expert_return"),
         "random policy's true return": facts["random_return"],
+        **({} if entry.on_true_reward is None else on_the_truth(retrained, entry)),
     }
+
+
+def on_the_truth(retrained: xr.DataTree, entry: Entry) -> dict[str, object]:
+    """The same of the policies on the true reward, which are the last of the study's."""
+    assert entry.on_true_reward is not None
+    return {
+        "true reward, their true returns": returns_of(retrained, -1),
+        "true reward, retrained with": settings(entry.on_true_reward),
+    }
+
+
+def returns_of(retrained: xr.DataTree, reward: int) -> str:
+    """The true returns of one reward's policies, by seed."""
+    return ", ".join(f"{each:.4g}" for each in retrained["retraining"].to_dataset()["return_mean"][reward].values)
+
+
+def settings(learner: ip.IQConfig) -> str:
+    """What of a learner is not as IQConfig has it by default."""
+    chosen = {name: value for name, value in vars(learner).items() if value != getattr(ip.IQConfig(), name)}
+    return f"IQConfig: {', '.join(f'{name}={value}' for name, value in chosen.items()) or 'the defaults'}"
 
 
 def bootstrap(returns: np.ndarray) -> dict[str, float]:

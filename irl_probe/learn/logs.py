@@ -58,6 +58,13 @@ class Log:
             self._events.close()
 
 
+def read_log(folder: Path) -> list[Row]:
+    """The rows in a folder's log.jsonl; none where there is none. A last line that was cut off is left out."""
+    path = folder / "log.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
 class Bar:
     """A progress bar with the latest figures beside it."""
 

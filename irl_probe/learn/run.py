@@ -19,12 +19,15 @@ from irl_probe.demos.space_json import space_to_json
 from irl_probe.learn.checkpoints import write_atomically
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.errors import CheckpointError
+from irl_probe.learn.logs import read_log
+from irl_probe.learn.loop import CHECKPOINT
+from irl_probe.learn.records import differences
 from irl_probe.networks import NetworkSpec
 from irl_probe.softq import SoftQ
 from irl_probe.transitions import Array
 
 DESCRIPTION = "run.json"
-SOURCES = ("env_id", "demonstrations", "others", "reward")  # what a run learns from
+SOURCES = ("env_id", "demonstrations", "others")  # what a run learns from
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +102,6 @@ def describe_run(
     config: IQConfig,
     demonstrations: str | None,
     others: str | None,
-    reward: str | None,
     env_id: str | None,
 ) -> dict[str, Any]:
     """What run.json holds: enough to load the run, and to refuse to resume another one."""
@@ -110,7 +112,7 @@ def describe_run(
         "config": asdict(config),
         "demonstrations": demonstrations,
         "others": others,
-        "reward": reward,
+        "reward": None,
         "env_id": env_id,
         "versions": {name: version(name) for name in ("irl_probe", "torch", "numpy", "gymnasium")},
     }
@@ -123,10 +125,10 @@ def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> 
     where the run in it was another one (the differences are listed).
     """
     if resume:
-        differences = _differences(read_description(folder), description)
-        if differences:
+        found = _differences(read_description(folder), description)
+        if found:
             raise CheckpointError(
-                f"The run in {folder} can only be resumed as it was begun; these differ: {'; '.join(differences)}. "
+                f"The run in {folder} can only be resumed as it was begun; these differ: {'; '.join(found)}. "
                 "Give the same config and steps, or another folder."
             )
         return
@@ -152,6 +154,13 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
+def stopped_early(folder: str | Path | None, config: IQConfig) -> bool:
+    """Whether the run in a folder was stopped before its first checkpoint, as its log says: not one that lost it."""
+    if folder is None or (Path(folder) / CHECKPOINT).exists():
+        return False
+    return all(row["step"] <= config.checkpoint_every for row in read_log(Path(folder)))
+
+
 def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str | float | int]:
     """What is known of how a run came about, as plain texts and numbers."""
     config = description["config"]
@@ -166,14 +175,7 @@ def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str |
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs, in words; an option that one of the two does not know counts as 0, off or None."""
+    """What differs, in words."""
     now = json.loads(json.dumps(now))  # tuples as the file has them
-    told = [name for name in SOURCES if name in before]  # older folders do not say all
-    flat_before = {**before.get("config", {}), **{name: before[name] for name in told}}
-    flat_now = {**now["config"], **{name: now[name] for name in told}}
-    return [
-        f"{name} was {flat_before.get(name)!r}, now {flat_now.get(name)!r}"
-        for name in sorted(flat_before.keys() | flat_now.keys())
-        if flat_before.get(name) != flat_now.get(name)
-        and ((name in flat_before and name in flat_now) or flat_before.get(name) or flat_now.get(name))
-    ]
+    told = [name for name in (*SOURCES, "reward") if name in before]  # older folders do not say all
+    return differences(*({**each.get("config", {}), **{name: each[name] for name in told}} for each in (before, now)))

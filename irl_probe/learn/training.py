@@ -24,7 +24,15 @@ from irl_probe.learn.interaction import Interaction
 from irl_probe.learn.lock import alone_in
 from irl_probe.learn.loop import CHECKPOINT, Learner, Loop
 from irl_probe.learn.replay import Replay
-from irl_probe.learn.run import Run, begin_folder, describe_run, history_dataset, provenance_of, read_description
+from irl_probe.learn.run import (
+    Run,
+    begin_folder,
+    describe_run,
+    history_dataset,
+    provenance_of,
+    read_description,
+    stopped_early,
+)
 from irl_probe.learn.soft_actor_critic import SoftActorCritic
 from irl_probe.learn.soft_q import SoftQLearner
 from irl_probe.networks import NetworkSpec, ObservationEncoder
@@ -87,7 +95,7 @@ def train(
     learner = _learner(spec, config, action_space, steps.observations)
     encoder = learner.network.encoder
     expert = Replay.of(spec, encoder, steps)
-    if isinstance(learner, SoftActorCritic) and not (resume and _has_checkpoint(out)):
+    if isinstance(learner, SoftActorCritic) and (not resume or stopped_early(out, config)):
         learner.warm_start(expert)
     policy = _policy_steps(others, spec, encoder, config.replay_capacity if online else None)
     env_id = env_name(live) if live is not None else demos.env_id
@@ -102,7 +110,7 @@ def train(
         evaluation_env=_maker(live, env_id),
     )
     hashes = steps.content_hash(), None if others is None else others.content_hash()
-    described = (observation_space, action_space), (*hashes, None)
+    described = (observation_space, action_space), hashes
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
 
 
@@ -133,7 +141,7 @@ def train_on_reward(
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
-    paid: str | None = None,
+    note: Mapping[str, Any] | None = None,
 ) -> Run:
     """Soft Q-learning of a given reward: the objective `bellman`, which makes experts and retrained policies.
 
@@ -143,8 +151,8 @@ def train_on_reward(
         out: folder, as in `train`.
         resume: as in `train`.
         progress: as in `train`.
-        paid: what tells the reward that `env` pays from others, where it is not its own (`irl_probe.retrain` says it):
-            a run is not resumed on another one.
+        note: as in `train`; a run is not resumed with another "reward" in it, by which `irl_probe.retrain` says what
+            `env` pays.
 
     Raises as `train` does.
     """
@@ -168,8 +176,8 @@ def train_on_reward(
         interaction=Interaction(live, config.seed, config.episode_steps),
         evaluation_env=_maker(live, env_id),
     )
-    described = (live.observation_space, live.action_space), (None, None, paid)
-    return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress)
+    described = (live.observation_space, live.action_space), (None, None)
+    return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
 
 
 def _config(given: IQConfig | None, default: IQConfig) -> IQConfig:
@@ -183,7 +191,7 @@ def _finish(
     loop: Loop,
     env_id: str | None,
     spaces_: tuple[Space, Space],
-    hashes: tuple[str | None, str | None, str | None],
+    hashes: tuple[str | None, str | None],
     *,
     out: str | Path | None,
     resume: bool,
@@ -192,7 +200,7 @@ def _finish(
 ) -> Run:
     """Run the loop, in a folder where one is given, and hand over what it learned.
 
-    `hashes` are those of the demonstrations, of the others' steps and of the reward.
+    `hashes` are those of the demonstrations and of the others' steps.
     """
     if resume and out is None:
         raise ValueError("Resuming needs the run's folder; give out=.")
@@ -206,12 +214,8 @@ def _finish(
             loop.folder.mkdir(parents=True, exist_ok=True)
         with alone_in(loop.folder):
             begin_folder(loop.folder, description, resume=resume)
-            loop.run(resume=_has_checkpoint(loop.folder), progress=progress)
+            loop.run(resume=resume and not stopped_early(loop.folder, loop.config), progress=progress)
     return _run(loop.learner, loop.config, loop.log.rows, description, loop.step)
-
-
-def _has_checkpoint(folder: str | Path | None) -> bool:
-    return folder is not None and (Path(folder) / CHECKPOINT).exists()
 
 
 def _run(

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from irl_probe.configs import check_kind
 from irl_probe.learn.checkpoints import write_atomically
 from irl_probe.learn.errors import CheckpointError
-from irl_probe.learn.loop import CHECKPOINT
+from irl_probe.learn.records import differences
+from irl_probe.learn.run import DESCRIPTION
 
 RESULT = "cell.json"
 
@@ -35,10 +37,10 @@ class Cell:
         return None if self.folder is None else self.folder / "run"
 
     def resume(self) -> bool:
-        """Whether a training run was begun that can go on; one without a checkpoint is cleared away."""
+        """Whether a training run was begun that can go on; a folder without one is cleared away."""
         if self.run is None or not self.run.exists():
             return False
-        if (self.run / CHECKPOINT).is_file():
+        if (self.run / DESCRIPTION).is_file():
             return True
         shutil.rmtree(self.run)
         return False
@@ -65,27 +67,15 @@ class Cell:
             before, result = dict(kept["made_from"]), dict(kept["result"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path} must hold a cell's result; it does not ({error}). Remove it.") from error
-        before, now = _flat(before), _flat(json.loads(json.dumps(self.made_from)))
-        differing = [
-            f"{name} was {before.get(name)!r}, now {now.get(name)!r}"
-            for name in sorted(before.keys() | now.keys())
-            if before.get(name) != now.get(name)
-        ]
-        if differing:
+        now = json.loads(json.dumps(self.made_from))
+        told = before.keys() & now.keys()  # older results do not say all
+        found = differences({name: before[name] for name in told}, {name: now[name] for name in told})
+        if found:
             raise CheckpointError(
-                f"The results in {self.folder} were made from something else: {'; '.join(differing)}. "
+                f"The results in {self.folder} were made from something else: {'; '.join(found)}. "
                 "Name another folder, or remove that one."
             )
         return result
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings within settings by dotted names: learner.steps."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        inner = _flat(value) if isinstance(value, Mapping) else None
-        flat |= {name: value} if inner is None else {f"{name}.{key}": each for key, each in inner.items()}
-    return flat
 
 
 def cell_folder(out: Path | None, *names: str, seed: int) -> Path | None:
@@ -101,9 +91,13 @@ def how_to_go_on(out: Path | None) -> str:
 
 
 def check_cells(out: Path | None, names: Sequence[str]) -> None:
-    """Raise ValueError unless `out` can be a folder and each name (of a reward, a policy) has one of its own in it."""
-    if out is not None and out.exists() and not out.is_dir():
-        raise ValueError(f"What is done is kept in a folder; {out} is a file. Name another one (out=).")
+    """Raise unless `out` can be a folder and each name (of a reward, a policy) has one of its own in it."""
+    for name in names:
+        check_kind(name, str, "The name of a reward", "Write a text.")
+    if out is None:
+        return
+    if file := next((place for place in (out, *out.parents) if place.is_file()), None):
+        raise ValueError(f"What is done is kept in a folder; {file} is a file. Name another one (out=).")
     taken: dict[str, str] = {}
     for name in names:
         other = taken.setdefault(_plain(name), name)

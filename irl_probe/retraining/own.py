@@ -46,5 +46,6 @@ def retrain(
     if model is not None and model.temperature is not None and learner.temperature is None:
         learner = replace(learner, temperature=model.temperature, gamma=model.gamma)
     live = make_env(env) if isinstance(env, str) else env
-    paid = None if out is None else reward_fingerprint(reward, live)
-    return train_on_reward(RewardWrapper(live, reward), learner, out=out, resume=resume, progress=progress, paid=paid)
+    note = None if out is None else {"reward": reward_fingerprint(reward, live)}
+    wrapped = RewardWrapper(live, reward)
+    return train_on_reward(wrapped, learner, out=out, resume=resume, progress=progress, note=note)

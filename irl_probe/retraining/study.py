@@ -20,7 +20,7 @@ from irl_probe.metrics.bootstrap import stratified_bootstrap
 from irl_probe.results import new_results, retraining_group
 from irl_probe.retraining.cells import Cell, cell_folder, check_cells, how_to_go_on
 from irl_probe.retraining.config import RetrainConfig, RetrainStudyConfig
-from irl_probe.retraining.fingerprint import reward_fingerprint
+from irl_probe.retraining.fingerprint import environment_fingerprint, reward_fingerprint
 from irl_probe.retraining.own import retrain
 from irl_probe.retraining.stable_baselines import retrain_sb3
 from irl_probe.rewards import Reward
@@ -78,12 +78,15 @@ def retrain_study(
     example = maker()
     env_id = env_name(example)
 
-    def returned(name: str, reward: Reward | None, seed: int) -> float:
-        cell = Cell(cell_folder(folder, name, seed=seed), _made_from(reward, seed, example, config))
-        return _return(reward, seed, maker, config, cell, progress)
+    def returned(name: str, reward: Reward | None) -> list[float]:
+        source, returns = {} if folder is None else _fingerprints(reward, maker), []
+        for seed in config.seeds:
+            cell = Cell(cell_folder(folder, name, seed=seed), source | _budget(reward, seed, config))
+            returns.append(_return(reward, seed, maker, config, cell, progress))
+        return returns
 
     try:
-        cells = np.array([[returned(name, reward, seed) for seed in config.seeds] for name, reward in everyone.items()])
+        cells = np.array([returned(name, reward) for name, reward in everyone.items()])
     except TrainingInterrupted as error:
         raise TrainingInterrupted(how_to_go_on(folder)) from error
     random = evaluate(
@@ -117,18 +120,23 @@ def retrain_study(
     )
 
 
-def _made_from(reward: Reward | None, seed: int, example: Env, config: RetrainStudyConfig) -> dict[str, Any]:
-    """All that the return of a reward's policy depends on, as plain values."""
+def _fingerprints(reward: Reward | None, maker: Callable[[], Env]) -> dict[str, Any]:
+    """What a reward's policies learn from, as plain values: the environment and the reward."""
+    env = maker()
+    try:
+        return {
+            "env": env_name(env),
+            "environment": environment_fingerprint(env),
+            "reward": TRUE if reward is None else reward_fingerprint(reward, env),
+        }
+    finally:
+        env.close()
+
+
+def _budget(reward: Reward | None, seed: int, config: RetrainStudyConfig) -> dict[str, Any]:
+    """What else the return of a reward's policy depends on, as plain values."""
     settings = asdict(_own(reward is None, seed, config)) if config.learner == "own" else {"steps": config.steps}
-    return {
-        "env": env_name(example),
-        "options": repr(example.spec.kwargs) if example.spec is not None else "",
-        "reward": TRUE if reward is None else reward_fingerprint(reward, example),
-        "learner": config.learner,
-        "seed": seed,
-        "episodes": config.episodes,
-        "settings": settings,
-    }
+    return {"learner": config.learner, "seed": seed, "episodes": config.episodes, "settings": settings}
 
 
 def _return(

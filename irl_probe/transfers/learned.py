@@ -17,7 +17,7 @@ from irl_probe.learn import Evaluation, evaluate, random_policy, train_on_reward
 from irl_probe.learn.evaluation import Policy
 from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.retraining.cells import Cell, cell_folder
-from irl_probe.retraining.fingerprint import policy_fingerprint, reward_fingerprint
+from irl_probe.retraining.fingerprint import Fingerprint, policy_fingerprint, reward_fingerprint
 from irl_probe.rewards import DistilledReward, Reward, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transfers.figures import CARRIED, RANDOM, TRUE, group_of
@@ -75,14 +75,14 @@ class Source:
             self._distilled[form] = fitted.unshaped
         return self._distilled[form]
 
-    def fingerprint(self, name: str) -> str:
-        """What tells a reward (a form: the one that it is distilled from) or the policy carried over from another."""
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """What tells the rewards and the policy carried over from others, by their names; the forms' is the first's."""
         env = self.unchanged.make()
         try:
-            if name == CARRIED:
-                assert self.policy is not None
-                return policy_fingerprint(self.policy, env)
-            return reward_fingerprint(self.rewards.get(name, self.first), env)
+            found = {name: reward_fingerprint(reward, env) for name, reward in self.rewards.items()}
+            if self.policy is not None:
+                found[CARRIED] = policy_fingerprint(self.policy, env)
+            return found | dict.fromkeys(self.config.forms, next(iter(found.values())))
         finally:
             env.close()
 
@@ -95,10 +95,11 @@ def transfer_by_learning(
     names = [RANDOM, *([CARRIED] if sources[0].policy is not None else []), *sources[0].rewards, *config.forms, TRUE]
     returns = np.full((len(variants), len(names), len(sources)), np.nan)
     for s, source in enumerate(sources):
-        prints = {name: source.fingerprint(name) for name in names if name not in (RANDOM, TRUE)}
+        prints = {} if out is None else source.fingerprints()
         for v, variant in enumerate(variants):
             for p, name in enumerate(names):
-                made_from = _made_from(source, variant, name) | ({"source": prints[name]} if name in prints else {})
+                told = {"carried" if name == CARRIED else "reward": prints[name]} if name in prints else {}
+                made_from = _made_from(source, variant, name) | told
                 cell = Cell(cell_folder(out, variant.name, name, seed=source.seed), made_from)
                 result = cell.result(lambda: _compute(source, variant, name, cell))  # noqa: B023  # called at once
                 returns[v, p, s] = result["return"]

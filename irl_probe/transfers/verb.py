@@ -61,11 +61,14 @@ def transfer(
     holds other results; TrainingInterrupted after SIGINT.
     """
     config = config or TransferConfig()
-    if isinstance(reward, str):
-        raise ValueError(f"Give the reward itself: irl_probe.load_reward({reward!r}).")
     unchanged = _check_variants(variants)
     named: Mapping[str, Rewards] = reward if isinstance(reward, Mapping) else {RECOVERED: reward}
     _check_names(named, config)
+    for name, each in named.items():
+        if isinstance(each, str):
+            raise TypeError(
+                f"The reward {name!r} must be the reward itself; got {each!r}. irl_probe.load_reward reads it."
+            )
     base = unchanged.mdp
     if base is not None and all(not isinstance(each, Sequence) for each in named.values()):
         rewards: dict[str, list[Reward]] = {name: [cast(Reward, each)] for name, each in named.items()}
@@ -85,7 +88,7 @@ def transfer(
             carried = policies[i] or _own_policy(next(iter(own.values())))
             sources.append(Source(own, carried, unchanged, config, seed, steps))
         folder = None if out is None else Path(out)
-        for names in (list(named), [variant.name for variant in variants]):
+        for names in ([RANDOM, CARRIED, TRUE, *config.forms, *named], [variant.name for variant in variants]):
             check_cells(folder, names)
         try:
             group = transfer_by_learning(sources, variants, config, out=folder, progress=progress)
