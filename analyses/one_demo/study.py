@@ -44,7 +44,7 @@ class Task:
 TASKS = {
     "Hopper-v5": Task("Hopper-v5", 50_000, 3545),
     "Hopper-v5-smooth": Task("Hopper-v5", 60_000, 3690),
-    "HalfCheetah-v5-smooth": Task("HalfCheetah-v5", 25_000, 4097),
+    "HalfCheetah-v5-smooth": Task("HalfCheetah-v5", 75_000, 4097),
     "HalfCheetah-v5": Task("HalfCheetah-v5", 300_000, 8465),
     "Ant-v5": Task("Ant27-v5", 120_000, 4720),
     "Humanoid-v5": Task("Humanoid-v5", 300_000, math.nan),
