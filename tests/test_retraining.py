@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -170,6 +171,19 @@ def test_policies_of_another_mdp_of_the_same_name_are_not_taken_for_this_ones(md
     other = replace(mdp, reward=-mdp.reward)
     with pytest.raises(ValueError, match=r"made from something else: environment\.rewards was"):
         ip.retrain_study({}, maker(other), config, out=tmp_path, progress=False)
+
+
+def test_an_environment_that_does_not_repeat_itself_is_not_taken_for_another(tmp_path):
+    chance = np.random.default_rng(0)
+
+    class Unseeded(gym.RewardWrapper):
+        def reward(self, reward):
+            return float(reward) + chance.random()
+
+    config, make = replace(STUDY, seeds=(0,), steps=300, episodes=1), lambda: Unseeded(ip.make_env("CartPole-v1"))
+    first = ip.retrain_study({}, make, config, out=tmp_path, progress=False)["retraining"]["return_mean"]
+    again = ip.retrain_study({}, make, config, out=tmp_path, progress=False)["retraining"]["return_mean"]
+    assert first.values.tolist() == again.values.tolist()
 
 
 def test_a_run_is_not_resumed_on_another_reward(tmp_path):

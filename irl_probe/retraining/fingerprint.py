@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import gymnasium as gym
@@ -10,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from irl_probe.demos import record_demos
 from irl_probe.learn import Policy, random_policy
+from irl_probe.learn.records import differences
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardError, evaluate_reward, reward_id
 from irl_probe.transitions import Transitions
 
@@ -28,24 +31,28 @@ def reward_fingerprint(reward: Reward, env: Env) -> Fingerprint:
             return reward_id(reward)
         except RewardError:  # one that cannot be saved, with an expectation of the user's own
             pass
-    return _summary(evaluate_reward(reward, _random_steps(env), name=type(reward).__name__))
+    return _of_random_steps(lambda steps: evaluate_reward(reward, steps, name=type(reward).__name__), env)
 
 
 def policy_fingerprint(policy: Policy, env: Env) -> Fingerprint:
     """What its most likely actions come to, in the states of random steps in `env`."""
-    return _summary(policy(_random_steps(env).observations, True))
+    return _of_random_steps(lambda steps: policy(steps.observations, True), env)
 
 
 def environment_fingerprint(env: Env) -> dict[str, Fingerprint]:
     """What the successors and the rewards of random steps in `env` come to."""
-    steps = _random_steps(env)
-    assert steps.rewards is not None
-    return {"successors": _summary(steps.next_observations), "rewards": _summary(steps.rewards)}
+    columns = {"successors": "next_observations", "rewards": "rewards"}
+    return {name: _of_random_steps(attrgetter(column), env) for name, column in columns.items()}
 
 
-def _random_steps(env: Env) -> Transitions:
+def _of_random_steps(of: Callable[[Transitions], ArrayLike], env: Env) -> list[float]:
+    """The summary of what `of` makes of them; empty where `env` does not repeat itself given its reset seed."""
     policy = random_policy(env.action_space)
-    return record_demos(policy, env, EPISODES, seed=0, epsilon=1.0, time_limit=STEPS).transitions
+    first, again = (
+        _summary(of(record_demos(policy, env, EPISODES, seed=0, epsilon=1.0, time_limit=STEPS).transitions))
+        for _ in range(2)
+    )
+    return [] if differences({"": first}, {"": again}) else first
 
 
 def _summary(values: ArrayLike) -> list[float]:
