@@ -25,7 +25,7 @@ from gymnasium import spaces
 from torch import nn
 
 import irl_probe as ip
-from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 
 STATES, ACTIONS, SAMPLES, EPISODE = 17, 6, 16, 200
 Clock = Callable[[], float]

@@ -25,10 +25,10 @@ from gymnasium import spaces
 from torch import nn
 
 import irl_probe as ip
+from irl_probe.learn.continuous import SoftActorCritic
+from irl_probe.learn.discrete import SoftQLearner
 from irl_probe.learn.replay import Replay
-from irl_probe.learn.soft_actor_critic import SoftActorCritic
-from irl_probe.learn.soft_q import SoftQLearner
-from irl_probe.networks import NetworkSpec, squashed_gaussian
+from irl_probe.softq import NetworkSpec, squashed_gaussian
 
 Update = Callable[[], object]
 GAMMA, ALPHA, RATE = 0.99, 0.01, 0.005

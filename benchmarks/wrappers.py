@@ -21,9 +21,8 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 import irl_probe as ip
-from irl_probe.networks import ContinuousQ, GaussianPolicy, NetworkSpec
-from irl_probe.rewards.distilled import DistilledReward
-from irl_probe.rewards.network import RewardNetwork
+from irl_probe.rewards.explicit import DistilledReward, RewardNetwork
+from irl_probe.softq import ContinuousQ, GaussianPolicy, NetworkSpec
 
 ENV, COUNT, TARGET = "HalfCheetah-v5", 8, 0.15
 

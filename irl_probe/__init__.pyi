@@ -1,7 +1,8 @@
-from .comparison import CompareConfig, compare
+from .comparison import DistanceConfig
+from .comparison.verb import CompareConfig, compare
 from .demos import Demonstrations, check_demos, load_demos, record_demos, save_demos
-from .distances import DistanceConfig
 from .envs import Variant, gridworld, make_env, simulator, true_reward, variants
+from .judgement.warnings import verdicts
 from .learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
 from .pipeline import Probe, ProbeConfig, compare_forms, coverages, forms_table, noisy_rollouts, probe
 from .report import plots, print_report, write_report
@@ -37,10 +38,9 @@ from .rewards import (
     write_index,
 )
 from .rewards.sb3_env import SB3RewardVecEnv
-from .softq import ContinuousSoftQ, DiscreteSoftQ
+from .softq.functions import ContinuousSoftQ, DiscreteSoftQ
 from .transfers import TransferConfig, transfer
 from .transitions import Transitions
-from .verdict_rules import verdicts
 
 __all__ = [
     "CompareConfig",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -17,10 +19,238 @@ from rich.markup import escape
 import irl_probe as ip
 from irl_probe import pipeline
 from irl_probe import rewards as reward_models
-from irl_probe.cli_folders import check_folder
-from irl_probe.cli_policies import expert, retrain, retrain_study, transfer
-from irl_probe.cli_train import train
 from irl_probe.learn import TrainingDiverged, TrainingInterrupted
+from irl_probe.retraining.config import Learner
+
+
+def check_folder(out: Path | None, *written: str, overwrite: bool = False) -> None:
+    """Check that `out`, if given, can be a folder, and that what will be `written` in it ("." is itself) may be.
+
+    Raises ValueError where a file is in the way, or one of `written` exists and `overwrite` is False.
+    """
+    if out is None:
+        return
+    if file := next((place for place in (out, *out.parents) if place.is_file()), None):
+        raise ValueError(f"What --out names must be a folder, there or new; {file} is a file. Choose another place.")
+    if not overwrite and (there := [out / name for name in written if (out / name).exists()]):
+        raise ValueError(
+            f"What is there is not overwritten unless asked to; {there[0]} exists. Choose another place or --overwrite."
+        )
+
+
+def expert(
+    env: Word,
+    out: Path,
+    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),
+    episodes: int = 10,
+    resume: bool = False,
+) -> None:
+    """Train an expert on the true reward and record demonstrations of it (OUT/demos.npz).
+
+    Args:
+        env: environment id.
+        out: folder of the run.
+        learner: of the objective bellman.
+        episodes: demonstrations to record.
+        resume: go on with the run in OUT.
+    """
+    check_folder(out)
+    run = ip.train_on_reward(env, learner, out=out, resume=resume)
+    live = ip.make_env(env)
+    recorded = ip.record_demos(run.policy, live, episodes, seed=learner.seed)
+    live.close()
+    print(ip.save_demos(recorded, out / "demos.npz", overwrite=resume))
+    print(recorded.describe())
+
+
+def retrain(
+    reward: Word,
+    env: Word,
+    out: Path,
+    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),
+    episodes: int = 20,
+    resume: bool = False,
+) -> None:
+    """Train a fresh policy on a recovered reward alone and print its true return.
+
+    Args:
+        reward: folder, or id of a shipped reward.
+        env: environment id.
+        out: folder of the run.
+        learner: of the objective bellman.
+        episodes: of the evaluation.
+        resume: go on with the run in OUT.
+    """
+    check_folder(out)
+    run = ip.retrain(ip.load_reward(reward), env, ip.RetrainConfig(learner), out=out, resume=resume)
+    print(f"true return {ip.evaluate(run.policy, env, episodes=episodes)}")
+
+
+def retrain_study(
+    rewards: Words,
+    env: str,
+    out: Path,
+    learner: Learner = "own",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    steps: int | None = None,
+    episodes: int = 20,
+    true_reward: bool = True,
+    expert: float | None = None,
+    engine: ip.IQConfig = ip.IQConfig(objective="bellman"),
+) -> None:
+    """Judge rewards by fresh policies, several seeds each, beside policies trained on the true reward; write OUT.
+
+    Policies that are finished in OUT are read, not trained again; one of our own engine that was interrupted goes on at
+    its last checkpoint, one of Stable-Baselines3 starts anew. The same command goes on where it was stopped.
+
+    Args:
+        rewards: folders, ids of shipped rewards, or `constant`.
+        env: environment id.
+        out: folder of the policies, of results.nc and report.html.
+        learner: our engine, or Stable-Baselines3's (the extra sb3) with its own defaults.
+        seeds: one policy for each, on each reward.
+        steps: environment steps of each policy; the engine's default, or 100 000 with Stable-Baselines3.
+        episodes: of each policy's evaluation.
+        true_reward: also train on the true reward, with the same budget and seeds.
+        expert: the expert's mean true return, which is 1; that of the bundled demonstrations where there are any.
+        engine: our engine's settings, objective bellman; its steps and seed are those above.
+    """
+    check_folder(out)
+    config = ip.RetrainStudyConfig(
+        learner=learner, config=engine, steps=steps, seeds=seeds, episodes=episodes, on_true_reward=true_reward
+    )
+    tree = ip.retrain_study(pipeline.named_rewards(rewards, env), env, config, expert=expert, out=out / "policies")
+    ip.save_results(tree, out / "results.nc", overwrite=True)
+    ip.write_report(tree, out / "report.html", overwrite=True)
+    for verdict in ip.verdicts(tree):
+        print(verdict["text"])
+    table = ip.to_dataframe(tree).query("group == 'retraining' and metric in ('mean', 'normalised_mean')")
+    print(table[["reward", "metric", "estimate", "low", "high"]].to_string(index=False))
+    facts = tree["retraining"].attrs
+    print(f"{len(seeds)} seed(s), {facts['steps']} environment steps each, learner {learner}; {out / 'results.nc'}")
+
+
+def transfer(
+    reward: Word,
+    env: Word,
+    out: Path,
+    changes: tuple[str, ...] = (),
+    others: tuple[str, ...] = (),
+    config: Annotated[ip.TransferConfig, tyro.conf.arg(name="")] = ip.TransferConfig(),
+) -> None:
+    """Train policies on rewards where the dynamics have changed; print the table, write results.nc and report.html.
+
+    Finished policies in OUT are read, not trained again; the same command goes on where it was stopped.
+
+    Args:
+        reward: folder, or id of a shipped reward.
+        env: environment id.
+        out: folder of the results.
+        changes: parameters, with their default factors or one each: mass length=2. None takes all.
+        others: more rewards to train policies on beside it; only the first is distilled, and only its own policy is
+            carried over.
+        config: forms, budgets, seeds.
+    """
+    check_folder(out)
+    rewards = pipeline.named_rewards([reward, *others], env)
+    tree = ip.transfer(rewards, ip.variants(env, changes or None), config, out=out / "cells", progress=True)
+    ip.save_results(tree, out / "results.nc", overwrite=True)
+    ip.write_report(tree, out / "report.html", overwrite=True)
+    for verdict in ip.verdicts(tree):
+        print(verdict["text"])
+    table = ip.to_dataframe(tree).query("group == 'transfer' and metric in ('mean', 'value')")
+    print(table[["variant", "policy", "metric", "estimate", "low", "high"]].to_string(index=False))
+    print(out / "results.nc")
+
+
+def train(
+    source: Annotated[str | None, tyro.conf.Positional] = None,
+    out: Path | None = None,
+    resume: Path | None = None,
+    env: str | None = None,
+    episodes: int | None = None,
+    subsample: int | None = None,
+    env_id: str | None = None,
+    learner: ip.IQConfig = ip.IQConfig(),
+) -> None:
+    """Learn a soft Q-function from demonstrations.
+
+    Args:
+        source: bundled name, file, or "minari:<dataset id>".
+        out: folder of the run; new or empty.
+        resume: folder of an interrupted run to go on with; all else is taken from it, and what is given other than the
+            defaults must agree.
+        env: environment to collect steps in; offline without.
+        episodes: the first so many demonstrations.
+        subsample: every so-manieth step.
+        env_id: the environment of the demonstrations, where the source does not name it.
+        learner: see irl_probe.IQConfig.
+    """
+    check_folder(out)
+    command: dict[str, Any] = {
+        "source": source,
+        "episodes": episodes,
+        "subsample": subsample,
+        "env_id": env_id,
+        "env": env,
+        "learner": asdict(learner),
+    }
+    if resume is not None:
+        command, folder = _begun_with(resume, command, out), resume
+    elif source is None or out is None:
+        raise ValueError(
+            "Training needs demonstrations and a folder: irl-probe train SOURCE --out DIR; or --resume DIR."
+        )
+    else:
+        folder = out
+    choice = {name: command[name] for name in ("source", "episodes", "subsample", "env_id")}
+    try:
+        run = ip.train(
+            ip.load_demos(**choice),
+            ip.IQConfig.from_dict(command["learner"]),
+            command["env"],
+            out=folder,
+            resume=resume is not None,
+            note={"command": command},
+        )
+    except TrainingInterrupted as error:
+        raise TrainingInterrupted(f"Interrupted. Go on with: irl-probe train --resume {folder}") from error
+    print(f"{folder}: {run.provenance}")
+
+
+def _begun_with(folder: Path, given: dict[str, Any], out: Path | None) -> dict[str, Any]:
+    """What the run in a folder was begun with.
+
+    Raises ValueError where `irl-probe train` did not begin it, and where something else is given now.
+    """
+    from irl_probe.learn.run import read_description  # brings torch, which no verb needs to be parsed
+
+    command = read_description(folder).get("command")
+    if not isinstance(command, dict):
+        raise ValueError(
+            f"The run in {folder} was not begun by irl-probe train. What began it goes on with it: irl-probe "
+            "retrain or expert, the same command with --resume; in Python irl_probe.train(..., resume=True)."
+        )
+    unset = {**dict.fromkeys(given), "learner": asdict(ip.IQConfig())}
+    before, now, default = _flat(command), _flat(given), _flat(unset)
+    changed = [name for name, value in now.items() if value not in (default[name], before.get(name))]
+    differing = [f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in changed]
+    if out is not None and out.resolve() != folder.resolve():
+        differing.append(f"its folder is {folder}, now {out}")
+    if differing:
+        raise ValueError(
+            f"The run in {folder} goes on as it was begun; these differ: {'; '.join(differing)}. "
+            "Leave them out, or begin another run."
+        )
+    return command
+
+
+def _flat(command: dict[str, Any]) -> dict[str, Any]:
+    """A command's options and its learner's in one, as a JSON file holds them: lists for tuples."""
+    options: dict[str, Any] = json.loads(json.dumps({**command, **command["learner"]}))
+    del options["learner"]
+    return options
+
 
 Word = Annotated[str, tyro.conf.Positional]
 Words = Annotated[tuple[str, ...], tyro.conf.Positional]

@@ -11,7 +11,7 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe.configs import check_count
+from irl_probe._config import check_count
 
 Array = NDArray[np.generic]
 

@@ -20,7 +20,7 @@ from gymnasium import spaces
 import irl_probe as ip
 from irl_probe.demos import DemoError
 from irl_probe.rewards import RewardError, RewardModel, load_reward, save_reward
-from irl_probe.rewards.description import content_id
+from irl_probe.rewards.schema import content_id
 from tests.demo_files import (
     expected,
     iq_learn_dict,

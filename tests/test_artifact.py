@@ -13,7 +13,6 @@ import safetensors.torch
 import torch
 from gymnasium import spaces
 
-from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.rewards import (
     ExactExpectation,
     ObservedSuccessor,
@@ -27,11 +26,10 @@ from irl_probe.rewards import (
     save_reward,
     zoo,
 )
-from irl_probe.rewards.distilled import DistilledReward
-from irl_probe.rewards.encoding import read_space, space_to_json
-from irl_probe.rewards.fields import Fields, canonical
-from irl_probe.rewards.network import RewardNetwork
-from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
+from irl_probe.rewards.explicit import DistilledReward, RewardNetwork
+from irl_probe.rewards.schema import Fields, canonical, read_space, space_to_json
+from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
 from tests.fuzzing import FILES, batch, fuzz_artifact, tampered
 from tests.mdps import random_mdp
 

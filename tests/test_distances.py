@@ -5,8 +5,8 @@ import pytest
 from rollouts import rollout
 
 import irl_probe as ip
-from irl_probe.networks import DiscreteQ, NetworkSpec
-from irl_probe.softq import DiscreteSoftQ
+from irl_probe.softq import DiscreteQ, NetworkSpec
+from irl_probe.softq.functions import DiscreteSoftQ
 
 QUICK = ip.DistanceConfig(samples=400, states=64, resamples=40, features=64)
 FIGURES = ["epic", "dard", "starc_val", "starc_minimal", "erc"]

@@ -17,11 +17,10 @@ import irl_probe as ip
 from irl_probe.envs import TabularEnv
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.metrics import tabular
-from irl_probe.networks import DiscreteQ, NetworkSpec
 from irl_probe.rewards import ExactExpectation, RewardError, check_reward_model
-from irl_probe.rewards.formula import formula
-from irl_probe.rewards.lasso import lasso_weights
-from irl_probe.rewards.network import RewardNetwork
+from irl_probe.rewards.distil import lasso_weights
+from irl_probe.rewards.explicit import RewardNetwork, formula
+from irl_probe.softq import DiscreteQ, NetworkSpec
 from tests.mdps import grid_transition, random_mdp
 
 GAMMA = 0.9
@@ -511,11 +510,11 @@ def box_and_discrete(name):
 @pytest.mark.parametrize("hidden", [(), (7, 5)])
 @pytest.mark.parametrize("form", ["state", "state-action", "transition"])
 def test_numpy_gives_what_torch_gives(name, hidden, form, monkeypatch):
-    from irl_probe.networks import NetworkSpec
-    from irl_probe.rewards import forward
-    from irl_probe.rewards.network import RewardNetwork, tensors
+    from irl_probe.rewards import explicit
+    from irl_probe.rewards.explicit import RewardNetwork, tensors
+    from irl_probe.softq import NetworkSpec
 
-    monkeypatch.setattr(forward, "piece_rows", lambda spec: 6)  # 20 rows in four pieces, the last one short
+    monkeypatch.setattr(explicit, "piece_rows", lambda spec: 6)  # 20 rows in four pieces, the last one short
     observations, actions = box_and_discrete(name)
     spec = NetworkSpec.of(observations, actions, hidden=hidden)
     torch.manual_seed(0)
@@ -541,8 +540,8 @@ def test_numpy_gives_what_torch_gives(name, hidden, form, monkeypatch):
 
 def test_the_successor_is_not_read_where_the_mdp_ended():
     observations, actions = box_and_discrete("box")
-    from irl_probe.networks import NetworkSpec
-    from irl_probe.rewards.network import RewardNetwork
+    from irl_probe.rewards.explicit import RewardNetwork
+    from irl_probe.softq import NetworkSpec
 
     g = RewardNetwork(NetworkSpec.of(observations, actions, hidden=(4,)), "transition")
     reward = ip.DistilledReward(g, None, 0.9, None, observations, actions)

@@ -10,7 +10,6 @@ import torch
 from gymnasium import spaces
 
 import irl_probe as ip
-from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.rewards import (
     DynamicsConfig,
     LearnedDynamics,
@@ -21,8 +20,8 @@ from irl_probe.rewards import (
     recover,
     save_reward,
 )
-from irl_probe.rewards.expectation_json import expectation_tensors, expectation_to_json, read_expectation
-from irl_probe.rewards.fields import Fields
+from irl_probe.rewards.schema import Fields, expectation_tensors, expectation_to_json, read_expectation
+from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 
 BOX, PUSH = spaces.Box(-np.inf, np.inf, (2,), np.float64), spaces.Box(-1, 3, (1,), np.float32)
 NOISE = 0.2

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from irl_probe import inference
-from irl_probe.inference import (
+from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec, in_numpy, squashed_gaussian
+from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, soft_value
+from irl_probe.softq.in_numpy import (
     NumpyEncoder,
     NumpyLayers,
     Scratch,
@@ -18,8 +19,6 @@ from irl_probe.inference import (
     soft_values,
     squashed_draws,
 )
-from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec, squashed_gaussian
-from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ, soft_value
 
 
 def spec(*, discrete_actions=False, states=None, **kwargs):
@@ -123,14 +122,14 @@ def test_pieces_cover_all_rows_and_stay_below_their_bound():
     assert [range(10)[piece] for piece in pieces(10, 4)] == [range(4), range(4, 8), range(8, 10)]
     assert list(pieces(0, 4)) == [slice(0, 4)]
     wide = spec(hidden=(256, 256), critics=2)
-    assert piece_rows(wide, per_row=17) * 17 * 256 * 2 <= inference.PIECE
-    assert piece_rows(spec(hidden=(inference.PIECE * 2,))) == 1
+    assert piece_rows(wide, per_row=17) * 17 * 256 * 2 <= in_numpy.PIECE
+    assert piece_rows(spec(hidden=(in_numpy.PIECE * 2,))) == 1
 
 
 @pytest.mark.parametrize("size", [1, 40, 1 << 19])
 @pytest.mark.parametrize("kind", ["discrete", "discrete states", "continuous"])
 def test_values_of_steps_are_q_and_the_soft_value_whatever_the_pieces(kind, size, monkeypatch):
-    monkeypatch.setattr(inference, "PIECE", size)
+    monkeypatch.setattr(in_numpy, "PIECE", size)
     shape = spec(discrete_actions=kind != "continuous", states=5 if kind == "discrete states" else None)
     rng = np.random.default_rng(0)
     o = observations(shape, 25)

@@ -22,14 +22,12 @@ import irl_probe as ip
 from irl_probe.demos import DemoError, Demonstrations
 from irl_probe.envs import TabularEnv, TabularPolicy, gridworld, soft_expert
 from irl_probe.learn import CheckpointError, TrainingDiverged, TrainingInterrupted
-from irl_probe.learn.averaging import RECENCY
-from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
-from irl_probe.learn.interaction import Interaction
-from irl_probe.learn.lock import alone_in
-from irl_probe.learn.replay import Replay
-from irl_probe.learn.soft_actor_critic import SoftActorCritic
-from irl_probe.learn.soft_q import SoftQLearner
-from irl_probe.networks import DiscreteQ, NetworkSpec
+from irl_probe.learn.continuous import SoftActorCritic
+from irl_probe.learn.discrete import SoftQLearner
+from irl_probe.learn.folder import alone_in, load_checkpoint, save_checkpoint
+from irl_probe.learn.optimizer import RECENCY
+from irl_probe.learn.replay import Interaction, Replay
+from irl_probe.softq import DiscreteQ, NetworkSpec
 
 ONLINE = ip.IQConfig(
     steps=900, learning_starts=50, log_every=100, checkpoint_every=100, evaluate_every=300, evaluate_episodes=2

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 import irl_probe as ip
 from irl_probe.rewards import Normalisation, RewardError
-from irl_probe.rewards.fields import canonical
+from irl_probe.rewards.schema import canonical
 from tests.test_wrappers import Countdown, cartpole_reward, spelled_out
 
 FLOATS = st.floats(-1e3, 1e3, width=32)
@@ -160,7 +160,7 @@ def test_what_cannot_be_is_said(tmp_path):
     ],
 )
 def test_a_wrong_field_of_a_saved_one_is_named(change, message, tmp_path):
-    from irl_probe.rewards.description import content_id
+    from irl_probe.rewards.schema import content_id
 
     env = ip.RewardWrapper(gym.make("CartPole-v1"), cartpole_reward(), normalise="running")
     play(env)

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 import irl_probe as ip
+from irl_probe.judgement.verdict import answers, judge
 from irl_probe.learn import TrainingInterrupted
 from irl_probe.learn.replay import Replay
 from irl_probe.pipeline import environment, grid
-from irl_probe.pipeline.off_data import off_data
-from irl_probe.report.answers import answers
-from irl_probe.report.judgement import judge
+from irl_probe.pipeline.coverages import off_data
 from irl_probe.rewards import reward_id
 
 SMALL = ip.ProbeConfig(
@@ -104,7 +103,7 @@ def test_distances_that_cannot_be_had_have_a_reason_and_stop_nothing(monkeypatch
     def missing(env_id):
         raise ImportError("MuJoCo is not installed")
 
-    monkeypatch.setattr("irl_probe.pipeline.off_data.make_env", missing)
+    monkeypatch.setattr("irl_probe.pipeline.coverages.make_env", missing)
     assert off_data("Hopper-v5", []).reason == "MuJoCo is not installed"
 
 

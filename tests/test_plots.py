@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from irl_probe.report import plots
-from irl_probe.report.svg import inline_svg
+from irl_probe.report.drawing import inline_svg
 from irl_probe.results import distance_group, learning_group, points_group, returns_group
 
 

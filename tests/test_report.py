@@ -20,17 +20,22 @@ import xarray as xr
 from rich.console import Console
 
 from irl_probe import cli
-from irl_probe.grades import with_interval
+from irl_probe.judgement.glossary import TERMS
+from irl_probe.judgement.grades import with_interval
+from irl_probe.judgement.verdict import RETRAIN_COMMAND, TRANSFER_COMMAND, answers, judge
+from irl_probe.judgement.warnings import current_warnings
 from irl_probe.report import print_report, write_report
-from irl_probe.report.answers import answers
-from irl_probe.report.definitions import TERMS
-from irl_probe.report.judgement import RETRAIN_COMMAND, TRANSFER_COMMAND, judge
-from irl_probe.report.page import render, warnings_about
-from irl_probe.report.provenance import provenance
-from irl_probe.report.reward_tables import distance_table, ranking_table, transfer_table
+from irl_probe.report.page import brush_data, provenance, render, warnings_about
 from irl_probe.report.sections import sections
-from irl_probe.report.tables import cell, correlation_table, glance_table, number
-from irl_probe.report.traces import brush_data
+from irl_probe.report.tables import (
+    cell,
+    correlation_table,
+    distance_table,
+    glance_table,
+    number,
+    ranking_table,
+    transfer_table,
+)
 from irl_probe.results import (
     average_runs,
     load_results,
@@ -40,7 +45,6 @@ from irl_probe.results import (
     save_results,
     stack_runs,
 )
-from irl_probe.verdict_rules import current_warnings
 
 
 class Page(HTMLParser):
@@ -624,7 +628,7 @@ def test_best_reward_is_the_one_that_retrains_best_and_its_figures_come_first():
 
 
 def test_of_too_many_pairs_of_reward_and_data_those_that_decide_are_drawn(monkeypatch):
-    monkeypatch.setattr("irl_probe.report.reward_sections.MOST_VIEWS", 3)
+    monkeypatch.setattr("irl_probe.report.sections.MOST_VIEWS", 3)
     points = trees.points(np.random.default_rng(0), np.array([3, 4]), {"a": 0.5, "b": 0.5})
     tree = new_results({"points/first": points, "points/second": points})
     (section,) = sections(tree, "b", window=20)

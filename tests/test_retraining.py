@@ -9,7 +9,7 @@ import pytest
 import irl_probe as ip
 from irl_probe.envs import TabularEnv
 from irl_probe.metrics import tabular
-from irl_probe.networks import DiscreteQ
+from irl_probe.softq import DiscreteQ
 
 LEARNER = ip.IQConfig(
     objective="bellman",

@@ -12,7 +12,6 @@ from gymnasium import spaces
 from hypothesis import given, settings
 
 from irl_probe.metrics import tabular
-from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.rewards import (
     ExactExpectation,
     RewardError,
@@ -21,7 +20,8 @@ from irl_probe.rewards import (
     evaluate_reward,
     recover,
 )
-from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ, SoftQ
+from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, SoftQ
 from irl_probe.transitions import Transitions
 from tests.mdps import TabularMDP, grid, mdps, random_mdp
 

@@ -12,10 +12,10 @@ from scipy.integrate import trapezoid
 import irl_probe as ip
 from irl_probe.demos import DemoError
 from irl_probe.learn import TrainingInterrupted
+from irl_probe.learn.continuous import SoftActorCritic
 from irl_probe.learn.objectives import temperature_loss
 from irl_probe.learn.replay import Replay
-from irl_probe.learn.soft_actor_critic import SoftActorCritic
-from irl_probe.networks import ActionScale, NetworkSpec, squashed_gaussian, squashed_log_density
+from irl_probe.softq import ActionScale, NetworkSpec, squashed_gaussian, squashed_log_density
 
 SMALL = ip.IQConfig(
     steps=60, learning_starts=10, batch_size=16, hidden=(16, 16), warm_start=5, log_every=10, checkpoint_every=20

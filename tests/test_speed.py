@@ -11,9 +11,8 @@ import torch
 from gymnasium import spaces
 
 import irl_probe as ip
-from irl_probe import inference
 from irl_probe.metrics import tabular
-from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec, in_numpy
 from tests.mdps import random_mdp
 
 LARGE = random_mdp(0, states=400, actions=5, gamma=0.99)
@@ -66,4 +65,4 @@ def test_labelling_takes_the_stated_memory_whatever_the_number_of_steps(make):
     reward(o, a, o2, np.zeros(count, dtype=bool))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 24 * inference.PIECE + 8 * count * 8
+    assert peak < 24 * in_numpy.PIECE + 8 * count * 8

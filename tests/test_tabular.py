@@ -31,8 +31,8 @@ from irl_probe.metrics.tabular import (
     soft_value,
     starc,
 )
-from irl_probe.metrics.tabular.canonical import Redistribution, val_form
-from irl_probe.metrics.tabular.policies import expected_reward, optimal_q, policy_value, uniform_policy
+from irl_probe.metrics.tabular.distances import Redistribution, val_form
+from irl_probe.metrics.tabular.soft import expected_reward, optimal_q, policy_value, uniform_policy
 
 R = grid_rewards()
 P = grid_transition()
@@ -147,7 +147,7 @@ def test_minimal_form_is_the_least_norm_over_shaping_and_redistribution_for_any_
     """Against dense least squares over Φ and a basis of {X: E_P[X] = 0}; coverage is not d·P."""
     from scipy.linalg import lstsq, null_space
 
-    from irl_probe.metrics.tabular.canonical import minimal_form
+    from irl_probe.metrics.tabular.distances import minimal_form
 
     rng = np.random.default_rng(seed)
     coverage = rng.dirichlet(np.ones(mdp.reward.size)).reshape(mdp.reward.shape)

@@ -7,14 +7,13 @@ import pytest
 
 import irl_probe as ip
 from irl_probe.envs import TabularMDP
-from irl_probe.learn.errors import CheckpointError
-from irl_probe.learn.records import differences
+from irl_probe.learn.folder import CheckpointError, differences
 from irl_probe.metrics import tabular
-from irl_probe.networks import DiscreteQ
-from irl_probe.retraining.cells import Cell
+from irl_probe.retraining.study import Cell
 from irl_probe.rewards import ExactExpectation
+from irl_probe.softq import DiscreteQ
 from irl_probe.transfers import learned
-from irl_probe.transfers.figures import group_of
+from irl_probe.transfers.learned import group_of
 
 ALPHA = 0.5
 GRIDS = {"grid": ip.gridworld(), "slippery grid": ip.gridworld(slip=0.2), "random reward": None}

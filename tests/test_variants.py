@@ -7,7 +7,7 @@ from rollouts import rollout
 
 import irl_probe as ip
 from irl_probe.envs import TabularEnv
-from irl_probe.envs.mujoco_changes import capsule
+from irl_probe.envs.changes import capsule
 from irl_probe.envs.point_maze import MazePlanner
 
 EVERY = (

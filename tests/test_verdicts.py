@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from irl_probe.judgement.warnings import current_warnings, verdicts
 from irl_probe.results import (
     correlation_group,
     distance_group,
@@ -12,7 +13,6 @@ from irl_probe.results import (
     retraining_group,
     returns_group,
 )
-from irl_probe.verdict_rules import current_warnings, verdicts
 
 LEVELS, CONTROLS = ["step", "partial", "episode"], ["none", "constant", "length"]
 

@@ -12,10 +12,10 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from irl_probe.envs import make_env
-from irl_probe.networks import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.rewards import DistilledReward, RewardError, RewardWrapper, VectorRewardWrapper, load_reward, recover
-from irl_probe.rewards.network import RewardNetwork
-from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
+from irl_probe.rewards.explicit import RewardNetwork
+from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
 
 
 class Countdown(gym.Env):

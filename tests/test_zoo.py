@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import irl_probe as ip
-from irl_probe.networks import DiscreteQ
 from irl_probe.rewards import RewardError, check_reward_model, check_zoo, copy_zoo, zoo
 from irl_probe.rewards.zoo import write_index
+from irl_probe.softq import DiscreteQ
 
 SHIPPED = ip.list_zoo()
 MOST_BYTES = 10 << 20

@@ -1,8 +1,7 @@
 """Demonstrations: readers, a recorder, the project's own file, and the check that they fit an environment."""
 
 from irl_probe.demos.checking import check_demos
-from irl_probe.demos.demonstrations import DemoDescription, Demonstrations, Spread, WholeEpisodes
-from irl_probe.demos.errors import DemoError
+from irl_probe.demos.demonstrations import DemoDescription, DemoError, Demonstrations, Spread, WholeEpisodes
 from irl_probe.demos.loading import bundled_demos, load_demos
 from irl_probe.demos.recording import record_demos
 from irl_probe.demos.saving import save_demos

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe.demos.assembly import flags, numbers
-from irl_probe.demos.errors import DemoError
-from irl_probe.demos.unpickling import read_npy
+from irl_probe.demos.demonstrations import DemoError
+from irl_probe.demos.iq_learn import read_npy
 from irl_probe.transitions import Array
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError)

@@ -10,9 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from irl_probe.configs import check_count
-from irl_probe.demos.demonstrations import Demonstrations, Space, WholeEpisodes
-from irl_probe.demos.errors import DemoError
+from irl_probe._config import check_count
+from irl_probe.demos.demonstrations import DemoError, Demonstrations, Space, WholeEpisodes
 from irl_probe.transitions import Array, Transitions
 
 Result = TypeVar("Result")

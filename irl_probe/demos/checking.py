@@ -6,8 +6,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from irl_probe.demos.demonstrations import Demonstrations, Space
-from irl_probe.demos.errors import DemoError
+from irl_probe.demos.demonstrations import DemoError, Demonstrations, Space
 from irl_probe.demos.recording import Environment
 from irl_probe.transitions import Array
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, column, flags, numbers, require
-from irl_probe.demos.demonstrations import Demonstrations
-from irl_probe.demos.errors import DemoError
+from irl_probe.demos.demonstrations import DemoError, Demonstrations
 from irl_probe.transitions import Array
 
 _NEEDED = ("observations", "actions", "terminals")

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from irl_probe.demos.assembly import with_time_limit
 from irl_probe.demos.d4rl import read_d4rl
-from irl_probe.demos.demonstrations import Demonstrations
-from irl_probe.demos.errors import DemoError
+from irl_probe.demos.demonstrations import DemoError, Demonstrations
 from irl_probe.demos.iq_learn import read_iq_learn
 from irl_probe.demos.minari_datasets import read_minari
 from irl_probe.demos.npz import read_npz

@@ -8,8 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from irl_probe.demos.assembly import assemble, flags, numbers
-from irl_probe.demos.demonstrations import Demonstrations
-from irl_probe.demos.errors import DemoError
+from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
 
 def read_minari(dataset_id: str) -> Demonstrations:

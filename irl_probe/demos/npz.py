@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from irl_probe.demos.archive import Archive, read_archive
 from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, flags, require, split_final
-from irl_probe.demos.demonstrations import Demonstrations
-from irl_probe.demos.errors import DemoError
+from irl_probe.demos.demonstrations import DemoError, Demonstrations
 from irl_probe.demos.saving import read_saved
 
 _FLAT = ("observations", "actions", "episode_lengths", "terminated", "truncated")

@@ -12,10 +12,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
-from irl_probe.configs import check_count
+from irl_probe._config import check_count
 from irl_probe.demos.assembly import assemble, guarded
-from irl_probe.demos.demonstrations import Demonstrations, Space
-from irl_probe.demos.errors import DemoError
+from irl_probe.demos.demonstrations import DemoError, Demonstrations, Space
 from irl_probe.transitions import Array
 
 Environment = gymnasium.Env[Any, Any]

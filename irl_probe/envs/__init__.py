@@ -1,8 +1,7 @@
 """Environments: by name, tabular and exact, their true rewards, and simulators that start from any observation."""
 
-from irl_probe.envs.make import env_name, make_env
+from irl_probe.envs.make import check_spaces, env_name, make_env
 from irl_probe.envs.simulator import SimulatedStep, Simulator, TabularSimulator, simulator
-from irl_probe.envs.spaces import check_spaces
 from irl_probe.envs.tabular import ACTIONS, TabularEnv, TabularMDP, TabularPolicy, gridworld, occupancy, soft_expert
 from irl_probe.envs.true_reward import TrueReward, true_reward
 from irl_probe.envs.variants import UNCHANGED, Variant, variants

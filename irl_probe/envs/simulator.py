@@ -13,9 +13,8 @@ import numpy as np
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
-from irl_probe.envs.kinds import kind
-from irl_probe.envs.make import Env, env_name, make_env
-from irl_probe.envs.spaces import check_unwrapped_spaces
+from irl_probe.envs.changes import kind
+from irl_probe.envs.make import Env, check_unwrapped_spaces, env_name, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 Array = NDArray[np.generic]

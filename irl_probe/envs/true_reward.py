@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe.envs.kinds import kind
-from irl_probe.envs.make import Env, env_name, make_env
+from irl_probe.envs.changes import kind
+from irl_probe.envs.make import Env, check_unwrapped_spaces, env_name, make_env
 from irl_probe.envs.simulator import RESETS, Simulator, simulator
-from irl_probe.envs.spaces import check_unwrapped_spaces
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 from irl_probe.transitions import Transitions
 

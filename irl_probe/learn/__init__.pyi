@@ -1,6 +1,6 @@
 from .config import IQConfig
-from .errors import CheckpointError, TrainingDiverged, TrainingInterrupted
 from .evaluation import Evaluation, Policy, evaluate, random_policy
+from .folder import CheckpointError, TrainingDiverged, TrainingInterrupted
 from .run import Run
 from .training import load_run, train, train_on_reward
 

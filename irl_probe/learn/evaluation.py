@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe.configs import check_count
+from irl_probe._config import check_count
 from irl_probe.envs import make_env
 from irl_probe.transitions import Array
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.objectives import StepValues, iq_loss
-from irl_probe.networks import DiscreteQ
-from irl_probe.softq import DiscreteSoftQ, soft_value
+from irl_probe.softq import DiscreteQ
+from irl_probe.softq.functions import DiscreteSoftQ, soft_value
 
 Floats = NDArray[np.float64]
 

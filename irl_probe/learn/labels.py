@@ -12,7 +12,7 @@ from torch import Tensor
 
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.replay import Batch
-from irl_probe.networks import GaussianPolicy, squashed_log_density
+from irl_probe.softq import GaussianPolicy, squashed_log_density
 
 TERMINATION_RATE = 1e-3  # of the running shares of steps that terminate
 

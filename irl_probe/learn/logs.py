@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 from torch.utils.tensorboard import SummaryWriter
 
-from irl_probe.learn.checkpoints import write_atomically
+from irl_probe.learn.folder import write_atomically
 
 Row = dict[str, float]
 

@@ -17,14 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irl_probe.learn.checkpoints import load_checkpoint, save_checkpoint
 from irl_probe.learn.config import IQConfig
-from irl_probe.learn.errors import CheckpointError, TrainingDiverged, TrainingInterrupted
 from irl_probe.learn.evaluation import evaluate
-from irl_probe.learn.interaction import Interaction
+from irl_probe.learn.folder import (
+    CheckpointError,
+    TrainingDiverged,
+    TrainingInterrupted,
+    load_checkpoint,
+    save_checkpoint,
+)
 from irl_probe.learn.logs import Bar, Log, progress_bar
-from irl_probe.learn.replay import Batch, Replay
-from irl_probe.softq import SoftQ
+from irl_probe.learn.replay import Batch, Interaction, Replay
+from irl_probe.softq.functions import SoftQ
 
 Env = gym.Env[Any, Any]
 CHECKPOINT = "checkpoint.pt"

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from irl_probe.configs import check_option
-from irl_probe.learn.options import Divergence, IQSettings, ValueTerm
+from irl_probe._config import check_option
+from irl_probe.learn.config import Divergence, IQSettings, ValueTerm
 
 TV_STIFFNESS = 10.0  # how hard the wall at |r| = r_max is; the optimum overshoots it by at most 1/(2·stiffness)
 

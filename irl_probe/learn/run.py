@@ -15,15 +15,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from irl_probe.demos.space_json import space_to_json
-from irl_probe.learn.checkpoints import write_atomically
+from irl_probe.demos.demonstrations import space_to_json
 from irl_probe.learn.config import IQConfig
-from irl_probe.learn.errors import CheckpointError
+from irl_probe.learn.folder import CheckpointError, differences, write_atomically
 from irl_probe.learn.logs import read_log
 from irl_probe.learn.loop import CHECKPOINT
-from irl_probe.learn.records import differences
-from irl_probe.networks import NetworkSpec
-from irl_probe.softq import SoftQ
+from irl_probe.softq import NetworkSpec
+from irl_probe.softq.functions import SoftQ
 from irl_probe.transitions import Array
 
 DESCRIPTION = "run.json"

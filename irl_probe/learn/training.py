@@ -13,17 +13,16 @@ import gymnasium as gym
 import torch
 from gymnasium import spaces
 
-from irl_probe.configs import check_kind
+from irl_probe._config import check_kind
 from irl_probe.demos import Demonstrations, check_demos
-from irl_probe.demos.space_json import space_from_json
+from irl_probe.demos.demonstrations import space_from_json
 from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
-from irl_probe.learn.checkpoints import load_checkpoint
 from irl_probe.learn.config import IQConfig
-from irl_probe.learn.errors import CheckpointError
-from irl_probe.learn.interaction import Interaction
-from irl_probe.learn.lock import alone_in
+from irl_probe.learn.continuous import SoftActorCritic
+from irl_probe.learn.discrete import SoftQLearner
+from irl_probe.learn.folder import CheckpointError, alone_in, load_checkpoint
 from irl_probe.learn.loop import CHECKPOINT, Learner, Loop
-from irl_probe.learn.replay import Replay
+from irl_probe.learn.replay import Interaction, Replay
 from irl_probe.learn.run import (
     Run,
     begin_folder,
@@ -33,9 +32,7 @@ from irl_probe.learn.run import (
     read_description,
     stopped_early,
 )
-from irl_probe.learn.soft_actor_critic import SoftActorCritic
-from irl_probe.learn.soft_q import SoftQLearner
-from irl_probe.networks import NetworkSpec, ObservationEncoder
+from irl_probe.softq import NetworkSpec, ObservationEncoder
 from irl_probe.transitions import Array, Transitions
 
 Env = gym.Env[Any, Any]

@@ -2,16 +2,13 @@
 
 from irl_probe.metrics.bootstrap import Estimate, iqm, stratified_bootstrap
 from irl_probe.metrics.correlation import Correlations, correlations
-from irl_probe.metrics.draws import Draws, Dynamics, draw
+from irl_probe.metrics.draws import Draws, Dynamics, Evaluations, draw, evaluate_on_draws, off_support
 from irl_probe.metrics.epic import EpicForms, epic_forms
-from irl_probe.metrics.evaluations import Evaluations, evaluate_on_draws
-from irl_probe.metrics.features import random_network, state_features
-from irl_probe.metrics.identifiability import sampled_ambiguity_dimension
 from irl_probe.metrics.ranking import episode_return_distance, ranking_agreement
 from irl_probe.metrics.sampled_decomposition import SampledDecomposition, decompose_sample
 from irl_probe.metrics.starc import StarcForms, starc_forms
-from irl_probe.metrics.support import off_support
-from irl_probe.metrics.terms import RewardTerms
+from irl_probe.metrics.tabular.identifiability import sampled_ambiguity_dimension
+from irl_probe.metrics.terms import RewardTerms, random_network, state_features
 
 __all__ = [
     "Correlations",

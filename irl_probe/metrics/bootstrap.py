@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t, trim_mean
 
-from irl_probe.configs import check_confidence
+from irl_probe._config import check_confidence
 from irl_probe.metrics.checks import Array, check_numbers
 
 Seed = int | np.random.Generator
@@ -167,3 +167,36 @@ def stratified_bootstrap(
     replicates = figure(np.concatenate([table[None], drawn]).reshape(resamples + 1, seeds * tasks))
     without = "There is one seed, so there is no interval over seeds." if seeds == 1 else ""
     return percentile_interval(replicates, confidence, without=without)
+
+
+def episode_sums(rows: Array, episode: NDArray[np.int64]) -> Array:
+    """Σ over each episode's rows of (N, ...), (E, ...); equal labels are adjacent."""
+    starts = np.flatnonzero(np.diff(episode, prepend=episode[0] - 1))
+    total: Array = np.add.reduceat(rows, starts, axis=0)
+    return total
+
+
+def paired(first: Array, second: Array) -> Array:
+    """An unbiased estimate of E[x]·E[y] for each row, (N, ...), from draws x and y (N, L, ...) that broadcast.
+
+    With one draw it is x·y, exact where the draw is. With L draws it is the mean of x_l·y_m over l ≠ m, so that no
+    product of one draw's noise with itself enters (double sampling).
+    """
+    draws = max(first.shape[1], second.shape[1])
+    if draws == 1:
+        single: Array = first[:, 0] * second[:, 0]
+        return single
+    same: Array = (first * second).sum(axis=1)
+    crossed: Array = (first.sum(axis=1) * second.sum(axis=1) - same) / (draws * (draws - 1))
+    return crossed
+
+
+def paired_products(first: Array, second: Array) -> Array:
+    """Σ over rows of the estimates of `paired` for each two columns: (N, L, j) and (N, L, k) to (j, k)."""
+    draws = first.shape[1]
+    total: Array = first.sum(axis=1).T @ second.sum(axis=1)
+    if draws == 1:
+        return total
+    same: Array = first.reshape(-1, first.shape[2]).T @ second.reshape(-1, second.shape[2])
+    crossed: Array = (total - same) / (draws * (draws - 1))
+    return crossed

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.stats import kendalltau
 
-from irl_probe.configs import check_confidence
+from irl_probe._config import check_confidence
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe.configs import check_confidence
+from irl_probe._config import check_confidence
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from irl_probe.configs import check_confidence
+from irl_probe._config import check_confidence
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,

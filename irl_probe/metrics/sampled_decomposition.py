@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irl_probe.configs import check_confidence
+from irl_probe._config import check_confidence
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
     accelerated_interval,
+    episode_sums,
     jackknife_counts,
+    paired,
     resample_counts,
 )
 from irl_probe.metrics.checks import Array
+from irl_probe.metrics.draws import Evaluations
 from irl_probe.metrics.epic import TRIVIAL, ZERO
-from irl_probe.metrics.evaluations import Evaluations
-from irl_probe.metrics.moments import episode_sums, paired
 from irl_probe.metrics.starc import StarcForms
 
 PARTS = ("scale", "potential", "redistribution", "residual")

@@ -9,19 +9,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe.configs import check_confidence
+from irl_probe._config import check_confidence
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
     accelerated_interval,
+    episode_sums,
     jackknife_counts,
+    paired,
+    paired_products,
     resample_counts,
 )
 from irl_probe.metrics.checks import Array, check_choice, check_gamma, check_numbers
-from irl_probe.metrics.draws import Draws
+from irl_probe.metrics.draws import Draws, Evaluations
 from irl_probe.metrics.epic import TRIVIAL, ZERO
-from irl_probe.metrics.evaluations import Evaluations
-from irl_probe.metrics.moments import episode_sums, paired, paired_products
 from irl_probe.metrics.ranking import pearson_distance
 from irl_probe.metrics.terms import Batch
 

@@ -1,5 +1,5 @@
-from .comparing import compare_named, coverages, named_rewards, noisy_rollouts
 from .config import ProbeConfig
+from .coverages import compare_named, coverages, named_rewards, noisy_rollouts
 from .forms import compare_forms, distil_named, forms_table
 from .probing import Probe, probe
 

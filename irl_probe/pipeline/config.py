@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from irl_probe.configs import Config, check_count
+from irl_probe._config import Config, check_count
 from irl_probe.learn.config import IQConfig
 
 

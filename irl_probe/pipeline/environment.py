@@ -11,14 +11,13 @@ import xarray as xr
 from gymnasium.spaces import Discrete
 from rich.console import Console
 
-from irl_probe.comparison import CompareConfig, compare
+from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import Demonstrations, load_demos, record_demos
 from irl_probe.envs import make_env
 from irl_probe.learn import Evaluation, IQConfig, Policy, Run, evaluate, random_policy, train
 from irl_probe.metrics.bootstrap import stratified_bootstrap
-from irl_probe.pipeline.comparing import NOISE, ladder
 from irl_probe.pipeline.config import ProbeConfig
-from irl_probe.pipeline.off_data import OffData, off_data
+from irl_probe.pipeline.coverages import NOISE, OffData, ladder, off_data
 from irl_probe.results import join_results, learning_group, new_results, retraining_group, returns_group
 from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.rewards import RecoveredReward, recover

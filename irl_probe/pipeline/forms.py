@@ -9,14 +9,13 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
-from irl_probe.comparison import CompareConfig, compare
+from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import load_demos
 from irl_probe.envs import make_env
-from irl_probe.pipeline.comparing import coverages, noisy_rollouts
-from irl_probe.pipeline.off_data import off_data
+from irl_probe.judgement.warnings import verdicts
+from irl_probe.pipeline.coverages import coverages, noisy_rollouts, off_data
 from irl_probe.results import to_dataframe
 from irl_probe.rewards import DistilConfig, DistilledReward, RecoveredReward, Reward, distil, distil_forms, load_reward
-from irl_probe.verdict_rules import verdicts
 
 RECOVERED = "recovered"
 SHARE = "explained_variance"

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from rich.console import Console
 
-from irl_probe.comparison import CompareConfig, compare
+from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import Demonstrations, record_demos
 from irl_probe.envs import TabularEnv, TabularMDP, gridworld, occupancy, soft_expert, true_reward
 from irl_probe.envs.tabular import TabularPolicy

@@ -9,7 +9,8 @@ from pathlib import Path
 import xarray as xr
 from rich.console import Console
 
-from irl_probe.configs import check_kind
+from irl_probe._config import check_kind
+from irl_probe.judgement.warnings import verdicts
 from irl_probe.learn import TrainingInterrupted
 from irl_probe.learn.loop import CHECKPOINT
 from irl_probe.pipeline.config import ProbeConfig
@@ -18,7 +19,6 @@ from irl_probe.pipeline.grid import probe_grid
 from irl_probe.report import print_report, write_report
 from irl_probe.results import reward_figures, save_results
 from irl_probe.rewards import save_reward
-from irl_probe.verdict_rules import verdicts
 
 
 @dataclass(frozen=True)

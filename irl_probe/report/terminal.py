@@ -8,8 +8,7 @@ from rich.panel import Panel
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from irl_probe.report.answers import answers
-from irl_probe.report.judgement import ANSWERED, judge
+from irl_probe.judgement.verdict import ANSWERED, answers, judge
 from irl_probe.report.page import one_run, warnings_about
 from irl_probe.report.tables import Table, glance_table
 from irl_probe.results import validate

@@ -30,8 +30,15 @@ a new first dimension, `average_runs` takes the centre over it with an interval 
 table of all figures, `to_markdown` and `to_latex` print one.
 """
 
-from irl_probe.results.figures import reward_figures
-from irl_probe.results.files import COLUMNS, load_results, save_results, to_dataframe
+from irl_probe.results.files import (
+    COLUMNS,
+    load_results,
+    reward_figures,
+    save_results,
+    to_dataframe,
+    to_latex,
+    to_markdown,
+)
 from irl_probe.results.groups import (
     correlation_group,
     decomposition_group,
@@ -46,7 +53,6 @@ from irl_probe.results.groups import (
     transfer_group,
 )
 from irl_probe.results.merging import average_runs, merge_results, stack_runs
-from irl_probe.results.printing import to_latex, to_markdown
 from irl_probe.results.schema import BOUND, RUN_DIMS, SCHEMA, SCHEMA_VERSION, join_results, new_results, validate
 
 __all__ = [

@@ -136,7 +136,7 @@ def new_results(
         demonstrations: what `describe()` says of them.
         config: one mapping for each verb that was run, e.g. {"compare": {...}}.
         beside: rewards that are here for comparison and are not judged → what each is.
-        warnings: {"code", "text"} each, as `irl_probe.verdict_rules` derives them.
+        warnings: {"code", "text"} each, as `irl_probe.judgement.warnings` derives them.
 
     `format`, `schema`, `created` (UTC) and `versions` are added. NetCDF attributes are text and numbers only, so
     demonstrations, config, beside, versions and warnings are kept as JSON text, and stochastic as 0 or 1.

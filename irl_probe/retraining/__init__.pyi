@@ -1,6 +1,5 @@
 from .config import RetrainConfig, RetrainStudyConfig
-from .own import retrain
-from .stable_baselines import SB3Run, retrain_sb3
+from .engines import SB3Run, retrain, retrain_sb3
 from .study import retrain_study
 
 __all__ = ["RetrainConfig", "RetrainStudyConfig", "SB3Run", "retrain", "retrain_sb3", "retrain_study"]

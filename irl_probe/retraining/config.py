@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from irl_probe.configs import Config, check_confidence
+from irl_probe._config import Config, check_confidence
 from irl_probe.learn import IQConfig
 
 Learner = Literal["own", "sb3-sac", "sb3-ppo", "sb3-dqn"]

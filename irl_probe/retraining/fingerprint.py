@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from irl_probe.demos import record_demos
 from irl_probe.learn import Policy, random_policy
-from irl_probe.learn.records import differences
+from irl_probe.learn.folder import differences
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardError, evaluate_reward, reward_id
 from irl_probe.transitions import Transitions
 

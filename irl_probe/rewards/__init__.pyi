@@ -1,17 +1,14 @@
 from .artifact import load_reward, reward_id, save_reward
-from .checker import check_reward_model
+from .check import check_reward_model
+from .distil import distil, distil_forms
 from .distil_config import DistilConfig
-from .distilled import DistilledReward
-from .distilling import distil, distil_forms
-from .dynamics import DynamicsConfig, LearnedDynamics, fit_dynamics
-from .errors import RewardError
+from .dynamics import DynamicsConfig, LearnedDynamics, LearnedSimulator, fit_dynamics
 from .expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
-from .learned_simulator import LearnedSimulator
-from .model import Reward, evaluate_reward
-from .models_json import RewardModel
-from .normalisation import Normalisation
+from .explicit import DistilledReward
+from .protocol import Normalisation, Reward, RewardError, evaluate_reward
 from .recovered import RecoveredReward, SoftQSource, recover
-from .relabelling import relabel, relabel_minari
+from .relabel import relabel, relabel_minari
+from .schema import RewardModel
 from .wrappers import RewardWrapper, VectorRewardWrapper
 from .zoo import check_zoo, copy_zoo, list_zoo, show_zoo, write_index
 

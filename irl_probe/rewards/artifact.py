@@ -13,16 +13,22 @@ import safetensors
 import safetensors.torch
 import torch
 
-from irl_probe.configs import check_kind
+from irl_probe._config import check_kind
 from irl_probe.rewards.card import card
-from irl_probe.rewards.description import WEIGHTS, Description, content_id, describe, read
-from irl_probe.rewards.distilled import DistilledReward
-from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.expectation_json import expectation_tensors
-from irl_probe.rewards.fields import canonical
-from irl_probe.rewards.formula import formula
-from irl_probe.rewards.models_json import RewardModel, networks_of
+from irl_probe.rewards.explicit import DistilledReward, formula
+from irl_probe.rewards.protocol import RewardError
 from irl_probe.rewards.recovered import RecoveredReward
+from irl_probe.rewards.schema import (
+    WEIGHTS,
+    Description,
+    RewardModel,
+    canonical,
+    content_id,
+    describe,
+    expectation_tensors,
+    networks_of,
+    read,
+)
 from irl_probe.rewards.zoo import locate, unknown
 
 DESCRIPTION, CARD = "reward.json", "README.md"

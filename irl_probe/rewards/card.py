@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from irl_probe.rewards.fields import Json
+from irl_probe.rewards.schema import Json
 
 
 def card(described: Mapping[str, Json], formula: str | None) -> str:

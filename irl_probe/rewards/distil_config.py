@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from irl_probe.configs import Config, check_count
+from irl_probe._config import Config, check_count
 
 Form = Literal["state", "state-action", "transition"]
 FORMS: tuple[Form, ...] = get_args(Form)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -13,14 +13,54 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from irl_probe.configs import Config
-from irl_probe.inference import NumpyLayers, array_of, piece_rows, pieces
-from irl_probe.networks import ACTIVATIONS, ActionScale, EnsembleLinear, NetworkSpec
-from irl_probe.rewards.dynamics_steps import check_steps, divide
-from irl_probe.rewards.errors import RewardError
+from irl_probe._config import Config
+from irl_probe.envs import SimulatedStep
 from irl_probe.rewards.expectation import Kind, ValueAfter
-from irl_probe.rewards.model import Bools, Floats
+from irl_probe.rewards.protocol import Bools, Floats, RewardError
+from irl_probe.softq import ACTIVATIONS, ActionScale, EnsembleLinear, NetworkSpec
+from irl_probe.softq.in_numpy import NumpyLayers, array_of, piece_rows, pieces
 from irl_probe.transitions import Array, Transitions
+
+LEAST_STEPS = 100
+
+
+def check_steps(
+    steps: Transitions,
+    spec: NetworkSpec,
+    observation_space: spaces.Space[object],
+    action_space: spaces.Space[object],
+) -> None:
+    """Raises RewardError unless the steps fit the spaces and are enough for as many inputs."""
+    for role, array, space in (
+        ("observations", steps.observations, observation_space),
+        ("actions", steps.actions, action_space),
+    ):
+        if array.shape[1:] != space.shape:
+            raise RewardError(
+                f"The {role} must be those of {space}, one row a step; got shape {array.shape}. "
+                "Take the spaces of the environment that the transitions come from."
+            )
+    if spec.action_count is not None and not (steps.actions.min() >= 0 and steps.actions.max() < spec.action_count):
+        raise RewardError(f"The actions must be in {action_space}; got {steps.actions.min()} to {steps.actions.max()}.")
+    inputs = spec.input_width + (spec.action_count or len(spec.action_low or ()))
+    least = max(LEAST_STEPS, 5 * inputs)
+    if len(steps) < least:
+        raise RewardError(
+            f"Dynamics of {inputs} inputs are learned from at least {least} steps; got {len(steps)}. Record more, or "
+            "take the per-transition reward (expectation='observed')."
+        )
+
+
+def divide(steps: Transitions, share: float) -> tuple[Transitions, Transitions]:
+    """Steps to learn from and steps held out: every so-manieth episode, or the end of the only one."""
+    count = len(steps.starts)
+    if count == 1:
+        first = len(steps) - max(1, round(share * len(steps)))
+        return steps.rows(np.arange(first)), steps.rows(np.arange(first, len(steps)))
+    wanted = min(count - 1, max(1, round(share * count)))
+    chosen = set(np.linspace(0, count - 1, wanted, dtype=int).tolist())
+    return steps.episodes([i for i in range(count) if i not in chosen]), steps.episodes(sorted(chosen))
+
 
 LOG_STD = (-7.0, 1.0)  # of the change of s, in units of its standard deviation
 FLOOR = 1e-6  # a dimension that varies less has the scale 1
@@ -280,3 +320,50 @@ def _spec(
         )
     except ValueError as error:
         raise RewardError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class LearnedSimulator:
+    """Draws s′ ~ N(s + μ_m(s, a), σ_m(s, a)²) of a member m drawn uniformly, and an end with probability p_m(s, a).
+
+    It stands where a `Simulator` does, and is only as good as the model. It knows no rewards: they are NaN.
+
+    Attributes:
+        model: what `fit_dynamics` gave.
+        seed: of the draws; they differ from call to call.
+    """
+
+    model: LearnedDynamics
+    seed: int = 0
+    deterministic: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
+    _rng: np.random.Generator = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rng", np.random.default_rng(self.seed))
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return self.model.name
+
+    @property
+    def note(self) -> str:
+        """How good the model is, in words."""
+        return (
+            f"held-out log likelihood {self.model.log_likelihood:.2f} nats a step, "
+            f"one Gaussian for all steps {self.model.baseline:.2f}"
+        )
+
+    def step(self, observations: Array, actions: Array) -> SimulatedStep:
+        """One draw from each row: observations (N, *obs_shape), actions in the environment's units."""
+        spec, layers = self.model.network.spec, NumpyLayers(self.model.network.layers)
+        successors, ended = np.empty_like(observations), np.zeros(len(observations), dtype=bool)
+        for rows in pieces(len(observations), piece_rows(spec)):
+            o = observations[rows]
+            mean, deviation, ends = self.model.moments(layers, o, actions[rows])
+            member, place = self._rng.integers(spec.critics, size=len(o)), np.arange(len(o))
+            change = mean[member, place] + deviation[member, place] * self._rng.standard_normal(mean.shape[1:])
+            successors[rows] = o.astype(np.float64) + change.reshape(o.shape)
+            ended[rows] = self._rng.random(len(o)) < ends[member, place]
+        return SimulatedStep(successors, np.full(len(observations), np.nan), ended)

@@ -9,8 +9,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 
 from irl_probe.envs.simulator import Simulator, simulator
-from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.model import Bools, Floats
+from irl_probe.rewards.protocol import Bools, Floats, RewardError
 from irl_probe.transitions import Array
 
 Kind = Literal["per-transition", "marginal"]

@@ -6,12 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.model import Reward
-from irl_probe.rewards.models_json import RewardModel
-from irl_probe.rewards.normalisation import Normalise
-from irl_probe.rewards.payment import Payment
-from irl_probe.rewards.wrappers import check_fit, warn_of_another
+from irl_probe.rewards.protocol import Normalise, Reward, RewardError
+from irl_probe.rewards.schema import RewardModel
+from irl_probe.rewards.wrappers import Payment, check_fit, warn_of_another
 from irl_probe.transitions import Array
 
 try:

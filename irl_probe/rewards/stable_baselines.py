@@ -12,7 +12,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from irl_probe.networks import (
+from irl_probe.rewards.protocol import RewardError
+from irl_probe.softq import (
     ACTIVATIONS,
     ContinuousQ,
     DiscreteQ,
@@ -21,8 +22,7 @@ from irl_probe.networks import (
     NetworkSpec,
     ObservationEncoder,
 )
-from irl_probe.rewards.errors import RewardError
-from irl_probe.softq import ContinuousSoftQ, DiscreteSoftQ
+from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
 
 PACKAGE = "stable_baselines3"
 SUPPORTED = "SAC and DQN, with MlpPolicy"

@@ -8,9 +8,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from irl_probe.configs import check_kind
-from irl_probe.rewards.errors import RewardError
-from irl_probe.rewards.fields import Fields, Json, canonical, parse
+from irl_probe._config import check_kind
+from irl_probe.rewards.protocol import RewardError
+from irl_probe.rewards.schema import Fields, Json, canonical, parse
 
 INDEX = "index.json"
 _PACKAGE = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from irl_probe.configs import Config, check_confidence, check_option
+from irl_probe._config import Config, check_confidence, check_option
 from irl_probe.learn import IQConfig
 from irl_probe.rewards import DistilConfig
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from irl_probe.envs import TabularMDP, Variant
 from irl_probe.metrics import tabular
-from irl_probe.metrics.tabular.policies import centred, expected_reward, optimal_actions, policy_value, uniform_policy
+from irl_probe.metrics.tabular.soft import centred, expected_reward, optimal_actions, policy_value, uniform_policy
 from irl_probe.rewards import Reward
-from irl_probe.rewards.model import check_values
+from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import Form, TransferConfig
-from irl_probe.transfers.figures import CARRIED, RANDOM, TRUE, group_of
+from irl_probe.transfers.learned import CARRIED, RANDOM, TRUE, group_of
 
 Floats = NDArray[np.float64]
 Policies = tuple[Floats, Floats]  # greedy (ties uniform) and soft-optimal, (S, A) each

@@ -13,13 +13,12 @@ import xarray as xr
 from irl_probe.envs import UNCHANGED, Variant
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
-from irl_probe.retraining.cells import check_cells, how_to_go_on
+from irl_probe.retraining.study import check_cells, how_to_go_on
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward
-from irl_probe.rewards.model import check_values
+from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import TransferConfig
 from irl_probe.transfers.exact import transfer_exactly
-from irl_probe.transfers.figures import CARRIED, RANDOM, TRUE
-from irl_probe.transfers.learned import Source, transfer_by_learning
+from irl_probe.transfers.learned import CARRIED, RANDOM, TRUE, Source, transfer_by_learning
 from irl_probe.transitions import Transitions
 
 Rewards = Reward | Sequence[Reward]

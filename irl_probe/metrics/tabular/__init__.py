@@ -4,11 +4,10 @@ S states, A actions, P (S, A, S) with rows P[s, a] summing to 1, rewards R (S, A
 A reward may leave out trailing axes that it does not depend on: (S, A) is r(s, a), (S,) is r(s).
 """
 
-from irl_probe.metrics.tabular.decomposition import Decomposition, decompose
-from irl_probe.metrics.tabular.disentangling import Disentangled, shared_reward, state_only
+from irl_probe.metrics.tabular.decomposition import Decomposition, Disentangled, decompose, shared_reward, state_only
 from irl_probe.metrics.tabular.distances import dard, epic, npec, starc
 from irl_probe.metrics.tabular.identifiability import ambiguity_dimension
-from irl_probe.metrics.tabular.regrets import policy_regret, regret
+from irl_probe.metrics.tabular.regrets import policy_regret, regret, soft_policy_regret, soft_regret
 from irl_probe.metrics.tabular.soft import (
     recovered_reward,
     recovered_reward_per_transition,
@@ -16,7 +15,6 @@ from irl_probe.metrics.tabular.soft import (
     soft_q,
     soft_value,
 )
-from irl_probe.metrics.tabular.soft_regrets import soft_policy_regret, soft_regret
 
 __all__ = [
     "Decomposition",

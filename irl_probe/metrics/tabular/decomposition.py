@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from irl_probe.metrics.checks import Array, check_distribution, check_gamma, check_reward, check_transition
-from irl_probe.metrics.tabular.canonical import minimal_form
-from irl_probe.metrics.tabular.distances import ZERO_TOLERANCE, default_coverage, norm
-from irl_probe.metrics.tabular.shaping import shape
+from irl_probe.metrics.checks import (
+    Array,
+    check_distribution,
+    check_gamma,
+    check_reward,
+    check_shape,
+    check_temperature,
+    check_transition,
+)
+from irl_probe.metrics.tabular.distances import ZERO_TOLERANCE, default_coverage, minimal_form, norm, shape
+from irl_probe.metrics.tabular.identifiability import ambiguity_dimension
+from irl_probe.metrics.tabular.soft import expected_reward, soft_value
 
 
 @dataclass(frozen=True)
@@ -87,3 +96,98 @@ def _shares(parts: dict[str, Array], whole: Array, weights: Array) -> dict[str, 
     if variance <= (ZERO_TOLERANCE * float(np.abs(whole).max())) ** 2:
         return dict.fromkeys(parts, 0.0)
     return {name: float((weights * centred * part).sum()) / variance for name, part in parts.items()}
+
+
+@dataclass(frozen=True)
+class Disentangled:
+    """A reward with the shaping that other dynamics would turn against it taken out.
+
+    Attributes:
+        reward: (S,), or (S, A) of several experts. Of all that fit, the one whose potential has the least norm.
+        residual: root mean square, under the coverage, of what the form leaves unexplained, in reward units. Where it
+            is not 0 the assumption (a state-only reward; one reward behind all experts) does not hold of the input.
+        ambiguity: in how many directions `reward` stays open. 1 is the constant, which no policy depends on: the
+            reward is identified. More: others fit as well and may transfer otherwise.
+    """
+
+    reward: Array
+    residual: float
+    ambiguity: int
+
+
+def state_only(
+    reward: ArrayLike, transition: ArrayLike, gamma: float, *, coverage: ArrayLike | None = None, tol: float = 1e-9
+) -> Disentangled:
+    """g(s) of AIRL's form g(s) + γE[h(s′)] − h(s) (Fu et al. 2018, eq. 4), fitted to r(s, a) by least squares.
+
+    If an expert is soft-optimal for a state-only reward R(s), every reward that explains the expert is R(s) plus
+    shaping, so the residual is 0; and where γE[h(s′)] depends on a for every h but constants, g is R up to a constant
+    (Fu et al. 2018, Theorem 5.1, there for deterministic, "decomposable" dynamics). `ambiguity` counts those h.
+
+    Args:
+        reward: (S, A, S), of which E over s′ is taken, or (S, A).
+        transition: P (S, A, S) of the environment that the reward comes from.
+        gamma: in [0, 1).
+        coverage: D (S, A), default uniform.
+        tol: singular values below this share of the largest count as 0.
+
+    Raises ValueError for input that breaks the above.
+    """
+    p = check_transition(transition)
+    states, actions, _ = p.shape
+    discount = check_gamma(gamma)
+    r = expected_reward(check_reward(reward, p.shape, "reward"), p)
+    weight = np.full((states, actions), 1 / (states * actions))
+    if coverage is not None:
+        weight = check_distribution(coverage, (states, actions), "coverage")
+    identity = np.repeat(np.eye(states), actions, axis=0)
+    shaping = discount * p.reshape(-1, states) - identity
+    root = np.sqrt(weight).reshape(-1, 1)
+    found = np.linalg.lstsq(root * np.hstack([identity, shaping]), root[:, 0] * r.reshape(-1), rcond=tol)[0]
+    g, h = found[:states], found[states:]
+    left = r.reshape(-1) - identity @ g - shaping @ h
+    differences = (p - p[:, :1])[(weight > 0)]  # (pairs, S): what an action changes about s′
+    open_directions = states - int(np.linalg.matrix_rank(differences, tol=tol))
+    return Disentangled(g, float(np.sqrt(weight.reshape(-1) @ left**2)), open_directions)
+
+
+def shared_reward(
+    experts: Sequence[tuple[ArrayLike, ArrayLike, float]], temperature: float = 1.0, *, tol: float = 1e-9
+) -> Disentangled:
+    """The one r(s, a) for which the experts of several environments are all soft-optimal (Cao et al. 2021, Theorem 2).
+
+    Each expert leaves its V open: r = α log πᵢ + Vᵢ − γᵢPᵢVᵢ with α log πᵢ = Qᵢ − α logsumexp(Qᵢ/α). All Vᵢ are found
+    at once, by least squares on the requirement that the r agree. `ambiguity_dimension` of the environments is 1 where
+    that identifies r up to a constant.
+
+    Args:
+        experts: (Q, P, γ) of each: Q (S, A) any soft Q of the expert's policy, P (S, A, S), γ in [0, 1). Two or more.
+        temperature: α > 0, common to all.
+        tol: as in `ambiguity_dimension`.
+
+    Raises ValueError for input that breaks the above.
+    """
+    if len(experts) < 2:
+        raise ValueError(
+            f"A reward is shared by at least two experts, each (Q, transition, gamma); got {len(experts)}."
+        )
+    alpha = check_temperature(temperature)
+    advantages, shapings = [], []
+    for q, transition, gamma in experts:
+        p = check_transition(transition)
+        table = check_shape(q, p.shape[:2], "Q")
+        states, actions, _ = p.shape
+        advantages.append((table - soft_value(table, alpha)[:, None]).reshape(-1))
+        shapings.append(np.repeat(np.eye(states), actions, axis=0) - check_gamma(gamma) * p.reshape(-1, states))
+    ambiguity = ambiguity_dimension([(p, gamma) for _, p, gamma in experts], tol)  # also checks that the sizes agree
+    count, states = len(experts), shapings[0].shape[1]
+    blocks = np.zeros((count - 1, len(advantages[0]), count, states))
+    for i in range(1, count):
+        blocks[i - 1, :, 0] = shapings[0]
+        blocks[i - 1, :, i] = -shapings[i]
+    gaps = np.concatenate([advantages[i] - advantages[0] for i in range(1, count)])
+    values = np.linalg.lstsq(blocks.reshape(len(gaps), -1), gaps, rcond=tol)[0].reshape(count, states)
+    rewards = np.stack([a + k @ v for a, k, v in zip(advantages, shapings, values, strict=True)])
+    mean: Array = rewards.mean(axis=0)
+    residual = float(np.sqrt(((rewards - mean) ** 2).mean()))
+    return Disentangled(mean.reshape(states, -1), residual, ambiguity)

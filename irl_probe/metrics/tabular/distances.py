@@ -8,10 +8,13 @@ other; no distance is ever NaN.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 
 from irl_probe.metrics.checks import (
     Array,
@@ -23,15 +26,147 @@ from irl_probe.metrics.checks import (
     check_reward,
     check_transition,
 )
-from irl_probe.metrics.tabular.canonical import (
-    dard_form,
-    epic_form,
-    minimal_form,
-    val_form,
-    val_potential_form,
-)
-from irl_probe.metrics.tabular.policies import uniform_policy
-from irl_probe.metrics.tabular.shaping import fit_potential, shape
+from irl_probe.metrics.tabular.soft import expected_reward, policy_value, uniform_policy
+
+REFINEMENTS = 3
+
+
+def shape(potential: Array, gamma: float) -> Array:
+    """γΦ(s′) − Φ(s) as an (S, S) array [s, s′]: potential shaping (Ng, Harada and Russell 1999)."""
+    return gamma * potential[None, :] - potential[:, None]
+
+
+def expected_shape(potential: Array, transition: Array, gamma: float) -> Array:
+    """γE_{s′}[Φ(s′)] − Φ(s), shape (S, A)."""
+    shaping: Array = gamma * transition @ potential - potential[:, None]
+    return shaping
+
+
+def fit_potential(reward: Array, gamma: float, weights: Array) -> Array:
+    """Φ (S,) that minimises Σ weights·(R − γΦ(s′) + Φ(s))² over an (S, A, S) reward.
+
+    Where the weights leave Φ open, a solution of least (column-scaled) norm; the residual is unique all the same.
+    """
+    joint = weights.sum(axis=1)
+    normal = np.diag(gamma**2 * joint.sum(axis=0) + joint.sum(axis=1)) - gamma * (joint + joint.T)
+
+    def adjoint(residual: Array) -> Array:
+        sums: Array = gamma * residual.sum(axis=(0, 1)) - residual.sum(axis=(1, 2))
+        return sums
+
+    return _refined(normal, lambda phi: adjoint(weights * (reward - shape(phi, gamma)[:, None, :])))
+
+
+def fit_expected_potential(reward: Array, transition: Array, gamma: float, weights: Array) -> Array:
+    """Φ (S,) that minimises Σ weights·(r − γE[Φ(s′)] + Φ(s))² over an (S, A) reward; open directions as above."""
+    count = len(reward)
+    flat = transition.reshape(-1, count)
+    towards = np.einsum("sa,sat->st", weights, transition)
+    normal = gamma**2 * (flat.T * weights.ravel()) @ flat - gamma * (towards + towards.T)
+    normal[np.diag_indices(count)] += weights.sum(axis=1)
+
+    def gradient(phi: Array) -> Array:
+        residual = weights * (reward - expected_shape(phi, transition, gamma))
+        sums: Array = gamma * flat.T @ residual.ravel() - residual.sum(axis=1)
+        return sums
+
+    return _refined(normal, gradient)
+
+
+def _refined(normal: Array, gradient: Callable[[Array], Array]) -> Array:
+    """Solve normal·Φ = gradient(0), then again for what is left: iterative refinement of the least-squares problem."""
+    solve = _pseudo_inverse(normal)
+    phi = solve(gradient(np.zeros(len(normal))))
+    for _ in range(REFINEMENTS):
+        phi = phi + solve(gradient(phi))
+    return phi
+
+
+def _pseudo_inverse(normal: Array) -> Callable[[Array], Array]:
+    """x ↦ N⁺x of a positive semidefinite N, with its diagonal scaled to 1 so that rare states count as full columns."""
+    diagonal = np.sqrt(np.diag(normal))
+    scale = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
+    eigenvalues, vectors = np.linalg.eigh(normal * scale[:, None] * scale[None, :])
+    kept = eigenvalues > len(normal) * np.finfo(np.float64).eps * eigenvalues[-1]
+    inverse = np.divide(1.0, eigenvalues, out=np.zeros_like(eigenvalues), where=kept)
+    return lambda vector: scale * (vectors @ (inverse * (vectors.T @ (scale * vector))))
+
+
+SPARSE_DENSITY = 0.1
+
+
+def epic_form(reward: Array, gamma: float, states: Array, actions: Array) -> Array:
+    """C(R) = R + E[γR(s′, A, S′) − R(s, A, S′) − γR(S, A, S′)], A ~ d_A, S, S′ ~ d_S (Gleave et al. 2021, Def. 4.1)."""
+    mean: Array = np.einsum("sat,a,t->s", reward, actions, states, optimize=True)
+    return reward + shape(mean, gamma)[:, None, :] - gamma * float(states @ mean)
+
+
+def dard_form(reward: Array, transition: Array, gamma: float, actions: Array) -> Array:
+    """C(R) = R + E[γR(s′, A, S″) − R(s, A, S′) − γR(S′, A, S″)], S′ ~ P(s, A), S″ ~ P(s′, A).
+
+    Wulfe et al. 2022, Def. 4. Each term has one A ~ d_A that all its draws share; in the last, x ~ P(s, A),
+    y ~ P(s′, A) and the reward is R(x, A, y).
+    """
+    mean = expected_reward(reward, transition) @ actions
+    between = np.zeros((len(reward), len(reward)))
+    for action, probability in enumerate(actions):
+        p = transition[:, action]
+        if np.count_nonzero(p) < SPARSE_DENSITY * p.size:
+            p = sparse.csr_array(p)
+        between += probability * (p @ (p @ reward[:, action].T).T)
+    return reward + (shape(mean, gamma) - gamma * between)[:, None, :]
+
+
+def val_potential_form(reward: Array, transition: Array, gamma: float, policy: Array) -> Array:
+    """C(R) = R − V^π(s) + γV^π(s′): R shaped by its own value under π (Skalse et al. 2024, VALPotential)."""
+    value = policy_value(expected_reward(reward, transition), transition, gamma, policy)
+    return reward + shape(value, gamma)[:, None, :]
+
+
+def val_form(reward: Array, transition: Array, gamma: float, policy: Array) -> Array:
+    """C(R)(s, a) = E_{s′}[R − V^π(s) + γV^π(s′)], the advantage of π, repeated over s′ (Skalse et al. 2024, VAL)."""
+    expected = expected_reward(reward, transition)
+    value = policy_value(expected, transition, gamma, policy)
+    return np.broadcast_to((expected + expected_shape(value, transition, gamma))[:, :, None], reward.shape)
+
+
+@dataclass(frozen=True)
+class Redistribution:
+    """The cheapest way to lay a marginal m(s, a) = E_{s′~P}[Y] out over s′, under ‖Y‖_D.
+
+    S′-redistribution adds any X with E_{s′~P}[X] = 0, so of Y only m is fixed. By Lagrange the least
+    Σ_{s′} D·Y² is weights·m², reached at Y = m·profile, with profile = weights·P/D and weights = 1/Σ_{s′} P²/D.
+    With D = d·P that is weights = d and profile = 1. Where D leaves out a successor that P reaches, m
+    can be put there for free: weights 0.
+    """
+
+    weights: Array  # (S, A)
+    profile: Array  # (S, A, S), with E_{s′~P}[profile] = 1
+
+    @staticmethod
+    def under(coverage: Array, transition: Array) -> Redistribution:
+        """The redistribution for coverage D and dynamics P, both (S, A, S)."""
+        covered = coverage > 0
+        ratio = np.divide(transition, coverage, out=np.zeros_like(transition), where=covered)
+        weights: Array = 1 / np.maximum((transition * ratio).sum(axis=2), np.finfo(np.float64).tiny)
+        free = (transition > 0) & ~covered
+        escapes = free.sum(axis=2, keepdims=True) > 0
+        on_free = free / np.maximum((transition * free).sum(axis=2, keepdims=True), np.finfo(np.float64).tiny)
+        profile = np.where(escapes, on_free, weights[:, :, None] * ratio)
+        return Redistribution(np.where(escapes[:, :, 0], 0.0, weights), profile)
+
+
+def minimal_form(reward: Array, transition: Array, gamma: float, coverage: Array) -> tuple[Array, Array]:
+    """(C, Φ): the reward of least ‖C‖_D = R + γΦ(s′) − Φ(s) + X over all Φ and all X with E_{s′~P}[X] = 0.
+
+    Skalse et al. 2024, Minimal. An exact projection: X is eliminated first (`Redistribution`), Φ by least squares.
+    """
+    redistribution = Redistribution.under(coverage, transition)
+    expected = expected_reward(reward, transition)
+    potential = -fit_expected_potential(expected, transition, gamma, redistribution.weights)
+    marginal = expected + expected_shape(potential, transition, gamma)
+    return marginal[:, :, None] * redistribution.profile, potential
+
 
 Canonical = Literal["val", "val_potential", "minimal"]
 

@@ -1,0 +1,228 @@
+"""Compare rewards with the truth on observed episodes: correlations at every level, the length confound beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import xarray as xr
+
+from irl_probe._config import Config, check_count, check_kind
+from irl_probe.comparison.distances import DistanceConfig
+from irl_probe.comparison.distances import distances as distance_groups
+from irl_probe.comparison.ladder import ranking
+from irl_probe.envs.simulator import Simulator
+from irl_probe.envs.true_reward import TrueReward
+from irl_probe.judgement.warnings import verdicts
+from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, correlations
+from irl_probe.results import correlation_group, new_results, points_group
+from irl_probe.rewards.artifact import reward_id
+from irl_probe.rewards.dynamics import LearnedDynamics
+from irl_probe.rewards.explicit import DistilledReward
+from irl_probe.rewards.protocol import Floats, Reward, RewardError, evaluate_reward
+from irl_probe.rewards.recovered import RecoveredReward
+from irl_probe.transitions import Transitions
+
+REFERENCE = "true"  # the label of the reference dimension
+
+
+@dataclass(frozen=True)
+class CompareConfig(Config):
+    """How `compare` measures.
+
+    Attributes:
+        resamples: bootstrap resamples of whole episodes, for every interval.
+        confidence: of the intervals.
+        seed: of the bootstrap; all rewards meet the same resamples, so that their figures are paired.
+        window: steps of a partial return.
+
+    Raises ValueError where a value is not of its range.
+    """
+
+    resamples: int = 1000
+    confidence: float = 0.95
+    seed: int = 0
+    window: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("resamples", 1), ("seed", 0), ("window", 1)):
+            check_count(getattr(self, name), least, f"CompareConfig.{name}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(
+                f"CompareConfig.confidence must lie between 0 and 1, for example 0.95; got {self.confidence!r}."
+            )
+
+
+DEFAULTS = CompareConfig()
+
+
+def compare(
+    rewards: Mapping[str, Reward],
+    *,
+    reference: Reward | None = None,
+    transitions: Mapping[str, Transitions] | Transitions,
+    config: CompareConfig = DEFAULTS,
+    distances: DistanceConfig | None = None,
+    truth: Reward | None = None,
+    dynamics: Simulator | LearnedDynamics | None = None,
+    ladder: Mapping[str, Transitions] | None = None,
+) -> xr.DataTree:
+    """Pearson, Spearman and Kendall of each reward with the reference, per step, partial return and episode.
+
+    Under each control (none, constant reward, length partialled out) and with bootstrap intervals over episodes;
+    `irl_probe.metrics.correlation` has the definitions. All of them ignore a reward's positive scale and none ignores
+    potential shaping, so a perfect reward can correlate badly: see the canonical measures for that.
+
+    Args:
+        rewards: name → reward, per environment step.
+        reference: what they are compared with; None takes the true rewards recorded in the transitions.
+        transitions: coverage ("expert", "learned", "random", ...) → whole episodes, or one such without a name, which
+            becomes the coverage "data". What is measured depends on this choice, so state it.
+        config: see `CompareConfig`.
+        distances: also take the canonical distances (EPIC, DARD, STARC, ERC) and decompose; None does not.
+        truth: the true reward where nobody has been, which these ask for; None takes `reference`.
+        dynamics: `simulator(env)`, or where there is none what `rewards.fit_dynamics` learned; without it there is no
+            DARD, STARC or decomposition.
+        ladder: policy → its whole episodes, random to expert: do the rewards order these policies as the truth does?
+
+    Returns:
+        Results with /correlation, with `distances` also /distance and /decomposition, with `ladder` also /ranking, a
+        group /points/<coverage> for each coverage, and the warnings that `verdicts` derives from them. Kind,
+        expectation and terminal convention are those of the recovered rewards among `rewards`; γ and α too, where these
+        agree. The attribute `hashes` has the SHA-256 of each coverage and policy, and the `reward_id` of each reward
+        that can be saved.
+
+    Raises ValueError where there is no reward or coverage, where a name or value is of the wrong kind, where steps were
+    left out of the transitions, where they hold no true rewards and `reference` is None, and where a reward does
+    not return one finite number a step (the message names reward, coverage and step).
+    """
+    check_kind(config, CompareConfig, "The config of compare", "Write irl_probe.CompareConfig(resamples=1000).")
+    coverages = {"data": transitions} if isinstance(transitions, Transitions) else transitions
+    _check_rewards(rewards, reference)
+    _check_coverages(coverages, "Transitions must be one Transitions, or a mapping coverage → Transitions")
+    truths = {coverage: _truth(reference, steps, coverage) for coverage, steps in coverages.items()}
+    shape = (len(rewards), 1, len(coverages), len(METRICS), len(LEVELS), len(CONTROLS))
+    value = np.full((*shape, 3), np.nan)
+    reason = np.full(shape, "", dtype=object)
+    groups = {}
+    for column, (coverage, steps) in enumerate(coverages.items()):
+        true = truths[coverage]
+        recovered = {n: evaluate_reward(r, steps, name=f"{n} on {coverage}") for n, r in rewards.items()}
+        groups[f"points/{coverage}"] = points_group(steps.episode, true, recovered)
+        for row, values in enumerate(recovered.values()):
+            found = correlations(values, true, steps.lengths, **asdict(config))
+            value[row, 0, column], reason[row, 0, column] = found.value, found.reason
+    groups["correlation"] = correlation_group(
+        value,
+        reason,
+        rewards=list(rewards),
+        references=[REFERENCE],
+        coverages=list(coverages),
+        metrics=METRICS,
+        levels=LEVELS,
+        controls=CONTROLS,
+    ).assign_attrs(window=config.window, confidence=config.confidence, resamples=config.resamples)
+    if distances is not None:
+        off_data = truth if truth is not None else reference
+        if off_data is None:
+            raise ValueError(
+                "Canonical distances ask for the true reward of transitions that nobody made; got none. "
+                "Pass truth=true_reward(env_id), or distances=None."
+            )
+        groups |= distance_groups(rewards, off_data, coverages, distances, dynamics=dynamics)
+    if ladder is not None:
+        _check_coverages(ladder, "A ladder must be a mapping policy → Transitions", "policy")
+        true_of = {policy: _truth(reference, steps, policy) for policy, steps in ladder.items()}
+        groups["ranking"] = ranking(
+            rewards, ladder, true_of, confidence=config.confidence, resamples=config.resamples, seed=config.seed
+        )
+    recovered_rewards = [reward for reward in rewards.values() if isinstance(reward, RecoveredReward)]
+    tree = new_results(
+        groups,
+        gamma=_agreed(reward.gamma for reward in recovered_rewards),
+        temperature=_agreed(reward.temperature for reward in recovered_rewards),
+        reward_kind=_all(reward.kind for reward in recovered_rewards),
+        expectation=_all(reward.expectation.name for reward in recovered_rewards),
+        terminal=_all(reward.terminal for reward in recovered_rewards),
+        true_reward=_described(reference),
+        stochastic=None if dynamics is None or isinstance(dynamics, LearnedDynamics) else not dynamics.deterministic,
+        config={"compare": asdict(config)} | ({} if distances is None else {"distances": asdict(distances)}),
+    )
+    hashes = {"rewards": _reward_ids(rewards), "transitions": {n: t.content_hash() for n, t in coverages.items()}}
+    hashes |= {} if ladder is None else {"ladder": {name: t.content_hash() for name, t in ladder.items()}}
+    tree.attrs["hashes"] = json.dumps(hashes)
+    tree.attrs["warnings"] = json.dumps(verdicts(tree))
+    return tree
+
+
+def _truth(reference: Reward | None, steps: Transitions, coverage: str) -> Floats:
+    if reference is not None:
+        return evaluate_reward(reference, steps, name=f"the reference on {coverage}")
+    if steps.rewards is None:
+        raise ValueError(
+            f"Without a reference, the transitions must hold their true rewards; coverage '{coverage}' has none. "
+            "Pass reference=true_reward(env_id), or record them with record_demos."
+        )
+    return steps.rewards.astype(np.float64)
+
+
+def _reward_ids(rewards: Mapping[str, Reward]) -> dict[str, str]:
+    """The id of each reward that has one; a plain function has none, nor has one that cannot be saved."""
+    ids = {}
+    for name, reward in rewards.items():
+        if isinstance(reward, RecoveredReward | DistilledReward):
+            with contextlib.suppress(RewardError):
+                ids[name] = reward_id(reward)
+    return ids
+
+
+def _described(reference: Reward | None) -> str:
+    if reference is None:
+        return "Recorded with the transitions."
+    return reference.note if isinstance(reference, TrueReward) else "A given function."
+
+
+def _agreed(values: Iterable[float]) -> float | None:
+    """The one value that all share, or None."""
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
+
+
+def _all(values: Iterable[str]) -> str | None:
+    """Every value once, or None where there is none."""
+    return ", ".join(sorted(set(values))) or None
+
+
+def _check_rewards(rewards: Mapping[str, Reward], reference: Reward | None) -> None:
+    if not isinstance(rewards, Mapping) or not rewards:
+        got = "an empty one" if isinstance(rewards, Mapping) else type(rewards).__name__
+        raise ValueError(f"Rewards must be a mapping name → reward, such as {{'iq': reward}}; got {got}.")
+    named = {**rewards, **({} if reference is None else {"the reference": reference})}
+    for name, reward in named.items():
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"Every reward must have a name, a text that is not empty; got {name!r}.")
+        if not callable(reward):
+            raise ValueError(
+                "A reward must be callable as reward(observations, actions, next_observations, terminated); "
+                f"'{name}' is {type(reward).__name__}. Load a saved one with load_reward."
+            )
+
+
+def _check_coverages(coverages: Mapping[str, Transitions], must: str, what: str = "coverage") -> None:
+    if not isinstance(coverages, Mapping) or not coverages:
+        got = "an empty mapping" if isinstance(coverages, Mapping) else type(coverages).__name__
+        raise ValueError(f"{must}; got {got}.")
+    for coverage, steps in coverages.items():
+        if not isinstance(coverage, str) or not coverage.strip(".") or "/" in coverage:
+            raise ValueError(f"A {what}'s name must be a text without '/', such as 'expert'; got {coverage!r}.")
+        if not isinstance(steps, Transitions):
+            raise ValueError(f"{what.capitalize()} '{coverage}' must be Transitions; got {type(steps).__name__}.")
+        if not steps.contiguous:
+            raise ValueError(
+                f"Sums over windows and episodes need every step, and steps were left out of {what} '{coverage}' "
+                "(subsample). Compare before subsampling."
+            )

@@ -1,0 +1,1 @@
+"""From figures to words: warnings, grades, the verdict and its glossary."""

@@ -1,0 +1,107 @@
+"""What a figure and its interval allow to be said: no claim is stronger than the nearer end of the interval.
+
+A share (of the expert's return, random 0 and expert 1) and a correlation each fall into bands. A claim is made outright
+where the whole interval lies in or beyond the band that it names; where the interval reaches into another band, the
+words say so. A figure without an interval is never more than a perhaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from irl_probe.results.files import fixed
+
+GOOD_SHARE, FAIR_SHARE = 0.9, 0.5  # of the expert's normalised return
+STRONG, WEAK = 0.7, 0.3  # absolute correlation
+
+Tone = Literal["good", "caution", "bad", "open", "note"]
+Bounds = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Grade:
+    """How good, the answer in a word or two, and what stands before the adjective or verb that it qualifies."""
+
+    tone: Tone
+    word: str
+    prefix: str
+
+
+_SURE, _PROBABLY, _PERHAPS = Grade("good", "Yes", ""), Grade("caution", "Probably", "probably "), "perhaps "
+_PARTLY, _AT_LEAST = Grade("caution", "In part", "only partly "), Grade("caution", "At least in part", "partly ")
+_FAILED, _NOT_SHOWN = Grade("bad", "No", "not "), Grade("caution", "Not shown", "not shown to be ")
+
+
+def share_grade(bounds: Bounds) -> Grade:
+    """The grade of a normalised return (estimate, low, high); NaN ends are no interval.
+
+    | estimate | interval | says |
+    |---|---|---|
+    | from .9 | wholly from .9 | yes |
+    | from .9 | down to .5 at most | probably |
+    | from .9 | below .5, or none | perhaps |
+    | .5 to .9 | wholly in between | in part |
+    | .5 to .9 | beyond .9 | at least in part |
+    | .5 to .9 | below .5, or none | perhaps in part |
+    | below .5 | wholly below .5 | no |
+    | below .5 | beyond .5, or none | not shown |
+    """
+    estimate, low, high = bounds
+    if estimate >= GOOD_SHARE:
+        if low >= GOOD_SHARE:
+            return _SURE
+        return _PROBABLY if low >= FAIR_SHARE else Grade("caution", "Perhaps", _PERHAPS)
+    if estimate >= FAIR_SHARE:
+        if not low >= FAIR_SHARE:
+            return Grade("caution", "Perhaps in part", "perhaps partly ")
+        return _PARTLY if high < GOOD_SHARE else _AT_LEAST
+    return _FAILED if high < FAIR_SHARE else _NOT_SHOWN
+
+
+def short_of_steps(share: Bounds, truth: Bounds) -> bool:
+    """Whether as many steps on the true reward do not bring the expert's return either, nor clearly more than `share`.
+
+    Then what a policy falls short of is not the reward's doing. False where nobody trained on the truth (NaN).
+    """
+    return truth[0] < GOOD_SHARE and not truth[1] > share[2]
+
+
+def agreement(bounds: Bounds) -> tuple[Tone, str]:
+    """The tone and the strength in words of a correlation (estimate, low, high).
+
+    "strong", "moderate" or "weak" where estimate and weaker end agree; else "at least moderate" or "weak to strong" by
+    the weaker end; "unclear" where the interval includes 0; "contrary" from −.3 down, "weakly contrary" above it.
+    """
+    estimate, low, high = bounds
+    if np.isnan(low) or np.isnan(high):
+        return "caution", f"{_signed(estimate, estimate)} by a figure without an interval"
+    if low <= 0 <= high:
+        small = max(-low, high) < WEAK
+        return "caution", "weak or absent" if small else "unclear"
+    if estimate < 0:
+        return ("bad" if high <= -WEAK else "caution"), _signed(estimate, high)
+    return ("good" if low >= STRONG else "caution"), _signed(estimate, low)
+
+
+def with_interval(bounds: Bounds) -> str:
+    """A figure as "0.93 [0.90, 0.95]", without an interval where it has none or is exact."""
+    estimate, low, high = bounds
+    return fixed(estimate) if np.isnan(low) or low == high else f"{fixed(estimate)} [{fixed(low)}, {fixed(high)}]"
+
+
+def _signed(estimate: float, end: float) -> str:
+    """The words for an estimate of which `end` is the weaker end."""
+    if estimate < 0:
+        weakly = {(True, True): "contrary", (True, False): "contrary, perhaps only weakly"}
+        return weakly.get((estimate <= -WEAK, end <= -WEAK), "weakly contrary")
+    name, least = _band(estimate), _band(end)
+    if name == least:
+        return name
+    return f"weak to {name}" if least == "weak" else f"at least {least}"
+
+
+def _band(value: float) -> str:
+    return "strong" if value >= STRONG else "moderate" if value >= WEAK else "weak"

@@ -1,0 +1,145 @@
+"""Checkpoints: written whole or not at all, read without executing anything."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+
+class CheckpointError(ValueError):
+    """A run folder that cannot be written, or does not hold what it should."""
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no longer finite or Q has exploded."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """SIGINT came; the run is checkpointed where it has a folder."""
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a file that takes the place of `path` once it is whole and on the disk.
+
+    Whoever reads meanwhile, or after a crash, finds the old content or the new one.
+
+    Raises CheckpointError where the disk is full or not writable; the old content is intact then.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+        part.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path} could not be written ({error}); what it held before is intact. "
+            "Make room on the disk, check the rights to the folder, and resume the run."
+        ) from error
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain containers atomically."""
+    import torch  # heavy, and the errors above must be had without it
+
+    write_atomically(path, lambda file: torch.save(state, file))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote; only tensors and plain containers are admitted.
+
+    Raises CheckpointError where the file is absent, truncated or holds anything else.
+    """
+    import torch
+
+    try:
+        state = torch.load(path, weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"There must be a checkpoint at {path}; found none. Train with out= first.") from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"The checkpoint {path} must be a whole file written by this library; it cannot be read "
+            f"({type(error).__name__}). Start the run anew."
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"The checkpoint {path} must hold a dictionary; it holds a {type(state).__name__}.")
+    return state
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Lock the folder itself, which leaves nothing in it; the lock ends with the block, or with the process.
+
+    Nothing is locked where folders cannot be opened (Windows), where the file system has no locks, and where there is
+    no such folder.
+
+    Raises CheckpointError where somebody else holds the lock.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    import fcntl  # Windows has none, and never comes here
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise CheckpointError(
+            f"One process at a time can train in a folder, and another process is at work in {folder}. "
+            "Wait for it, stop it, or name another folder."
+        ) from error
+    except OSError:  # a file system without locks
+        return
+
+
+TOLERANCE = 1e-4  # of numbers that were computed, relative to the largest beside them: machines round differently
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two records of plain values, in words; settings within settings by dotted names.
+
+    An option that one of the two does not know counts as 0, off or None. Fractions in a list are alike within
+    `TOLERANCE`.
+    """
+    old, new = _flat(before), _flat(now)
+    return [
+        f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
+        for name in sorted(old.keys() | new.keys())
+        if not _alike(old.get(name), new.get(name))
+        and ((name in old and name in new) or old.get(name) or new.get(name))
+    ]
+
+
+def _alike(before: object, now: object) -> bool:
+    if before == now:
+        return True
+    if not (isinstance(before, list) and isinstance(now, list) and len(before) == len(now)):
+        return False
+    if not all(isinstance(value, float) for value in (*before, *now)):
+        return False
+    return bool(np.allclose(before, now, rtol=0, atol=TOLERANCE * np.abs(now).max()))
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = {f"{name}.{key}": each for key, each in _flat(value).items()} if isinstance(value, Mapping) else None
+        flat |= {name: value} if inner is None else inner
+    return flat

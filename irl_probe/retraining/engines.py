@@ -1,0 +1,132 @@
+"""Retraining by our own engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import gymnasium as gym
+import numpy as np
+
+from irl_probe._config import check_count, check_kind
+from irl_probe.envs import check_spaces, make_env
+from irl_probe.learn import Run, train_on_reward
+from irl_probe.retraining.config import RetrainConfig
+from irl_probe.retraining.fingerprint import reward_fingerprint
+from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardWrapper
+from irl_probe.transitions import Array
+
+
+def retrain(
+    reward: Reward,
+    env: str | Env,
+    config: RetrainConfig | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """Train a fresh policy in `env` on `reward` alone, paid by a `RewardWrapper`; the environment's own is not read.
+
+    Args:
+        reward: any reward (observations, actions, next_observations, terminated) → (N,).
+        env: the environment, or its id.
+        config: see `RetrainConfig`.
+        out: folder for checkpoints and logs.
+        resume: go on with the run in `out`, if it is of this reward.
+        progress: show a bar.
+
+    Raises as `irl_probe.train` does.
+    """
+    config = RetrainConfig() if config is None else config
+    check_kind(config, RetrainConfig, "The config of retrain", "Of an IQConfig: RetrainConfig(learner).")
+    learner = config.learner
+    model = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
+    if model is not None and model.temperature is not None and learner.temperature is None:
+        learner = replace(learner, temperature=model.temperature, gamma=model.gamma)
+    live = make_env(env) if isinstance(env, str) else env
+    note = None if out is None else {"reward": reward_fingerprint(reward, live)}
+    wrapped = RewardWrapper(live, reward)
+    return train_on_reward(wrapped, learner, out=out, resume=resume, progress=progress, note=note)
+
+
+Env = gym.Env[Any, Any]
+Algorithm = Literal["sac", "ppo", "dqn"]
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+_CONTINUOUS, _DISCRETE = ("sac", "ppo"), ("ppo", "dqn")
+
+
+@dataclass(frozen=True, eq=False)
+class SB3Run:
+    """A policy trained by Stable-Baselines3.
+
+    Attributes:
+        model: the algorithm as it stands after training.
+        algorithm: "sac", "ppo" or "dqn".
+        steps: environment steps.
+        seed: of everything.
+    """
+
+    model: Any
+    algorithm: Algorithm
+    steps: int
+    seed: int
+
+    def policy(
+        self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
+    ) -> Array:
+        """Actions (N, …) in the environment's units; draws come from torch's global generator, not from `rng`."""
+        actions, _ = self.model.predict(np.asarray(observations), deterministic=deterministic)
+        return np.asarray(actions)
+
+
+def retrain_sb3(
+    reward: Reward | None,
+    env: str | Env | Callable[[], Env],
+    algorithm: Algorithm,
+    *,
+    steps: int = 100_000,
+    seed: int = 0,
+    settings: dict[str, Any] | None = None,
+) -> SB3Run:
+    """Train a fresh policy by Stable-Baselines3 on `reward` alone, paid by a `RewardWrapper`.
+
+    SB3's own defaults but for γ, which is the reward's where it has one. SAC learns its temperature by its own rule:
+    it does not take over the reward's α.
+
+    Args:
+        reward: any reward; None trains on the environment's own.
+        env: the environment, its id, or what makes it.
+        algorithm: "sac" (continuous actions), "dqn" (discrete ones) or "ppo" (either).
+        steps: environment steps, at least 1; PPO rounds them up to whole rollouts.
+        seed: of the algorithm and the environment.
+        settings: more arguments of the algorithm; they win over what is chosen here.
+
+    Raises ImportError where Stable-Baselines3 is not installed, ValueError for an unknown algorithm or one that does
+    not take these actions and for what is no number of steps, RewardError where the reward does not fit the
+    environment.
+    """
+    check_count(steps, 1, "The steps")
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"The algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}.")
+    try:
+        import stable_baselines3 as sb3
+    except ImportError as error:
+        raise ImportError("This needs Stable-Baselines3: pip install 'irl_probe[sb3]'.") from error
+    live = make_env(env) if isinstance(env, str) else env if isinstance(env, gym.Env) else env()
+    check_spaces(live)
+    discrete = isinstance(live.action_space, gym.spaces.Discrete)
+    fitting = _DISCRETE if discrete else _CONTINUOUS
+    if algorithm not in fitting:
+        actions = "discrete" if discrete else "continuous"
+        raise ValueError(f"{algorithm.upper()} does not take {actions} actions; use {' or '.join(fitting)}.")
+    known = isinstance(reward, RecoveredReward | DistilledReward)
+    gamma = {"gamma": reward.gamma} if known else {}  # type: ignore[union-attr]  # known: one of those with a γ
+    chosen: dict[str, Any] = {"policy": "MlpPolicy", "seed": seed, "device": "cpu"} | gamma | (settings or {})
+    paid = live if reward is None else RewardWrapper(live, reward)
+    kind = {"sac": sb3.SAC, "ppo": sb3.PPO, "dqn": sb3.DQN}[algorithm]
+    model = kind(env=paid, **chosen)
+    model.learn(steps)
+    return SB3Run(model, algorithm, int(model.num_timesteps), chosen["seed"])

@@ -1,0 +1,109 @@
+"""Whether a reward keeps the protocol, checked on steps of an environment."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from irl_probe._config import check_count, check_kind
+from irl_probe.envs import make_env
+from irl_probe.rewards.protocol import Bools, Reward, RewardError, check_callable, check_values
+from irl_probe.rewards.recovered import RecoveredReward
+from irl_probe.rewards.wrappers import check_fit
+from irl_probe.transitions import Array
+
+SLOWEST = 0.1  # seconds for a batch of `steps`; a learner asks for one every few milliseconds
+
+
+def check_reward_model(
+    reward: Reward, env: str | gym.Env[Any, Any], *, steps: int = 128, seed: int = 0, tolerance: float = 1e-4
+) -> None:
+    """Check a reward on `steps` random steps of `env`, in the manner of Gymnasium's `check_env`.
+
+    Checked: one finite float64 number a transition; the inputs are left as they were; the same answer twice; a
+    batch is what its rows are one by one; it is fast enough to train on (else a warning); both values of `terminated`
+    are answered; and of a recovered reward that its spaces fit, and that after an end only V_abs counts:
+    r(s, a, s′, True) = Q(s, a) − γV_abs, whatever s′.
+
+    Args:
+        reward: what to check.
+        env: steps are made in it, from a reset with `seed`; or its id, as `make_env` takes it.
+        steps: how many, at least one.
+        seed: of the environment and the actions.
+        tolerance: how far a batch may be from its rows, relative to the largest |r| or |Q| (networks in float32 round
+            differently for other batch sizes).
+
+    Raises RewardError that says what does not hold, ValueError where `steps` or `seed` is no such count, and TypeError
+    where `env` is no environment.
+    """
+    check_callable(reward)
+    check_count(steps, 1, "The steps of check_reward_model")
+    check_count(seed, 0, "The seed of check_reward_model")
+    name = type(reward).__name__
+    batch = _batch(reward, env, steps, seed)
+    kept = [array.copy() for array in batch]
+    values = reward(*batch)
+    if not isinstance(values, np.ndarray) or values.dtype != np.float64:
+        kind = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+        raise RewardError(f"The reward {name!r} must give a NumPy array of float64; got {kind}.")
+    values = check_values(values, steps, name=name)
+    if any(not np.array_equal(array, copy) for array, copy in zip(batch, kept, strict=True)):
+        raise RewardError(f"The reward {name!r} must leave its inputs as they are; it wrote into one of them.")
+    began = time.perf_counter()
+    again = reward(*batch)
+    seconds = time.perf_counter() - began
+    if seconds > SLOWEST * max(steps, 128) / 128:
+        warnings.warn(
+            f"The reward {name!r} takes {seconds:.2g} s for a batch of {steps} steps: a learner that trains on it will "
+            "wait for it at every step.",
+            stacklevel=2,
+        )
+    if not np.array_equal(values, again):
+        raise RewardError(f"The reward {name!r} must give the same answer for the same transitions; it did not.")
+    scale = np.abs(values).max()
+    if isinstance(reward, RecoveredReward):
+        scale = max(scale, np.abs(reward.q(*batch[:2])).max())
+    o, a, o2, d = batch
+    alone = [reward(o[i : i + 1], a[i : i + 1], o2[i : i + 1], d[i : i + 1]) for i in range(steps)]
+    rows = np.concatenate([check_values(value, 1, name=name) for value in alone])
+    if not np.allclose(values, rows, rtol=0, atol=tolerance * max(scale, 1e-12)):
+        row = int(np.abs(values - rows).argmax())
+        raise RewardError(
+            f"The reward {name!r} must be the same in a batch as alone; transition {row} has {values[row]} in a "
+            f"batch of {steps} and {rows[row]} alone. Does it normalise over the batch?"
+        )
+    for ended in (np.zeros(steps, dtype=bool), np.ones(steps, dtype=bool)):
+        values = check_values(reward(o, a, o2, ended), steps, name=name)
+    if isinstance(reward, RecoveredReward) and reward.kind == "per-transition":
+        wanted = reward.q(o, a) - reward.tail
+        if not np.allclose(values, wanted, rtol=0, atol=tolerance * max(scale, 1e-12)):
+            raise RewardError(f"The reward {name!r} must be Q(s, a) − γV_abs where the MDP ended; it is not.")
+
+
+def _batch(reward: Reward, env: str | gym.Env[Any, Any], steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
+    """Random steps of the environment, whose spaces must fit; one that is made here is closed again."""
+    live = make_env(env) if isinstance(env, str) else env
+    check_kind(live, gym.Env, "The environment of check_reward_model", "Give one, or an id such as 'CartPole-v1'.")
+    try:
+        check_fit(reward, live.observation_space, live.action_space)
+        return _random_steps(live, steps, seed)
+    finally:
+        if live is not env:
+            live.close()
+
+
+def _random_steps(env: gym.Env[Any, Any], steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
+    env.action_space.seed(seed)
+    rows = []
+    observation, _ = env.reset(seed=seed)
+    for _ in range(steps):
+        action = env.action_space.sample()
+        successor, _, terminated, truncated, _ = env.step(action)
+        rows.append((np.array(observation), np.array(action), np.array(successor), bool(terminated)))
+        observation = env.reset()[0] if terminated or truncated else successor
+    observations, actions, successors, ended = zip(*rows, strict=True)
+    return np.stack(observations), np.stack(actions), np.stack(successors), np.array(ended)

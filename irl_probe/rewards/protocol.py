@@ -1,0 +1,190 @@
+"""What a reward is: any callable of a batch of transitions, and how its answer is checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irl_probe.softq import NetworkSpec
+from irl_probe.transitions import Array, Transitions
+
+
+class RewardError(ValueError):
+    """A reward that cannot be recovered, evaluated, saved, loaded or used; the message says what to do."""
+
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class Reward(Protocol):
+    """r(s, a, s′, terminated) of N transitions at once: (N,) float64, in reward units per environment step.
+
+    The arguments are shaped like those of `Transitions` and are given by position, as imitation does with its reward
+    functions, so that theirs work here and ours work there. A plain function qualifies.
+    """
+
+    def __call__(
+        self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /
+    ) -> Floats: ...
+
+
+def evaluate_reward(reward: Reward, transitions: Transitions, *, name: str) -> Floats:
+    """The reward of every transition, (N,) float64, checked.
+
+    Args:
+        reward: what to evaluate.
+        transitions: N steps; their true rewards are not shown to `reward`.
+        name: what messages call the reward.
+
+    Raises RewardError that names the reward unless it gives one finite real number a transition.
+    """
+    t = transitions
+    return check_values(reward(t.observations, t.actions, t.next_observations, t.terminated), len(t), name=name)
+
+
+def check_callable(reward: Reward) -> None:
+    """Raise RewardError for what cannot be called as a reward is, such as its name."""
+    if not callable(reward):
+        raise RewardError(
+            "A reward must be a function reward(observations, actions, next_observations, terminated); "
+            f"got {reward!r}. A saved one is read by irl_probe.load_reward."
+        )
+
+
+def check_values(values: object, count: int, *, name: str) -> Floats:
+    """`values` as (count,) float64. Raises RewardError unless they are `count` finite real numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise RewardError(
+            f"The reward {name!r} must give real numbers; got dtype {array.dtype}. Convert it to float64."
+        )
+    if array.shape != (count,):
+        hint = "Flatten them with .reshape(-1)." if array.size == count else "It is called once with the whole batch."
+        raise RewardError(
+            f"The reward {name!r} must give one number a transition, shape ({count},); got shape {array.shape}. {hint}"
+        )
+    result = array.astype(np.float64, copy=False)
+    if not math.isfinite(result.sum()):  # one pass for most; a sum that overflows is looked at again
+        bad = ~np.isfinite(result)
+        if not bad.any():
+            return result
+        row = int(np.argmax(bad))
+        raise RewardError(
+            f"The reward {name!r} must be finite; at transition {row} it is {result[row]} "
+            f"({int(bad.sum())} of {count} are not finite). Look at that transition's observation and action."
+        )
+    return result
+
+
+def check_batch(
+    spec: NetworkSpec, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+) -> None:
+    """Raise RewardError unless these are N rows each, observations and actions as a network of shape `spec` takes them.
+
+    A discrete one is a whole number from 0 to below its count: NumPy would count −1 from the end and cut .7 to 0.
+    """
+    check_observations(spec, observations)
+    check_observations(spec, next_observations, "next observations")
+    if spec.action_count is not None:
+        _check_indices("actions", actions, spec.action_count)
+    else:
+        _check_rows("actions", actions, (len(spec.action_low or ()),))
+    count = len(observations)
+    if terminated.shape != (count,) or len(actions) != count or len(next_observations) != count:
+        raise RewardError(
+            "A batch must have as many actions, next observations and marks of termination, shape (N,), as "
+            f"observations; got {count} observations, {len(actions)} actions, {len(next_observations)} next "
+            f"observations and marks of shape {terminated.shape}. Give the columns of the same transitions."
+        )
+
+
+def check_observations(spec: NetworkSpec, rows: Array, name: str = "observations") -> None:
+    """The same of observations alone."""
+    if spec.observation_count is not None:
+        _check_indices(name, rows, spec.observation_count)
+    else:
+        _check_rows(name, rows, spec.observation_shape)
+
+
+def _check_rows(name: str, rows: Array, shape: tuple[int, ...]) -> None:
+    if rows.ndim and rows.shape[1:] == shape:
+        return
+    if not rows.ndim or math.prod(rows.shape[1:]) != math.prod(shape):
+        raise RewardError(
+            f"The {name} of a batch must be N rows of shape {tuple(shape)}, as the reward's network takes; got an "
+            f"array of shape {rows.shape}. Give transitions of the environment that the reward was learned in."
+        )
+
+
+def _check_indices(name: str, rows: Array, count: int) -> None:
+    if rows.ndim != 1:
+        raise RewardError(
+            f"The {name} of a batch must be N whole numbers, shape (N,), each in Discrete({count}); "
+            f"got an array of shape {rows.shape}. Give transitions of the environment that the reward was learned in."
+        )
+    numbers = rows.astype(np.float64)
+    bad = ~((numbers >= 0) & (numbers < count) & (numbers == np.floor(numbers)))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise RewardError(
+            f"The {name} of a batch must lie in Discrete({count}), whole numbers from 0 to {count - 1}; at transition "
+            f"{row} it is {rows[row]}. Give transitions of the environment that the reward was learned in."
+        )
+
+
+Normalise = Literal["none", "running", "frozen"]
+NORMALISE: tuple[Normalise, ...] = get_args(Normalise)
+_LEAST = 1e-12  # of the deviation, relative to the mean: below it the rewards are one number
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and variance of the rewards paid so far; a reward is normalised by its standard deviation.
+
+    The mean is kept and not taken off: where episodes end, a constant on top of the reward changes the best policy. A
+    positive factor does not. A learner with a temperature of its own has to divide it by the same `scale`.
+
+    Attributes:
+        count: rewards seen.
+        mean, variance: of those, in reward units and their square; the variance is that of the whole, not of a sample.
+
+    Raises RewardError where they are not finite, or count or variance is negative.
+    """
+
+    count: int = 0
+    mean: float = 0.0
+    variance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean) and math.isfinite(self.variance) and self.variance >= 0 and self.count >= 0):
+            raise RewardError(
+                "A normalisation must have a finite mean, a finite variance and a count, neither below 0; got "
+                f"mean {self.mean}, variance {self.variance}, count {self.count}."
+            )
+
+    @property
+    def scale(self) -> float:
+        """What rewards are divided by: the standard deviation, or 1 where there is none (fewer than two, or equal)."""
+        deviation = math.sqrt(self.variance)
+        return deviation if self.count > 1 and deviation > _LEAST * abs(self.mean) else 1.0
+
+    def updated(self, values: Floats) -> Normalisation:
+        """With these rewards as well: moments of both parts joined (Chan, Golub and LeVeque 1979)."""
+        if not len(values):
+            return self
+        mean = float(np.add.reduce(values)) / len(values)
+        spread = values - mean
+        count = self.count + len(values)
+        shift, share = mean - self.mean, len(values) / count
+        variance = (1 - share) * self.variance + share * float(np.dot(spread, spread)) / len(values)
+        return Normalisation(count, self.mean + share * shift, variance + share * (1 - share) * shift**2)
+
+    def __call__(self, values: Floats) -> Floats:
+        """Rewards divided by `scale`."""
+        scaled: Floats = values / self.scale
+        return scaled
