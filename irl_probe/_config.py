@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import reprlib
 from dataclasses import fields
-from difflib import get_close_matches
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+
+from irl_probe._words import did_you_mean
 
 _WORDS: dict[Any, str] = {
     int: "a whole number (such as 10)",
@@ -35,8 +36,7 @@ class Config:
         known = [f.name for f in fields(cls)]  # type: ignore[arg-type]  # every subclass is a dataclass
         for key in values:
             if key not in known:
-                near = get_close_matches(key, known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else f" The keys are {', '.join(known)}."
+                hint = did_you_mean(key, known) or f" The keys are {', '.join(known)}."
                 raise ValueError(f"{cls.__name__} has no key {key!r}.{hint}")
         return super().__new__(cls)
 
@@ -55,9 +55,7 @@ def check_option(value: str, options: object, name: str) -> None:
     """Raises ValueError unless `value` is one of the Literal `options`; suggests the near miss."""
     known = [str(option) for option in get_args(options)]
     if value not in known:
-        near = get_close_matches(str(value), known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}.{hint}")
+        raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}.{did_you_mean(value, known)}")
 
 
 def check_count(value: object, least: int, name: str) -> None:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import check_count
-
-Array = NDArray[np.generic]
+from irl_probe._types import Array
 
 
 @dataclass(frozen=True)

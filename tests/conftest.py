@@ -2,4 +2,6 @@
 
 from jaxtyping import install_import_hook
 
-install_import_hook(["irl_probe.learn.objectives", "irl_probe.softq.functions", "irl_probe.softq.networks"], "beartype.beartype")
+install_import_hook(
+    ["irl_probe.learn.objectives", "irl_probe.softq.functions", "irl_probe.softq.networks"], "beartype.beartype"
+)

@@ -11,6 +11,7 @@ import xarray as xr
 from gymnasium import spaces
 
 from irl_probe._config import Config, check_count
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.metrics import (
@@ -33,10 +34,10 @@ from irl_probe.metrics.starc import Measure, StarcForms
 from irl_probe.metrics.terms import Standardised
 from irl_probe.results import decomposition_group, distance_group
 from irl_probe.rewards.dynamics import LearnedDynamics, LearnedSimulator
-from irl_probe.rewards.protocol import Bools, Floats, Reward
+from irl_probe.rewards.protocol import Reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.softq.functions import DiscreteSoftQ
-from irl_probe.transitions import Array, Transitions
+from irl_probe.transitions import Transitions
 
 # Names of their own, so that no reward of a user is taken for one of them.
 TRUE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibration)"

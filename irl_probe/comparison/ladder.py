@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
+from irl_probe._types import Floats
 from irl_probe.metrics.bootstrap import Estimate
 from irl_probe.metrics.ranking import ranking_agreement
 from irl_probe.results import ranking_group
-from irl_probe.rewards.protocol import Floats, Reward, evaluate_reward
+from irl_probe.rewards.protocol import Reward, evaluate_reward
 from irl_probe.transitions import Transitions
 
 

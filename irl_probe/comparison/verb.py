@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from irl_probe._config import Config, check_count, check_kind
+from irl_probe._types import Floats
 from irl_probe.comparison.distances import DistanceConfig
 from irl_probe.comparison.distances import distances as distance_groups
 from irl_probe.comparison.ladder import ranking
@@ -22,7 +23,7 @@ from irl_probe.results import correlation_group, new_results, points_group
 from irl_probe.rewards.artifact import reward_id
 from irl_probe.rewards.dynamics import LearnedDynamics
 from irl_probe.rewards.explicit import DistilledReward
-from irl_probe.rewards.protocol import Floats, Reward, RewardError, evaluate_reward
+from irl_probe.rewards.protocol import Reward, RewardError, evaluate_reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.transitions import Transitions
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zipfile
 import zlib
@@ -14,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from irl_probe._files import whole_file
+from irl_probe._types import Array
 from irl_probe.demos.assembly import flags, numbers
 from irl_probe.demos.demonstrations import DemoError
 from irl_probe.demos.iq_learn import read_npy
-from irl_probe.transitions import Array
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
@@ -82,17 +82,11 @@ def write_archive(path: Path, arrays: Mapping[str, Array], overwrite: bool) -> N
     """
     if path.exists() and not overwrite:
         raise DemoError(f"{path} exists and is not overwritten; choose another name or pass overwrite=True.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
-            for name, array in arrays.items():
-                content = io.BytesIO()
-                np.lib.format.write_array(content, np.asarray(array, order="C"), allow_pickle=False)
-                entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
-                entry.external_attr = 0o644 << 16
-                entry.create_system = 3  # the same on every system
-                file.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED, 9)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.asarray(array, order="C"), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            entry.external_attr = 0o644 << 16
+            entry.create_system = 3  # the same on every system
+            file.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED, 9)

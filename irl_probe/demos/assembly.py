@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irl_probe._config import check_count
-from irl_probe.demos.demonstrations import DemoError, Demonstrations, Space, WholeEpisodes
-from irl_probe.transitions import Array, Transitions
+from irl_probe._spaces import Space
+from irl_probe._types import Array
+from irl_probe.demos.demonstrations import DemoError, Demonstrations, WholeEpisodes
+from irl_probe.transitions import Transitions
 
 Result = TypeVar("Result")
 

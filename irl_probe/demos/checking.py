@@ -6,9 +6,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from irl_probe.demos.demonstrations import DemoError, Demonstrations, Space
+from irl_probe._spaces import Space
+from irl_probe._types import Array
+from irl_probe.demos.demonstrations import DemoError, Demonstrations
 from irl_probe.demos.recording import Environment
-from irl_probe.transitions import Array
 
 _ROUNDING = 1e-6  # float32 actions stored at a bound
 

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from irl_probe._types import Array
 from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, column, flags, numbers, require
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
-from irl_probe.transitions import Array
 
 _NEEDED = ("observations", "actions", "terminals")
 _OPTIONAL = ("next_observations", "rewards", "timeouts")

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from irl_probe._spaces import Space
 from irl_probe.transitions import Transitions
 
 
 class DemoError(ValueError):
     """Demonstrations that cannot be read, saved, recorded or used; the message says what to do."""
-
-
-Space = gymnasium.Space[object]
 
 
 @dataclass(frozen=True, eq=False)

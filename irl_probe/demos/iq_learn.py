@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
+from irl_probe._types import Array
 from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, column, flags, numbers, require
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
-from irl_probe.transitions import Array
 
 _TYPE_CODE = re.compile(r"[<>|=]?([biuf][1248]|O8?|[SU]\d{0,6})")
 _CORE = ("multiarray", "numeric")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
 from os import PathLike
 from pathlib import Path
 
+from irl_probe._words import did_you_mean
 from irl_probe.demos.assembly import with_time_limit
 from irl_probe.demos.d4rl import read_d4rl
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
@@ -99,12 +99,9 @@ def _unknown(source: str | Path, path: Path) -> str:
     bundled = bundled_demos()
     if path.suffix in SUFFIXES or path.parent != Path():
         siblings = [f.name for f in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = difflib.get_close_matches(path.name, siblings, n=1)
-        hint = f" Did you mean '{path.parent / near[0]}'?" if near else ""
+        hint = did_you_mean(path, [str(path.parent / name) for name in siblings])
         return f"There is no file '{path}'.{hint} Give the path of a {', '.join(SUFFIXES)} file."
-    folded = {name.lower(): name for name in bundled}
-    near = [folded[n] for n in difflib.get_close_matches(str(source).lower(), folded, n=1)]
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(source, bundled)
     return (
         f"No demonstrations called '{source}' come with the package.{hint} Bundled: {', '.join(bundled) or 'none'}. "
         f"Otherwise give a path ({', '.join(SUFFIXES)}) or '{_MINARI}<dataset id>'."

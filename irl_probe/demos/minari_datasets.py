@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.util import find_spec
 
 import numpy as np
 
+from irl_probe._words import did_you_mean
 from irl_probe.demos.assembly import assemble, flags, numbers
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
@@ -28,8 +28,7 @@ def read_minari(dataset_id: str) -> Demonstrations:
         dataset = minari.load_dataset(dataset_id)
         episodes = list(dataset.iterate_episodes())
     except FileNotFoundError as error:
-        near = difflib.get_close_matches(dataset_id, list(minari.list_local_datasets()), n=1)
-        hint = f" Did you mean 'minari:{near[0]}'?" if near else ""
+        hint = did_you_mean(where, [f"minari:{name}" for name in minari.list_local_datasets()])
         raise DemoError(
             f"{where}: no such dataset on this machine.{hint} Download it with: minari download {dataset_id}"
         ) from error

@@ -13,9 +13,10 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike
 
 from irl_probe._config import check_count
+from irl_probe._spaces import Space
+from irl_probe._types import Array
 from irl_probe.demos.assembly import assemble, guarded
-from irl_probe.demos.demonstrations import DemoError, Demonstrations, Space
-from irl_probe.transitions import Array
+from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
 Environment = gymnasium.Env[Any, Any]
 

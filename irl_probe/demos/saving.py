@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from irl_probe._config import check_kind
+from irl_probe._types import Array
 from irl_probe.demos.archive import Archive, write_archive
 from irl_probe.demos.assembly import guarded, require
 from irl_probe.demos.demonstrations import DemoError, Demonstrations, WholeEpisodes, space_from_json, space_to_json
-from irl_probe.transitions import Array, Transitions
+from irl_probe.transitions import Transitions
 
 FORMAT = "irl_probe demonstrations"
 VERSION = 1

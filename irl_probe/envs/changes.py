@@ -6,13 +6,14 @@ import copy
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
+from irl_probe._spaces import Env
+from irl_probe._types import Floats
+from irl_probe._words import did_you_mean
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 
@@ -165,8 +166,6 @@ def _recompute(env: Any) -> None:
     mujoco.mj_setConst(env.model, mujoco.MjData(env.model))
 
 
-Env = gym.Env[Any, Any]
-Floats = NDArray[np.float64]
 Unit = Literal["factor", "probability", "number", "switch"]
 
 
@@ -262,8 +261,7 @@ def find_parameter(known: Mapping[str, Parameter], parameter: str, name: str) ->
     """Raises ValueError for a name that is not known, with the nearest."""
     if parameter in known:
         return known[parameter]
-    near = get_close_matches(parameter, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(parameter, known)
     raise ValueError(f"{name} can be changed in {', '.join(known)}; got {parameter!r}.{hint}")
 
 

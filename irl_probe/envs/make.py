@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import gymnasium as gym
@@ -10,10 +9,10 @@ import numpy as np
 from gymnasium import spaces
 
 from irl_probe._config import check_kind
+from irl_probe._spaces import Env
+from irl_probe._words import did_you_mean
 from irl_probe.envs.changes import changed, split_variant_id
 from irl_probe.envs.tabular import TabularEnv, gridworld
-
-Env = gym.Env[Any, Any]
 
 # The packages of an environment's module, and the extra that installs them.
 _EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "point_maze": "mujoco"}
@@ -71,10 +70,8 @@ def _missing_packages(env_id: str, error: Exception) -> str:
 
 def _unknown(env_id: str) -> str:
     known = ["GridWorld", *gym.registry]
-    lowered = {name.lower(): name for name in known}
-    near = [lowered[name] for name in difflib.get_close_matches(env_id.lower(), lowered, n=3, cutoff=0.6)]
-    hint = f"Did you mean {' or '.join(near)}?" if near else "See gymnasium.pprint_registry() for what there is."
-    return f"An environment must be GridWorld or one that Gymnasium has registered; got {env_id!r}. {hint}"
+    hint = did_you_mean(env_id, known, most=3) or " See gymnasium.pprint_registry() for what there is."
+    return f"An environment must be GridWorld or one that Gymnasium has registered; got {env_id!r}.{hint}"
 
 
 _REMEDIES = {

@@ -15,13 +15,13 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from irl_probe._types import Array, Floats
+
 try:
     import mujoco
 except ImportError as error:
     raise gym.error.DependencyNotInstalled("MuJoCo is not installed") from error
 
-Floats = NDArray[np.float64]
-Array = NDArray[np.generic]
 
 FRAME_SKIP = 5  # simulator steps of 0.01 s in an environment step
 CONTROL_COST = 0.001

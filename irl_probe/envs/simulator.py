@@ -13,11 +13,11 @@ import numpy as np
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
+from irl_probe._spaces import Env
+from irl_probe._types import Array
 from irl_probe.envs.changes import kind
-from irl_probe.envs.make import Env, check_unwrapped_spaces, env_name, make_env
+from irl_probe.envs.make import check_unwrapped_spaces, env_name, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
-
-Array = NDArray[np.generic]
 
 
 class SimulatedStep(NamedTuple):

@@ -11,9 +11,8 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import ArrayLike, NDArray
 
+from irl_probe._types import Floats
 from irl_probe.metrics.tabular import soft_policy, soft_q
-
-Floats = NDArray[np.float64]
 
 ACTIONS = ("left", "right", "up", "down", "stay")
 _ENTRY = "irl_probe.envs.tabular:TabularEnv"

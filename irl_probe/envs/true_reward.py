@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from irl_probe._spaces import Env
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.changes import kind
-from irl_probe.envs.make import Env, check_unwrapped_spaces, env_name, make_env
+from irl_probe.envs.make import check_unwrapped_spaces, env_name, make_env
 from irl_probe.envs.simulator import RESETS, Simulator, simulator
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 from irl_probe.transitions import Transitions
 
-Array = NDArray[np.generic]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 RewardFunction = Callable[[Array, Array, Array, Bools], Floats]
 
 

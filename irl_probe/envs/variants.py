@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from irl_probe._spaces import Env
 from irl_probe.envs.changes import (
     TABULAR,
     changed_mdp,
@@ -14,7 +15,7 @@ from irl_probe.envs.changes import (
     tabular_variant,
     variant_id,
 )
-from irl_probe.envs.make import Env, env_name, make_env
+from irl_probe.envs.make import env_name, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 UNCHANGED = "nothing"

@@ -148,11 +148,6 @@ def steady_truth(tree: xr.DataTree) -> bool:
     )
 
 
-def counted(count: int, one: str, many: str) -> str:
-    """A count in words: "one seed", "no seeds", "3 seeds"."""
-    return f"one {one}" if count == 1 else f"{count or 'no'} {many}"
-
-
 def distance_bounds(tree: xr.DataTree, reward: str, metric: str) -> Bounds:
     """A distance to the first reference on the main coverage."""
     group = tree["distance"].to_dataset() if "distance" in tree.children else xr.Dataset()

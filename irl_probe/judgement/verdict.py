@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from irl_probe._words import counted
 from irl_probe.judgement.grades import (
     FAIR_SHARE,
     GOOD_SHARE,
@@ -31,7 +32,6 @@ from irl_probe.judgement.reading import (
     changed,
     clearly,
     correlation_bounds,
-    counted,
     decided,
     distance_bounds,
     exact_transfer,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from irl_probe._words import listed
 from irl_probe.envs import UNCHANGED
 from irl_probe.judgement.grades import GOOD_SHARE, Bounds, short_of_steps, with_interval
 from irl_probe.results import retraining_share, validate
@@ -147,11 +148,6 @@ def bounds_in(values: xr.DataArray) -> Bounds:
 
 def _crosses(bounds: Bounds) -> bool:
     return bounds[1] <= 0 <= bounds[2]
-
-
-def listed(items: list[str]) -> str:
-    """The items as a list in a sentence."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 FEW_EPISODES = 10

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import check_count
+from irl_probe._spaces import Env
+from irl_probe._types import Array
 from irl_probe.envs import make_env
-from irl_probe.transitions import Array
-
-Env = gym.Env[Any, Any]
 
 
 class Policy(Protocol):

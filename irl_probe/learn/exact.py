@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from irl_probe._types import Floats
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.objectives import StepValues, iq_loss
 from irl_probe.softq import DiscreteQ
 from irl_probe.softq.functions import DiscreteSoftQ, soft_value
-
-Floats = NDArray[np.float64]
 
 
 def solve_exactly(

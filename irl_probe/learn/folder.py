@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from irl_probe._files import only_process_in, whole_file
 
 
 class CheckpointError(ValueError):
@@ -31,15 +32,10 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Raises CheckpointError where the disk is full or not writable; the old content is intact then.
     """
-    part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as file:
+        with whole_file(path) as fresh, fresh.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
-        part.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path} could not be written ({error}); what it held before is intact. "
             "Make room on the disk, check the rights to the folder, and resume the run."
@@ -76,37 +72,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Lock the folder itself, which leaves nothing in it; the lock ends with the block, or with the process.
-
-    Nothing is locked where folders cannot be opened (Windows), where the file system has no locks, and where there is
-    no such folder.
-
-    Raises CheckpointError where somebody else holds the lock.
-    """
+    """Hold the folder's lock for the block. Raises CheckpointError if another process holds it."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        yield
-        return
-    try:
-        _lock(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    import fcntl  # Windows has none, and never comes here
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with only_process_in(folder):
+            yield
     except BlockingIOError as error:
         raise CheckpointError(
-            f"One process at a time can train in a folder, and another process is at work in {folder}. "
-            "Wait for it, stop it, or name another folder."
+            f"One process at a time can train in a folder, and {error}. Wait for it, stop it, or name another folder."
         ) from error
-    except OSError:  # a file system without locks
-        return
 
 
 TOLERANCE = 1e-4  # of numbers that were computed, relative to the largest beside them: machines round differently

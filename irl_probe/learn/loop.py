@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
 
+from irl_probe._spaces import Env
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.evaluation import evaluate
 from irl_probe.learn.folder import (
@@ -30,7 +30,6 @@ from irl_probe.learn.logs import Bar, Log, progress_bar
 from irl_probe.learn.replay import Batch, Interaction, Replay
 from irl_probe.softq.functions import SoftQ
 
-Env = gym.Env[Any, Any]
 CHECKPOINT = "checkpoint.pt"
 Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged, where nothing tells how large Q can be
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from irl_probe._spaces import Env
 from irl_probe.softq import ActionScale, NetworkSpec, ObservationEncoder
 from irl_probe.transitions import Transitions
 
@@ -115,9 +115,6 @@ class Replay:
             rows[:, -2],
             rows[:, -1],
         )
-
-
-Env = gym.Env[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from irl_probe._types import Array
 from irl_probe.demos.demonstrations import space_to_json
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.folder import CheckpointError, differences, write_atomically
@@ -22,7 +23,6 @@ from irl_probe.learn.logs import read_log
 from irl_probe.learn.loop import CHECKPOINT
 from irl_probe.softq import NetworkSpec
 from irl_probe.softq.functions import SoftQ
-from irl_probe.transitions import Array
 
 DESCRIPTION = "run.json"
 SOURCES = ("env_id", "demonstrations", "others")  # what a run learns from

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import torch
 from gymnasium import spaces
 
 from irl_probe._config import check_kind
+from irl_probe._spaces import Env, Space
+from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
 from irl_probe.demos.demonstrations import space_from_json
 from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
@@ -33,10 +34,7 @@ from irl_probe.learn.run import (
     stopped_early,
 )
 from irl_probe.softq import NetworkSpec, ObservationEncoder
-from irl_probe.transitions import Array, Transitions
-
-Env = gym.Env[Any, Any]
-Space = gym.Space[Any]
+from irl_probe.transitions import Transitions
 
 
 def train(

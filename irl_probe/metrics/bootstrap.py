@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t, trim_mean
 
 from irl_probe._config import check_confidence
-from irl_probe.metrics.checks import Array, check_numbers
+from irl_probe._types import Floats
+from irl_probe.metrics.checks import check_numbers
 
 Seed = int | np.random.Generator
 
@@ -31,7 +32,7 @@ class Estimate:
     reason: str = ""
 
     @property
-    def array(self) -> Array:
+    def array(self) -> Floats:
         """(value, low, high), the order of the results' `bound` axis."""
         return np.array([self.value, self.low, self.high])
 
@@ -41,14 +42,14 @@ class Estimate:
         return Estimate(np.nan, np.nan, np.nan, reason)
 
 
-def resample_counts(groups: int, resamples: int, seed: Seed) -> Array:
+def resample_counts(groups: int, resamples: int, seed: Seed) -> Floats:
     """How often each of `groups` is drawn in each resample, (1 + resamples, groups); row 0 is the sample itself."""
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
     return np.vstack([np.ones(groups), counts]).astype(np.float64)
 
 
-def jackknife_counts(groups: int) -> Array:
+def jackknife_counts(groups: int) -> Floats:
     """Row k draws everything but part k, once and scaled to `groups` in all, (K, groups).
 
     A part is one group; of more than 200 groups it is one of 200 runs of neighbours. One group has no row.
@@ -58,11 +59,11 @@ def jackknife_counts(groups: int) -> Array:
     count = min(groups, JACKKNIFE_PARTS)
     part = np.arange(groups) * count // groups
     kept = (part != np.arange(count)[:, None]).astype(np.float64)
-    scaled: Array = kept * (groups / kept.sum(axis=1, keepdims=True))
+    scaled: Floats = kept * (groups / kept.sum(axis=1, keepdims=True))
     return scaled
 
 
-def percentile_interval(replicates: Array, confidence: float, *, without: str = "") -> Estimate:
+def percentile_interval(replicates: Floats, confidence: float, *, without: str = "") -> Estimate:
     """The estimate, replicates[0], with the percentile interval of the rest.
 
     Undefined replicates (NaN) are left out; with more than half of them undefined there is an estimate without an
@@ -73,7 +74,7 @@ def percentile_interval(replicates: Array, confidence: float, *, without: str = 
 
 
 def accelerated_interval(
-    replicates: Array, jackknife: Array | Sequence[Array], confidence: float, *, groups: int, without: str = ""
+    replicates: Floats, jackknife: Floats | Sequence[Floats], confidence: float, *, groups: int, without: str = ""
 ) -> Estimate:
     """As `percentile_interval`, by the BCa method (Efron 1987), widened for few groups (Hesterberg 2015).
 
@@ -92,7 +93,7 @@ def accelerated_interval(
     """
     acceleration = _acceleration([jackknife] if isinstance(jackknife, np.ndarray) else jackknife)
 
-    def tails(defined: Array) -> tuple[float, float]:
+    def tails(defined: Floats) -> tuple[float, float]:
         value, count = replicates[0], len(defined)
         below = ((defined < value).sum() + 0.5 * (defined == value).sum()) / count
         bias = norm.ppf(np.clip(below, 0.5 / count, 1 - 0.5 / count))
@@ -104,7 +105,7 @@ def accelerated_interval(
     return _interval(replicates, without, tails)
 
 
-def _acceleration(jackknife: Sequence[Array]) -> float:
+def _acceleration(jackknife: Sequence[Floats]) -> float:
     """a = Σ L³ / 6(Σ L²)^{3/2} of the parts' influences L on the estimate, each sample's divided by its size."""
     parts = [leave_out[np.isfinite(leave_out)] for leave_out in jackknife]
     influence = np.concatenate([(p.mean() - p) * (len(p) - 1) / len(p) for p in parts if len(p) > 1] or [np.zeros(1)])
@@ -112,7 +113,7 @@ def _acceleration(jackknife: Sequence[Array]) -> float:
     return float((influence**3).sum()) / (6 * size**1.5) if size > 0 else 0.0
 
 
-def _interval(replicates: Array, without: str, tails: Callable[[Array], tuple[float, float]]) -> Estimate:
+def _interval(replicates: Floats, without: str, tails: Callable[[Floats], tuple[float, float]]) -> Estimate:
     """The quantiles of the defined replicates at `tails(defined)`, beside the estimate."""
     value, rest = float(replicates[0]), replicates[1:]
     if without:
@@ -125,19 +126,19 @@ def _interval(replicates: Array, without: str, tails: Callable[[Array], tuple[fl
     return Estimate(value, float(low), float(high))
 
 
-def iqm(scores: ArrayLike, axis: int | None = None) -> Array:
+def iqm(scores: ArrayLike, axis: int | None = None) -> Floats:
     """Interquartile mean: the mean of the middle half (Agarwal et al. 2021, "Deep RL at the Edge of the Precipice").
 
     Over all entries, or along `axis`. A quarter of the entries, rounded down, is dropped at either end.
     """
-    mean: Array = trim_mean(check_numbers(scores, "scores"), 0.25, axis=axis)
+    mean: Floats = trim_mean(check_numbers(scores, "scores"), 0.25, axis=axis)
     return mean
 
 
 def stratified_bootstrap(
     scores: ArrayLike,
     *,
-    statistic: Callable[[Array], Array] | None = None,
+    statistic: Callable[[Floats], Floats] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: Seed = 0,
@@ -169,14 +170,14 @@ def stratified_bootstrap(
     return percentile_interval(replicates, confidence, without=without)
 
 
-def episode_sums(rows: Array, episode: NDArray[np.int64]) -> Array:
+def episode_sums(rows: Floats, episode: NDArray[np.int64]) -> Floats:
     """Σ over each episode's rows of (N, ...), (E, ...); equal labels are adjacent."""
     starts = np.flatnonzero(np.diff(episode, prepend=episode[0] - 1))
-    total: Array = np.add.reduceat(rows, starts, axis=0)
+    total: Floats = np.add.reduceat(rows, starts, axis=0)
     return total
 
 
-def paired(first: Array, second: Array) -> Array:
+def paired(first: Floats, second: Floats) -> Floats:
     """An unbiased estimate of E[x]·E[y] for each row, (N, ...), from draws x and y (N, L, ...) that broadcast.
 
     With one draw it is x·y, exact where the draw is. With L draws it is the mean of x_l·y_m over l ≠ m, so that no
@@ -184,19 +185,19 @@ def paired(first: Array, second: Array) -> Array:
     """
     draws = max(first.shape[1], second.shape[1])
     if draws == 1:
-        single: Array = first[:, 0] * second[:, 0]
+        single: Floats = first[:, 0] * second[:, 0]
         return single
-    same: Array = (first * second).sum(axis=1)
-    crossed: Array = (first.sum(axis=1) * second.sum(axis=1) - same) / (draws * (draws - 1))
+    same: Floats = (first * second).sum(axis=1)
+    crossed: Floats = (first.sum(axis=1) * second.sum(axis=1) - same) / (draws * (draws - 1))
     return crossed
 
 
-def paired_products(first: Array, second: Array) -> Array:
+def paired_products(first: Floats, second: Floats) -> Floats:
     """Σ over rows of the estimates of `paired` for each two columns: (N, L, j) and (N, L, k) to (j, k)."""
     draws = first.shape[1]
-    total: Array = first.sum(axis=1).T @ second.sum(axis=1)
+    total: Floats = first.sum(axis=1).T @ second.sum(axis=1)
     if draws == 1:
         return total
-    same: Array = first.reshape(-1, first.shape[2]).T @ second.reshape(-1, second.shape[2])
-    crossed: Array = (total - same) / (draws * (draws - 1))
+    same: Floats = first.reshape(-1, first.shape[2]).T @ second.reshape(-1, second.shape[2])
+    crossed: Floats = (total - same) / (draws * (draws - 1))
     return crossed

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from irl_probe._types import Floats
+from irl_probe._words import did_you_mean
 
 PROBABILITY_TOLERANCE = 1e-6
 
 
-def check_numbers(values: ArrayLike, name: str) -> Array:
+def check_numbers(values: ArrayLike, name: str) -> Floats:
     """`values` as float64; raises where they are no real numbers or one is NaN or infinite (named by its index)."""
     array = np.asarray(values)
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_) or np.iscomplexobj(array):
@@ -54,12 +54,11 @@ def check_choice(value: str, options: Sequence[str], name: str) -> str:
     """One of `options`; a near miss is suggested."""
     if value in options:
         return value
-    near = difflib.get_close_matches(str(value), options, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(value, options)
     raise ValueError(f"'{name}' must be one of {', '.join(repr(o) for o in options)}; got {value!r}.{hint}")
 
 
-def check_transition(transition: ArrayLike) -> Array:
+def check_transition(transition: ArrayLike) -> Floats:
     """P (S, A, S): P[s, a, s′] ≥ 0 and every row P[s, a] sums to 1 (within 1e-6)."""
     array = check_numbers(transition, "transition")
     if array.ndim != 3 or array.shape[0] != array.shape[2] or 0 in array.shape:
@@ -68,14 +67,14 @@ def check_transition(transition: ArrayLike) -> Array:
     return array
 
 
-def check_policy(policy: ArrayLike, shape: tuple[int, int]) -> Array:
+def check_policy(policy: ArrayLike, shape: tuple[int, int]) -> Floats:
     """π (S, A): probabilities, every row sums to 1 (within 1e-6)."""
     array = check_shape(policy, shape, "policy")
     _check_rows(array, "policy", "π[s]")
     return array
 
 
-def check_distribution(weights: ArrayLike, shape: tuple[int, ...], name: str) -> Array:
+def check_distribution(weights: ArrayLike, shape: tuple[int, ...], name: str) -> Floats:
     """A probability distribution over `shape`: non-negative, sums to 1 (within 1e-6)."""
     array = check_shape(weights, shape, name)
     _check_non_negative(array, name)
@@ -85,7 +84,7 @@ def check_distribution(weights: ArrayLike, shape: tuple[int, ...], name: str) ->
     return array
 
 
-def check_shape(values: ArrayLike, shape: tuple[int, ...], name: str) -> Array:
+def check_shape(values: ArrayLike, shape: tuple[int, ...], name: str) -> Floats:
     """Finite numbers of exactly this shape."""
     array = check_numbers(values, name)
     if array.shape != shape:
@@ -93,7 +92,7 @@ def check_shape(values: ArrayLike, shape: tuple[int, ...], name: str) -> Array:
     return array
 
 
-def check_reward(reward: ArrayLike, shape: tuple[int, int, int], name: str) -> Array:
+def check_reward(reward: ArrayLike, shape: tuple[int, int, int], name: str) -> Floats:
     """R as (S, A, S). One of shape (S, A) or (S,) does not depend on what is left out, and is broadcast (a view)."""
     array = check_numbers(reward, name)
     if array.ndim == 0 or array.shape != shape[: array.ndim]:
@@ -104,13 +103,13 @@ def check_reward(reward: ArrayLike, shape: tuple[int, int, int], name: str) -> A
     return np.broadcast_to(array.reshape(array.shape + (1,) * (3 - array.ndim)), shape)
 
 
-def _check_non_negative(array: Array, name: str) -> None:
+def _check_non_negative(array: Floats, name: str) -> None:
     if array.min() < 0:
         index = tuple(int(i) for i in np.unravel_index(np.argmin(array), array.shape))
         raise ValueError(f"'{name}' holds probabilities, which are not negative; got {array[index]} at index {index}.")
 
 
-def _check_rows(array: Array, name: str, row_name: str) -> None:
+def _check_rows(array: Floats, name: str, row_name: str) -> None:
     _check_non_negative(array, name)
     sums = array.sum(axis=-1)
     error = np.abs(sums - 1)

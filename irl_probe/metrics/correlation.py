@@ -21,13 +21,14 @@ from scipy import sparse
 from scipy.stats import kendalltau
 
 from irl_probe._config import check_confidence
+from irl_probe._types import Floats
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
     percentile_interval,
     resample_counts,
 )
-from irl_probe.metrics.checks import Array, check_choice, check_numbers
+from irl_probe.metrics.checks import check_choice, check_numbers
 
 METRICS = ("pearson", "spearman", "kendall")
 LEVELS = ("step", "partial", "episode")
@@ -52,7 +53,7 @@ class Correlations:
     interval is NaN; elsewhere it is empty.
     """
 
-    value: Array
+    value: Floats
     reason: NDArray[np.str_]
 
     def at(self, metric: str, level: str, control: str = "none") -> Estimate:
@@ -114,7 +115,7 @@ def correlations(
     return Correlations(value, reason.astype(np.str_))
 
 
-def _sums(rewards: Array, lengths: Index, level: str, window: int) -> tuple[Array, Index]:
+def _sums(rewards: Floats, lengths: Index, level: str, window: int) -> tuple[Floats, Index]:
     """Per item: (recovered, true, length) (M, 3) and its episode (M,), scaled so that each column's largest is 1."""
     window = {"step": 1, "partial": window, "episode": int(lengths.max())}[level]
     pieces = -(-lengths // window)
@@ -130,7 +131,7 @@ def _sums(rewards: Array, lengths: Index, level: str, window: int) -> tuple[Arra
 
 
 def _controlled(
-    items: Array, episode: Index, counts: Array, metric: str, level: str, confidence: float
+    items: Floats, episode: Index, counts: Floats, metric: str, level: str, confidence: float
 ) -> list[Estimate]:
     """The figures under no control, of the constant reward, and given length."""
     varies = np.ptp(items, axis=0) > ZERO
@@ -140,7 +141,7 @@ def _controlled(
     xy, xl, yl = _replicates(items, episode, counts, metric).T
     without = "There is one episode, so there is no interval over episodes." if counts.shape[1] == 1 else ""
 
-    def with_interval(replicates: Array) -> Estimate:
+    def with_interval(replicates: Floats) -> Estimate:
         return percentile_interval(replicates, confidence, without=without)
 
     constant = (
@@ -162,7 +163,7 @@ def _controlled(
     return [with_interval(xy), constant, Estimate.undefined(why)]
 
 
-def _replicates(items: Array, episode: Index, counts: Array, metric: str) -> Array:
+def _replicates(items: Floats, episode: Index, counts: Floats, metric: str) -> Floats:
     """r_xy, r_xl, r_yl of each resample, (B, 3); row 0 is the sample itself."""
     if metric == "pearson":
         return _pearson(items, episode, counts)
@@ -181,7 +182,7 @@ def _replicates(items: Array, episode: Index, counts: Array, metric: str) -> Arr
     return np.vstack([exact, np.clip(thinned[1:] + (exact - thinned[0]), -1, 1)])
 
 
-def _pearson(items: Array, episode: Index, counts: Array) -> Array:
+def _pearson(items: Floats, episode: Index, counts: Floats) -> Floats:
     """r_xy, r_xl, r_yl of each resample (B, 3), from each episode's first and second moments."""
     z = items - items.mean(axis=0)
     z = z / np.maximum(z.std(axis=0), ZERO)
@@ -196,7 +197,7 @@ def _pearson(items: Array, episode: Index, counts: Array) -> Array:
     return _ratio(cross - first[:, left] * first[:, right], variance[:, left] * variance[:, right])
 
 
-def _spearman(items: Array, episode: Index, counts: Array) -> Array:
+def _spearman(items: Floats, episode: Index, counts: Floats) -> Floats:
     """ρ of each resample (B, 3): Pearson's r of the mid-ranks within that resample.
 
     A resample only weights the values, so a value's mid-rank is the weight below it plus half its own: no sorting per
@@ -216,7 +217,7 @@ def _spearman(items: Array, episode: Index, counts: Array) -> Array:
     )
 
 
-def _rank_correlation(counts: Array, positions: list[Index], tables: list[sparse.csr_array], episode: Index) -> Array:
+def _rank_correlation(counts: Floats, positions: list[Index], tables: list[sparse.csr_array], episode: Index) -> Floats:
     weights = counts[:, episode]
     total = weights.sum(axis=1, keepdims=True)
     ranks, variances = [], []
@@ -232,7 +233,7 @@ def _rank_correlation(counts: Array, positions: list[Index], tables: list[sparse
     return np.stack(columns, axis=1)
 
 
-def _kendall(items: Array, episode: Index, counts: Array) -> Array:
+def _kendall(items: Floats, episode: Index, counts: Floats) -> Floats:
     """τ_b of each resample (B, 3), from the concordant less discordant pairs between every two episodes.
 
     With K[e, f] = Σ sign(x_i − x_j)·sign(y_i − y_j) over i in e and j in f, a resample that draws episode e w_e times
@@ -251,14 +252,14 @@ def _kendall(items: Array, episode: Index, counts: Array) -> Array:
     return np.stack([_ratio(xy, xx * yy), _ratio(xl, xx * ll), _ratio(yl, yy * ll)], axis=1)
 
 
-def _ratio(covariance: Array, variances: Array) -> Array:
+def _ratio(covariance: Floats, variances: Floats) -> Floats:
     """covariance/√variances, NaN where a variance is zero."""
     root = np.sqrt(np.maximum(variances, 0))
-    ratio: Array = np.divide(covariance, root, out=np.full_like(covariance, np.nan), where=root > ZERO)
+    ratio: Floats = np.divide(covariance, root, out=np.full_like(covariance, np.nan), where=root > ZERO)
     return np.clip(ratio, -1, 1)
 
 
-def _check_rewards(recovered: ArrayLike, true: ArrayLike) -> Array:
+def _check_rewards(recovered: ArrayLike, true: ArrayLike) -> Floats:
     columns = {"recovered": check_numbers(recovered, "recovered"), "true": check_numbers(true, "true")}
     for name, array in columns.items():
         if array.ndim != 1 or not array.size:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from irl_probe.metrics.checks import Array
-from irl_probe.metrics.terms import Batch, Bools, RewardFunction, RewardTerms, Standardised
+from irl_probe._types import Array, Bools, Floats
+from irl_probe.metrics.terms import RewardFunction, RewardTerms, Standardised
 from irl_probe.transitions import Transitions
 
-Step = Callable[[Batch, Batch], tuple[Batch, Bools]]
+Step = Callable[[Array, Array], tuple[Array, Bools]]
 """(observations (N, ...), actions (N, ...)) → (successors (N, ...), whether the MDP ended there (N,))."""
 
 
@@ -48,11 +48,11 @@ class Draws:
     """
 
     steps: Transitions
-    actions: Batch
-    after: Batch
+    actions: Array
+    after: Array
     after_ended: Bools
-    beyond: Batch
-    own: Batch
+    beyond: Array
+    own: Array
     own_ended: Bools
     name: str
 
@@ -67,7 +67,7 @@ def draw(
     steps: Transitions,
     dynamics: Dynamics,
     *,
-    actions: Batch | Callable[[int, np.random.Generator], Batch],
+    actions: Array | Callable[[int, np.random.Generator], Array],
     draws: int = 4,
     seed: int | np.random.Generator = 0,
 ) -> Draws:
@@ -96,7 +96,7 @@ def draw(
     else:
         chosen = np.broadcast_to(actions, (count, length, *actions.shape))
 
-    def successors(states: Batch, under: Batch) -> tuple[Batch, Bools]:
+    def successors(states: Array, under: Array) -> tuple[Array, Bools]:
         shape = under.shape[: under.ndim - (steps.actions.ndim - 1)]
         repeated = np.repeat(states, int(np.prod(shape[1:])), axis=0)
         found, ended = dynamics.step(repeated, under.reshape(-1, *steps.actions.shape[1:]))
@@ -125,10 +125,10 @@ class Evaluations:
     """
 
     names: tuple[str, ...]
-    own: Array
-    policy: Array
-    dard: Array
-    scale: Array
+    own: Floats
+    policy: Floats
+    dard: Floats
+    scale: Floats
 
     def __add__(self, other: Evaluations) -> Evaluations:
         """Those of the sums of rewards, first with first and so on: canonical forms are linear."""
@@ -144,7 +144,7 @@ def evaluate_on_draws(rewards: Mapping[str, RewardFunction | RewardTerms], draws
     return Evaluations(tuple(rewards), own, policy, dard, np.abs(own[:, :, 0]).max(axis=1))
 
 
-def _evaluate(reward: RewardTerms, draws: Draws, gamma: float) -> tuple[Array, Array, Array]:
+def _evaluate(reward: RewardTerms, draws: Draws, gamma: float) -> tuple[Floats, Floats, Floats]:
     steps = draws.steps
     s, s2 = steps.observations, steps.next_observations
     count, length, width = draws.shape
@@ -172,7 +172,7 @@ def _evaluate(reward: RewardTerms, draws: Draws, gamma: float) -> tuple[Array, A
     return own, policy, dard
 
 
-def _own(reward: RewardTerms, draws: Draws) -> Array:
+def _own(reward: RewardTerms, draws: Draws) -> Floats:
     """R(s, a, S′) for every successor of the step's own state and action, (N, L′)."""
     steps, length = draws.steps, draws.own.shape[1]
     states, actions = (np.repeat(x, length, axis=0) for x in (steps.observations, steps.actions))
@@ -184,7 +184,7 @@ QUANTILE = 0.99  # of the data's own distances to the nearest other step
 QUERIES = 2048  # at most so many are looked up
 
 
-def off_support(steps: Transitions, observations: Batch, actions: Batch, next_observations: Batch) -> float:
+def off_support(steps: Transitions, observations: Array, actions: Array, next_observations: Array) -> float:
     """Share of the queries (s, a, s′) that are farther from all observed transitions than these are from each other.
 
     Distances are Euclidean in (s, a, s′), each dimension standardised by the data. The bound is the 99 % quantile of
@@ -210,5 +210,5 @@ def off_support(steps: Transitions, observations: Batch, actions: Batch, next_ob
     return float((tree.query(queries)[0] > np.quantile(own, QUANTILE)).mean())
 
 
-def _joined(scales: list[Standardised], arrays: tuple[Batch, ...]) -> Array:
+def _joined(scales: list[Standardised], arrays: tuple[Array, ...]) -> Floats:
     return np.concatenate([scale(array) for scale, array in zip(scales, arrays, strict=True)], axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import check_confidence
+from irl_probe._types import Array, Floats
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
@@ -16,9 +17,9 @@ from irl_probe.metrics.bootstrap import (
     jackknife_counts,
     resample_counts,
 )
-from irl_probe.metrics.checks import Array, check_gamma
+from irl_probe.metrics.checks import check_gamma
 from irl_probe.metrics.ranking import pearson_distance
-from irl_probe.metrics.terms import Batch, RewardFunction, RewardTerms
+from irl_probe.metrics.terms import RewardFunction, RewardTerms
 from irl_probe.transitions import Transitions
 
 BLOCKS = 64
@@ -45,16 +46,16 @@ class EpicForms:
     """
 
     names: tuple[str, ...]
-    base: Array
-    blocks: Array
-    scale: Array
-    episode: Batch
+    base: Floats
+    blocks: Floats
+    scale: Floats
+    episode: Array
 
-    def values(self, name: str) -> Array:
+    def values(self, name: str) -> Floats:
         """C(R) of one reward at each step, (N,)."""
         row = self.names.index(name)
         noisy = self.blocks[row].mean(axis=1) if self.blocks.shape[2] else 0.0
-        form: Array = self.base[row] + noisy
+        form: Floats = self.base[row] + noisy
         return form
 
     def __add__(self, other: EpicForms) -> EpicForms:
@@ -102,15 +103,15 @@ class EpicForms:
         without = "There is one episode, so there is no interval over episodes." if len(starts) == 1 else ""
         return accelerated_interval(drawn, left_out, confidence, groups=len(starts), without=without)
 
-    def _replicates(self, rows: list[int], starts: NDArray[np.int64], episodes: Array, weights: Array) -> Array:
+    def _replicates(self, rows: list[int], starts: NDArray[np.int64], episodes: Floats, weights: Floats) -> Floats:
         """The distance in each resample, (R,)."""
         x, y = (self.base[row][:, None] + self.blocks[row] @ weights.T for row in rows)  # (N, R) each
         x, y = x - x.mean(axis=0), y - y.mean(axis=0)
         sizes = np.diff(np.append(starts, len(self.episode))).astype(np.float64)
 
-        def mean(values: Array) -> Array:
+        def mean(values: Floats) -> Floats:
             summed = np.add.reduceat(values, starts, axis=0)  # (E, R)
-            average: Array = np.einsum("re,er->r", episodes, summed) / (episodes @ sizes)
+            average: Floats = np.einsum("re,er->r", episodes, summed) / (episodes @ sizes)
             return average
 
         first, second = mean(x), mean(y)
@@ -123,8 +124,8 @@ def epic_forms(
     steps: Transitions,
     gamma: float,
     *,
-    actions: Batch,
-    states: Batch,
+    actions: Array,
+    states: Array,
     exhaustive: bool = False,
     blocks: int = BLOCKS,
 ) -> EpicForms:
@@ -169,19 +170,19 @@ def epic_forms(
 class _Blocks:
     """The canonical sample: K actions, M (action, state) pairs, and how many blocks each is cut into."""
 
-    actions: Batch
-    paired: Batch
-    states: Batch
+    actions: Array
+    paired: Array
+    states: Array
     count: int
     exhaustive: bool
 
     @staticmethod
-    def of(actions: Batch, states: Batch, exhaustive: bool, blocks: int, joint: bool) -> _Blocks:
+    def of(actions: Array, states: Array, exhaustive: bool, blocks: int, joint: bool) -> _Blocks:
         limits = [blocks, *([] if exhaustive else [len(actions)]), *([len(states)] if joint else [])]
         count = 0 if exhaustive and not joint else min(limits)
         return _Blocks(actions, actions[np.arange(len(states)) % len(actions)], states, count, exhaustive)
 
-    def means(self, reward: RewardTerms, observations: Batch) -> tuple[Array, Array]:
+    def means(self, reward: RewardTerms, observations: Array) -> tuple[Floats, Floats]:
         """E_{A, S′}[pair + joint] at each state: the exact part (N,), and block means (N, B) of the rest."""
         exact, noisy = np.zeros(len(observations)), np.zeros((len(observations), self.count))
         if reward.pair is not None or reward.table is not None:
@@ -199,7 +200,7 @@ class _Blocks:
         return exact, noisy
 
 
-def _form(reward: RewardTerms, steps: Transitions, gamma: float, parts: _Blocks) -> tuple[Array, Array, float]:
+def _form(reward: RewardTerms, steps: Transitions, gamma: float, parts: _Blocks) -> tuple[Floats, Floats, float]:
     """The form of one reward: base (N,), blocks (N, B), and the reward's largest absolute value."""
     o, a, o2, d = steps.observations, steps.actions, steps.next_observations, steps.terminated
     state, pair, successor = reward.of_state(o), reward.of_pair(o, a), reward.of_successor(o2)
@@ -211,13 +212,13 @@ def _form(reward: RewardTerms, steps: Transitions, gamma: float, parts: _Blocks)
     return base - base.mean(), blocks, float(np.abs(state + pair + successor + joint).max())
 
 
-def _block_means(values: Array, blocks: int) -> Array:
+def _block_means(values: Floats, blocks: int) -> Floats:
     """Means over `blocks` interleaved parts of the columns, weighted so that their mean is the mean of all: (N, B)."""
     count = values.shape[1]
-    used: Array = np.add.reduceat(
+    used: Floats = np.add.reduceat(
         values[:, np.argsort(np.arange(count) % blocks, kind="stable")], _firsts(count, blocks), 1
     )
-    means: Array = used * (blocks / count)
+    means: Floats = used * (blocks / count)
     return means
 
 

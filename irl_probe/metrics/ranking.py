@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from irl_probe._config import check_confidence
+from irl_probe._types import Floats
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
@@ -16,7 +17,7 @@ from irl_probe.metrics.bootstrap import (
     percentile_interval,
     resample_counts,
 )
-from irl_probe.metrics.checks import Array, check_gamma, check_numbers
+from irl_probe.metrics.checks import check_gamma, check_numbers
 
 # Means that agree to this share of the largest count as tied.
 TIE = 1e-12
@@ -117,15 +118,15 @@ def episode_return_distance(
     return accelerated_interval(drawn, left_out, confidence, groups=len(sizes))
 
 
-def pearson_distance(covariance: Array, variances: Array) -> Array:
+def pearson_distance(covariance: Floats, variances: Floats) -> Floats:
     """√((1 − ρ)/2), NaN where the product of the variances is not above 0."""
     root = np.sqrt(np.maximum(variances, 0))
     rho = np.divide(covariance, root, out=np.full_like(covariance, np.nan), where=root > 0)
-    distance: Array = np.sqrt((1 - np.clip(rho, -1, 1)) / 2)
+    distance: Floats = np.sqrt((1 - np.clip(rho, -1, 1)) / 2)
     return distance
 
 
-def _means(true: ArrayLike, recovered: ArrayLike, policy: int, resamples: int, rng: np.random.Generator) -> Array:
+def _means(true: ArrayLike, recovered: ArrayLike, policy: int, resamples: int, rng: np.random.Generator) -> Floats:
     """Mean true and recovered return in each resample, (1 + resamples, 2)."""
     returns = [check_numbers(true, f"true[{policy}]"), check_numbers(recovered, f"recovered[{policy}]")]
     if returns[0].ndim != 1 or not returns[0].size or returns[0].shape != returns[1].shape:
@@ -134,16 +135,16 @@ def _means(true: ArrayLike, recovered: ArrayLike, policy: int, resamples: int, r
             f"policy {policy} has shapes {returns[0].shape} and {returns[1].shape}."
         )
     episodes = len(returns[0])
-    means: Array = resample_counts(episodes, resamples, rng) @ np.stack(returns, axis=1) / episodes
+    means: Floats = resample_counts(episodes, resamples, rng) @ np.stack(returns, axis=1) / episodes
     return means
 
 
-def _tau(means: Array) -> Array:
+def _tau(means: Floats) -> Floats:
     """τ_b between the two rows of each (2, policies) table, (B,); NaN where a row is all tied."""
     largest = np.maximum(np.abs(means).max(axis=2, keepdims=True), np.finfo(np.float64).tiny)
     level = np.round(means / largest / TIE)
     first, second = np.moveaxis(np.sign(level[..., :, None] - level[..., None, :]), 1, 0)
     pairs = [(a * b).sum(axis=(1, 2)) for a, b in ((first, second), (first, first), (second, second))]
     root = np.sqrt(pairs[1] * pairs[2])
-    tau: Array = np.divide(pairs[0], root, out=np.full_like(root, np.nan), where=root > 0)
+    tau: Floats = np.divide(pairs[0], root, out=np.full_like(root, np.nan), where=root > 0)
     return tau

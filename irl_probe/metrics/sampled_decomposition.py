@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from irl_probe._config import check_confidence
+from irl_probe._types import Floats
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
@@ -16,7 +17,6 @@ from irl_probe.metrics.bootstrap import (
     paired,
     resample_counts,
 )
-from irl_probe.metrics.checks import Array
 from irl_probe.metrics.draws import Evaluations
 from irl_probe.metrics.epic import TRIVIAL, ZERO
 from irl_probe.metrics.starc import StarcForms
@@ -65,7 +65,7 @@ def decompose_sample(
     whole, truth = evaluations.own[rows[0]], evaluations.own[rows[1]]
     size = counts @ episode_sums(np.ones(len(whole)), forms.episode)
 
-    def mean(values: Array) -> Array:
+    def mean(values: Floats) -> Floats:
         return np.tensordot(counts, episode_sums(values, forms.episode), axes=1) / size.reshape(
             -1, *[1] * (values.ndim - 1)
         )
@@ -95,7 +95,7 @@ def decompose_sample(
     # What is left of the marginal reward, against R̂: products of different draws, so that X does not enter.
     form, of_truth = (forms.forms["starc_minimal"][row] for row in rows)
 
-    def marginal(draws: Array) -> Array:
+    def marginal(draws: Floats) -> Floats:
         return mean(paired(draws, centred)) - mean(draws.mean(axis=1)) * shift
 
     moving = mean(paired(forms.features, centred[:, :, None])) - mean(forms.features.mean(axis=1)) * shift[:, None]
@@ -107,7 +107,7 @@ def decompose_sample(
         parts["redistribution"] = np.zeros_like(variance)
     without = "There is one episode, so there is no interval over episodes." if episodes == 1 else ""
 
-    def with_interval(values: Array) -> Estimate:
+    def with_interval(values: Floats) -> Estimate:
         drawn, left_out = np.split(values, [resamples + 1])
         return accelerated_interval(drawn, left_out, confidence, groups=episodes, without=without)
 
@@ -116,7 +116,7 @@ def decompose_sample(
     )
 
 
-def _ratio(above: Array, below: Array) -> Array:
+def _ratio(above: Floats, below: Floats) -> Floats:
     """above / below in each resample, NaN in one that does not vary."""
-    ratio: Array = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+    ratio: Floats = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
     return ratio

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import check_confidence
+from irl_probe._types import Array, Floats
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
@@ -20,15 +21,14 @@ from irl_probe.metrics.bootstrap import (
     paired_products,
     resample_counts,
 )
-from irl_probe.metrics.checks import Array, check_choice, check_gamma, check_numbers
+from irl_probe.metrics.checks import check_choice, check_gamma, check_numbers
 from irl_probe.metrics.draws import Draws, Evaluations
 from irl_probe.metrics.epic import TRIVIAL, ZERO
 from irl_probe.metrics.ranking import pearson_distance
-from irl_probe.metrics.terms import Batch
 
 Measure = Literal["dard", "starc_val", "starc_minimal"]
 MEASURES = ("dard", "starc_val", "starc_minimal")
-Features = Callable[[Batch], Array]
+Features = Callable[[Array], Floats]
 
 RANK = 1e-10  # of the largest singular value: below it a direction of the features is no direction
 RIDGE = 1e-12  # where the sample leaves a direction of the orthonormal features open
@@ -55,13 +55,13 @@ class StarcForms:
     """
 
     names: tuple[str, ...]
-    scale: Array
+    scale: Floats
     episode: NDArray[np.int64]
-    features: Array
-    square: Array
-    weights: dict[str, Array]
-    forms: dict[str, Array]
-    influence: dict[str, Array]
+    features: Floats
+    square: Floats
+    weights: dict[str, Floats]
+    forms: dict[str, Floats]
+    influence: dict[str, Floats]
     going: NDArray[np.bool_]
 
     def distance(
@@ -98,7 +98,7 @@ class StarcForms:
         drawn, left_out = np.split(half if measure == "dard" else 2 * half, [resamples + 1])
         return accelerated_interval(drawn, left_out, confidence, groups=episodes, without=without)
 
-    def gram(self, measure: str, rows: list[int], counts: Array) -> Array:
+    def gram(self, measure: str, rows: list[int], counts: Floats) -> Floats:
         """Mean inner products of two forms in each resample, (R, 2, 2); "dard" centred."""
         pair = self.forms[measure][rows]
         kept = self.going if measure == "dard" else np.ones(len(self.going), dtype=bool)
@@ -117,7 +117,7 @@ class StarcForms:
         inner = inner + through + np.swapaxes(through, 1, 2)
         return inner + np.swapaxes(moved, 1, 2) @ (self.square @ moved)
 
-    def _resampled(self, rows: Array, counts: Array) -> Array:
+    def _resampled(self, rows: Floats, counts: Floats) -> Floats:
         return np.tensordot(counts, episode_sums(rows, self.episode), axes=1)
 
 
@@ -154,10 +154,10 @@ def starc_forms(evaluations: Evaluations, draws: Draws, gamma: float, features: 
     square = paired_products(psi, psi) / count
     rewards = np.moveaxis(evaluations.own, 0, 2)  # (N, L′, n)
 
-    def minimal(forms: Array) -> Array:
+    def minimal(forms: Floats) -> Floats:
         return paired_products(psi, forms) / count
 
-    def val(forms: Array) -> Array:
+    def val(forms: Floats) -> Floats:
         return phi.T @ forms / count
 
     w_minimal, form_minimal = _least(square, psi, rewards)
@@ -181,7 +181,7 @@ def starc_forms(evaluations: Evaluations, draws: Draws, gamma: float, features: 
     )
 
 
-def check_features(features: Features, observations: Batch) -> Array:
+def check_features(features: Features, observations: Array) -> Floats:
     """φ of each observation, (N, p), checked."""
     values = check_numbers(features(observations), "features")
     if values.ndim != 2 or len(values) != len(observations):
@@ -189,20 +189,20 @@ def check_features(features: Features, observations: Batch) -> Array:
     return values
 
 
-def _orthonormal(rows: Array) -> Array:
+def _orthonormal(rows: Floats) -> Floats:
     """(p, p) by which the columns of rows (N, p) become orthonormal on average; open directions are left small."""
     triangle = np.linalg.qr(rows, mode="r")
     _, singular, axes = np.linalg.svd(triangle)
-    columns: Array = axes[: len(singular)].T / np.maximum(singular, RANK * max(singular[0], RANK))
-    scale: Array = columns * np.sqrt(len(rows))
+    columns: Floats = axes[: len(singular)].T / np.maximum(singular, RANK * max(singular[0], RANK))
+    scale: Floats = columns * np.sqrt(len(rows))
     return scale
 
 
-def _inverse(square: Array) -> Array:
+def _inverse(square: Floats) -> Floats:
     return np.asarray(np.linalg.inv(square + RIDGE * np.eye(len(square))), dtype=np.float64)
 
 
-def _least(square: Array, psi: Array, rewards: Array) -> tuple[Array, Array]:
+def _least(square: Floats, psi: Floats, rewards: Floats) -> tuple[Floats, Floats]:
     """w (p, n) that minimises the mean of E[R + ψᵀw]², and R + ψᵀw; solved twice, for the precision."""
     inverse = _inverse(square)
     weights = np.zeros((len(square), rewards.shape[2]))
@@ -214,8 +214,8 @@ def _least(square: Array, psi: Array, rewards: Array) -> tuple[Array, Array]:
 
 
 def _value(
-    phi: Array, psi: Array, rewards: Array, start: Array, moved_start: Array, episode: NDArray[np.int64]
-) -> tuple[Array, Array]:
+    phi: Floats, psi: Floats, rewards: Floats, start: Floats, moved_start: Floats, episode: NDArray[np.int64]
+) -> tuple[Floats, Floats]:
     """w (p, n) = start + δ, with δ by the shrunken system Σ φ(R_π + ψ_πᵀw) = 0, and each episode's influence on w."""
     count, size = phi.shape
     phi = phi @ _orthonormal(phi)
@@ -231,6 +231,6 @@ def _value(
     return start + change, moved
 
 
-def _by_episode(features: Array, form: Array, episode: NDArray[np.int64]) -> Array:
+def _by_episode(features: Floats, form: Floats, episode: NDArray[np.int64]) -> Floats:
     """Σ over each episode of an unbiased E[ψ]E[C], (E, p)."""
     return episode_sums(paired(features, form[:, :, None]), episode)

@@ -10,10 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe.metrics.checks import Array
-
-Batch = NDArray[np.generic]
-Bools = NDArray[np.bool_]
+from irl_probe._types import Array, Bools, Floats
 
 # Bytes of the arrays that one call of a reward is given: no query batch is larger, however many samples are asked for.
 CHUNK_BYTES = 1 << 25
@@ -23,7 +20,7 @@ class RewardFunction(Protocol):
     """r(s, a, s′, terminated) of N transitions at once, (N,), in reward units per environment step."""
 
     def __call__(
-        self, observations: Batch, actions: Batch, next_observations: Batch, terminated: Bools, /
+        self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /
     ) -> NDArray[np.floating[Any]]: ...
 
 
@@ -43,18 +40,18 @@ class RewardTerms:
     """
 
     name: str
-    state: Callable[[Batch], Array] | None = None
-    pair: Callable[[Batch, Batch], Array] | None = None
-    successor: Callable[[Batch], Array] | None = None
+    state: Callable[[Array], Floats] | None = None
+    pair: Callable[[Array, Array], Floats] | None = None
+    successor: Callable[[Array], Floats] | None = None
     joint: RewardFunction | None = None
-    table: Callable[[Batch, Batch], Array] | None = None
+    table: Callable[[Array, Array], Floats] | None = None
 
     @staticmethod
     def of(name: str, reward: RewardFunction | RewardTerms) -> RewardTerms:
         """The reward's terms: a plain function is one joint term."""
         return reward if isinstance(reward, RewardTerms) else RewardTerms(name, joint=reward)
 
-    def __call__(self, observations: Batch, actions: Batch, next_observations: Batch, terminated: Bools) -> Array:
+    def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools) -> Floats:
         """The reward of N transitions, (N,) float64. Raises ValueError as the single terms do."""
         return (
             self.of_state(observations)
@@ -63,25 +60,25 @@ class RewardTerms:
             + self.of_joint(observations, actions, next_observations, terminated)
         )
 
-    def of_state(self, observations: Batch) -> Array:
+    def of_state(self, observations: Array) -> Floats:
         """The state term of each row, (N,)."""
         return _zeros(observations) if self.state is None else self._chunked(self.state, observations)
 
-    def of_pair(self, observations: Batch, actions: Batch) -> Array:
+    def of_pair(self, observations: Array, actions: Array) -> Floats:
         """The pair term of each row, (N,)."""
         return _zeros(observations) if self.pair is None else self._chunked(self.pair, observations, actions)
 
-    def of_successor(self, next_observations: Batch) -> Array:
+    def of_successor(self, next_observations: Array) -> Floats:
         """The successor term of each row, (N,), as if no MDP had ended."""
         return _zeros(next_observations) if self.successor is None else self._chunked(self.successor, next_observations)
 
-    def of_joint(self, observations: Batch, actions: Batch, next_observations: Batch, terminated: Bools) -> Array:
+    def of_joint(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools) -> Floats:
         """The joint term of each row, (N,)."""
         if self.joint is None:
             return _zeros(observations)
         return self._chunked(self.joint, observations, actions, next_observations, terminated)
 
-    def pair_table(self, observations: Batch, actions: Batch) -> Array:
+    def pair_table(self, observations: Array, actions: Array) -> Floats:
         """The pair term of every state with every action, (N, K)."""
         count, choices = len(observations), len(actions)
         if self.table is not None:
@@ -95,7 +92,7 @@ class RewardTerms:
             ]
         )
 
-    def joint_table(self, observations: Batch, actions: Batch, successors: Batch) -> Array:
+    def joint_table(self, observations: Array, actions: Array, successors: Array) -> Floats:
         """The joint term of every state with every (action, successor) of K, (N, K); nothing ended."""
         if self.joint is None:
             return np.zeros((len(observations), len(actions)))
@@ -112,7 +109,7 @@ class RewardTerms:
             ]
         )
 
-    def _chunked(self, function: Callable[..., Any], *arrays: Batch) -> Array:
+    def _chunked(self, function: Callable[..., Any], *arrays: Array) -> Floats:
         """`function` on pieces of at most `CHUNK_BYTES`, checked."""
         size = max(1, CHUNK_BYTES // sum(row_bytes(a) for a in arrays))
         count = len(arrays[0])
@@ -122,7 +119,7 @@ class RewardTerms:
         ]
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def _checked(self, values: object, shape: tuple[int, ...], *, first: int = 0) -> Array:
+    def _checked(self, values: object, shape: tuple[int, ...], *, first: int = 0) -> Floats:
         array = np.asarray(values)
         if array.dtype.kind not in "fiu":
             raise ValueError(f"The reward '{self.name}' must give real numbers; got dtype {array.dtype}.")
@@ -130,7 +127,7 @@ class RewardTerms:
             raise ValueError(
                 f"The reward '{self.name}' must give one number a transition, shape {shape}; got shape {array.shape}."
             )
-        result: Array = array.astype(np.float64, copy=False)
+        result: Floats = array.astype(np.float64, copy=False)
         bad = ~np.isfinite(result)
         if bad.any():
             index = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -143,22 +140,22 @@ class RewardTerms:
         return result
 
 
-def row_bytes(rows: Batch) -> int:
+def row_bytes(rows: Array) -> int:
     """Bytes of one row."""
     return rows.dtype.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
 
 
-def _pieces(rows: Batch, width: int) -> list[Batch]:
+def _pieces(rows: Array, width: int) -> list[Array]:
     """`rows` in pieces whose queries, `width` bytes a row, stay within `CHUNK_BYTES`."""
     size = max(1, CHUNK_BYTES // width)
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
-def _tiled(rows: Batch, times: int) -> Batch:
+def _tiled(rows: Array, times: int) -> Array:
     return np.tile(rows, (times,) + (1,) * (rows.ndim - 1))
 
 
-def _zeros(rows: Batch) -> Array:
+def _zeros(rows: Array) -> Floats:
     return np.zeros(len(rows))
 
 
@@ -175,11 +172,11 @@ class Standardised:
     """
 
     count: int | None
-    mean: Array
-    deviation: Array
+    mean: Floats
+    deviation: Floats
 
     @staticmethod
-    def by(rows: Batch, *, count: int | None = None) -> Standardised:
+    def by(rows: Array, *, count: int | None = None) -> Standardised:
         """As these rows are; integers of one dimension count as discrete, `count` (default the largest + 1) of them."""
         if rows.ndim == 1 and np.issubdtype(rows.dtype, np.integer):
             return Standardised(int(rows.max()) + 1 if count is None else count, np.zeros(0), np.zeros(0))
@@ -188,17 +185,17 @@ class Standardised:
         varies = deviation > SPREAD * np.maximum(np.abs(mean), 1)
         return Standardised(None, mean, np.where(varies, deviation, np.inf))
 
-    def __call__(self, rows: Batch) -> Array:
+    def __call__(self, rows: Array) -> Floats:
         if self.count is not None:
-            indicators: Array = np.eye(self.count)[rows]
+            indicators: Floats = np.eye(self.count)[rows]
             return indicators
-        scaled: Array = (rows.reshape(len(rows), -1).astype(np.float64) - self.mean) / self.deviation
+        scaled: Floats = (rows.reshape(len(rows), -1).astype(np.float64) - self.mean) / self.deviation
         return scaled
 
 
 def state_features(
-    rows: Batch, *, size: int = 256, seed: int = 0, count: int | None = None
-) -> Callable[[Batch], Array]:
+    rows: Array, *, size: int = 256, seed: int = 0, count: int | None = None
+) -> Callable[[Array], Floats]:
     """φ(s), (N, p): indicators where states are discrete, else 1, the standardised state, and random tanh units.
 
     The units' weights are normal with variance 1/k, k the dimensions, so that smooth potentials are well represented.
@@ -217,7 +214,7 @@ def state_features(
     rng = np.random.default_rng(seed)
     weights, biases = rng.normal(size=(dimensions, units)) / np.sqrt(max(dimensions, 1)), rng.normal(size=units)
 
-    def features(observations: Batch) -> Array:
+    def features(observations: Array) -> Floats:
         x = standardised(observations)
         return np.concatenate([np.ones((len(x), 1)), x, np.tanh(x @ weights + biases)], axis=1)
 
@@ -225,8 +222,8 @@ def state_features(
 
 
 def random_network(
-    rows: Batch, *, seed: int, hidden: int = 64, deviation: float = 1.0, count: int | None = None
-) -> Callable[[Batch], Array]:
+    rows: Array, *, seed: int, hidden: int = 64, deviation: float = 1.0, count: int | None = None
+) -> Callable[[Array], Floats]:
     """A random function of rows (N, ...), (N,): a network with two layers of tanh units on the standardised rows.
 
     Weights and biases of a layer with k inputs are uniform in ±1/√k, as PyTorch's are. The output has mean 0 and the
@@ -237,7 +234,7 @@ def random_network(
     sizes = (standardised(rows[:1]).shape[1], hidden, hidden, 1)
     layers = [_uniform_layer(a, b, rng) for a, b in pairwise(sizes)]
 
-    def raw(x: Batch) -> Array:
+    def raw(x: Array) -> Floats:
         values = standardised(x)
         for weights, biases in layers[:-1]:
             values = np.tanh(values @ weights + biases)
@@ -248,6 +245,6 @@ def random_network(
     return lambda x: (raw(x) - mean) * (deviation / spread)
 
 
-def _uniform_layer(inputs: int, outputs: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def _uniform_layer(inputs: int, outputs: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     bound = 1 / np.sqrt(max(inputs, 1))
     return rng.uniform(-bound, bound, (inputs, outputs)), rng.uniform(-bound, bound, outputs)

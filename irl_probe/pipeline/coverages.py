@@ -13,18 +13,18 @@ import xarray as xr
 from gymnasium import spaces
 
 from irl_probe._config import check_count
+from irl_probe._spaces import Env
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.comparison.distances import DistanceConfig
 from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import DemoError, Demonstrations, load_demos, record_demos
 from irl_probe.envs import Simulator, TabularEnv, make_env, simulator, soft_expert, true_reward
-from irl_probe.envs.make import Env
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.judgement.warnings import BASELINES, verdicts
 from irl_probe.learn import IQConfig, Policy, random_policy, train
 from irl_probe.rewards import RecoveredReward, Reward, load_reward
-from irl_probe.rewards.protocol import Bools, Floats
-from irl_probe.transitions import Array, Transitions
+from irl_probe.transitions import Transitions
 
 GAMMA = 0.99  # where no reward says otherwise
 

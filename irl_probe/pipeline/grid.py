@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from rich.console import Console
 
+from irl_probe._types import Floats
 from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import Demonstrations, record_demos
 from irl_probe.envs import TabularEnv, TabularMDP, gridworld, occupancy, soft_expert, true_reward
@@ -22,7 +22,6 @@ from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.results import distance_group, grid_group, join_results, learning_group, new_results
 from irl_probe.rewards import ExactExpectation, RecoveredReward, recover
 
-Floats = NDArray[np.float64]
 DEMONSTRATIONS = 30  # as in the paper
 TEMPERATURE = 0.5
 FOUND, KNOWN, IDEAL = (

@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from irl_probe._types import Floats
+
 INK, MUTED, RULE, PAPER = "#1b1f24", "#5c6670", "#d9dde1", "#fdfdfc"
 BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#aa4499"
 
@@ -103,8 +105,6 @@ def legend_above(ax: Axes, columns: int) -> None:
         borderaxespad=0.2,
     )
 
-
-Floats = NDArray[np.float64]
 
 MOST_MARKS = 400  # more points than this are drawn as density, or thinned where each has its own colour
 

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,11 +15,13 @@ import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from irl_probe._files import whole_file
+from irl_probe._types import Floats
 from irl_probe.judgement.glossary import TERMS, term_of
 from irl_probe.judgement.reading import rewards_of
 from irl_probe.judgement.verdict import ANSWERED, RULES, answers, judge
 from irl_probe.judgement.warnings import current_warnings
-from irl_probe.report.drawing import Floats, thin
+from irl_probe.report.drawing import thin
 from irl_probe.report.plots import aggregate
 from irl_probe.report.sections import sections, views
 from irl_probe.report.tables import glance_table
@@ -187,11 +188,8 @@ def write_report(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: 
             f"A report is not overwritten unless asked to; '{path}' exists. Choose another path or pass overwrite=True."
         )
     html = render(tree)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        written = Path(folder) / path.name
-        written.write_text(html, encoding="utf-8")
-        written.replace(path)
+    with whole_file(path) as fresh:
+        fresh.write_text(html, encoding="utf-8")
     return path
 
 

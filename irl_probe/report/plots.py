@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from irl_probe._types import Floats
 from irl_probe.metrics import stratified_bootstrap
 from irl_probe.report import drawing as marks
 from irl_probe.report.drawing import (
@@ -28,7 +29,6 @@ from irl_probe.report.drawing import (
     PAPER,
     PURPLE,
     VERMILION,
-    Floats,
     label_width,
     legend_above,
     literal,

@@ -39,7 +39,7 @@ from irl_probe.report.tables import (
 
 
 @dataclass(frozen=True)
-class Figure:
+class Drawing:
     """A drawn figure, what to look for in it, and the data attributes that the page's controls select it by.
 
     `kind` is what the page's script knows it by: "episodes" can be brushed, "trace" follows the brush.
@@ -58,15 +58,15 @@ class Section:
     key: str
     heading: str
     intro: str
-    items: Sequence[Figure | Table] = ()
+    items: Sequence[Drawing | Table] = ()
     controls: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    more: Sequence[Figure] = ()
+    more: Sequence[Drawing] = ()
     layout: Literal["pairs", "thirds", "plain"] = "pairs"
 
 
-def draw(ax: Axes, key: str, alt: str, caption: str, *, kind: str = "", **select: str) -> Figure:
+def draw(ax: Axes, key: str, alt: str, caption: str, *, kind: str = "", **select: str) -> Drawing:
     """The figure of `ax`; `key` is unique on the page."""
-    return Figure(inline_svg(ax, key, alt), caption, select, kind)
+    return Drawing(inline_svg(ax, key, alt), caption, select, kind)
 
 
 MOST_VIEWS = 16  # pairs of reward and coverage that are drawn, for a page that stays below 3 MB
@@ -117,7 +117,7 @@ def points_section(tree: xr.DataTree, best: str | None, window: int) -> Section 
     return Section("points", "True against recovered reward", intro, figures, controls=controls)
 
 
-def _panels(tree: xr.DataTree, coverage: str, reward: str, key: str, window: int) -> Iterator[Figure]:
+def _panels(tree: xr.DataTree, coverage: str, reward: str, key: str, window: int) -> Iterator[Drawing]:
     points = tree["points"][coverage].to_dataset()
     view = f"“{reward}” on {coverage} data"
     select = {"reward": reward, "coverage": coverage}
@@ -157,7 +157,7 @@ def correlation_section(correlation: xr.Dataset | None, best: str | None) -> Sec
     rewards = chosen_first([str(r) for r in correlation["reward"].values if r not in BASELINES], best)
     metrics = [str(m) for m in correlation["metric"].values]
     references = [str(r) for r in correlation["reference"].values]
-    items: list[Figure | Table] = []
+    items: list[Drawing | Table] = []
     for place, reward in enumerate(rewards):
         for metric in metrics:
             ax = plots.correlation_forest(correlation, reward, metric)
@@ -180,7 +180,7 @@ def distance_section(distance: xr.Dataset | None) -> Section | None:
     coverages = chosen_first([str(c) for c in distance["coverage"].values], main_coverage(distance))
     metrics = [str(m) for m in distance["metric"].values]
     several = distance.sizes["reward"] > 1
-    items: list[Figure | Table] = []
+    items: list[Drawing | Table] = []
     for place, coverage in enumerate(coverages):
         select = {"coverage": coverage}
         caption = (
@@ -232,7 +232,7 @@ def decomposition_section(decomposition: xr.Dataset | None) -> Section | None:
         for place, coverage in enumerate(coverages)
     ]
     intro = "The recovered reward as a share of the true one and of parts that are not: shares of its variance."
-    items: list[Figure | Table] = [*figures, decomposition_table(decomposition)]
+    items: list[Drawing | Table] = [*figures, decomposition_table(decomposition)]
     return Section("decomposition", "What the difference is made of", intro, items, {"coverage": coverages})
 
 
@@ -352,7 +352,7 @@ def _retraining(retraining: xr.Dataset | None, ranks: Sequence[str]) -> Section 
         "A dot is a policy (one seed), the diamond their centre with its interval over seeds; dashed lines are random "
         "(0) and the expert (1). Look for seeds that fail, and how near training on the true reward itself comes."
     )
-    items: list[Figure | Table] = [retraining_table(retraining)]
+    items: list[Drawing | Table] = [retraining_table(retraining)]
     if retraining.sizes["reward"] > 1:  # of one reward the table says as much
         items.insert(0, draw(plots.retraining_by_reward(retraining), "fig-retraining", f"{alt}.", caption))
     intro = "A fresh policy is trained on each reward alone; this is the test that a reward is for."
@@ -362,7 +362,7 @@ def _retraining(retraining: xr.Dataset | None, ranks: Sequence[str]) -> Section 
 def _grid(grid: xr.Dataset | None) -> Section | None:
     if grid is None:
         return None
-    figures: list[Figure] = []
+    figures: list[Drawing] = []
     for name, title in (
         ("true_reward", "True reward"),
         ("recovered_reward", "Recovered reward"),

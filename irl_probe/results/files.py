@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from irl_probe._files import whole_file
+from irl_probe._words import did_you_mean
 from irl_probe.results.schema import BOUND, NOT_MEASURED, validate
 
 COLUMNS = (
@@ -44,11 +44,8 @@ def save_results(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: 
         raise FileExistsError(
             f"Results are not overwritten unless asked to; '{path}' exists. Choose another path or pass overwrite=True."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        written = Path(folder) / path.name
-        tree.to_netcdf(written, engine="h5netcdf")
-        written.replace(path)
+    with whole_file(path) as fresh:
+        tree.to_netcdf(fresh, engine="h5netcdf")
     return path
 
 
@@ -137,12 +134,12 @@ def fixed(value: float, digits: int = 2, *, grouped: bool = False) -> str:
     return (text[1:] if text.startswith("-") and not text.strip("-0.") else text).replace("-", MINUS)
 
 
-Figure = dict[str, float | str | None]
+CardFigure = dict[str, float | str | None]
 CONTROLS = {"none": "", "constant": ", of a constant reward", "length": ", length partialled out"}
 _LABELS = ("variant", "policy", "part", "metric", "level")
 
 
-def reward_figures(tree: xr.DataTree, reward: str) -> dict[str, dict[str, Figure]]:
+def reward_figures(tree: xr.DataTree, reward: str) -> dict[str, dict[str, CardFigure]]:
     """Section → label → {"estimate", "low", "high"} (None where undefined, then with a "reason").
 
     Sections are the groups, each coverage of its own: "correlation, expert". Kept is what belongs to `reward` and what
@@ -154,7 +151,7 @@ def reward_figures(tree: xr.DataTree, reward: str) -> dict[str, dict[str, Figure
     table = to_dataframe(tree)
     control = table["control"].isin(["", "none"]) | (table["metric"] == "pearson")
     mine = table["reward"].isin([reward, "", "shaped", "random", "off_support"]) | (table["group"] == "retraining")
-    sections: dict[str, dict[str, Figure]] = {}
+    sections: dict[str, dict[str, CardFigure]] = {}
     for _, row in table[mine & control & table["seed"].isna()].iterrows():
         section = row["group"] + (f", {row['coverage']}" if row["coverage"] else "")
         sections.setdefault(section, {})[_label(row, reward)] = _reward_figure(row)
@@ -167,8 +164,8 @@ def _label(row: pd.Series, reward: str) -> str:
     return ", ".join(parts) + CONTROLS.get(row["control"], "") + whose
 
 
-def _reward_figure(row: pd.Series) -> Figure:
-    figure: Figure = {name: float(row[name]) if math.isfinite(row[name]) else None for name in BOUND}
+def _reward_figure(row: pd.Series) -> CardFigure:
+    figure: CardFigure = {name: float(row[name]) if math.isfinite(row[name]) else None for name in BOUND}
     return figure | ({"reason": str(row["reason"])} if row["reason"] else {})
 
 
@@ -359,6 +356,4 @@ def _escaped(text: str) -> str:
 
 def _known(name: str, known: Sequence[str], what: str) -> None:
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise ValueError(f"{what} {', '.join(known) or 'none'}; got '{name}'.{hint}")
+        raise ValueError(f"{what} {', '.join(known) or 'none'}; got '{name}'.{did_you_mean(name, known)}")

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from irl_probe._types import Floats
 from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, stratified_bootstrap
 from irl_probe.results.schema import BOUND, SCHEMA
 
-Floats = NDArray[np.float64]
 Labels = Sequence[str] | Sequence[int]
 
 

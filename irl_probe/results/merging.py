@@ -24,7 +24,7 @@ from irl_probe.results.schema import (
     validate,
 )
 
-Run = Literal["seed", "task", "variant"]
+RunDim = Literal["seed", "task", "variant"]
 Statistic = Literal["mean", "iqm"]
 
 _SEEDED = ("retraining", "transfer")  # groups with a seed dimension of their own
@@ -61,7 +61,7 @@ def merge_results(*trees: xr.DataTree) -> xr.DataTree:
     return join_results(*(_only(tree, ()) for tree in trees), _tree(merged))
 
 
-def stack_runs(runs: Mapping[str, xr.DataTree] | Mapping[int, xr.DataTree], dim: Run) -> xr.DataTree:
+def stack_runs(runs: Mapping[str, xr.DataTree] | Mapping[int, xr.DataTree], dim: RunDim) -> xr.DataTree:
     """Runs along a new first dimension of every group (`xr.concat`): the same thing measured under other seeds, in
     other tasks or by other variants.
 
@@ -73,8 +73,8 @@ def stack_runs(runs: Mapping[str, xr.DataTree] | Mapping[int, xr.DataTree], dim:
 
     Raises ValueError where there is no run, for another `dim`, and where a run has been stacked along it before.
     """
-    if dim not in get_args(Run):
-        raise ValueError(f"Runs are stacked along one of {', '.join(get_args(Run))}; got {dim!r}.")
+    if dim not in get_args(RunDim):
+        raise ValueError(f"Runs are stacked along one of {', '.join(get_args(RunDim))}; got {dim!r}.")
     if not runs:
         raise ValueError("There must be at least one run to stack; got none.")
     labels = pd.Index(list(runs), name=dim)
@@ -102,7 +102,7 @@ def stack_runs(runs: Mapping[str, xr.DataTree] | Mapping[int, xr.DataTree], dim:
 
 def average_runs(
     tree: xr.DataTree,
-    dim: Run = "seed",
+    dim: RunDim = "seed",
     *,
     statistic: Statistic = "mean",
     confidence: float = 0.95,

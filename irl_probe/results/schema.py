@@ -8,10 +8,11 @@ import platform
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 
 import xarray as xr
+
+from irl_probe._words import did_you_mean
 
 FORMAT = "irl_probe results"
 SCHEMA_VERSION = 1
@@ -245,7 +246,7 @@ def validate(tree: xr.DataTree) -> None:
         kind, _, coverage = path.partition("/")
         if kind not in SCHEMA or "/" in coverage or (kind == "points") != bool(coverage):
             known = [kind if kind != "points" else "points/<coverage>" for kind in SCHEMA]
-            raise ValueError(f"A group must be one of {', '.join(known)}; got '{path}'.{_suggest(path, known)}")
+            raise ValueError(f"A group must be one of {', '.join(known)}; got '{path}'.{did_you_mean(path, known)}")
         _check_group(path, dataset, SCHEMA[kind])
 
 
@@ -257,7 +258,7 @@ def _check_group(path: str, dataset: xr.Dataset, variables: Mapping[str, Variabl
         name = str(key)
         variable = variables.get(name, variables.get("*"))
         if variable is None:
-            raise ValueError(f"'/{path}' may hold {', '.join(variables)}; got '{name}'.{_suggest(name, variables)}")
+            raise ValueError(f"'/{path}' may hold {', '.join(variables)}; got '{name}'.{did_you_mean(name, variables)}")
         if _own_dims(array.dims, variable.dims) != variable.dims:
             raise ValueError(f"'/{path}/{name}' must have the dims {variable.dims}; got {array.dims}.")
         if "bound" in array.dims and ("bound" not in array.coords or tuple(array["bound"].values) != BOUND):
@@ -275,8 +276,3 @@ def _own_dims(dims: tuple[Hashable, ...], wanted: tuple[str, ...]) -> tuple[Hash
     while len(dims) > len(wanted) and dims[0] in RUN_DIMS:
         dims = dims[1:]
     return dims
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""

@@ -11,12 +11,13 @@ import gymnasium as gym
 import numpy as np
 
 from irl_probe._config import check_count, check_kind
+from irl_probe._spaces import Env
+from irl_probe._types import Array
 from irl_probe.envs import check_spaces, make_env
 from irl_probe.learn import Run, train_on_reward
 from irl_probe.retraining.config import RetrainConfig
 from irl_probe.retraining.fingerprint import reward_fingerprint
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardWrapper
-from irl_probe.transitions import Array
 
 
 def retrain(
@@ -52,7 +53,6 @@ def retrain(
     return train_on_reward(wrapped, learner, out=out, resume=resume, progress=progress, note=note)
 
 
-Env = gym.Env[Any, Any]
 Algorithm = Literal["sac", "ppo", "dqn"]
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 _CONTINUOUS, _DISCRETE = ("sac", "ppo"), ("ppo", "dqn")

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike
 
+from irl_probe._spaces import Env
 from irl_probe.demos import record_demos
 from irl_probe.learn import Policy, random_policy
 from irl_probe.learn.folder import differences
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardError, evaluate_reward, reward_id
 from irl_probe.transitions import Transitions
 
-Env = gym.Env[Any, Any]
 Fingerprint = str | list[float]
 EPISODES, STEPS = 20, 20  # short: what a machine rounds differently grows from step to step
 

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from irl_probe._config import check_kind
+from irl_probe._spaces import Env
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
 from irl_probe.learn import IQConfig, Policy, TrainingInterrupted, evaluate, random_policy, train_on_reward
@@ -123,7 +124,6 @@ def _plain_cell(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", name.replace("′", "2")).strip("-")
 
 
-Env = gym.Env[Any, Any]
 TRUE = "true reward"  # the label of policies trained on the environment's own reward
 EVALUATION_SEED = 10_000
 RANDOM_EPISODES = 100

@@ -13,14 +13,16 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from irl_probe._config import check_kind
+from irl_probe._spaces import Space
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
 from irl_probe.rewards.distil_config import FORMS, DistilConfig
 from irl_probe.rewards.expectation import ExactExpectation
 from irl_probe.rewards.explicit import DistilledReward, RewardNetwork, tensors
-from irl_probe.rewards.protocol import Bools, Floats, Reward, RewardError, evaluate_reward
-from irl_probe.rewards.recovered import RecoveredReward, Space
+from irl_probe.rewards.protocol import Reward, RewardError, evaluate_reward
+from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.softq import NetworkSpec
-from irl_probe.transitions import Array, Transitions
+from irl_probe.transitions import Transitions
 
 
 def lasso_weights(features: Floats, values: Floats, *, share: float) -> tuple[Floats, float]:
@@ -82,7 +84,7 @@ MOST_ENTRIES = 50_000_000  # numbers in the matrix of a least-squares problem: 4
 
 
 @dataclass(frozen=True)
-class Batch:
+class Steps:
     """Steps as a `RewardNetwork` takes them, and the reward of each, (N,).
 
     `dynamics` is P (S, A, S) where h(s′) is to be taken in expectation over it, or None for h of the observed s′.
@@ -93,13 +95,13 @@ class Batch:
     dynamics: Floats | None = None
 
     @staticmethod
-    def of(reward: DistilledReward, steps: Transitions, values: Floats, dynamics: Floats | None) -> Batch:
+    def of(reward: DistilledReward, steps: Transitions, values: Floats, dynamics: Floats | None) -> Steps:
         """The batch of these steps for the networks of `reward`."""
         batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
-        return Batch(tensors(reward.g.spec, *batch), values, dynamics)
+        return Steps(tensors(reward.g.spec, *batch), values, dynamics)
 
 
-def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float) -> None:
+def fit_by_least_squares(reward: DistilledReward, batch: Steps, *, ridge: float) -> None:
     """Set linear g and h to the minimum of mean (r − r̂)² + ridge·‖w‖².
 
     w is every weight of a linear network but its constant, and every entry of a table: of g's its departure from the
@@ -127,7 +129,7 @@ def fit_by_least_squares(reward: DistilledReward, batch: Batch, *, ridge: float)
         _set_linear(reward.h, solution[split:], 0.0)
 
 
-def fit_by_lasso(reward: DistilledReward, batch: Batch, *, share: float) -> None:
+def fit_by_lasso(reward: DistilledReward, batch: Steps, *, share: float) -> None:
     """Set linear g and h to the minimum of the lasso's loss (`lasso_weights`), which penalises all but g's constant.
 
     Raises RewardError where the matrix would be too large, and where the minimum is not reached.
@@ -142,7 +144,7 @@ def fit_by_lasso(reward: DistilledReward, batch: Batch, *, share: float) -> None
 
 def fit_by_gradient(
     reward: DistilledReward,
-    batch: Batch,
+    batch: Steps,
     *,
     learning_rate: float,
     weight_decay: float,
@@ -186,7 +188,7 @@ def _shaped(reward: DistilledReward, o: Tensor, a: Tensor, o2: Tensor, d: Tensor
     return values + reward.gamma * torch.where(d, 0.0, after) - now  # type: ignore[no-any-return]  # as above
 
 
-def _distinct(g: RewardNetwork, batch: Batch) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Floats, Floats]:
+def _distinct(g: RewardNetwork, batch: Steps) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Floats, Floats]:
     """Every distinct step once, its reward, and the square root of how often it came; steps as they are for Boxes."""
     if g.spec.observation_count is None:
         return batch.rows, batch.values, np.ones(len(batch.values))
@@ -322,7 +324,7 @@ def distil(
         action_space=action_space,
         terminal_value=0.0 if known is None else known.terminal_value,
     )
-    batch = Batch.of(distilled, training, evaluate_reward(reward, training, name="to distil"), _dynamics(reward))
+    batch = Steps.of(distilled, training, evaluate_reward(reward, training, name="to distil"), _dynamics(reward))
     if spec.hidden:
         fit_by_gradient(
             distilled,

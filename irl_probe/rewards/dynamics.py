@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from irl_probe._config import Config
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs import SimulatedStep
 from irl_probe.rewards.expectation import Kind, ValueAfter
-from irl_probe.rewards.protocol import Bools, Floats, RewardError
+from irl_probe.rewards.protocol import RewardError
 from irl_probe.softq import ACTIVATIONS, ActionScale, EnsembleLinear, NetworkSpec
 from irl_probe.softq.in_numpy import NumpyLayers, array_of, piece_rows, pieces
-from irl_probe.transitions import Array, Transitions
+from irl_probe.transitions import Transitions
 
 LEAST_STEPS = 100
 

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.simulator import Simulator, simulator
-from irl_probe.rewards.protocol import Bools, Floats, RewardError
-from irl_probe.transitions import Array
+from irl_probe.rewards.protocol import RewardError
 
 Kind = Literal["per-transition", "marginal"]
 ValueAfter = Callable[[Array, Bools], Floats]

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from irl_probe._spaces import Space
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.rewards.distil_config import FORMS, Form
 from irl_probe.rewards.expectation import Kind
-from irl_probe.rewards.protocol import Bools, Floats, Normalisation, RewardError, check_batch, check_observations
-from irl_probe.rewards.recovered import Provenance, Space, check_spaces_fit
+from irl_probe.rewards.protocol import Normalisation, RewardError, check_batch, check_observations
+from irl_probe.rewards.recovered import Provenance, check_spaces_fit
 from irl_probe.softq import ACTIVATIONS, ActionScale, NetworkSpec, ObservationEncoder
 from irl_probe.softq.in_numpy import Numbers, NumpyLayers, array_of, piece_rows, pieces
-from irl_probe.transitions import Array
 
 
 class RewardNetwork(nn.Module):

@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.softq import NetworkSpec
-from irl_probe.transitions import Array, Transitions
+from irl_probe.transitions import Transitions
 
 
 class RewardError(ValueError):
     """A reward that cannot be recovered, evaluated, saved, loaded or used; the message says what to do."""
-
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 class Reward(Protocol):

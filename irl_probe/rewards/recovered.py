@@ -9,15 +9,15 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from gymnasium import spaces
 
+from irl_probe._spaces import Space
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.rewards.dynamics import LearnedDynamics
 from irl_probe.rewards.expectation import Expectation, Kind, ObservedSuccessor
-from irl_probe.rewards.protocol import Bools, Floats, Normalisation, RewardError, check_batch
+from irl_probe.rewards.protocol import Normalisation, RewardError, check_batch
 from irl_probe.rewards.stable_baselines import from_stable_baselines, is_stable_baselines
 from irl_probe.softq import NetworkSpec
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, SoftQ
-from irl_probe.transitions import Array
 
-Space = spaces.Space[object]
 Provenance = Mapping[str, str | float | int]
 
 

@@ -11,7 +11,8 @@ from typing import Any, overload
 import numpy as np
 
 from irl_probe._config import check_kind
-from irl_probe.rewards.protocol import Floats, Reward, RewardError
+from irl_probe._types import Floats
+from irl_probe.rewards.protocol import Reward, RewardError
 from irl_probe.rewards.wrappers import Payment, check_fit
 from irl_probe.transitions import Transitions
 

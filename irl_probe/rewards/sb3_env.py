@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from irl_probe._types import Array
 from irl_probe.rewards.protocol import Normalise, Reward, RewardError
 from irl_probe.rewards.schema import RewardModel
 from irl_probe.rewards.wrappers import Payment, check_fit, warn_of_another
-from irl_probe.transitions import Array
 
 try:
     from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -17,16 +16,18 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from irl_probe._spaces import Space
+from irl_probe._types import Array
+from irl_probe._words import did_you_mean
 from irl_probe.envs import make_env, simulator
 from irl_probe.rewards.distil_config import FORMS, Form
 from irl_probe.rewards.dynamics import GaussianDynamics, LearnedDynamics
 from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
 from irl_probe.rewards.explicit import DistilledReward, RewardNetwork, table_sizes
 from irl_probe.rewards.protocol import Normalisation, RewardError
-from irl_probe.rewards.recovered import Provenance, RecoveredReward, Space, check_spaces_fit
+from irl_probe.rewards.recovered import Provenance, RecoveredReward, check_spaces_fit
 from irl_probe.softq import ACTIVATIONS, LOG_STD_RANGES, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
-from irl_probe.transitions import Array
 
 MAX_DEPTH = 16
 
@@ -140,8 +141,7 @@ class Fields:
     def finish(self) -> None:
         """Raise RewardError where a field is left that nobody asked for."""
         for name in sorted(self._content.keys() - self._asked):
-            near = difflib.get_close_matches(name, self._asked, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(name, self._asked)
             raise RewardError(f"{self._where} has the unexpected field {_brief(name)}.{hint}")
 
     def _integer(self, name: str, value: Json, least: int, most: int) -> int:

@@ -13,11 +13,11 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
+from irl_probe._spaces import Space
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.rewards.explicit import DistilledReward
 from irl_probe.rewards.protocol import (
     NORMALISE,
-    Bools,
-    Floats,
     Normalisation,
     Normalise,
     Reward,
@@ -25,9 +25,8 @@ from irl_probe.rewards.protocol import (
     check_callable,
     check_values,
 )
-from irl_probe.rewards.recovered import RecoveredReward, Space
+from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.rewards.schema import RewardModel
-from irl_probe.transitions import Array
 
 
 class Payment:

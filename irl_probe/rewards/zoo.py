@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import shutil
-import tempfile
 from pathlib import Path
 
 from irl_probe._config import check_kind
+from irl_probe._files import whole_file
+from irl_probe._words import did_you_mean
 from irl_probe.rewards.protocol import RewardError
 from irl_probe.rewards.schema import Fields, Json, canonical, parse
 
@@ -58,10 +58,8 @@ def write_index(root: Path) -> Path:
         rewards[folder.relative_to(root).as_posix()] = {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in parts.items()
         }
-    with tempfile.TemporaryDirectory(prefix=".index-", dir=root) as scratch:
-        fresh = Path(scratch, INDEX)
+    with whole_file(root / INDEX) as fresh:
         fresh.write_bytes(canonical({"schema": "irl_probe.zoo", "schema_version": 1, "rewards": rewards}))
-        fresh.replace(root / INDEX)
     return root / INDEX
 
 
@@ -93,9 +91,8 @@ def locate(source: str) -> Path:
 def unknown(source: str) -> RewardError:
     """The error for what is neither a folder nor a shipped reward, with the nearest ids."""
     known = list_zoo()
-    near = difflib.get_close_matches(source, known, n=3, cutoff=0.65)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Shipped are: {', '.join(known) or 'none'}."
-    return RewardError(f"A reward is a folder or the id of a shipped one; got {source!r}, which is neither. {hint}")
+    hint = did_you_mean(source, known, most=3, cutoff=0.65) or f" Shipped are: {', '.join(known) or 'none'}."
+    return RewardError(f"A reward is a folder or the id of a shipped one; got {source!r}, which is neither.{hint}")
 
 
 def _shipped(reward_id: str) -> Path:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from irl_probe._types import Array
 from irl_probe.softq import ActionScale, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.softq.in_numpy import (
     Numbers,
@@ -23,8 +24,6 @@ from irl_probe.softq.in_numpy import (
     soft_values,
     squashed_draws,
 )
-
-Array = NDArray[np.generic]
 
 
 def soft_value(q: Float[Tensor, "*batch actions"], temperature: float) -> Float[Tensor, "*batch"]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from irl_probe._types import Floats
 from irl_probe.envs import TabularMDP, Variant
 from irl_probe.metrics import tabular
 from irl_probe.metrics.tabular.soft import centred, expected_reward, optimal_actions, policy_value, uniform_policy
@@ -16,7 +16,6 @@ from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import Form, TransferConfig
 from irl_probe.transfers.learned import CARRIED, RANDOM, TRUE, group_of
 
-Floats = NDArray[np.float64]
 Policies = tuple[Floats, Floats]  # greedy (ties uniform) and soft-optimal, (S, A) each
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from rich.console import Console
 
+from irl_probe._types import Floats
 from irl_probe.demos import record_demos
 from irl_probe.envs import UNCHANGED, Variant
 from irl_probe.learn import Evaluation, evaluate, random_policy, train_on_reward
@@ -24,8 +24,6 @@ from irl_probe.retraining.study import Cell, cell_folder
 from irl_probe.rewards import DistilledReward, Reward, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transitions import Transitions
-
-Floats = NDArray[np.float64]
 
 RANDOM, CARRIED, TRUE = "random", "carried over", "true reward"
 NO_SCALE = "Trained on the true reward a policy is not better here than random actions: there is no scale."

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from irl_probe._types import Floats
 from irl_probe.metrics.checks import (
-    Array,
     check_distribution,
     check_gamma,
     check_reward,
@@ -40,10 +40,10 @@ class Decomposition:
     """
 
     scale: float
-    potential: Array
-    redistribution: Array
+    potential: Floats
+    redistribution: Floats
     constant: float
-    residual: Array
+    residual: Floats
     shares: dict[str, float]
 
 
@@ -90,7 +90,7 @@ def decompose(
     return Decomposition(scale, potential, redistribution, 0.0, residual, _shares(parts, target, weights))
 
 
-def _shares(parts: dict[str, Array], whole: Array, weights: Array) -> dict[str, float]:
+def _shares(parts: dict[str, Floats], whole: Floats, weights: Floats) -> dict[str, float]:
     centred = whole - (weights * whole).sum()
     variance = norm(centred, weights) ** 2
     if variance <= (ZERO_TOLERANCE * float(np.abs(whole).max())) ** 2:
@@ -110,7 +110,7 @@ class Disentangled:
             reward is identified. More: others fit as well and may transfer otherwise.
     """
 
-    reward: Array
+    reward: Floats
     residual: float
     ambiguity: int
 
@@ -188,6 +188,6 @@ def shared_reward(
     gaps = np.concatenate([advantages[i] - advantages[0] for i in range(1, count)])
     values = np.linalg.lstsq(blocks.reshape(len(gaps), -1), gaps, rcond=tol)[0].reshape(count, states)
     rewards = np.stack([a + k @ v for a, k, v in zip(advantages, shapings, values, strict=True)])
-    mean: Array = rewards.mean(axis=0)
+    mean: Floats = rewards.mean(axis=0)
     residual = float(np.sqrt(((rewards - mean) ** 2).mean()))
     return Disentangled(mean.reshape(states, -1), residual, ambiguity)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from irl_probe._types import Floats
 from irl_probe.metrics.checks import (
-    Array,
     check_choice,
     check_distribution,
     check_gamma,
@@ -31,18 +31,18 @@ from irl_probe.metrics.tabular.soft import expected_reward, policy_value, unifor
 REFINEMENTS = 3
 
 
-def shape(potential: Array, gamma: float) -> Array:
+def shape(potential: Floats, gamma: float) -> Floats:
     """γΦ(s′) − Φ(s) as an (S, S) array [s, s′]: potential shaping (Ng, Harada and Russell 1999)."""
     return gamma * potential[None, :] - potential[:, None]
 
 
-def expected_shape(potential: Array, transition: Array, gamma: float) -> Array:
+def expected_shape(potential: Floats, transition: Floats, gamma: float) -> Floats:
     """γE_{s′}[Φ(s′)] − Φ(s), shape (S, A)."""
-    shaping: Array = gamma * transition @ potential - potential[:, None]
+    shaping: Floats = gamma * transition @ potential - potential[:, None]
     return shaping
 
 
-def fit_potential(reward: Array, gamma: float, weights: Array) -> Array:
+def fit_potential(reward: Floats, gamma: float, weights: Floats) -> Floats:
     """Φ (S,) that minimises Σ weights·(R − γΦ(s′) + Φ(s))² over an (S, A, S) reward.
 
     Where the weights leave Φ open, a solution of least (column-scaled) norm; the residual is unique all the same.
@@ -50,14 +50,14 @@ def fit_potential(reward: Array, gamma: float, weights: Array) -> Array:
     joint = weights.sum(axis=1)
     normal = np.diag(gamma**2 * joint.sum(axis=0) + joint.sum(axis=1)) - gamma * (joint + joint.T)
 
-    def adjoint(residual: Array) -> Array:
-        sums: Array = gamma * residual.sum(axis=(0, 1)) - residual.sum(axis=(1, 2))
+    def adjoint(residual: Floats) -> Floats:
+        sums: Floats = gamma * residual.sum(axis=(0, 1)) - residual.sum(axis=(1, 2))
         return sums
 
     return _refined(normal, lambda phi: adjoint(weights * (reward - shape(phi, gamma)[:, None, :])))
 
 
-def fit_expected_potential(reward: Array, transition: Array, gamma: float, weights: Array) -> Array:
+def fit_expected_potential(reward: Floats, transition: Floats, gamma: float, weights: Floats) -> Floats:
     """Φ (S,) that minimises Σ weights·(r − γE[Φ(s′)] + Φ(s))² over an (S, A) reward; open directions as above."""
     count = len(reward)
     flat = transition.reshape(-1, count)
@@ -65,15 +65,15 @@ def fit_expected_potential(reward: Array, transition: Array, gamma: float, weigh
     normal = gamma**2 * (flat.T * weights.ravel()) @ flat - gamma * (towards + towards.T)
     normal[np.diag_indices(count)] += weights.sum(axis=1)
 
-    def gradient(phi: Array) -> Array:
+    def gradient(phi: Floats) -> Floats:
         residual = weights * (reward - expected_shape(phi, transition, gamma))
-        sums: Array = gamma * flat.T @ residual.ravel() - residual.sum(axis=1)
+        sums: Floats = gamma * flat.T @ residual.ravel() - residual.sum(axis=1)
         return sums
 
     return _refined(normal, gradient)
 
 
-def _refined(normal: Array, gradient: Callable[[Array], Array]) -> Array:
+def _refined(normal: Floats, gradient: Callable[[Floats], Floats]) -> Floats:
     """Solve normal·Φ = gradient(0), then again for what is left: iterative refinement of the least-squares problem."""
     solve = _pseudo_inverse(normal)
     phi = solve(gradient(np.zeros(len(normal))))
@@ -82,7 +82,7 @@ def _refined(normal: Array, gradient: Callable[[Array], Array]) -> Array:
     return phi
 
 
-def _pseudo_inverse(normal: Array) -> Callable[[Array], Array]:
+def _pseudo_inverse(normal: Floats) -> Callable[[Floats], Floats]:
     """x ↦ N⁺x of a positive semidefinite N, with its diagonal scaled to 1 so that rare states count as full columns."""
     diagonal = np.sqrt(np.diag(normal))
     scale = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
@@ -95,13 +95,13 @@ def _pseudo_inverse(normal: Array) -> Callable[[Array], Array]:
 SPARSE_DENSITY = 0.1
 
 
-def epic_form(reward: Array, gamma: float, states: Array, actions: Array) -> Array:
+def epic_form(reward: Floats, gamma: float, states: Floats, actions: Floats) -> Floats:
     """C(R) = R + E[γR(s′, A, S′) − R(s, A, S′) − γR(S, A, S′)], A ~ d_A, S, S′ ~ d_S (Gleave et al. 2021, Def. 4.1)."""
-    mean: Array = np.einsum("sat,a,t->s", reward, actions, states, optimize=True)
+    mean: Floats = np.einsum("sat,a,t->s", reward, actions, states, optimize=True)
     return reward + shape(mean, gamma)[:, None, :] - gamma * float(states @ mean)
 
 
-def dard_form(reward: Array, transition: Array, gamma: float, actions: Array) -> Array:
+def dard_form(reward: Floats, transition: Floats, gamma: float, actions: Floats) -> Floats:
     """C(R) = R + E[γR(s′, A, S″) − R(s, A, S′) − γR(S′, A, S″)], S′ ~ P(s, A), S″ ~ P(s′, A).
 
     Wulfe et al. 2022, Def. 4. Each term has one A ~ d_A that all its draws share; in the last, x ~ P(s, A),
@@ -117,13 +117,13 @@ def dard_form(reward: Array, transition: Array, gamma: float, actions: Array) ->
     return reward + (shape(mean, gamma) - gamma * between)[:, None, :]
 
 
-def val_potential_form(reward: Array, transition: Array, gamma: float, policy: Array) -> Array:
+def val_potential_form(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
     """C(R) = R − V^π(s) + γV^π(s′): R shaped by its own value under π (Skalse et al. 2024, VALPotential)."""
     value = policy_value(expected_reward(reward, transition), transition, gamma, policy)
     return reward + shape(value, gamma)[:, None, :]
 
 
-def val_form(reward: Array, transition: Array, gamma: float, policy: Array) -> Array:
+def val_form(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
     """C(R)(s, a) = E_{s′}[R − V^π(s) + γV^π(s′)], the advantage of π, repeated over s′ (Skalse et al. 2024, VAL)."""
     expected = expected_reward(reward, transition)
     value = policy_value(expected, transition, gamma, policy)
@@ -140,15 +140,15 @@ class Redistribution:
     can be put there for free: weights 0.
     """
 
-    weights: Array  # (S, A)
-    profile: Array  # (S, A, S), with E_{s′~P}[profile] = 1
+    weights: Floats  # (S, A)
+    profile: Floats  # (S, A, S), with E_{s′~P}[profile] = 1
 
     @staticmethod
-    def under(coverage: Array, transition: Array) -> Redistribution:
+    def under(coverage: Floats, transition: Floats) -> Redistribution:
         """The redistribution for coverage D and dynamics P, both (S, A, S)."""
         covered = coverage > 0
         ratio = np.divide(transition, coverage, out=np.zeros_like(transition), where=covered)
-        weights: Array = 1 / np.maximum((transition * ratio).sum(axis=2), np.finfo(np.float64).tiny)
+        weights: Floats = 1 / np.maximum((transition * ratio).sum(axis=2), np.finfo(np.float64).tiny)
         free = (transition > 0) & ~covered
         escapes = free.sum(axis=2, keepdims=True) > 0
         on_free = free / np.maximum((transition * free).sum(axis=2, keepdims=True), np.finfo(np.float64).tiny)
@@ -156,7 +156,7 @@ class Redistribution:
         return Redistribution(np.where(escapes[:, :, 0], 0.0, weights), profile)
 
 
-def minimal_form(reward: Array, transition: Array, gamma: float, coverage: Array) -> tuple[Array, Array]:
+def minimal_form(reward: Floats, transition: Floats, gamma: float, coverage: Floats) -> tuple[Floats, Floats]:
     """(C, Φ): the reward of least ‖C‖_D = R + γΦ(s′) − Φ(s) + X over all Φ and all X with E_{s′~P}[X] = 0.
 
     Skalse et al. 2024, Minimal. An exact projection: X is eliminated first (`Redistribution`), Φ by least squares.
@@ -273,7 +273,7 @@ def starc(
         raise ValueError("The 'minimal' canonical form depends on no policy; leave 'policy' out, or use 'val'.")
     pi = uniform_policy(p) if policy is None else check_policy(policy, (p.shape[0], p.shape[1]))
 
-    def form(reward: Array) -> Array:
+    def form(reward: Floats) -> Floats:
         if canonical == "val":
             return val_form(reward, p, gamma, pi)
         if canonical == "val_potential":
@@ -302,7 +302,7 @@ def npec(reward_a: ArrayLike, reward_b: ArrayLike, gamma: float, *, coverage: Ar
     weights = check_coverage(coverage)
     gamma = check_gamma(gamma)
 
-    def residual(reward: Array) -> Array:
+    def residual(reward: Floats) -> Floats:
         left = reward - shape(fit_potential(reward, gamma, weights), gamma)[:, None, :]
         return unit(left, weights, float(np.abs(reward).max()))
 
@@ -314,7 +314,7 @@ def npec(reward_a: ArrayLike, reward_b: ArrayLike, gamma: float, *, coverage: Ar
     return min(1.0, norm(a - cosine * b, weights)) if a.any() else 1.0
 
 
-def pearson_distance(first: tuple[Array, Array], second: tuple[Array, Array], weights: Array) -> float:
+def pearson_distance(first: tuple[Floats, Floats], second: tuple[Floats, Floats], weights: Floats) -> float:
     """√((1 − ρ)/2) of two (reward, canonical form) pairs, as ½‖ẑ_a − ẑ_b‖ of the standardised forms (exact near ρ = 1).
 
     The reward gives the scale below which its form counts as constant; a constant form has ẑ = 0.
@@ -323,24 +323,24 @@ def pearson_distance(first: tuple[Array, Array], second: tuple[Array, Array], we
     return min(1.0, 0.5 * norm(units[0] - units[1], weights))
 
 
-def unit(form: Array, weights: Array, scale: float) -> Array:
+def unit(form: Floats, weights: Floats, scale: float) -> Floats:
     """`form` divided by its D-weighted norm; zero where that is below ZERO_TOLERANCE·scale."""
     length = norm(form, weights)
     return form / length if length > ZERO_TOLERANCE * scale else np.zeros_like(form)
 
 
-def norm(values: Array, weights: Array) -> float:
+def norm(values: Floats, weights: Floats) -> float:
     """‖x‖_D = √(Σ D·x²)."""
     return float(np.sqrt((weights * values**2).sum()))
 
 
-def default_coverage(transition: Array) -> Array:
+def default_coverage(transition: Floats) -> Floats:
     """Uniform over (s, a) times P, (S, A, S)."""
-    coverage: Array = transition / (transition.shape[0] * transition.shape[1])
+    coverage: Floats = transition / (transition.shape[0] * transition.shape[1])
     return coverage
 
 
-def check_coverage(coverage: ArrayLike) -> Array:
+def check_coverage(coverage: ArrayLike) -> Floats:
     """D (S, A, S) for the measures that know no P: a distribution whose first and last axis agree."""
     array = check_numbers(coverage, "coverage")
     if array.ndim != 3 or array.shape[0] != array.shape[2] or 0 in array.shape:
@@ -351,7 +351,7 @@ def check_coverage(coverage: ArrayLike) -> Array:
     return check_distribution(array, array.shape, "coverage")
 
 
-def _check_pair(reward_a: ArrayLike, reward_b: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def _check_pair(reward_a: ArrayLike, reward_b: ArrayLike, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
     states, actions, _ = shape
     full = (states, actions, states)
     return check_reward(reward_a, full, "reward_a"), check_reward(reward_b, full, "reward_b")

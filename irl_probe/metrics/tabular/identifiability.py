@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from irl_probe.metrics.checks import Array, check_gamma, check_numbers, check_transition
+from irl_probe._types import Floats
+from irl_probe.metrics.checks import check_gamma, check_numbers, check_transition
 
 
 def ambiguity_dimension(environments: Sequence[tuple[ArrayLike, float]], tol: float = 1e-9) -> int:
@@ -43,7 +44,7 @@ def ambiguity_dimension(environments: Sequence[tuple[ArrayLike, float]], tol: fl
     return shared_directions(bases, tol)
 
 
-def shared_directions(bases: Sequence[Array], tol: float) -> int:
+def shared_directions(bases: Sequence[Floats], tol: float) -> int:
     """Dimension of the intersection of spaces with these orthonormal bases (k, pᵢ), by principal angles."""
     shared = bases[0]
     for basis in bases[1:]:
@@ -53,7 +54,7 @@ def shared_directions(bases: Sequence[Array], tol: float) -> int:
     return int(shared.shape[1])
 
 
-def _shaping_basis(transition: Array, gamma: float) -> Array:
+def _shaping_basis(transition: Floats, gamma: float) -> Floats:
     """Orthonormal columns (S·A, S) that span {V(s) − γE[V(s′)]}."""
     states, actions, _ = transition.shape
     columns = np.repeat(np.eye(states), actions, axis=0) - gamma * transition.reshape(-1, states)
@@ -95,7 +96,7 @@ def sampled_ambiguity_dimension(
     return shared_directions(bases, tol)
 
 
-def _basis(columns: Array) -> Array:
+def _basis(columns: Floats) -> Floats:
     """Orthonormal columns that span the same space."""
     left, singular, _ = np.linalg.svd(columns, full_matrices=False)
     return np.asarray(left[:, singular > RANK * singular[0]])

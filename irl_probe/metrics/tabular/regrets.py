@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from irl_probe._types import Floats
 from irl_probe.metrics.checks import (
-    Array,
     check_choice,
     check_distribution,
     check_gamma,
@@ -157,7 +157,7 @@ def soft_policy_regret(
     return lost / at_stake if at_stake > rounding else np.inf
 
 
-def _entropy_bonus(policy: Array, temperature: float) -> Array:
+def _entropy_bonus(policy: Floats, temperature: float) -> Floats:
     """−α log π(a|s), (S, A); 0 where π is 0, where it is never paid."""
-    bonus: Array = -temperature * np.log(np.where(policy > 0, policy, 1.0))
+    bonus: Floats = -temperature * np.log(np.where(policy > 0, policy, 1.0))
     return bonus

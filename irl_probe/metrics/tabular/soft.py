@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
+from irl_probe._types import Floats
 from irl_probe.metrics.checks import (
-    Array,
     check_gamma,
     check_numbers,
     check_reward,
@@ -20,31 +20,31 @@ from irl_probe.metrics.checks import (
 TIE_TOLERANCE = 1e-13
 
 
-def uniform_policy(transition: Array) -> Array:
+def uniform_policy(transition: Floats) -> Floats:
     """π(a|s) = 1/A, shape (S, A)."""
     states, actions, _ = transition.shape
     return np.full((states, actions), 1 / actions)
 
 
-def expected_reward(reward: Array, transition: Array) -> Array:
+def expected_reward(reward: Floats, transition: Floats) -> Floats:
     """r(s, a) = Σ_{s′} P(s′|s, a) R(s, a, s′), shape (S, A), from (S, A, S)."""
-    expected: Array = np.einsum("sat,sat->sa", transition, reward)
+    expected: Floats = np.einsum("sat,sat->sa", transition, reward)
     return expected
 
 
-def centred(reward: Array) -> Array:
+def centred(reward: Floats) -> Floats:
     """R less the middle of its range: the same policies, a constant is exactly 0, tolerances are tight."""
     middle = (float(reward.max()) + float(reward.min())) / 2
     return reward - middle
 
 
-def policy_value(reward: Array, transition: Array, gamma: float, policy: Array) -> Array:
+def policy_value(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
     """V^π (S,) of a reward (S, A): the solution of (I − γP_π) V = r_π, γ < 1."""
     under_policy = np.einsum("sa,sat->st", policy, transition)
     return np.linalg.solve(np.eye(len(under_policy)) - gamma * under_policy, (policy * reward).sum(axis=1))
 
 
-def optimal_q(reward: Array, transition: Array, gamma: float, allowed: Array | None = None) -> Array:
+def optimal_q(reward: Floats, transition: Floats, gamma: float, allowed: Floats | None = None) -> Floats:
     """Q* (S, A) of a reward (S, A) among policies that use the `allowed` actions (S, A; default all), γ < 1.
 
     Howard's policy iteration (Puterman 1994, §6.4): exact, in finitely many linear solves.
@@ -54,7 +54,7 @@ def optimal_q(reward: Array, transition: Array, gamma: float, allowed: Array | N
     choice = np.argmax(reward + barrier, axis=1)
     while True:
         value = policy_value(reward, transition, gamma, np.eye(reward.shape[1])[choice])
-        q: Array = reward + gamma * (transition @ value)
+        q: Floats = reward + gamma * (transition @ value)
         better = np.argmax(q + barrier, axis=1)
         # An action is changed only for a gain above rounding error, so that the iteration cannot cycle.
         gain = q[states, better] - q[states, choice]
@@ -64,36 +64,36 @@ def optimal_q(reward: Array, transition: Array, gamma: float, allowed: Array | N
         choice = np.where(improved, better, choice)
 
 
-def optimal_actions(reward: Array, transition: Array, gamma: float) -> Array:
+def optimal_actions(reward: Floats, transition: Floats, gamma: float) -> Floats:
     """(S, A) ones where an action is optimal for the reward (S, A), ties within rounding error included."""
     q = optimal_q(reward, transition, gamma)
     tied = q >= q.max(axis=1, keepdims=True) - tie_tolerance(q, gamma)
     return np.where(tied, 1.0, 0.0)
 
 
-def tie_tolerance(q: Array, gamma: float) -> float:
+def tie_tolerance(q: Floats, gamma: float) -> float:
     """The gap below which two entries of `q` count as equal, in reward units."""
     return TIE_TOLERANCE / (1 - gamma) * float(np.abs(q).max())
 
 
-def soft_value(q: ArrayLike, temperature: float = 1.0) -> Array:
+def soft_value(q: ArrayLike, temperature: float = 1.0) -> Floats:
     """V(s) = α log Σ_a exp(Q(s, a)/α), shape (S,), in reward units (Haarnoja et al. 2017, eq. 3).
 
     Raises ValueError unless `q` is a finite (S, A) array and α > 0.
     """
     alpha = check_temperature(temperature)
-    values: Array = alpha * logsumexp(_check_q(q) / alpha, axis=1)
+    values: Floats = alpha * logsumexp(_check_q(q) / alpha, axis=1)
     return values
 
 
-def soft_policy(q: ArrayLike, temperature: float = 1.0) -> Array:
+def soft_policy(q: ArrayLike, temperature: float = 1.0) -> Floats:
     """π(a|s) ∝ exp(Q(s, a)/α), shape (S, A). Raises like `soft_value`."""
     alpha = check_temperature(temperature)
-    policy: Array = softmax(_check_q(q) / alpha, axis=1)
+    policy: Floats = softmax(_check_q(q) / alpha, axis=1)
     return policy
 
 
-def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Array:
+def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
     """Optimal soft Q, the fixed point of Q(s, a) = E_{s′}[R(s, a, s′) + γ V(s′)], V = α log Σ_a exp(Q/α).
 
     Haarnoja et al. 2017, Theorem 1. Solved by soft policy iteration, which is Newton's method on the Bellman
@@ -127,7 +127,7 @@ def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: 
         previous = residual
 
 
-def recovered_reward(q: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Array:
+def recovered_reward(q: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
     """The marginal reward r(s, a) = Q(s, a) − γ E_{s′~P}[V(s′)], shape (S, A): the inverse soft Bellman operator.
 
     IQ-Learn, Lemma 3.1: the one reward of (s, a) for which `q` is the optimal soft Q. Units of reward per step.
@@ -138,7 +138,7 @@ def recovered_reward(q: ArrayLike, transition: ArrayLike, gamma: float, temperat
     return q - check_gamma(gamma) * transition @ soft_value(q, temperature)
 
 
-def recovered_reward_per_transition(q: ArrayLike, gamma: float, temperature: float = 1.0) -> Array:
+def recovered_reward_per_transition(q: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
     """r(s, a, s′) = Q(s, a) − γ V(s′), shape (S, A, S): what a learner without P reads out.
 
     It equals α log π(a|s) + (V(s) − γV(s′)): the soft advantage plus potential shaping. Its mean over s′~P is
@@ -149,7 +149,7 @@ def recovered_reward_per_transition(q: ArrayLike, gamma: float, temperature: flo
     return q[:, :, None] - check_gamma(gamma) * soft_value(q, temperature)[None, None, :]
 
 
-def _check_q(q: ArrayLike) -> Array:
+def _check_q(q: ArrayLike) -> Floats:
     array = check_numbers(q, "q")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"'q' must have shape (S, A); got {array.shape}.")

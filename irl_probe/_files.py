@@ -1,0 +1,67 @@
+"""Files that are written whole or not at all, and one process at a time in a folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+LOCK = ".lock"  # the file in a folder that a process holds while it works there
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; once the block has ended well, the file there takes the place of `path`.
+
+    The content is on the disk (fsync) before it gets its name, so a reader, or a crash, finds the old content or the
+    new one. If the block raises, `path` stays as it was. The parents of `path` are made.
+
+    Raises OSError where the disk is full or not writable.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
+        fresh = Path(scratch, path.name)
+        yield fresh
+        sync(fresh)
+        fresh.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Ask the system to put a file or folder on the disk; Windows cannot do this for a folder."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def only_process_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, the file `.lock` in it; it ends with the block or with the process.
+
+    A folder that does not exist is not locked, nor is one on a file system without locks.
+
+    Raises BlockingIOError if another process, or another block in this one, holds the lock.
+    """
+    if not folder.is_dir():
+        yield
+        return
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise BlockingIOError(f"another process is at work in {folder}") from error
+    except NotImplementedError:  # the file system has no locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()

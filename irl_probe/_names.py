@@ -1,0 +1,16 @@
+"""Labels in results: what rewards, policies and coverages are called there."""
+
+TRUE = "true"  # the environment's own reward, as a reference and beside others
+TRUE_REWARD = "true reward"  # policies trained on it, in /retraining and /transfer
+CONSTANT = "constant"  # the reward 1 at every step
+RECOVERED = "recovered"  # the reward as it was recovered, beside its distilled forms
+CARRIED_OVER = "carried over"  # the imitator's own policy, unchanged, in /transfer
+
+EXPERT = "expert"
+LEARNED = "learned"
+RETRAINED = "retrained"
+RANDOM = "random"
+MIXTURE = "mixture"
+CLONED = "bc"
+UNNAMED = "data"  # the coverage of transitions that were given without a name
+UNCHANGED = "nothing"  # the parameter of a variant that changes nothing

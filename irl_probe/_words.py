@@ -1,0 +1,30 @@
+"""Wording that messages and pages share: near misses, lists, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+def did_you_mean(given: object, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> str:
+    """A hint to add to a message, such as " Did you mean 'a' or 'b'?"; "" if no known name is near, whatever its case.
+
+    Args:
+        given: what was given in place of a known name.
+        known: the names there are.
+        most: how many names to suggest.
+        cutoff: how near a name must be, from 0 to 1 (`difflib.get_close_matches`).
+    """
+    lowered = {name.lower(): name for name in known}
+    near = get_close_matches(str(given).lower(), lowered, n=most, cutoff=cutoff)
+    return f" Did you mean {' or '.join(repr(lowered[name]) for name in near)}?" if near else ""
+
+
+def listed(items: Sequence[str]) -> str:
+    """The items as a list in a sentence: "a", "a and b", "a, b and c"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A count in words: "one seed", "no seeds", "3 seeds"."""
+    return f"one {one}" if count == 1 else f"{count or 'no'} {many}"
