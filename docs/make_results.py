@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -335,11 +336,13 @@ def before_you_trust_a_reward() -> str:
 EXPERT, IMITATOR = "expert's true return", "imitator's true return"
 
 
+@cache
 def dataset(path: str) -> xr.Dataset:
     with xr.open_dataset(ROOT / path, engine="h5netcdf") as data:
         return data.load()
 
 
+@cache
 def tree(path: str, group: str) -> xr.Dataset:
     with xr.open_dataset(ROOT / path, group=group, engine="h5netcdf") as data:
         return data.load()
@@ -353,6 +356,7 @@ def one_demo() -> xr.Dataset:
     return dataset("analyses/one_demo/results.nc")
 
 
+@cache
 def cards() -> dict[str, dict[str, Any]]:
     """The figures of every shipped reward, by id."""
     folder = ROOT / "recovered_rewards"
