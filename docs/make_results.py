@@ -93,7 +93,9 @@ def imitation() -> str:
     rows = []
     for task, demonstrations in DEMONSTRATIONS.items():
         returns = data["return"].sel(task=task)
-        rows.append([task, demonstrations, *(over_seeds(returns.sel(variant=v), 1) for v in ("offline", "online", "bc"))])
+        rows.append(
+            [task, demonstrations, *(over_seeds(returns.sel(variant=v), 1) for v in ("offline", "online", "bc"))]
+        )
     table = markdown(["task", "demonstrations", "offline", "online", "behavioural cloning"], rows)
     return f"""## Imitation with discrete actions
 
@@ -157,7 +159,15 @@ def shipped_rewards() -> str:
                 interval(mixture.get("pearson, episode, length partialled out")),
             ]
         )
-    head = ["reward", "policies", "on it alone", "on the true reward", "imitator of expert", "step", "episode, length out"]
+    head = [
+        "reward",
+        "policies",
+        "on it alone",
+        "on the true reward",
+        "imitator of expert",
+        "step",
+        "episode, length out",
+    ]
     linear, sparse = cards()["HalfCheetah-v5/sqil-linear"], cards()["HalfCheetah-v5/sqil-sparse"]
     return f"""## Fresh policies on the shipped rewards
 
@@ -182,7 +192,10 @@ def length() -> str:
     data = tree("analyses/paper/hopper.nc", "correlation")
     data = data.sel(metric="pearson", coverage="mixture", reference="true")["value"]
     rows = [
-        [str(reward), *(bounds(data.sel(reward=reward, level=level, control=control).values) for level, control in LEVELS)]
+        [
+            str(reward),
+            *(bounds(data.sel(reward=reward, level=level, control=control).values) for level, control in LEVELS),
+        ]
         for reward in data["reward"].values
     ]
     constant = bounds(data.sel(reward="constant", level="episode", control="none").values, 3)
@@ -281,7 +294,8 @@ def bundled() -> str:
         text = card.read_text(encoding="utf-8")
         count = re.search(r"(\d+) episodes of our own expert", text)
         found = re.search(r"Evaluated on (\d+) other.*?: (\S+ ± \S+) over.*?random policy gets (\S+ ± \S+) over", text)
-        assert count and found, card
+        if count is None or found is None:
+            raise ValueError(f"{card} must say how many episodes it has and what its expert returns.")
         rows.append([card.stem, count[1], *(figure.replace("-", "−") for figure in found.groups()[1:])])
     return f"""## Bundled demonstrations
 
@@ -297,7 +311,10 @@ def speed() -> str:
         f"- {each['text']} *Measured on {each['measured_on']} (revision {each['revision']}, {each['machine']}):* `{each['command']}`."
         for each in json.loads((ROOT / "benchmarks" / "figures.json").read_text(encoding="utf-8"))["figures"]
     ]
-    return "## Speed\n\nNo committed result holds these figures. They are copied from `benchmarks/figures.json`.\n\n" + "\n".join(lines)
+    return (
+        "## Speed\n\nNo committed result holds these figures. They are copied from `benchmarks/figures.json`.\n\n"
+        + "\n".join(lines)
+    )
 
 
 def before_you_trust_a_reward() -> str:

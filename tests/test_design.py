@@ -1,4 +1,4 @@
-"""docs/design.md: its table of rooms is import-linter's layers and the package's folders; the files that it names exist."""
+"""docs/design.md: its rooms are import-linter's layers and the package's folders, and the files that it names exist."""
 
 import re
 import tomllib
