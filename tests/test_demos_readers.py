@@ -443,7 +443,7 @@ class TestMinari:
             load_demos("minari:toy/walk/test-v0")
 
     def test_without_the_package_the_message_says_what_to_install(self, monkeypatch):
-        monkeypatch.setattr("irl_probe.demos.minari_datasets.find_spec", lambda name: None)
+        monkeypatch.setattr("irl_probe.demos.readers.minari.find_spec", lambda name: None)
         with pytest.raises(DemoError, match=r"pip install 'irl_probe\[minari\]'"):
             load_demos("minari:toy/walk/test-v0")
 

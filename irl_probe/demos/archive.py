@@ -17,7 +17,7 @@ from irl_probe._files import whole_file
 from irl_probe._types import Array
 from irl_probe.demos.assembly import flags, numbers
 from irl_probe.demos.demonstrations import DemoError
-from irl_probe.demos.iq_learn import read_npy
+from irl_probe.demos.readers.iq_learn import read_npy
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold

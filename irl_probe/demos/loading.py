@@ -10,11 +10,11 @@ from pathlib import Path
 
 from irl_probe._words import did_you_mean
 from irl_probe.demos.assembly import with_time_limit
-from irl_probe.demos.d4rl import read_d4rl
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
-from irl_probe.demos.iq_learn import read_iq_learn
-from irl_probe.demos.minari_datasets import read_minari
-from irl_probe.demos.npz import read_npz
+from irl_probe.demos.readers.d4rl import read_d4rl
+from irl_probe.demos.readers.iq_learn import read_iq_learn
+from irl_probe.demos.readers.minari import read_minari
+from irl_probe.demos.readers.npz import read_npz
 
 SUFFIXES = (".npz", ".hdf5", ".h5", ".npy", ".pkl")
 _MINARI = "minari:"
