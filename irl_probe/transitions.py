@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import check_count
-from irl_probe._types import Array
+from irl_probe._types import Array, Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Transitions:
     observations: Array
     actions: Array
     next_observations: Array
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    episode: NDArray[np.int64]
+    terminated: Bools
+    truncated: Bools
+    episode: Ints
     rewards: Array | None = None
 
     def __post_init__(self) -> None:
@@ -58,13 +58,13 @@ class Transitions:
         return len(self.observations)
 
     @property
-    def starts(self) -> NDArray[np.int64]:
+    def starts(self) -> Ints:
         """Row of each episode's first step, (E,)."""
         changes = np.flatnonzero(np.diff(self.episode)) + 1
         return np.concatenate([[0], changes]).astype(np.int64)
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Ints:
         """Steps held of each episode, (E,)."""
         return np.diff(np.append(self.starts, len(self)))
 
@@ -75,7 +75,7 @@ class Transitions:
         inner[self.starts[1:] - 1] = False
         return bool(np.array_equal(self.next_observations[:-1][inner], self.observations[1:][inner]))
 
-    def returns(self) -> NDArray[np.float64]:
+    def returns(self) -> Floats:
         """Undiscounted true return of each episode, (E,).
 
         Raises ValueError where there are no rewards, or where steps were left out (the sum is no return).
@@ -92,7 +92,7 @@ class Transitions:
             )
         return np.add.reduceat(self.rewards.astype(np.float64), self.starts)
 
-    def rows(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Transitions:
+    def rows(self, index: NDArray[np.integer] | Bools) -> Transitions:
         """The steps at `index` (rows or a mask), in that order."""
         rewards = None if self.rewards is None else self.rewards[index]
         return Transitions(

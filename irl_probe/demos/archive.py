@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from irl_probe._files import whole_file
-from irl_probe._types import Array
+from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.assembly import flags, numbers
 from irl_probe.demos.demonstrations import DemoError
 from irl_probe.demos.readers.iq_learn import read_npy
@@ -47,11 +46,11 @@ class Archive:
         """Member `name` as real numbers, or None where the file has none."""
         return self.numbers(name) if name in self.members else None
 
-    def flags(self, name: str) -> NDArray[np.bool_]:
+    def flags(self, name: str) -> Bools:
         """Member `name` as booleans."""
         return flags(self.numbers(name), self.where, name)
 
-    def integers(self, name: str) -> NDArray[np.int64]:
+    def integers(self, name: str) -> Ints:
         """Member `name` as a vector of whole numbers."""
         values = self.numbers(name)
         if values.dtype.kind not in "iu" or values.ndim != 1:

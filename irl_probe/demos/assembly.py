@@ -8,11 +8,11 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from irl_probe._config import check_count
 from irl_probe._spaces import Space
-from irl_probe._types import Array
+from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.demonstrations import DemoError, Demonstrations, WholeEpisodes
 from irl_probe.transitions import Transitions
 
@@ -57,7 +57,7 @@ def numbers(values: ArrayLike, where: str, name: str) -> Array:
     return array
 
 
-def flags(values: ArrayLike, where: str, name: str) -> NDArray[np.bool_]:
+def flags(values: ArrayLike, where: str, name: str) -> Bools:
     """`values` as booleans; DemoError where a number is neither 0 nor 1."""
     array = numbers(values, where, name)
     if not np.isin(array, (0, 1)).all():
@@ -89,7 +89,7 @@ def observation_rows(observations: Array) -> Array:
     return observations[:, None] if observations.dtype.kind == "f" else observations.astype(np.int64)
 
 
-def split_final(observations: Array, lengths: NDArray[np.int64], where: str) -> tuple[Array, Array]:
+def split_final(observations: Array, lengths: Ints, where: str) -> tuple[Array, Array]:
     """(observations, next_observations) from episodes that each hold their final observation too (length + 1 rows)."""
     ends = np.cumsum(lengths + 1)
     if len(observations) != ends[-1]:
@@ -107,9 +107,9 @@ def assemble(
     next_observations: Array,
     actions: Array,
     rewards: Array | None,
-    lengths: NDArray[np.int64],
-    terminated: NDArray[np.bool_],
-    truncated: NDArray[np.bool_],
+    lengths: Ints,
+    terminated: Bools,
+    truncated: Bools,
     env_id: str | None = None,
     observation_space: Space | None = None,
     action_space: Space | None = None,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from irl_probe._spaces import Space
+from irl_probe._types import Array, Bools, Floats, Ints
 from irl_probe.transitions import Transitions
 
 
@@ -29,11 +29,11 @@ class WholeEpisodes:
         truncated: (E,) bool; the clock (or the end of the file) did. Neither where the episode was cut without a mark.
     """
 
-    positions: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    returns: NDArray[np.float64] | None
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
+    positions: Ints
+    lengths: Ints
+    returns: Floats | None
+    terminated: Bools
+    truncated: Bools
 
     @staticmethod
     def of(transitions: Transitions) -> WholeEpisodes:
@@ -71,7 +71,7 @@ class Spread:
     max: float
 
     @staticmethod
-    def of(values: NDArray[np.generic]) -> Spread:
+    def of(values: Array) -> Spread:
         """The spread of (E,) values."""
         x = values.astype(np.float64)
         return Spread(float(x.mean()), float(x.std()), float(x.min()), float(x.max()))

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import norm, t, trim_mean
 
 from irl_probe._config import check_confidence
-from irl_probe._types import Floats
+from irl_probe._types import Floats, Ints
 from irl_probe.metrics.checks import check_numbers
 
 Seed = int | np.random.Generator
@@ -170,7 +170,7 @@ def stratified_bootstrap(
     return percentile_interval(replicates, confidence, without=without)
 
 
-def episode_sums(rows: Floats, episode: NDArray[np.int64]) -> Floats:
+def episode_sums(rows: Floats, episode: Ints) -> Floats:
     """Σ over each episode's rows of (N, ...), (E, ...); equal labels are adjacent."""
     starts = np.flatnonzero(np.diff(episode, prepend=episode[0] - 1))
     total: Floats = np.add.reduceat(rows, starts, axis=0)

@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.stats import kendalltau
 
 from irl_probe._config import check_confidence
-from irl_probe._types import Floats
+from irl_probe._types import Floats, Ints
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
@@ -33,8 +33,6 @@ from irl_probe.metrics.checks import check_choice, check_numbers
 METRICS = ("pearson", "spearman", "kendall")
 LEVELS = ("step", "partial", "episode")
 CONTROLS = ("none", "constant", "length")
-
-Index = NDArray[np.int64]
 
 # Variances, and 1 − r², below this share count as zero: what is left is rounding error.
 ZERO = 1e-12
@@ -115,7 +113,7 @@ def correlations(
     return Correlations(value, reason.astype(np.str_))
 
 
-def _sums(rewards: Floats, lengths: Index, level: str, window: int) -> tuple[Floats, Index]:
+def _sums(rewards: Floats, lengths: Ints, level: str, window: int) -> tuple[Floats, Ints]:
     """Per item: (recovered, true, length) (M, 3) and its episode (M,), scaled so that each column's largest is 1."""
     window = {"step": 1, "partial": window, "episode": int(lengths.max())}[level]
     pieces = -(-lengths // window)
@@ -131,7 +129,7 @@ def _sums(rewards: Floats, lengths: Index, level: str, window: int) -> tuple[Flo
 
 
 def _controlled(
-    items: Floats, episode: Index, counts: Floats, metric: str, level: str, confidence: float
+    items: Floats, episode: Ints, counts: Floats, metric: str, level: str, confidence: float
 ) -> list[Estimate]:
     """The figures under no control, of the constant reward, and given length."""
     varies = np.ptp(items, axis=0) > ZERO
@@ -163,7 +161,7 @@ def _controlled(
     return [with_interval(xy), constant, Estimate.undefined(why)]
 
 
-def _replicates(items: Floats, episode: Index, counts: Floats, metric: str) -> Floats:
+def _replicates(items: Floats, episode: Ints, counts: Floats, metric: str) -> Floats:
     """r_xy, r_xl, r_yl of each resample, (B, 3); row 0 is the sample itself."""
     if metric == "pearson":
         return _pearson(items, episode, counts)
@@ -182,7 +180,7 @@ def _replicates(items: Floats, episode: Index, counts: Floats, metric: str) -> F
     return np.vstack([exact, np.clip(thinned[1:] + (exact - thinned[0]), -1, 1)])
 
 
-def _pearson(items: Floats, episode: Index, counts: Floats) -> Floats:
+def _pearson(items: Floats, episode: Ints, counts: Floats) -> Floats:
     """r_xy, r_xl, r_yl of each resample (B, 3), from each episode's first and second moments."""
     z = items - items.mean(axis=0)
     z = z / np.maximum(z.std(axis=0), ZERO)
@@ -197,7 +195,7 @@ def _pearson(items: Floats, episode: Index, counts: Floats) -> Floats:
     return _ratio(cross - first[:, left] * first[:, right], variance[:, left] * variance[:, right])
 
 
-def _spearman(items: Floats, episode: Index, counts: Floats) -> Floats:
+def _spearman(items: Floats, episode: Ints, counts: Floats) -> Floats:
     """ρ of each resample (B, 3): Pearson's r of the mid-ranks within that resample.
 
     A resample only weights the values, so a value's mid-rank is the weight below it plus half its own: no sorting per
@@ -217,7 +215,7 @@ def _spearman(items: Floats, episode: Index, counts: Floats) -> Floats:
     )
 
 
-def _rank_correlation(counts: Floats, positions: list[Index], tables: list[sparse.csr_array], episode: Index) -> Floats:
+def _rank_correlation(counts: Floats, positions: list[Ints], tables: list[sparse.csr_array], episode: Ints) -> Floats:
     weights = counts[:, episode]
     total = weights.sum(axis=1, keepdims=True)
     ranks, variances = [], []
@@ -233,7 +231,7 @@ def _rank_correlation(counts: Floats, positions: list[Index], tables: list[spars
     return np.stack(columns, axis=1)
 
 
-def _kendall(items: Floats, episode: Index, counts: Floats) -> Floats:
+def _kendall(items: Floats, episode: Ints, counts: Floats) -> Floats:
     """τ_b of each resample (B, 3), from the concordant less discordant pairs between every two episodes.
 
     With K[e, f] = Σ sign(x_i − x_j)·sign(y_i − y_j) over i in e and j in f, a resample that draws episode e w_e times
@@ -274,7 +272,7 @@ def _check_rewards(recovered: ArrayLike, true: ArrayLike) -> Floats:
     return np.column_stack(list(columns.values()))
 
 
-def _check_lengths(lengths: ArrayLike, steps: int) -> Index:
+def _check_lengths(lengths: ArrayLike, steps: int) -> Ints:
     array = np.asarray(lengths)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer) or not array.size or array.min() < 1:
         raise ValueError(

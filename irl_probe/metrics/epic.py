@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from irl_probe._config import check_confidence
-from irl_probe._types import Array, Floats
+from irl_probe._types import Array, Floats, Ints
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
@@ -103,7 +102,7 @@ class EpicForms:
         without = "There is one episode, so there is no interval over episodes." if len(starts) == 1 else ""
         return accelerated_interval(drawn, left_out, confidence, groups=len(starts), without=without)
 
-    def _replicates(self, rows: list[int], starts: NDArray[np.int64], episodes: Floats, weights: Floats) -> Floats:
+    def _replicates(self, rows: list[int], starts: Ints, episodes: Floats, weights: Floats) -> Floats:
         """The distance in each resample, (R,)."""
         x, y = (self.base[row][:, None] + self.blocks[row] @ weights.T for row in rows)  # (N, R) each
         x, y = x - x.mean(axis=0), y - y.mean(axis=0)
@@ -222,7 +221,7 @@ def _block_means(values: Floats, blocks: int) -> Floats:
     return means
 
 
-def _firsts(count: int, blocks: int) -> NDArray[np.int64]:
+def _firsts(count: int, blocks: int) -> Ints:
     sizes = np.bincount(np.arange(count) % blocks, minlength=blocks)
-    firsts: NDArray[np.int64] = np.cumsum(sizes) - sizes
+    firsts: Ints = np.cumsum(sizes) - sizes
     return firsts

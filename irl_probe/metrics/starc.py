@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from irl_probe._config import check_confidence
-from irl_probe._types import Array, Floats
+from irl_probe._types import Array, Bools, Floats, Ints
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
@@ -56,13 +55,13 @@ class StarcForms:
 
     names: tuple[str, ...]
     scale: Floats
-    episode: NDArray[np.int64]
+    episode: Ints
     features: Floats
     square: Floats
     weights: dict[str, Floats]
     forms: dict[str, Floats]
     influence: dict[str, Floats]
-    going: NDArray[np.bool_]
+    going: Bools
 
     def distance(
         self,
@@ -214,7 +213,7 @@ def _least(square: Floats, psi: Floats, rewards: Floats) -> tuple[Floats, Floats
 
 
 def _value(
-    phi: Floats, psi: Floats, rewards: Floats, start: Floats, moved_start: Floats, episode: NDArray[np.int64]
+    phi: Floats, psi: Floats, rewards: Floats, start: Floats, moved_start: Floats, episode: Ints
 ) -> tuple[Floats, Floats]:
     """w (p, n) = start + δ, with δ by the shrunken system Σ φ(R_π + ψ_πᵀw) = 0, and each episode's influence on w."""
     count, size = phi.shape
@@ -231,6 +230,6 @@ def _value(
     return start + change, moved
 
 
-def _by_episode(features: Floats, form: Floats, episode: NDArray[np.int64]) -> Floats:
+def _by_episode(features: Floats, form: Floats, episode: Ints) -> Floats:
     """Σ over each episode of an unbiased E[ψ]E[C], (E, p)."""
     return episode_sums(paired(features, form[:, :, None]), episode)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from irl_probe._types import Array
+from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, column, flags, numbers, require
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
@@ -74,9 +73,7 @@ def read_d4rl(path: Path, time_limit: int | None = None) -> Demonstrations:
     return replace(demos, kept=facts)
 
 
-def _last_rows(
-    terminals: NDArray[np.bool_], timeouts: NDArray[np.bool_] | None, time_limit: int | None
-) -> NDArray[np.int64]:
+def _last_rows(terminals: Bools, timeouts: Bools | None, time_limit: int | None) -> Ints:
     """Row of each episode's last step: where it is marked, where the file ends and, without timeouts, at the limit."""
     done = terminals if timeouts is None else terminals | timeouts
     ends = np.union1d(np.flatnonzero(done), [len(done) - 1])

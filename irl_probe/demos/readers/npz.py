@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from irl_probe._types import Bools, Ints
 from irl_probe.demos.archive import Archive, read_archive
 from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, flags, require, split_final
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
@@ -90,7 +90,7 @@ def read_imitation(archive: Archive) -> Demonstrations:
     )
 
 
-def _clocked(archive: Archive, last: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+def _clocked(archive: Archive, last: Ints) -> Bools | None:
     """(E,) whether the last info of each episode says that the clock ended it; None where no info speaks of it."""
     infos = archive.value("infos")
     if not isinstance(infos, np.ndarray) or infos.ndim != 1 or len(infos) <= last[-1]:
@@ -101,7 +101,7 @@ def _clocked(archive: Archive, last: NDArray[np.int64]) -> NDArray[np.bool_] | N
     return flags([bool(value) for value in said], archive.where, "infos")
 
 
-def _lengths(lengths: NDArray[np.int64], where: str) -> NDArray[np.int64]:
+def _lengths(lengths: Ints, where: str) -> Ints:
     if not len(lengths) or lengths.min() < 1:
         raise DemoError(f"{where}: there must be at least one episode, each of at least one step; lengths: {lengths}.")
     return lengths
