@@ -8,25 +8,25 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class TabularMDP:
     """P (S, A, S), a true reward R (S, A, S), γ, the first state's distribution (S,)."""
 
-    transition: Array
-    reward: Array
+    transition: Floats
+    reward: Floats
     gamma: float
-    initial: Array
+    initial: Floats
 
     @property
-    def coverage(self) -> Array:
+    def coverage(self) -> Floats:
         """Uniform over (s, a) times P."""
         return self.transition / (self.transition.shape[0] * self.transition.shape[1])
 
     @property
-    def everything(self) -> Array:
+    def everything(self) -> Floats:
         """Uniform over all (s, a, s′), possible or not."""
         return np.full(self.transition.shape, 1 / self.transition.size)
 
@@ -43,12 +43,17 @@ GRID_STATE_REWARDS = {
 DENSE_POTENTIAL = -np.array([4, 3, 2, 3, 2, 1, 2, 1, 0], dtype=float)
 
 
-def shaped(reward: Array, potential: Array, gamma: float) -> Array:
+def shaped(reward: Floats, potential: Floats, gamma: float) -> Floats:
     """R + γΦ(s′) − Φ(s)."""
     return reward + gamma * potential[None, None, :] - potential[:, None, None]
 
 
-def grid_transition(slip: float = 0.0, side: int = 3) -> Array:
+def expected(reward: Floats, mdp: TabularMDP) -> Floats:
+    """E_{s′~P}[R(s, a, s′)], (S, A)."""
+    return (mdp.transition * reward).sum(axis=2)
+
+
+def grid_transition(slip: float = 0.0, side: int = 3) -> Floats:
     """P of the grid, rows first, actions left, right, up, down, stay; walls block.
 
     With probability `slip` the action is replaced by one drawn uniformly from all five.
@@ -63,7 +68,7 @@ def grid_transition(slip: float = 0.0, side: int = 3) -> Array:
     return (1 - slip) * transition + slip * transition.mean(axis=1, keepdims=True)
 
 
-def grid_rewards() -> dict[str, Array]:
+def grid_rewards() -> dict[str, Floats]:
     """The six rewards of the 3×3 grid (Gleave et al. 2021, Fig. A.2), each (9, 5, 9), paid in s."""
     rewards = {
         name: np.broadcast_to(np.array(values, dtype=float)[:, None, None], (9, 5, 9))
@@ -100,9 +105,9 @@ def random_mdp(
     return TabularMDP(transition, rng.normal(size=transition.shape), gamma, rng.dirichlet(np.ones(states)))
 
 
-def redistribution(mdp: TabularMDP, rng: np.random.Generator) -> Array:
+def redistribution(mdp: TabularMDP, rng: np.random.Generator) -> Floats:
     """A random X (S, A, S) with E_{s′~P}[X] = 0."""
-    noise: Array = rng.normal(size=mdp.transition.shape)
+    noise: Floats = rng.normal(size=mdp.transition.shape)
     return noise - (mdp.transition * noise).sum(axis=2, keepdims=True)
 
 
