@@ -27,7 +27,7 @@ class TabularMDP:
 
     @property
     def everything(self) -> Floats:
-        """Uniform over all (s, a, s′), possible or not."""
+        """Uniform over all (s, a, s′), also impossible ones."""
         return np.full(self.transition.shape, 1 / self.transition.size)
 
 
@@ -82,7 +82,7 @@ def grid(reward: str = "sparse", slip: float = 0.0) -> TabularMDP:
 
 
 def two_states() -> TabularMDP:
-    """a0 stays, a1 switches; 1 for leaving state 0 by a1; γ = .9."""
+    """Action 0 stays, action 1 switches; reward 1 for leaving state 0 by action 1; γ = 0.9."""
     transition = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]])
     reward = np.zeros((2, 2, 2))
     reward[0, 1, 1] = 1
@@ -113,7 +113,7 @@ def redistribution(mdp: TabularMDP, rng: np.random.Generator) -> Floats:
 
 @st.composite
 def mdps(draw: st.DrawFn, min_actions: int = 2) -> TabularMDP:
-    """Random MDPs of 2–7 states, dense or sparse, γ from 0 to .99."""
+    """Random MDPs of 2 to 7 states, dense or sparse, γ from 0 to 0.99."""
     states = draw(st.integers(2, 7))
     return random_mdp(
         draw(st.integers(0, 2**32 - 1)),
