@@ -11,10 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from gymnasium.utils.seeding import np_random
-from numpy.typing import NDArray
 
 from irl_probe._spaces import Env
-from irl_probe._types import Array
+from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.changes import kind
 from irl_probe.envs.make import check_unwrapped_spaces, env_name, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
@@ -24,8 +23,8 @@ class SimulatedStep(NamedTuple):
     """What one step from each (s, a) gave: s′ (N, *obs_shape), rewards (N,) float64, terminated (N,) bool."""
 
     next_observations: Array
-    rewards: NDArray[np.float64]
-    terminated: NDArray[np.bool_]
+    rewards: Floats
+    terminated: Bools
 
 
 class Simulator(Protocol):
@@ -122,7 +121,7 @@ class TabularSimulator:
 class Reset:
     """How the state of an environment is set from an observation, and what the observation leaves out."""
 
-    set_state: Callable[[Any, NDArray[np.float64]], None]
+    set_state: Callable[[Any, Floats], None]
     exact: bool = True
     note: str = ""
 
@@ -181,25 +180,25 @@ def _copy(env: Any, seed: int) -> Any:
     return twin
 
 
-def _set_cartpole(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_cartpole(env: Any, observation: Floats) -> None:
     env.state, env.steps_beyond_terminated = observation, None
 
 
-def _set_acrobot(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_acrobot(env: Any, observation: Floats) -> None:
     cos1, sin1, cos2, sin2, speed1, speed2 = observation
     env.state = np.array([np.arctan2(sin1, cos1), np.arctan2(sin2, cos2), speed1, speed2])
 
 
-def _set_pendulum(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_pendulum(env: Any, observation: Floats) -> None:
     cos, sin, speed = observation
     env.state = np.array([np.arctan2(sin, cos), speed])
 
 
-def _set_mountain_car(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_mountain_car(env: Any, observation: Floats) -> None:
     env.state = observation.copy()
 
 
-def _set_mujoco(env: Any, qpos: NDArray[np.float64], qvel: NDArray[np.float64]) -> None:
+def _set_mujoco(env: Any, qpos: Floats, qvel: Floats) -> None:
     """Time 0, no controls, no warm start: what came before leaves no trace."""
     import mujoco
 
@@ -207,24 +206,24 @@ def _set_mujoco(env: Any, qpos: NDArray[np.float64], qvel: NDArray[np.float64]) 
     env.set_state(qpos, qvel)
 
 
-def _set_locomotion(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_locomotion(env: Any, observation: Floats) -> None:
     """Observations that begin with qpos (but x, or x and y, which stay 0) and qvel."""
     skipped = env.observation_structure.get("skipped_qpos", 0)
     qpos = np.concatenate([np.zeros(skipped), observation[: env.model.nq - skipped]])
     _set_mujoco(env, qpos, observation[env.model.nq - skipped :][: env.model.nv])
 
 
-def _set_double_pendulum(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_double_pendulum(env: Any, observation: Floats) -> None:
     x, sin1, sin2, cos1, cos2 = observation[:5]
     _set_mujoco(env, np.array([x, np.arctan2(sin1, cos1), np.arctan2(sin2, cos2)]), observation[5:8])
 
 
-def _set_reacher(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_reacher(env: Any, observation: Floats) -> None:
     angles = np.arctan2(observation[2:4], observation[:2])
     _set_mujoco(env, np.concatenate([angles, observation[4:6]]), np.concatenate([observation[6:8], np.zeros(2)]))
 
 
-def _set_point_maze(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_point_maze(env: Any, observation: Floats) -> None:
     _set_mujoco(env, observation[:2], observation[2:])
 
 

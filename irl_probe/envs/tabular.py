@@ -9,9 +9,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from irl_probe._types import Floats
+from irl_probe._types import Array, Floats, Ints
 from irl_probe.metrics.tabular import soft_policy, soft_q
 
 ACTIONS = ("left", "right", "up", "down", "stay")
@@ -206,7 +206,7 @@ class TabularPolicy:
         self.table = probabilities / probabilities.sum(axis=1, keepdims=True)
         self._rng = np.random.default_rng(seed)
 
-    def __call__(self, observations: NDArray[np.generic], deterministic: bool = True) -> NDArray[np.int64]:
+    def __call__(self, observations: Array, deterministic: bool = True) -> Ints:
         """The most likely action, or a draw, of each state: observations (N,) to actions (N,)."""
         rows = self.table[observations.astype(np.int64)]
         if deterministic:
