@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -74,7 +75,7 @@ def page() -> str:
         speed(),
         before_you_trust_a_reward(),
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return wrapped("\n\n".join(part.strip() for part in parts)) + "\n"
 
 
 HEAD = """# Results
@@ -408,6 +409,21 @@ def first(values: xr.DataArray) -> Any:
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def wrapped(page: str, width: int = 120) -> str:
+    """The page with its paragraphs and list items wrapped; tables, headings and code are left alone."""
+    lines: list[str] = []
+    for block in re.split(r"(?m)\n(?=\n|- )", page):
+        if re.match(r"\s*(\||#|```|<!--|\*\*.*\|)", block) or "\n|" in block:
+            lines.append(block)
+            continue
+        indent = "  " if block.lstrip().startswith("- ") else ""
+        text = textwrap.fill(
+            " ".join(block.split()), width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        lines.append("\n" * (len(block) - len(block.lstrip("\n"))) + text)
+    return "\n".join(lines)
 
 
 def number(value: float, digits: int) -> str:
