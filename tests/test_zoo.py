@@ -13,12 +13,12 @@ from irl_probe.rewards import RewardError, check_reward_model, check_zoo, copy_z
 from irl_probe.rewards.zoo import write_index
 from irl_probe.softq import DiscreteQ
 
-SHIPPED = ip.list_zoo()
+SHIPPED = ip.zoo.list_zoo()
 MOST_BYTES = 10 << 20
 
 
 def saved(folder, value=0.0):
-    q = ip.DiscreteSoftQ(DiscreteQ.from_table(np.full((3, 2), value)), gamma=0.9, temperature=1.0)
+    q = ip.softq.DiscreteSoftQ(DiscreteQ.from_table(np.full((3, 2), value)), gamma=0.9, temperature=1.0)
     return ip.save_reward(ip.recover(q), folder)
 
 
@@ -44,10 +44,10 @@ def test_what_is_shipped_is_what_the_index_lists():
 def test_a_shipped_reward_keeps_the_protocol_and_has_a_card(reward_id):
     reward = ip.load_reward(reward_id)
     env_id = reward_id.split("/")[0]
-    env = ip.make_env(env_id)
+    env = ip.envs.make_env(env_id)
     check_reward_model(reward, env, steps=40)
     env.close()
-    card = ip.show_zoo(reward_id)
+    card = ip.zoo.show_zoo(reward_id)
     for said in (
         env_id,
         f'ip.load_reward("{reward_id}")',
@@ -60,8 +60,8 @@ def test_a_shipped_reward_keeps_the_protocol_and_has_a_card(reward_id):
 
 
 def test_a_reward_is_listed_shown_and_copied(own_zoo, tmp_path):
-    assert ip.list_zoo() == ("CartPole-v1/iq", "Pendulum-v1/iq-online")
-    assert "# A recovered reward" in ip.show_zoo("CartPole-v1/iq")
+    assert ip.zoo.list_zoo() == ("CartPole-v1/iq", "Pendulum-v1/iq-online")
+    assert "# A recovered reward" in ip.zoo.show_zoo("CartPole-v1/iq")
     copy = copy_zoo("CartPole-v1/iq", tmp_path / "mine")
     o = np.zeros(1, dtype=int)
     batch = (o, o, o, np.array([False]))
@@ -70,7 +70,7 @@ def test_a_reward_is_listed_shown_and_copied(own_zoo, tmp_path):
         copy_zoo("CartPole-v1/iq", copy)
 
 
-@pytest.mark.parametrize("call", [ip.show_zoo, ip.load_reward, lambda name: copy_zoo(name, "never")])
+@pytest.mark.parametrize("call", [ip.zoo.show_zoo, ip.load_reward, lambda name: copy_zoo(name, "never")])
 def test_a_near_miss_is_named(own_zoo, call):
     with pytest.raises(RewardError, match="Did you mean CartPole-v1/iq"):
         call("Cartpole-v1/iq")

@@ -1,3 +1,4 @@
+from . import zoo
 from .artifact import load_reward, reward_id, save_reward
 from .check import check_reward_model
 from .distil import distil, distil_forms
@@ -8,6 +9,7 @@ from .explicit import DistilledReward
 from .protocol import Normalisation, Reward, RewardError, evaluate_reward
 from .recovered import RecoveredReward, SoftQSource, recover
 from .relabel import relabel, relabel_minari
+from .sb3_env import SB3RewardVecEnv
 from .schema import RewardModel
 from .wrappers import RewardWrapper, VectorRewardWrapper
 from .zoo import check_zoo, copy_zoo, list_zoo, show_zoo, write_index
@@ -27,6 +29,7 @@ __all__ = [
     "RewardError",
     "RewardModel",
     "RewardWrapper",
+    "SB3RewardVecEnv",
     "SimulatedExpectation",
     "SoftQSource",
     "VectorRewardWrapper",
@@ -46,4 +49,5 @@ __all__ = [
     "save_reward",
     "show_zoo",
     "write_index",
+    "zoo",
 ]

@@ -54,7 +54,7 @@ def _lines(described: Mapping[str, Json], formula: str | None) -> Iterator[str]:
     yield "import irl_probe as ip"
     yield ""
     yield f'reward = ip.load_reward("{provenance.get("zoo_id", "path/to/this/folder")}")'
-    yield f'env = ip.RewardWrapper(ip.make_env("{provenance.get("env_id", "CartPole-v1")}"), reward)'
+    yield f'env = ip.RewardWrapper(ip.envs.make_env("{provenance.get("env_id", "CartPole-v1")}"), reward)'
     yield "```"
     yield ""
     yield "## Files"

@@ -97,7 +97,7 @@ def unknown(source: str) -> RewardError:
 
 def _shipped(reward_id: str) -> Path:
     """The folder of a shipped reward."""
-    check_kind(reward_id, str, "The id of a shipped reward", "irl_probe.list_zoo() has them all.")
+    check_kind(reward_id, str, "The id of a shipped reward", "irl_probe.zoo.list_zoo() has them all.")
     if reward_id not in list_zoo():
         raise unknown(reward_id)
     return zoo_folder() / reward_id
