@@ -1,4 +1,4 @@
-"""Digests of what this revision computes, to hold beside another revision's: the same seed gives the same bytes.
+"""Digests of what this revision computes, to compare with another revision: the same seed gives the same bytes.
 
 python benchmarks/same_bytes.py [--only offline online rewards grid]     the last line is one JSON object of digests.
 
