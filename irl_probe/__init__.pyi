@@ -3,7 +3,7 @@ from .comparison.verb import CompareConfig, compare
 from .demos import Demonstrations, check_demos, load_demos, record_demos, save_demos
 from .envs import Variant, gridworld, make_env, simulator, true_reward, variants
 from .judgement.warnings import verdicts
-from .learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
+from .learn import Evaluation, IQConfig, RLConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
 from .pipeline import Probe, ProbeConfig, compare_forms, coverages, forms_table, noisy_rollouts, probe
 from .report import plots, print_report, write_report
 from .results import (
@@ -55,6 +55,7 @@ __all__ = [
     "Normalisation",
     "Probe",
     "ProbeConfig",
+    "RLConfig",
     "RecoveredReward",
     "RetrainConfig",
     "RetrainStudyConfig",
