@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,15 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTAL
 def short(monkeypatch):
     """The README's own calls, with the budgets of a test."""
     train, retrain = ip.train, ip.retrain
-    learner = ip.IQConfig(objective="bellman", steps=1100)
+    learner = ip.RLConfig(steps=1100)
 
-    def short_train(demos, config, env=None, **rest):
-        return train(demos, ip.IQConfig.from_dict({**vars(config), "steps": 200}), env, **rest)
+    def short_train(demos, config, **rest):
+        return train(demos, replace(config, steps=200), **rest)
 
     monkeypatch.setattr(ip, "train", short_train)
-    monkeypatch.setattr(ip, "retrain", lambda reward, env, _=None: retrain(reward, env, ip.RetrainConfig(learner)))
+    monkeypatch.setattr(
+        ip, "retrain", lambda reward, _=None, *, env: retrain(reward, ip.RetrainConfig(learner), env=env)
+    )
 
 
 def test_readme_snippets_run_in_order(short, tmp_path, monkeypatch):
