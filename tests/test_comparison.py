@@ -9,9 +9,9 @@ import torch
 import xarray as xr
 from rollouts import rollout
 
-from irl_probe.comparison.verb import CompareConfig, compare
+from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import load_demos
-from irl_probe.envs.true_reward import true_reward
+from irl_probe.envs import true_reward
 from irl_probe.results import load_results, save_results, to_dataframe
 from irl_probe.rewards import load_reward, reward_id, save_reward
 from irl_probe.rewards.expectation import ExactExpectation

@@ -103,7 +103,7 @@ def test_distances_that_cannot_be_had_have_a_reason_and_stop_nothing(monkeypatch
     def missing(env_id):
         raise ImportError("MuJoCo is not installed")
 
-    monkeypatch.setattr("irl_probe.pipeline.coverages.make_env", missing)
+    monkeypatch.setitem(off_data.__globals__, "make_env", missing)
     assert off_data("Hopper-v5", []).reason == "MuJoCo is not installed"
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from irl_probe.envs.variants import UNCHANGED
+from irl_probe._names import UNCHANGED
 from irl_probe.judgement.grades import Bounds
 from irl_probe.judgement.warnings import BASELINES, TRUE_REWARD
 from irl_probe.results import retraining_share

@@ -14,7 +14,7 @@ from rich.console import Console
 from irl_probe._types import Floats
 from irl_probe.demos import record_demos
 from irl_probe.envs import UNCHANGED, Variant
-from irl_probe.learn import Evaluation, evaluate, random_policy, train_on_reward
+from irl_probe.learn import Evaluation, RLConfig, evaluate, random_policy, train_on_reward
 from irl_probe.learn.evaluation import Policy
 from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, stratified_bootstrap
 from irl_probe.results import transfer_group
@@ -203,7 +203,7 @@ def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
     made |= {"seed": source.seed, "episodes": config.episodes}
     if name not in (RANDOM, CARRIED):
         learner = (config.true_learner or config.learner) if name == TRUE else config.learner
-        made["learner"] = asdict(replace(learner, seed=source.seed))
+        made["learner"] = asdict(_for_seed(learner, source.seed))
     if name in config.forms:
         made["distil"] = asdict(config.distil)
         given = source.given
@@ -215,10 +215,14 @@ def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
     return made
 
 
+def _for_seed(learner: RLConfig, seed: int) -> RLConfig:
+    """The settings with that seed; nothing is evaluated on the way unless they ask for it."""
+    return replace(learner, seed=seed, evaluate_every=learner.evaluate_every or 0)
+
+
 def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[str, Any]:
     """Train what is to be trained, and evaluate it in the variant."""
     config = source.config
-    learner = replace(config.learner, seed=source.seed)
     more: dict[str, Any] = {}
     if name == RANDOM:
         env = variant.make()
@@ -228,14 +232,15 @@ def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[st
         assert source.policy is not None
         policy = source.policy
     elif name == TRUE:
-        learner = replace(config.true_learner or config.learner, seed=source.seed)
+        learner = _for_seed(config.true_learner or config.learner, source.seed)
         policy = train_on_reward(variant.make(), learner, out=cell.run, resume=cell.resume(), progress=False).policy
     else:
         reward = source.rewards[name] if name in source.rewards else source.distilled(name)  # type: ignore[arg-type]  # what is no reward is a form
         if isinstance(reward, DistilledReward) and name not in source.rewards:
             more["explained_variance"] = reward.figures.get("explained_variance")
+        settings = RetrainConfig(_for_seed(config.learner, source.seed))
         policy = retrain(
-            reward, variant.make(), RetrainConfig(learner), out=cell.run, resume=cell.resume(), progress=False
+            reward, settings, env=variant.make(), out=cell.run, resume=cell.resume(), progress=False
         ).policy
     found: Evaluation = evaluate(policy, variant.make, episodes=config.episodes, seed=EVALUATION_SEED + source.seed)
     return {"return": float(found.returns.mean()), "returns": found.returns.tolist(), **more}
