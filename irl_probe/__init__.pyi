@@ -24,6 +24,7 @@ from .rewards import (
     Normalisation,
     RecoveredReward,
     RewardWrapper,
+    SB3RewardVecEnv,
     VectorRewardWrapper,
     check_reward_model,
     distil,
@@ -37,7 +38,6 @@ from .rewards import (
     show_zoo,
     write_index,
 )
-from .rewards.sb3_env import SB3RewardVecEnv
 from .softq.functions import ContinuousSoftQ, DiscreteSoftQ
 from .transfers import TransferConfig, transfer
 from .transitions import Transitions

@@ -29,8 +29,12 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.retrain("CartPole-v1/iq", ENV), "must be a function .*got 'CartPole-v1/iq'.*load_reward"),
         (lambda: ip.probe(ENV, ip.IQConfig()), r"type ProbeConfig; .*ProbeConfig\(learner=config\)"),
         (lambda: ip.compare({"a": constant}, transitions=STEPS, config={}), r"CompareConfig; got \{\}"),
-        (lambda: ip.distil(constant, STEPS, {}), "type DistilConfig"),
-        (lambda: ip.distil(constant, DEMOS), "Of demonstrations give demos.transitions"),
+        (lambda: ip.distil(constant, {}, transitions=STEPS), "type DistilConfig"),
+        (
+            lambda: ip.distil(constant, STEPS, transitions=STEPS),
+            r"type DistilConfig; .*distil\(reward, .*transitions=steps\)",
+        ),
+        (lambda: ip.distil(constant, transitions=DEMOS), "Of demonstrations give demos.transitions"),
         (lambda: ip.relabel(DEMOS, constant), "Of demonstrations give demos.transitions"),
         (lambda: ip.transfer(constant, ENV), r"sequence of variants: irl_probe.variants\(env\).* got 'CartPole-v1'"),
         (
@@ -40,7 +44,7 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.retrain_study([constant], ENV), "type Mapping; .*Name each"),
         (lambda: ip.save_reward(constant, "nowhere"), "Only what recover or distil gives can be saved"),
         (lambda: ip.save_reward(SHIPPED, "nowhere", figures=[1, 2]), r"type Mapping; got \[1, 2\]. Name each"),
-        (lambda: ip.show_zoo(5), r"id of a shipped reward must be of type str; got 5. irl_probe.list_zoo\(\)"),
+        (lambda: ip.show_zoo(5), r"id of a shipped reward must be of type str; got 5. irl_probe.zoo.list_zoo\(\)"),
         (lambda: copy_zoo(5, "nowhere"), "id of a shipped reward must be of type str; got 5"),
         (lambda: ip.check_reward_model(constant, ENV, steps=0), "steps .* whole number, at least 1; got 0"),
         (lambda: ip.check_reward_model(constant, 3), "type Env; got 3. Give one, or an id such as 'CartPole-v1'"),

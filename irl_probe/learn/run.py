@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from irl_probe._spaces import space_to_json
 from irl_probe._types import Array
-from irl_probe.demos.demonstrations import space_to_json
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.folder import CheckpointError, differences, write_atomically
 from irl_probe.learn.logs import read_log

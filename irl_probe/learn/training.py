@@ -13,10 +13,9 @@ import torch
 from gymnasium import spaces
 
 from irl_probe._config import check_kind
-from irl_probe._spaces import Env, Space
+from irl_probe._spaces import Env, Space, space_from_json
 from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
-from irl_probe.demos.demonstrations import space_from_json
 from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.continuous import SoftActorCritic
@@ -210,11 +209,16 @@ def _finish(
         with alone_in(loop.folder):
             begin_folder(loop.folder, description, resume=resume)
             loop.run(resume=resume and not stopped_early(loop.folder, loop.config), progress=progress)
-    return _run(loop.learner, loop.config, loop.log.rows, description, loop.step)
+    return _run(loop.learner, loop.config, loop.log.rows, description, spaces_, loop.step)
 
 
 def _run(
-    learner: Learner, config: IQConfig, rows: list[dict[str, float]], description: dict[str, Any], steps: int
+    learner: Learner,
+    config: IQConfig,
+    rows: list[dict[str, float]],
+    description: dict[str, Any],
+    of: tuple[Space, Space],
+    steps: int,
 ) -> Run:
     end = learner.terminal_value
     return Run(
@@ -223,8 +227,7 @@ def _run(
         0.0 if end is None else end.item(),
         history_dataset(rows),
         description["env_id"],
-        _space(description["observation_space"]),
-        _space(description["action_space"]),
+        *of,
         provenance_of(description, steps),
     )
 
@@ -239,9 +242,10 @@ def load_run(folder: str | Path) -> Run:
     try:
         config = IQConfig.from_dict(description["config"])
         spec = NetworkSpec.from_dict(description["spec"])
-        learner = _learner(spec, config, _space(description["action_space"]))
+        of = space_from_json(description["observation_space"]), space_from_json(description["action_space"])
+        learner = _learner(spec, config, of[1])
         learner.restore(state["learner"])
-        return _run(learner, config, state["rows"], description, state["step"])
+        return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"The run in {folder} does not hold what a run should ({error}). Train it anew."
@@ -258,12 +262,6 @@ def _maker(env: Env | None, env_id: str | None) -> Callable[[], Env] | None:
     if env.spec is None or env.spec.additional_wrappers or isinstance(env.unwrapped, TabularEnv):
         return partial(copy.deepcopy, env)
     return partial(make_env, env.spec.id, **env.spec.kwargs)
-
-
-def _space(written: object) -> Space:
-    space = space_from_json(written)
-    assert space is not None
-    return space
 
 
 def _learner(
