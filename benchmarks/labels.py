@@ -31,21 +31,21 @@ STATES, ACTIONS, SAMPLES, EPISODE = 17, 6, 16, 200
 Clock = Callable[[], float]
 
 
-def continuous(steps: int, critics: int) -> tuple[ip.RecoveredReward, tuple[np.ndarray, ...], float]:
+def continuous(steps: int, critics: int) -> tuple[ip.rewards.RecoveredReward, tuple[np.ndarray, ...], float]:
     """The reward, its input, and how many FLOPs the networks take."""
     bounds = ((-1.0,) * ACTIONS, (1.0,) * ACTIONS)
     spec = NetworkSpec((STATES,), None, None, *bounds, hidden=(256, 256), critics=critics)
     critic, actor = ContinuousQ(spec), GaussianPolicy(spec)
-    soft_q = ip.ContinuousSoftQ(critic, actor, gamma=0.99, temperature=0.1, samples=SAMPLES)
+    soft_q = ip.softq.ContinuousSoftQ(critic, actor, gamma=0.99, temperature=0.1, samples=SAMPLES)
     reward = ip.recover(soft_q, action_space=spaces.Box(-1, 1, (ACTIONS,)))
     actions = np.random.default_rng(0).uniform(-1, 1, (steps, ACTIONS)).astype(np.float32)
     rows = steps * (SAMPLES + 1)
     return reward, episodes(steps, STATES, actions), rows * flops(critic) + steps * flops(actor)
 
 
-def discrete(steps: int) -> tuple[ip.RecoveredReward, tuple[np.ndarray, ...], float]:
+def discrete(steps: int) -> tuple[ip.rewards.RecoveredReward, tuple[np.ndarray, ...], float]:
     network = DiscreteQ(NetworkSpec((8,), None, 4, None, None, hidden=(128, 128)))
-    reward = ip.recover(ip.DiscreteSoftQ(network, gamma=0.99, temperature=0.1))
+    reward = ip.recover(ip.softq.DiscreteSoftQ(network, gamma=0.99, temperature=0.1))
     batch = episodes(steps, 8, np.random.default_rng(0).integers(4, size=steps))
     return reward, batch, (steps + -(-steps // EPISODE)) * flops(network)  # a successor is the next observation
 
@@ -76,7 +76,7 @@ def gemm_rate(clock: Clock) -> float:
     return best
 
 
-def peak_bytes(reward: ip.RecoveredReward, batch: tuple[np.ndarray, ...]) -> int:
+def peak_bytes(reward: ip.rewards.RecoveredReward, batch: tuple[np.ndarray, ...]) -> int:
     tracemalloc.start()
     reward(*batch)
     peak = tracemalloc.get_traced_memory()[1]

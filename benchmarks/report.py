@@ -63,14 +63,14 @@ def results(rewards: int, episodes: int, steps: int, path: Path) -> dict[str, fl
         for place, w in enumerate(weights)
     }
     tree = ip.compare(named, transitions=data, config=ip.CompareConfig(resamples=20))
-    ip.save_results(tree, path)
+    ip.results.save_results(tree, path)
     return {"compare_peak_memory_gib": peak()}
 
 
 def measured(path: Path) -> dict[str, float]:
     """The page of the results at `path`: processor seconds, seconds of plain figures, peak memory, size."""
     began = time.process_time()
-    page = ip.write_report(ip.load_results(path), path.with_suffix(".html"))
+    page = ip.write_report(ip.results.load_results(path), path.with_suffix(".html"))
     seconds = time.process_time() - began
     held = peak()
     figures = page.read_text(encoding="utf-8").count("<svg ")

@@ -30,7 +30,7 @@ ENV, COUNT, TARGET = "HalfCheetah-v5", 8, 0.15
 def wrapped(env: VectorEnv) -> dict[str, VectorEnv]:
     spaces = {"observation_space": env.single_observation_space, "action_space": env.single_action_space}
     spec = NetworkSpec.of(**spaces, hidden=(256, 256))
-    soft_q = ip.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.99, temperature=0.1)
+    soft_q = ip.softq.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.99, temperature=0.1)
 
     def explicit(width: int, *, shaped: bool = False) -> DistilledReward:
         spec = NetworkSpec.of(**spaces, hidden=(width, width))
@@ -44,8 +44,8 @@ def wrapped(env: VectorEnv) -> dict[str, VectorEnv]:
         "distilled_32": explicit(32),
         "shaped_64": explicit(64, shaped=True),
     }
-    cases = {name: ip.VectorRewardWrapper(env, reward) for name, reward in rewards.items()}
-    running = ip.VectorRewardWrapper(env, explicit(64), normalise="running")
+    cases = {name: ip.rewards.VectorRewardWrapper(env, reward) for name, reward in rewards.items()}
+    running = ip.rewards.VectorRewardWrapper(env, explicit(64), normalise="running")
     return {"bare": env, **cases, "distilled_64_running": running}
 
 

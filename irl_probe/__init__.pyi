@@ -1,116 +1,73 @@
-from .comparison import DistanceConfig
-from .comparison.verb import CompareConfig, compare
-from .demos import Demonstrations, check_demos, load_demos, record_demos, save_demos
-from .envs import Variant, gridworld, make_env, simulator, true_reward, variants
-from .judgement.warnings import verdicts
-from .learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
-from .pipeline import Probe, ProbeConfig, compare_forms, coverages, forms_table, noisy_rollouts, probe
-from .report import plots, print_report, write_report
-from .results import (
-    average_runs,
-    load_results,
-    merge_results,
-    reward_figures,
-    save_results,
-    stack_runs,
-    to_dataframe,
-    to_latex,
-    to_markdown,
+from . import (
+    comparison,
+    demos,
+    envs,
+    judgement,
+    learn,
+    metrics,
+    pipeline,
+    report,
+    results,
+    retraining,
+    rewards,
+    softq,
+    transfers,
 )
-from .retraining import RetrainConfig, RetrainStudyConfig, retrain, retrain_sb3, retrain_study
-from .rewards import (
-    DistilConfig,
-    DistilledReward,
-    Normalisation,
-    RecoveredReward,
-    RewardWrapper,
-    SB3RewardVecEnv,
-    VectorRewardWrapper,
-    check_reward_model,
-    distil,
-    distil_forms,
-    list_zoo,
-    load_reward,
-    recover,
-    relabel,
-    relabel_minari,
-    save_reward,
-    show_zoo,
-    write_index,
-)
-from .softq.functions import ContinuousSoftQ, DiscreteSoftQ
-from .transfers import TransferConfig, transfer
+from .comparison import CompareConfig, compare
+from .demos import DemoError, Demonstrations, load_demos, record_demos, save_demos
+from .envs import true_reward
+from .learn import IQConfig, Run, evaluate, load_run, train
+from .pipeline import coverages, probe
+from .report import plots, write_report
+from .retraining import RetrainConfig, retrain
+from .rewards import DistilConfig, RewardError, RewardWrapper, distil, load_reward, recover, save_reward, zoo
+from .transfers import transfer
 from .transitions import Transitions
+
+__version__: str
 
 __all__ = [
     "CompareConfig",
-    "ContinuousSoftQ",
+    "DemoError",
     "Demonstrations",
-    "DiscreteSoftQ",
-    "DistanceConfig",
     "DistilConfig",
-    "DistilledReward",
-    "Evaluation",
     "IQConfig",
-    "Normalisation",
-    "Probe",
-    "ProbeConfig",
-    "RecoveredReward",
     "RetrainConfig",
-    "RetrainStudyConfig",
+    "RewardError",
     "RewardWrapper",
     "Run",
-    "SB3RewardVecEnv",
-    "TransferConfig",
     "Transitions",
-    "Variant",
-    "VectorRewardWrapper",
-    "average_runs",
-    "check_demos",
-    "check_reward_model",
+    "__version__",
     "compare",
-    "compare_forms",
+    "comparison",
     "coverages",
+    "demos",
     "distil",
-    "distil_forms",
+    "envs",
     "evaluate",
-    "forms_table",
-    "gridworld",
-    "list_zoo",
+    "judgement",
+    "learn",
     "load_demos",
-    "load_results",
     "load_reward",
     "load_run",
-    "make_env",
-    "merge_results",
-    "noisy_rollouts",
+    "metrics",
+    "pipeline",
     "plots",
-    "print_report",
     "probe",
-    "random_policy",
     "record_demos",
     "recover",
-    "relabel",
-    "relabel_minari",
+    "report",
+    "results",
     "retrain",
-    "retrain_sb3",
-    "retrain_study",
-    "reward_figures",
+    "retraining",
+    "rewards",
     "save_demos",
-    "save_results",
     "save_reward",
-    "show_zoo",
-    "simulator",
-    "stack_runs",
-    "to_dataframe",
-    "to_latex",
-    "to_markdown",
+    "softq",
     "train",
-    "train_on_reward",
     "transfer",
+    "transfers",
     "true_reward",
-    "variants",
-    "verdicts",
-    "write_index",
     "write_report",
+    "zoo",
 ]

@@ -15,9 +15,14 @@ def did_you_mean(given: object, known: Iterable[str], *, most: int = 1, cutoff: 
         most: how many names to suggest.
         cutoff: how near a name must be, from 0 to 1 (`difflib.get_close_matches`).
     """
+    near = nearest(given, known, most=most, cutoff=cutoff)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def nearest(given: object, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The known names that are near to what was given, the nearest first; the arguments are `did_you_mean`'s."""
     lowered = {name.lower(): name for name in known}
-    near = get_close_matches(str(given).lower(), lowered, n=most, cutoff=cutoff)
-    return f" Did you mean {' or '.join(repr(lowered[name]) for name in near)}?" if near else ""
+    return [lowered[name] for name in get_close_matches(str(given).lower(), lowered, n=most, cutoff=cutoff)]
 
 
 def listed(items: Sequence[str]) -> str:

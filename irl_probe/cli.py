@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,8 +54,8 @@ def expert(
         resume: go on with the run in OUT.
     """
     check_folder(out)
-    run = ip.train_on_reward(env, learner, out=out, resume=resume)
-    live = ip.make_env(env)
+    run = ip.learn.train_on_reward(env, learner, out=out, resume=resume)
+    live = ip.envs.make_env(env)
     recorded = ip.record_demos(run.policy, live, episodes, seed=learner.seed)
     live.close()
     print(ip.save_demos(recorded, out / "demos.npz", overwrite=resume))
@@ -116,15 +115,17 @@ def retrain_study(
         engine: our engine's settings, objective bellman; its steps and seed are those above.
     """
     check_folder(out)
-    config = ip.RetrainStudyConfig(
+    config = ip.retraining.RetrainStudyConfig(
         learner=learner, config=engine, steps=steps, seeds=seeds, episodes=episodes, on_true_reward=true_reward
     )
-    tree = ip.retrain_study(pipeline.named_rewards(rewards, env), env, config, expert=expert, out=out / "policies")
-    ip.save_results(tree, out / "results.nc", overwrite=True)
+    tree = ip.retraining.retrain_study(
+        pipeline.named_rewards(rewards, env), env, config, expert=expert, out=out / "policies"
+    )
+    ip.results.save_results(tree, out / "results.nc", overwrite=True)
     ip.write_report(tree, out / "report.html", overwrite=True)
-    for verdict in ip.verdicts(tree):
+    for verdict in ip.judgement.warnings_of(tree):
         print(verdict["text"])
-    table = ip.to_dataframe(tree).query("group == 'retraining' and metric in ('mean', 'normalised_mean')")
+    table = ip.results.to_dataframe(tree).query("group == 'retraining' and metric in ('mean', 'normalised_mean')")
     print(table[["reward", "metric", "estimate", "low", "high"]].to_string(index=False))
     facts = tree["retraining"].attrs
     print(f"{len(seeds)} seed(s), {facts['steps']} environment steps each, learner {learner}; {out / 'results.nc'}")
@@ -136,7 +137,7 @@ def transfer(
     out: Path,
     changes: tuple[str, ...] = (),
     others: tuple[str, ...] = (),
-    config: Annotated[ip.TransferConfig, tyro.conf.arg(name="")] = ip.TransferConfig(),
+    config: Annotated[ip.transfers.TransferConfig, tyro.conf.arg(name="")] = ip.transfers.TransferConfig(),
 ) -> None:
     """Train policies on rewards where the dynamics have changed; print the table, write results.nc and report.html.
 
@@ -153,12 +154,12 @@ def transfer(
     """
     check_folder(out)
     rewards = pipeline.named_rewards([reward, *others], env)
-    tree = ip.transfer(rewards, ip.variants(env, changes or None), config, out=out / "cells", progress=True)
-    ip.save_results(tree, out / "results.nc", overwrite=True)
+    tree = ip.transfer(rewards, ip.envs.variants(env, changes or None), config, out=out / "cells", progress=True)
+    ip.results.save_results(tree, out / "results.nc", overwrite=True)
     ip.write_report(tree, out / "report.html", overwrite=True)
-    for verdict in ip.verdicts(tree):
+    for verdict in ip.judgement.warnings_of(tree):
         print(verdict["text"])
-    table = ip.to_dataframe(tree).query("group == 'transfer' and metric in ('mean', 'value')")
+    table = ip.results.to_dataframe(tree).query("group == 'transfer' and metric in ('mean', 'value')")
     print(table[["variant", "policy", "metric", "estimate", "low", "high"]].to_string(index=False))
     print(out / "results.nc")
 
@@ -259,7 +260,7 @@ OneRun = Annotated[Path, tyro.conf.Positional]
 
 def probe(
     env: Word,
-    config: Annotated[ip.ProbeConfig, tyro.conf.arg(name="")],
+    config: Annotated[ip.pipeline.ProbeConfig, tyro.conf.arg(name="")],
     out: Path | None = None,
     resume: bool = False,
 ) -> None:
@@ -347,12 +348,12 @@ def forms(
     """
     check_folder(out, "results.nc", "report.html", overwrite=overwrite)
     loaded = ip.load_reward(reward)
-    if not isinstance(loaded, ip.RecoveredReward):
+    if not isinstance(loaded, ip.rewards.RecoveredReward):
         raise ValueError(f"Forms are distilled from a recovered reward; {reward} is distilled already.")
-    tree = ip.compare_forms(loaded, env, config, episodes=episodes, distances=distances, seed=config.seed)
-    ip.save_results(tree, out / "results.nc", overwrite=overwrite)
+    tree = ip.pipeline.compare_forms(loaded, env, config, episodes=episodes, distances=distances, seed=config.seed)
+    ip.results.save_results(tree, out / "results.nc", overwrite=overwrite)
     for coverage in tree["correlation"].to_dataset()["coverage"].values:
-        print(f"{coverage}\n{ip.forms_table(tree, str(coverage))}\n")
+        print(f"{coverage}\n{ip.pipeline.forms_table(tree, str(coverage))}\n")
     print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
 
 
@@ -381,8 +382,8 @@ def compare(
     """
     check_folder(out, "results.nc", "report.html", overwrite=overwrite)
     tree = pipeline.compare_named(rewards, env, demos, episodes=episodes, seed=seed, distances=distances)
-    ip.save_results(tree, out / "results.nc", overwrite=overwrite)
-    ip.print_report(tree)
+    ip.results.save_results(tree, out / "results.nc", overwrite=overwrite)
+    ip.report.print_report(tree)
     print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
 
 
@@ -399,12 +400,12 @@ def report(
     """
     if not results:
         raise ValueError("A report is made of results; got none. Name files: irl-probe report RESULTS --out PAGE.")
-    trees = [ip.load_results(path / "results.nc" if path.is_dir() else path) for path in results]
+    trees = [ip.results.load_results(path / "results.nc" if path.is_dir() else path) for path in results]
     if seeds:
-        tree = ip.stack_runs(dict(enumerate(trees)), "seed")
+        tree = ip.results.stack_runs(dict(enumerate(trees)), "seed")
     else:
-        tree = trees[0] if len(trees) == 1 else ip.merge_results(*trees)
-    ip.print_report(tree)
+        tree = trees[0] if len(trees) == 1 else ip.results.merge_results(*trees)
+    ip.report.print_report(tree)
     print(ip.write_report(tree, out, overwrite=overwrite))
 
 
@@ -421,12 +422,12 @@ def zoo(
         out: folder to copy it to, for load.
     """
     if action == "list":
-        print("\n".join(ip.list_zoo()))
+        print("\n".join(ip.zoo.list_zoo()))
     elif reward is None:
         raise ValueError("Name a shipped reward: irl-probe zoo show ID, or irl-probe zoo load ID --out DIR.")
     elif action == "show":
-        print(ip.show_zoo(reward))
-    elif out is None and reward in ip.list_zoo():
+        print(ip.zoo.show_zoo(reward))
+    elif out is None and reward in ip.zoo.list_zoo():
         raise ValueError(f"Say into which folder: irl-probe zoo load {reward} --out DIR.")
     else:
         check_folder(out)
@@ -453,7 +454,7 @@ VERBS: dict[str, Callable[..., None]] = {
 def main() -> None:
     """Run a sub-command; an error that the user can mend is a message, not a traceback."""
     if sys.argv[1:] == ["--version"]:
-        print(f"irl-probe {version('irl_probe')}")
+        print(f"irl-probe {ip.__version__}")
         return
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="irl-probe", description=str(ip.__doc__).partition("\n")[0])

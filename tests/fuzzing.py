@@ -174,8 +174,8 @@ def demo_files() -> dict[str, tuple[str, Callable[[Path], Path]]]:
     """Kind → file name and writer of each format that demonstrations are read from."""
 
     def saved(path: Path) -> Path:
-        env = ip.make_env("CartPole-v1")
-        demos = ip.record_demos(ip.random_policy(env.action_space), env, 2, seed=0)
+        env = ip.envs.make_env("CartPole-v1")
+        demos = ip.record_demos(ip.learn.random_policy(env.action_space), env, 2, seed=0)
         env.close()
         return Path(ip.save_demos(demos, path))
 

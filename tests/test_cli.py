@@ -93,7 +93,7 @@ def test_train_goes_on_with_what_it_began_and_takes_nothing_else(run, tmp_path):
 
 
 def test_a_run_of_another_verb_is_not_gone_on_with_by_train(run, tmp_path):
-    ip.train_on_reward("CartPole-v1", ip.IQConfig(objective="bellman", steps=20), out=tmp_path, progress=False)
+    ip.learn.train_on_reward("CartPole-v1", ip.IQConfig(objective="bellman", steps=20), out=tmp_path, progress=False)
     code, _, err = run("train", "--resume", tmp_path)
     assert code == 2
     assert "was not begun by irl-probe train" in " ".join(err.split())
@@ -284,9 +284,9 @@ def test_what_a_user_can_mend_is_a_message(run, arguments, message, tmp_path, mo
 )
 @pytest.mark.parametrize("below", ["", "reward"])
 def test_a_file_in_the_folders_place_is_refused_before_the_work(run, tmp_path, monkeypatch, command, below):
-    for work in ("compare_named", "distil_named"):
+    for work in ("compare_named", "distil_named", "compare_forms"):
         monkeypatch.setattr(pipeline, work, None)
-    for work in ("probe", "recover", "compare_forms"):
+    for work in ("probe", "recover"):
         monkeypatch.setattr(ip, work, None)
     (tmp_path / "afile").write_text("kept")
     code, _, err = run(*command, "--out", tmp_path / "afile" / below)
@@ -303,8 +303,8 @@ def test_a_file_in_the_folders_place_is_refused_before_the_work(run, tmp_path, m
     ],
 )
 def test_what_would_be_overwritten_is_refused_before_the_work(run, tmp_path, monkeypatch, command, there):
-    for module, work in ((pipeline, "compare_named"), (pipeline, "distil_named"), (ip, "compare_forms")):
-        monkeypatch.setattr(module, work, None)
+    for work in ("compare_named", "distil_named", "compare_forms"):
+        monkeypatch.setattr(pipeline, work, None)
     (tmp_path / there).write_text("kept")
     code, _, err = run(*command, "--out", tmp_path)
     assert code == 2

@@ -16,12 +16,12 @@ from irl_probe.rewards import DynamicsConfig
 CONFIGS = (
     ip.IQConfig,
     ip.CompareConfig,
-    ip.DistanceConfig,
+    ip.comparison.DistanceConfig,
     ip.DistilConfig,
-    ip.ProbeConfig,
+    ip.pipeline.ProbeConfig,
     ip.RetrainConfig,
-    ip.RetrainStudyConfig,
-    ip.TransferConfig,
+    ip.retraining.RetrainStudyConfig,
+    ip.transfers.TransferConfig,
     DynamicsConfig,
 )
 
@@ -83,15 +83,18 @@ def test_what_iq_learn_cannot_be_set_to_is_refused(settings, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ip.TransferConfig(forms="r(s)"), r"forms must be a tuple of r\(s\), r\(s, a\).*; got 'r\(s\)'"),
-        (lambda: ip.TransferConfig(learner=3), "learner must be of type IQConfig; got 3"),
+        (
+            lambda: ip.transfers.TransferConfig(forms="r(s)"),
+            r"forms must be a tuple of r\(s\), r\(s, a\).*; got 'r\(s\)'",
+        ),
+        (lambda: ip.transfers.TransferConfig(learner=3), "learner must be of type IQConfig; got 3"),
         (lambda: ip.DistilConfig(hidden=(0,)), "hidden must be widths of at least 1"),
         (lambda: ip.DistilConfig(gamma=2.0), "must lie in .* got 2.0"),
         (lambda: ip.DistilConfig(learning_rate=float("nan")), "learning_rate must be positive .* got nan"),
-        (lambda: ip.RetrainStudyConfig(confidence=2.0), "confidence must lie between 0 and 1"),
-        (lambda: ip.ProbeConfig(episodes=0), "episodes must be a whole number, at least 1; got 0"),
-        (lambda: ip.ProbeConfig(retrain_steps=-1), "retrain_steps must be a whole number, at least 1; got -1"),
-        (lambda: ip.ProbeConfig(seed=-1), "seed must be a whole number, at least 0; got -1"),
+        (lambda: ip.retraining.RetrainStudyConfig(confidence=2.0), "confidence must lie between 0 and 1"),
+        (lambda: ip.pipeline.ProbeConfig(episodes=0), "episodes must be a whole number, at least 1; got 0"),
+        (lambda: ip.pipeline.ProbeConfig(retrain_steps=-1), "retrain_steps must be a whole number, at least 1; got -1"),
+        (lambda: ip.pipeline.ProbeConfig(seed=-1), "seed must be a whole number, at least 0; got -1"),
     ],
 )
 def test_what_the_other_configs_cannot_be_set_to_is_refused(make, message):
@@ -103,4 +106,4 @@ def test_numpy_numbers_lists_and_ranges_become_plain_values():
     config = ip.IQConfig(steps=np.int64(5), gamma=np.float32(0.5), hidden=[np.int64(8), 8])
     assert json.loads(json.dumps(dataclasses.asdict(config)))["hidden"] == [8, 8]
     assert (config.steps, config.gamma, config.hidden) == (5, 0.5, (8, 8))
-    assert ip.TransferConfig(seeds=range(2)).seeds == (0, 1)
+    assert ip.transfers.TransferConfig(seeds=range(2)).seeds == (0, 1)

@@ -8,13 +8,13 @@ import irl_probe as ip
 from irl_probe.softq import DiscreteQ, NetworkSpec
 from irl_probe.softq.functions import DiscreteSoftQ
 
-QUICK = ip.DistanceConfig(samples=400, states=64, resamples=40, features=64)
+QUICK = ip.comparison.DistanceConfig(samples=400, states=64, resamples=40, features=64)
 FIGURES = ["epic", "dard", "starc_val", "starc_minimal", "erc"]
 
 
 @pytest.fixture(scope="module")
 def pendulum():
-    env = ip.make_env("Pendulum-v1")
+    env = ip.envs.make_env("Pendulum-v1")
     return env, rollout(env, 12, steps=60)
 
 
@@ -27,7 +27,10 @@ def shaped(o, a, o2, d):
 
 
 def compare(rewards, env, steps, **kwargs):
-    options = {"distances": ip.DistanceConfig(**{**vars(QUICK), "gamma": 0.99}), "dynamics": ip.simulator(env)}
+    options = {
+        "distances": ip.comparison.DistanceConfig(**{**vars(QUICK), "gamma": 0.99}),
+        "dynamics": ip.envs.simulator(env),
+    }
     return ip.compare(
         rewards,
         reference=ip.true_reward(env),
@@ -56,7 +59,7 @@ def test_a_shaped_truth_is_near_and_its_opposite_far_and_the_calibration_says_ho
 
 
 def test_cartpole_with_a_recovered_reward(tmp_path):
-    env = ip.make_env("CartPole-v1")
+    env = ip.envs.make_env("CartPole-v1")
     network = DiscreteQ(NetworkSpec.of(env.observation_space, env.action_space, hidden=(8,)))
     reward = ip.recover(DiscreteSoftQ(network, gamma=0.99, temperature=0.1))
     tree = ip.compare(
@@ -65,14 +68,14 @@ def test_cartpole_with_a_recovered_reward(tmp_path):
         transitions=rollout(env, 12),
         config=ip.CompareConfig(resamples=10),
         distances=QUICK,
-        dynamics=ip.simulator(env),
+        dynamics=ip.envs.simulator(env),
     )
     figure = tree["distance"].to_dataset().sel(reward="iq", coverage="data", reference="true")
     # The true reward is 1 at every step: a constant to EPIC, and not to those that see the end.
     assert np.isnan(figure["value"].sel(metric="epic", bound="estimate"))
     assert "'true (reference)' reward is 0 on these steps" in str(figure["reason"].sel(metric="epic").item())
     assert 0 < float(figure["value"].sel(metric="starc_minimal", bound="estimate")) <= 2
-    xr_loaded = ip.load_results(ip.save_results(tree, tmp_path / "r.nc"))
+    xr_loaded = ip.results.load_results(ip.results.save_results(tree, tmp_path / "r.nc"))
     assert xr_loaded["distance"].attrs["gamma"] == 0.99
 
 
@@ -89,13 +92,13 @@ def test_what_is_missing_is_asked_for(pendulum):
         ip.compare({"r": shaped}, transitions=steps, distances=QUICK)
     with pytest.raises(ValueError, match=r"none of these rewards has one. Pass distances=DistanceConfig\(gamma"):
         compare({"r": shaped}, env, steps, distances=QUICK)
-    other = rollout(ip.make_env("MountainCarContinuous-v0"), 2, steps=20)
+    other = rollout(ip.envs.make_env("MountainCarContinuous-v0"), 2, steps=20)
     with pytest.raises(ValueError, match="'a' has observations of shape"):
         ip.compare(
             {"r": lambda o, a, o2, d: a[:, 0]},
             transitions={"a": steps, "b": other},
             truth=lambda o, a, o2, d: a[:, 0],
-            distances=ip.DistanceConfig(gamma=0.9),
+            distances=ip.comparison.DistanceConfig(gamma=0.9),
         )
 
 
@@ -108,4 +111,4 @@ def test_what_is_missing_is_asked_for(pendulum):
 )
 def test_config_refuses_values_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
-        ip.DistanceConfig(**options)
+        ip.comparison.DistanceConfig(**options)

@@ -17,7 +17,7 @@ EXPERT = Path(__file__).parents[2] / "shared" / "demos" / "Hopper-v5.npz"
 
 @pytest.fixture(scope="module")
 def env():
-    return ip.make_env("Hopper-v5")
+    return ip.envs.make_env("Hopper-v5")
 
 
 @pytest.fixture(scope="module", params=["random actions", "expert"])
@@ -35,8 +35,8 @@ def test_shaping_by_a_random_network_is_at_most_a_twentieth_away(env, steps):
         reference=ip.true_reward(env),
         transitions=steps,
         config=ip.CompareConfig(resamples=2),
-        distances=ip.DistanceConfig(gamma=GAMMA, samples=1024, actions=2, draws=2, states=8, resamples=20),
-        dynamics=ip.simulator(env),
+        distances=ip.comparison.DistanceConfig(gamma=GAMMA, samples=1024, actions=2, draws=2, states=8, resamples=20),
+        dynamics=ip.envs.simulator(env),
     )
     figures = tree["distance"].to_dataset().squeeze().sel(bound="estimate")
     assert float(figures["shaped"].sel(metric="epic")) <= 0.05
@@ -62,7 +62,7 @@ def test_shaping_in_the_span_of_the_features_is_nothing_to_minimal(env, steps):
             successor=lambda s: GAMMA * (phi(s) @ weights),
         ),
     }
-    simulator = ip.simulator(env)
+    simulator = ip.envs.simulator(env)
 
     def step(observations, actions):
         found = simulator.step(observations, actions)

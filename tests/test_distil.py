@@ -96,7 +96,7 @@ def test_a_marginal_reward_is_disentangled_in_expectation_where_the_dynamics_are
     potential = np.random.default_rng(3).normal(size=6)
     marginal = state_reward[:, None] + GAMMA * mdp.transition @ potential - potential[:, None]
     q = tabular.soft_q(np.repeat(marginal[:, :, None], 6, axis=2), mdp.transition, GAMMA, 0.5)
-    soft_q = ip.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5)
+    soft_q = ip.softq.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5)
     reward = ip.recover(soft_q, expectation=ExactExpectation(mdp.transition))
     distilled = ip.distil(
         reward, ip.DistilConfig(form="state", shaping=True), transitions=every_transition(mdp.transition)
@@ -120,7 +120,7 @@ def test_after_an_end_the_potential_is_zero_and_the_successor_is_not_read():
 def test_the_terminal_convention_is_handed_on():
     mdp = random_mdp(4, gamma=GAMMA)
     q = np.random.default_rng(0).normal(size=(6, 3))
-    reward = ip.recover(ip.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5), terminal=-7.0)
+    reward = ip.recover(ip.softq.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5), terminal=-7.0)
     s, a, s2 = np.nonzero(mdp.transition)
     s, a, s2 = (np.tile(index, 2) for index in (s, a, s2))
     ended = np.arange(len(s)) % 2 == 0
@@ -153,18 +153,18 @@ def test_what_the_coverage_never_met_is_the_mean_reward():
 def cartpole():
     """A soft Q-network with weights of its own, and steps of a random policy."""
     torch.manual_seed(0)
-    env = ip.make_env("CartPole-v1")
+    env = ip.envs.make_env("CartPole-v1")
     network = DiscreteQ(NetworkSpec.of(env.observation_space, env.action_space, hidden=(16,)))
-    soft_q = ip.DiscreteSoftQ(network, gamma=0.99, temperature=0.1)
+    soft_q = ip.softq.DiscreteSoftQ(network, gamma=0.99, temperature=0.1)
     reward = ip.recover(soft_q, observation_space=env.observation_space, action_space=env.action_space)
-    steps = ip.record_demos(ip.random_policy(env.action_space), env, 60, seed=0).transitions
+    steps = ip.record_demos(ip.learn.random_policy(env.action_space), env, 60, seed=0).transitions
     env.close()
     return reward, steps
 
 
 def test_networks_explain_more_the_more_they_see(cartpole):
     reward, steps = cartpole
-    forms = ip.distil_forms(reward, ip.DistilConfig(steps=250, learning_rate=5e-3), transitions=steps)
+    forms = ip.rewards.distil_forms(reward, ip.DistilConfig(steps=250, learning_rate=5e-3), transitions=steps)
     found = {name: explained(distilled) for name, distilled in forms.items()}
     assert found["state"] < found["state-action"] - 0.1
     assert found["state-action + shaping"] > 0.9
@@ -214,7 +214,7 @@ def test_the_formula_of_a_linear_reward_is_the_reward(form, action_space):
         weights.copy_(torch.linspace(-2, 3, weights.numel()).round())
         constant.fill_(-0.5)
     network.encoder.fit(np.array([[1.0, 2.0], [3.0, -2.0]]))
-    reward = ip.DistilledReward(network, None, GAMMA, None, *spaces_)
+    reward = ip.rewards.DistilledReward(network, None, GAMMA, None, *spaces_)
     action = np.array([1]) if action_space.shape == () else np.array([[3.0, 1.0]], np.float32)
     written = reward.formula().replace("·", "*").replace("−", "-").replace("s′", "after")
     for ended in (False, True):
@@ -232,7 +232,7 @@ def test_only_a_linear_reward_of_few_weights_has_a_formula():
         network = RewardNetwork(NetworkSpec.of(*spaces_, hidden=hidden, activation="relu"), "state")
         for part in network.layers.parameters():
             torch.nn.init.constant_(part, weight)
-        return ip.DistilledReward(network, None, GAMMA, None, *spaces_).formula()
+        return ip.rewards.DistilledReward(network, None, GAMMA, None, *spaces_).formula()
 
     assert of(2, (), 0.25) == "0.25·s[0] + 0.25·s[1] + 0.25"
     assert of(2, (), 0.0) == "0"
@@ -247,7 +247,7 @@ def test_a_weight_that_is_rounding_is_no_term():
     with torch.no_grad():
         network.layers[-1].weight.copy_(torch.tensor([[2.0, -7e-17]]))
         network.layers[-1].bias.zero_()
-    assert ip.DistilledReward(network, None, GAMMA, None, *spaces_).formula() == "2·s[0]"
+    assert ip.rewards.DistilledReward(network, None, GAMMA, None, *spaces_).formula() == "2·s[0]"
 
 
 def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():
@@ -448,9 +448,9 @@ def test_a_constant_reward_has_no_variance_to_explain():
 
 
 def test_the_grid_is_distilled_from_rollouts():
-    mdp = ip.gridworld([[0.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0]], gamma=GAMMA)
+    mdp = ip.envs.gridworld([[0.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0]], gamma=GAMMA)
     q = tabular.soft_q(mdp.reward, mdp.transition, GAMMA, 0.5)
-    reward = ip.recover(ip.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5))
+    reward = ip.recover(ip.softq.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5))
     policy = TabularPolicy(np.full((9, 5), 0.2))
     steps = ip.record_demos(policy, TabularEnv(mdp), 20, seed=0, deterministic=False).transitions
     distilled = ip.distil(reward, ip.DistilConfig(form="state"), transitions=steps)
@@ -530,7 +530,7 @@ def test_numpy_gives_what_torch_gives(name, hidden, form, monkeypatch):
         network.encoder.fit(o)
         if network.tabular:
             network.table.data = torch.as_tensor(rng.standard_normal(network.table.shape))
-    reward = ip.DistilledReward(g, h, 0.9, None, observations, actions)
+    reward = ip.rewards.DistilledReward(g, h, 0.9, None, observations, actions)
     with torch.no_grad():
         rows = reward_network.as_tensors(spec, o, a, o2, d)
         rows = (rows[0], rows[1].double() if rows[1].is_floating_point() else rows[1], *rows[2:])
@@ -544,7 +544,7 @@ def test_numpy_gives_what_torch_gives(name, hidden, form, monkeypatch):
 def test_the_successor_is_not_read_where_the_mdp_ended():
     observations, actions = box_and_discrete("box")
     g = RewardNetwork(NetworkSpec.of(observations, actions, hidden=(4,)), "transition")
-    reward = ip.DistilledReward(g, None, 0.9, None, observations, actions)
+    reward = ip.rewards.DistilledReward(g, None, 0.9, None, observations, actions)
     o, a, lost = np.ones((1, 3)), np.ones((1, 2)), np.full((1, 3), np.nan)
     ended = reward(o, a, lost, np.array([True]))
     assert ended == reward(o, a, o, np.array([True]))

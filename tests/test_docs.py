@@ -56,7 +56,7 @@ def test_tutorial_runs_in_order(page, short, tmp_path, monkeypatch):
 
 def test_the_papers_table_has_every_shipped_reward():
     table = (README.parent / "analyses" / "paper" / "README.md").read_text(encoding="utf-8")
-    for reward in ip.list_zoo():
+    for reward in ip.zoo.list_zoo():
         assert "| {} | {} |".format(*reward.split("/")) in table, reward
 
 

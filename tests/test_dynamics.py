@@ -53,7 +53,7 @@ def expected(s, a):
 def soft_q():
     torch.manual_seed(0)
     spec = NetworkSpec.of(BOX, PUSH, hidden=(8,))
-    return ip.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.9, temperature=0.5)
+    return ip.softq.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.9, temperature=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_discrete_actions_and_the_same_seed():
     quick = DynamicsConfig(hidden=(16,), updates=200, members=2)
     one, two = (fit_dynamics(binary, BOX, spaces.Discrete(2), config=quick) for _ in range(2))
     assert one.log_likelihood == two.log_likelihood > one.baseline
-    q = ip.DiscreteSoftQ(DiscreteQ(NetworkSpec.of(BOX, spaces.Discrete(2))), gamma=0.9, temperature=1.0)
+    q = ip.softq.DiscreteSoftQ(DiscreteQ(NetworkSpec.of(BOX, spaces.Discrete(2))), gamma=0.9, temperature=1.0)
     batch = (binary.observations, binary.actions, binary.next_observations, binary.terminated)
     rewards = [recover(q, expectation=model)(*batch) for model in (one, two)]
     np.testing.assert_array_equal(*rewards)
@@ -188,7 +188,7 @@ def test_compare_names_the_learned_dynamics_and_takes_every_distance_by_them(lea
         reference=truth,
         transitions=steps,
         config=ip.CompareConfig(resamples=50),
-        distances=ip.DistanceConfig(gamma=0.9, samples=200, states=32, resamples=50),
+        distances=ip.comparison.DistanceConfig(gamma=0.9, samples=200, states=32, resamples=50),
         dynamics=learned,
     )
     group = tree["distance"].to_dataset()
@@ -201,7 +201,7 @@ def test_compare_names_the_learned_dynamics_and_takes_every_distance_by_them(lea
 def test_a_model_of_other_spaces_is_refused(learned):
     torch.manual_seed(0)
     spec = NetworkSpec.of(BOX, spaces.Box(-1, 1, (1,)))
-    other = ip.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.9, temperature=0.5)
+    other = ip.softq.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.9, temperature=0.5)
     with pytest.raises(RewardError, match="they must fit"):
         recover(other, expectation=learned)
 

@@ -207,7 +207,7 @@ def test_w1_with_the_expert_value_term_fixes_the_policy_but_not_the_level_of_q(w
 @pytest.mark.parametrize("divergence", ["chi2", "kl", "hellinger", "js"])
 def test_at_the_experts_occupancy_the_weight_of_a_step_is_the_ratio_of_occupancies(divergence):
     """The stationarity of eq. 9: φ′(r)·ρ_E = ρ_π, so for χ² r = 2c(1 − ρ_π/ρ_E)."""
-    mdp = ip.gridworld([[0.0, 0.3], [0.1, 1.0]], slip=0.2, gamma=GAMMA)
+    mdp = ip.envs.gridworld([[0.0, 0.3], [0.1, 1.0]], slip=0.2, gamma=GAMMA)
     expert = occupancy(mdp, soft_expert(mdp, ALPHA))
     config = ip.IQConfig(
         divergence=divergence,

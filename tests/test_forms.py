@@ -18,13 +18,13 @@ FORMS = ["state", "state-action", "transition", "state + shaping", "state-action
 
 @pytest.fixture(scope="module")
 def tree():
-    return ip.compare_forms(ip.load_reward("GridWorld/iq"), "GridWorld", episodes=8)
+    return ip.pipeline.compare_forms(ip.load_reward("GridWorld/iq"), "GridWorld", episodes=8)
 
 
 def test_every_form_stands_beside_the_reward_it_was_fitted_to(tree, tmp_path):
     assert tree["correlation"]["reward"].values.tolist() == ["recovered", *FORMS]
-    ip.save_results(tree, tmp_path / "results.nc")
-    assert ip.forms_table(ip.load_results(tmp_path / "results.nc")) == ip.forms_table(tree)
+    ip.results.save_results(tree, tmp_path / "results.nc")
+    assert ip.pipeline.forms_table(ip.results.load_results(tmp_path / "results.nc")) == ip.pipeline.forms_table(tree)
 
 
 def test_a_marginal_reward_of_the_grid_is_a_table_of_states_and_actions(tree):
@@ -39,14 +39,14 @@ def test_a_marginal_reward_of_the_grid_is_a_table_of_states_and_actions(tree):
 
 
 def test_the_table_has_a_line_for_each_and_no_column_that_says_nothing(tree):
-    lines = ip.forms_table(tree, "random").splitlines()
+    lines = ip.pipeline.forms_table(tree, "random").splitlines()
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == ["recovered", *FORMS]
     cells = np.array([line.strip("| ").split(" | ")[1:] for line in lines[2:]])
     assert (cells != "–").any(axis=0).all()
     bare = tree.copy()
     del bare.attrs["explained_variance"]
     with pytest.raises(ValueError, match="results of compare_forms"):
-        ip.forms_table(bare)
+        ip.pipeline.forms_table(bare)
 
 
 def test_the_command_prints_the_table_and_refuses_what_is_distilled(tmp_path, monkeypatch, capsys):
@@ -66,21 +66,21 @@ def test_the_command_prints_the_table_and_refuses_what_is_distilled(tmp_path, mo
 
 
 def test_noisy_rollouts_are_episodes_at_each_share_of_random_actions():
-    env = ip.make_env("CartPole-v1")
+    env = ip.envs.make_env("CartPole-v1")
 
     def leftwards(observations, deterministic=True, *, rng=None):
         return np.zeros(len(observations), dtype=np.int64)
 
-    steps = ip.noisy_rollouts(leftwards, "CartPole-v1", episodes=13, seed=7)
+    steps = ip.pipeline.noisy_rollouts(leftwards, "CartPole-v1", episodes=13, seed=7)
     shares = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     expected = [ip.record_demos(leftwards, env, 2, seed=7 + i, epsilon=e).transitions for i, e in enumerate(shares)]
     assert steps.content_hash() == ip.Transitions.concatenate(expected).content_hash()
     right = [steps.episodes([2 * i, 2 * i + 1]).actions.mean() for i in (0, 5)]
     assert right[0] == 0
     assert right[1] > 0.3
-    assert len(ip.noisy_rollouts(leftwards, env, episodes=1).lengths) == 6
+    assert len(ip.pipeline.noisy_rollouts(leftwards, env, episodes=1).lengths) == 6
     with pytest.raises(ValueError, match="at least 1; got 0"):
-        ip.noisy_rollouts(leftwards, env, episodes=0)
+        ip.pipeline.noisy_rollouts(leftwards, env, episodes=0)
 
 
 @pytest.mark.parametrize(

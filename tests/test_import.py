@@ -1,10 +1,22 @@
 """`import irl_probe` loads nothing heavy, and every public name is there when it is asked for."""
 
+import importlib.metadata
 import subprocess
 import sys
+from types import ModuleType
+
+import pytest
 
 import irl_probe as ip
-import irl_probe.learn
+
+NAMES = """
+    Transitions Demonstrations load_demos save_demos record_demos train IQConfig Run load_run evaluate recover distil
+    DistilConfig save_reward load_reward RewardWrapper compare CompareConfig coverages true_reward retrain RetrainConfig
+    transfer probe write_report DemoError RewardError __version__
+"""
+ROOMS = """
+    results zoo envs rewards metrics plots demos learn softq retraining transfers pipeline comparison report judgement
+"""
 
 
 def test_importing_the_package_loads_no_heavy_library():
@@ -36,10 +48,67 @@ print(sorted({heavy}))"""
 
 
 def test_every_public_name_is_what_it_says():
-    for package in (ip, irl_probe.learn):
-        for name in package.__all__:
+    for package in (ip, ip.learn):
+        for name in set(package.__all__) - {"__version__"}:
             value = getattr(package, name)
-            assert getattr(value, "__module__", value.__name__).startswith("irl_probe."), name
+            home = value.__name__ if isinstance(value, ModuleType) else value.__module__
+            assert home.startswith("irl_probe."), name
             assert name in dir(package)
-    assert callable(ip.verdicts)
+    assert callable(ip.judgement.warnings_of)
     assert callable(ip.probe)
+
+
+def test_the_top_level_has_these_names_and_no_other():
+    assert sorted(ip.__all__) == sorted([*NAMES.split(), *ROOMS.split()])
+    assert sorted(dir(ip)) == sorted(ip.__all__)
+
+
+def test_every_name_of_a_room_is_there():
+    for room in set(ROOMS.split()) - {"zoo", "plots"}:
+        package = getattr(ip, room)
+        for name in set(package.__all__) - {"SB3RewardVecEnv"}:  # that needs an optional package
+            assert hasattr(package, name), (room, name)
+
+
+def test_the_version_is_that_of_the_installed_package():
+    assert ip.__version__ == importlib.metadata.version("irl_probe")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("make_env", "It is irl_probe.envs.make_env."),
+        ("list_zoo", "It is irl_probe.zoo.list_zoo."),
+        ("retrain_study", "It is irl_probe.retraining.retrain_study."),
+        ("SB3RewardVecEnv", "It is irl_probe.rewards.SB3RewardVecEnv."),
+        ("correlation_forest", "It is irl_probe.plots.correlation_forest."),
+        ("simulatr", "Did you mean irl_probe.envs.simulator"),
+        ("dissil", "Did you mean irl_probe.distil?"),
+    ],
+)
+def test_a_name_that_is_elsewhere_or_misspelt_is_answered_with_its_place(name, says):
+    with pytest.raises(AttributeError) as caught:
+        getattr(ip, name)
+    assert str(caught.value).startswith(f"irl_probe has no name {name!r}. {says}")
+
+
+def test_a_name_that_is_nowhere_is_answered_without_a_guess_and_without_loading_torch():
+    script = """
+import sys, irl_probe
+for name in ("zzzqqq", "make_env"):
+    try:
+        getattr(irl_probe, name)
+    except AttributeError as error:
+        print(error)
+print("torch" in sys.modules, hasattr(irl_probe, "_repr_html_"))"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "irl_probe has no name 'zzzqqq'.",
+        "irl_probe has no name 'make_env'. It is irl_probe.envs.make_env.",
+        "False False",
+    ]
+
+
+def test_the_package_runs_as_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "irl_probe", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"irl-probe {ip.__version__}\n"

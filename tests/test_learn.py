@@ -37,9 +37,9 @@ import sys, torch, irl_probe as ip
 torch.set_num_threads(1)
 mode, folder, resume = sys.argv[1], sys.argv[2], sys.argv[3] == "resume"
 config = ip.IQConfig.from_dict(eval(sys.argv[4]))
-env = ip.make_env("Hopper-v5" if mode == "mujoco" else "CartPole-v1")
+env = ip.envs.make_env("Hopper-v5" if mode == "mujoco" else "CartPole-v1")
 if mode == "mujoco":
-    demos = ip.record_demos(ip.random_policy(env.action_space), env, 3, seed=0)
+    demos = ip.record_demos(ip.learn.random_policy(env.action_space), env, 3, seed=0)
 else:
     demos = ip.load_demos("CartPole-v1", episodes=1)
 ip.train(demos, config, None if mode == "offline" else env, out=folder, resume=resume, progress=False)
@@ -202,11 +202,11 @@ def test_the_averaged_q_is_handed_over_and_weighs_the_latest_updates_most(demos,
 
 
 def test_episodes_are_cut_off_as_by_a_time_limit():
-    online = Interaction(ip.make_env("Pendulum-v1"), seed=3, episode_steps=7)
+    online = Interaction(ip.envs.make_env("Pendulum-v1"), seed=3, episode_steps=7)
     steps = [online.step(np.array([0.5], np.float32)) for _ in range(16)]
     assert [step.over for step in steps] == [i % 7 == 6 for i in range(16)]
     assert not any(step.terminated for step in steps)
-    again = Interaction(ip.make_env("Pendulum-v1"), seed=3, episode_steps=7)
+    again = Interaction(ip.envs.make_env("Pendulum-v1"), seed=3, episode_steps=7)
     again.restore(online.state())
     assert (again.episode, len(again.actions)) == (2, 2)
     config = replace(ONLINE, steps=60, episode_steps=7, evaluate_every=60, evaluate_episodes=2)
@@ -279,10 +279,10 @@ def test_divergence_stops_with_a_reason_and_keeps_the_checkpoint(demos, tmp_path
 def test_q_beyond_what_the_rewards_add_up_to_is_divergence(monkeypatch, tmp_path, q, stops):
     metrics = {"q_policy": q, "entropy": -2.0, "temperature": 0.5}
     monkeypatch.setattr(SoftActorCritic, "metrics", lambda *_: metrics)
-    env = gym.wrappers.TransformReward(ip.make_env("Pendulum-v1"), lambda reward: -10.0)
+    env = gym.wrappers.TransformReward(ip.envs.make_env("Pendulum-v1"), lambda reward: -10.0)
     config = ip.IQConfig(objective="bellman", steps=60, learning_starts=10, hidden=(8,), batch_size=8, log_every=20)
     with pytest.raises(TrainingDiverged, match=r"\(limit 3300\)") if stops else nullcontext():
-        ip.train_on_reward(env, config, out=tmp_path / "run", progress=False)
+        ip.learn.train_on_reward(env, config, out=tmp_path / "run", progress=False)
 
 
 def test_the_limit_of_q_remembers_rewards_that_the_replay_forgot(monkeypatch):
@@ -293,9 +293,9 @@ def test_the_limit_of_q_remembers_rewards_that_the_replay_forgot(monkeypatch):
         lambda *_: {"q_policy": 5000.0, "entropy": next(entropies), "temperature": 0.5},
     )
     rewards = iter([50.0] + [0.0] * 100)
-    env = gym.wrappers.TransformReward(ip.make_env("Pendulum-v1"), lambda reward: next(rewards))
+    env = gym.wrappers.TransformReward(ip.envs.make_env("Pendulum-v1"), lambda reward: next(rewards))
     config = ip.IQConfig(objective="bellman", steps=60, learning_starts=10, hidden=(8,), batch_size=8, log_every=20)
-    ip.train_on_reward(env, replace(config, replay_capacity=15), progress=False)
+    ip.learn.train_on_reward(env, replace(config, replay_capacity=15), progress=False)
 
 
 def test_divergence_after_the_last_log_is_noticed_too(demos):

@@ -96,7 +96,7 @@ def test_saving_again_gives_the_same_bytes_and_a_reward_without_it_is_as_before(
 
 def test_a_distilled_reward_keeps_it_too(tmp_path):
     env = gym.make("CartPole-v1")
-    steps = ip.record_demos(ip.random_policy(env.action_space), env, 6, seed=0).transitions
+    steps = ip.record_demos(ip.learn.random_policy(env.action_space), env, 6, seed=0).transitions
     reward = ip.distil(cartpole_reward(), ip.DistilConfig(form="state", hidden=(), steps=1), transitions=steps)
     wrapped = ip.RewardWrapper(env, reward, normalise="running")
     play(wrapped)
@@ -106,11 +106,13 @@ def test_a_distilled_reward_keeps_it_too(tmp_path):
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
 def test_reset_steps_are_no_part_of_it(mode):
-    env = ip.VectorRewardWrapper(
+    env = ip.rewards.VectorRewardWrapper(
         SyncVectorEnv([Countdown, lambda: Countdown(100)], autoreset_mode=mode), spelled_out, normalise="running"
     )
     env.reset()
-    plain = ip.VectorRewardWrapper(SyncVectorEnv([Countdown, lambda: Countdown(100)], autoreset_mode=mode), spelled_out)
+    plain = ip.rewards.VectorRewardWrapper(
+        SyncVectorEnv([Countdown, lambda: Countdown(100)], autoreset_mode=mode), spelled_out
+    )
     plain.reset()
     seen = []
     for _ in range(12):
@@ -125,13 +127,13 @@ def test_reset_steps_are_no_part_of_it(mode):
 def test_stable_baselines_environments_normalise_alike():
     dummy = pytest.importorskip("stable_baselines3.common.vec_env").DummyVecEnv
     reward = cartpole_reward()
-    env = ip.SB3RewardVecEnv(dummy([lambda: gym.make("CartPole-v1")] * 2), reward, normalise="running")
+    env = ip.rewards.SB3RewardVecEnv(dummy([lambda: gym.make("CartPole-v1")] * 2), reward, normalise="running")
     env.seed(0)
     env.reset()
     paid = [env.step(np.array([0, 1]))[1] for _ in range(3)]
     assert env.payment.normalisation.count == 6
     assert env.paid_reward.normalisation == env.payment.normalisation
-    plain = ip.SB3RewardVecEnv(dummy([lambda: gym.make("CartPole-v1")] * 2), reward)
+    plain = ip.rewards.SB3RewardVecEnv(dummy([lambda: gym.make("CartPole-v1")] * 2), reward)
     plain.seed(0)
     plain.reset()
     rewards = [plain.step(np.array([0, 1]))[1] for _ in range(3)]

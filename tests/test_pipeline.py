@@ -17,7 +17,7 @@ from irl_probe.learn.replay import Replay
 from irl_probe.pipeline import environment, grid
 from irl_probe.pipeline.coverages import off_data
 
-SMALL = ip.ProbeConfig(
+SMALL = ip.pipeline.ProbeConfig(
     episodes=2,
     learner=ip.IQConfig(steps=400, log_every=200, evaluate_every=200, evaluate_episodes=2),
     retrain_steps=1200,
@@ -47,7 +47,7 @@ def test_a_probe_leaves_run_reward_results_and_report(cartpole):
 
 
 def test_its_results_hold_every_policy_and_coverage(cartpole):
-    tree = ip.load_results(cartpole.folder / "results.nc")
+    tree = ip.results.load_results(cartpole.folder / "results.nc")
     assert set(tree["returns"]["policy"].values) == {"expert", "learned", "retrained", "bc", "random"}
     assert set(tree["points"].children) == {"expert", "learned", "random", "mixture"}
     assert float(tree["returns"]["mean"].sel(policy="expert", bound="estimate")) == 500.0
@@ -107,7 +107,7 @@ def test_distances_that_cannot_be_had_have_a_reason_and_stop_nothing(monkeypatch
 
 
 def test_its_warnings_name_the_undefined_step_level(cartpole):
-    codes = {warning["code"] for warning in ip.verdicts(cartpole.results)}
+    codes = {warning["code"] for warning in ip.judgement.warnings_of(cartpole.results)}
     assert "undefined-step" in codes  # CartPole pays 1 at every step
 
 
@@ -116,7 +116,7 @@ def test_the_saved_reward_is_the_one_of_the_saved_run(cartpole):
     arrays = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
     saved = ip.load_reward(cartpole.reward)
     np.testing.assert_array_equal(saved(*arrays), ip.recover(ip.load_run(cartpole.folder / "run"))(*arrays))
-    assert saved.observation_space == ip.make_env("CartPole-v1").observation_space
+    assert saved.observation_space == ip.envs.make_env("CartPole-v1").observation_space
 
 
 def test_an_interrupted_probe_says_how_to_go_on_and_ends_as_if_it_had_not_been(cartpole, tmp_path, monkeypatch):
@@ -148,13 +148,13 @@ def test_a_probe_that_was_never_begun_is_not_resumed(tmp_path):
 
 
 def test_the_grid_refuses_settings_that_it_does_not_read(tmp_path):
-    config = ip.ProbeConfig(demos="nosuchfile.npz", retrain_seeds=5, seed=3)
+    config = ip.pipeline.ProbeConfig(demos="nosuchfile.npz", retrain_seeds=5, seed=3)
     with pytest.raises(ValueError, match="takes a seed alone; got demos, retrain_seeds"):
         ip.probe("GridWorld", config, out=tmp_path / "grid")
 
 
 def test_the_curve_of_continuous_actions_has_ten_points_too():
-    learner = environment._with_curve(ip.ProbeConfig(learner=ip.IQConfig(objective="lsiq")), discrete=False)
+    learner = environment._with_curve(ip.pipeline.ProbeConfig(learner=ip.IQConfig(objective="lsiq")), discrete=False)
     assert learner.evaluate_every == ip.IQConfig().resolve(discrete=False, online=True).steps // 10
 
 
@@ -184,7 +184,7 @@ def test_demonstrations_without_true_rewards_are_refused(tmp_path):
 
 def test_the_grids_soft_q_comes_back_from_its_reward(gridworld):
     """Lemma 3.1, on the learned table: T⁻¹ after T is the identity."""
-    mdp = ip.gridworld()
+    mdp = ip.envs.gridworld()
     reward = ip.load_reward(gridworld.reward)
     assert grid._round_trip(mdp, reward) < 1e-9
 

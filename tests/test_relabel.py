@@ -18,21 +18,21 @@ from tests.test_wrappers import Countdown, cartpole_reward, spelled_out
 def test_relabelled_steps_have_what_the_wrapper_pays():
     reward = cartpole_reward(terminal=-3.0)
     env = ip.RewardWrapper(gym.make("CartPole-v1"), reward)
-    steps = ip.record_demos(ip.random_policy(env.action_space), env, 5, seed=0).transitions
+    steps = ip.record_demos(ip.learn.random_policy(env.action_space), env, 5, seed=0).transitions
     assert steps.terminated.any()
-    np.testing.assert_allclose(ip.relabel(steps, reward).rewards, steps.rewards, atol=1e-9)
+    np.testing.assert_allclose(ip.rewards.relabel(steps, reward).rewards, steps.rewards, atol=1e-9)
 
 
 def test_actions_beyond_their_bounds_are_relabelled_as_the_bounds():
     reward = ip.load_reward("Pendulum-v1/sqil")
     steps = ip.load_demos("Pendulum-v1", episodes=1).transitions
     at, beyond = (replace(steps, actions=np.full_like(steps.actions, torque)) for torque in (2.0, 50.0))
-    assert np.array_equal(ip.relabel(beyond, reward).rewards, ip.relabel(at, reward).rewards)
+    assert np.array_equal(ip.rewards.relabel(beyond, reward).rewards, ip.rewards.relabel(at, reward).rewards)
 
 
 def test_a_stream_is_relabelled_piece_by_piece():
     env = gym.make("CartPole-v1")
-    steps = ip.record_demos(ip.random_policy(env.action_space), env, 3, seed=0).transitions
+    steps = ip.record_demos(ip.learn.random_policy(env.action_space), env, 3, seed=0).transitions
     taken = []
 
     def stream():
@@ -40,12 +40,12 @@ def test_a_stream_is_relabelled_piece_by_piece():
             taken.append(i)
             yield steps.episodes([i])
 
-    parts = ip.relabel(stream(), spelled_out)
+    parts = ip.rewards.relabel(stream(), spelled_out)
     assert taken == []
     next(parts)
     assert taken == [0]
     whole = np.concatenate([next(iter([part])).rewards for part in parts])
-    assert np.array_equal(whole, ip.relabel(steps.episodes([1, 2]), spelled_out).rewards)
+    assert np.array_equal(whole, ip.rewards.relabel(steps.episodes([1, 2]), spelled_out).rewards)
 
 
 def test_a_minari_dataset_is_copied_with_other_rewards(tmp_path, monkeypatch):
@@ -56,15 +56,15 @@ def test_a_minari_dataset_is_copied_with_other_rewards(tmp_path, monkeypatch):
         return 100.0 * o2[:, 1] + d
 
     before = ip.load_demos("minari:toy/walk/test-v0").transitions
-    assert ip.relabel_minari("toy/walk/test-v0", "toy/walk/relabelled-v0", reward) == "toy/walk/relabelled-v0"
+    assert ip.rewards.relabel_minari("toy/walk/test-v0", "toy/walk/relabelled-v0", reward) == "toy/walk/relabelled-v0"
     after = ip.load_demos("minari:toy/walk/relabelled-v0").transitions
-    assert np.array_equal(after.rewards, ip.relabel(before, reward).rewards)
+    assert np.array_equal(after.rewards, ip.rewards.relabel(before, reward).rewards)
     for name in ("observations", "actions", "next_observations", "terminated", "truncated"):
         assert np.array_equal(getattr(after, name), getattr(before, name))
     with pytest.raises(RewardError, match="exists already; choose another id"):
-        ip.relabel_minari("toy/walk/test-v0", "toy/walk/relabelled-v0", reward)
+        ip.rewards.relabel_minari("toy/walk/test-v0", "toy/walk/relabelled-v0", reward)
     with pytest.raises(RewardError, match="Download it with: minari download toy/none-v0"):
-        ip.relabel_minari("toy/none-v0", "toy/x-v0", reward)
+        ip.rewards.relabel_minari("toy/none-v0", "toy/x-v0", reward)
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def minari_folder(tmp_path, monkeypatch):
 def test_the_infos_seed_and_options_of_an_episode_are_copied_to_minari(minari_folder):
     import minari
 
-    ip.relabel_minari("toy/walk/test-v0", "toy/once-v0", spelled_out)
-    ip.relabel_minari("toy/once-v0", "toy/twice-v1", spelled_out)
+    ip.rewards.relabel_minari("toy/walk/test-v0", "toy/once-v0", spelled_out)
+    ip.rewards.relabel_minari("toy/once-v0", "toy/twice-v1", spelled_out)
     source, copies = minari.load_dataset("toy/walk/test-v0"), ("toy/once-v0", "toy/twice-v1")
     assert set(copies) < minari.list_local_datasets().keys()
     for copy in map(minari.load_dataset, copies):
@@ -111,7 +111,7 @@ def test_the_infos_seed_and_options_of_an_episode_are_copied_to_minari(minari_fo
 def test_a_dataset_is_not_copied_under_what_is_no_id(minari_folder, target):
     before = everything_in(minari_folder.parent)
     with pytest.raises(RewardError, match="a name with a version, such as"):
-        ip.relabel_minari("toy/walk/test-v0", target.format(minari_folder.parent), spelled_out)
+        ip.rewards.relabel_minari("toy/walk/test-v0", target.format(minari_folder.parent), spelled_out)
     assert everything_in(minari_folder.parent) == before
 
 
@@ -121,9 +121,9 @@ def test_a_copy_that_fails_half_way_leaves_nothing(minari_folder):
 
     before = everything_in(minari_folder.parent)
     with pytest.raises(RewardError, match="must be finite"):
-        ip.relabel_minari("toy/walk/test-v0", "new/space/half-v0", of_the_first_episode)
+        ip.rewards.relabel_minari("toy/walk/test-v0", "new/space/half-v0", of_the_first_episode)
     assert everything_in(minari_folder.parent) == before
-    ip.relabel_minari("toy/walk/test-v0", "new/space/half-v0", spelled_out)
+    ip.rewards.relabel_minari("toy/walk/test-v0", "new/space/half-v0", spelled_out)
 
 
 def everything_in(folder):
@@ -134,7 +134,7 @@ class TestStableBaselines:
     @pytest.fixture
     def make(self):
         vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
-        return lambda reward, *envs: ip.SB3RewardVecEnv(vec_env.DummyVecEnv(list(envs)), reward)
+        return lambda reward, *envs: ip.rewards.SB3RewardVecEnv(vec_env.DummyVecEnv(list(envs)), reward)
 
     def test_the_final_observation_is_the_successor(self, make):
         env = make(spelled_out, lambda: Countdown(clock=2), lambda: Countdown(100, clock=9))
@@ -151,7 +151,7 @@ class TestStableBaselines:
 
     def test_a_wrapper_around_a_wrapper_leaves_the_true_reward(self, make):
         paid = make(spelled_out, lambda: ip.RewardWrapper(Countdown(clock=1), spelled_out))
-        env = ip.SB3RewardVecEnv(paid, spelled_out)
+        env = ip.rewards.SB3RewardVecEnv(paid, spelled_out)
         env.reset()
         _, _, dones, infos = env.step(np.array([0]))
         assert dones.tolist() == [True]
@@ -167,9 +167,9 @@ class TestStableBaselines:
     def test_another_environment_of_the_same_spaces_is_warned_of(self, make):
         reward = ip.load_reward("HalfCheetah-v5/sqil-linear")
         with pytest.warns(UserWarning, match="learned in HalfCheetah-v5 and pays in Walker2d-v5") as warned:
-            make(reward, lambda: ip.make_env("Walker2d-v5"))
+            make(reward, lambda: ip.envs.make_env("Walker2d-v5"))
         assert warned[0].filename == __file__
-        make(reward, lambda: ip.make_env("HalfCheetah-v5"))  # a warning would be an error here
+        make(reward, lambda: ip.envs.make_env("HalfCheetah-v5"))  # a warning would be an error here
 
     def test_what_does_not_fit_is_refused(self, make):
         with pytest.raises(RewardError, match="they must fit"):

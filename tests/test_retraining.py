@@ -27,7 +27,7 @@ LEARNER = ip.IQConfig(
 
 @pytest.fixture
 def mdp():
-    return ip.gridworld([[0.0, 0.0], [0.0, 1.0]], gamma=0.8)
+    return ip.envs.gridworld([[0.0, 0.0], [0.0, 1.0]], gamma=0.8)
 
 
 def table(run, mdp):
@@ -44,7 +44,7 @@ def test_retraining_on_a_table_reaches_its_soft_optimum(mdp):
 
 
 def test_the_environments_own_reward_is_never_read(mdp):
-    other = ip.gridworld([[9.0, -9.0], [5.0, 0.0]], gamma=0.8)
+    other = ip.envs.gridworld([[9.0, -9.0], [5.0, 0.0]], gamma=0.8)
     runs = [
         ip.retrain(
             lambda o, a, o2, d: np.asarray(o, dtype=float),
@@ -58,7 +58,7 @@ def test_the_environments_own_reward_is_never_read(mdp):
 
 
 def test_a_recovered_rewards_own_temperature_is_taken_where_none_is_given(mdp):
-    q = ip.DiscreteSoftQ(DiscreteQ.from_table(np.zeros((4, 5))), gamma=0.7, temperature=3.0)
+    q = ip.softq.DiscreteSoftQ(DiscreteQ.from_table(np.zeros((4, 5))), gamma=0.7, temperature=3.0)
     learner = ip.IQConfig(objective="bellman", steps=10)
     run = ip.retrain(ip.recover(q), TabularEnv(mdp), ip.RetrainConfig(learner), progress=False)
     assert (run.config.temperature, run.config.gamma) == (3.0, 0.7)
@@ -69,7 +69,7 @@ def test_a_learner_of_another_objective_is_refused():
         ip.RetrainConfig(ip.IQConfig())
 
 
-STUDY = ip.RetrainStudyConfig(
+STUDY = ip.retraining.RetrainStudyConfig(
     config=ip.IQConfig.from_dict({**vars(LEARNER), "steps": 700, "learning_starts": 200}), seeds=(0, 1), episodes=5
 )
 
@@ -91,7 +91,7 @@ def upright(o, a, o2, d):
 
 
 def test_a_study_tells_a_good_reward_from_a_bad_one(mdp, tmp_path):
-    tree = ip.retrain_study({"good": good, "bad": bad}, maker(mdp), STUDY, expert=20.0, progress=False)
+    tree = ip.retraining.retrain_study({"good": good, "bad": bad}, maker(mdp), STUDY, expert=20.0, progress=False)
     group = tree["retraining"].to_dataset()
     assert group["return_mean"].dims == ("reward", "seed")
     assert group["return_mean"].shape == (3, 2)
@@ -104,8 +104,8 @@ def test_a_study_tells_a_good_reward_from_a_bad_one(mdp, tmp_path):
     random, value = group.attrs["random_return"], float(group["mean"].sel(reward="good", bound="estimate"))
     assert float(normalised.sel(reward="good")) == pytest.approx((value - random) / (20.0 - random))
     assert group.attrs["steps"] == 700
-    ip.save_results(tree, tmp_path / "results.nc")
-    frame = ip.to_dataframe(ip.load_results(tmp_path / "results.nc"))
+    ip.results.save_results(tree, tmp_path / "results.nc")
+    frame = ip.results.to_dataframe(ip.results.load_results(tmp_path / "results.nc"))
     assert "retraining" in set(frame["group"])
 
 
@@ -117,8 +117,8 @@ def test_a_study_goes_on_where_it_stopped(mdp, tmp_path):
         return good(o, a, o2, d)
 
     def study(seeds, **changes):
-        config = ip.RetrainStudyConfig(**{**vars(STUDY), "seeds": seeds, "on_true_reward": False, **changes})
-        tree = ip.retrain_study({"mine": counting}, maker(mdp), config, out=tmp_path, progress=False)
+        config = ip.retraining.RetrainStudyConfig(**{**vars(STUDY), "seeds": seeds, "on_true_reward": False, **changes})
+        tree = ip.retraining.retrain_study({"mine": counting}, maker(mdp), config, out=tmp_path, progress=False)
         return tree["retraining"]["return_mean"].values[0].tolist()
 
     first = study((0,))
@@ -138,39 +138,39 @@ def test_a_study_goes_on_where_it_stopped(mdp, tmp_path):
 
 
 def test_another_reward_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_path):
-    config = ip.RetrainStudyConfig(
+    config = ip.retraining.RetrainStudyConfig(
         config=ip.IQConfig.from_dict({**vars(LEARNER), "steps": 300}), seeds=(0,), on_true_reward=False, episodes=1
     )
     rewards = [
-        ip.recover(ip.DiscreteSoftQ(DiscreteQ.from_table(np.full((4, 5), x)), gamma=0.8, temperature=0.5))
+        ip.recover(ip.softq.DiscreteSoftQ(DiscreteQ.from_table(np.full((4, 5), x)), gamma=0.8, temperature=0.5))
         for x in (0, 1)
     ]
-    ip.retrain_study({"r": rewards[0]}, maker(mdp), config, out=tmp_path, progress=False)
+    ip.retraining.retrain_study({"r": rewards[0]}, maker(mdp), config, out=tmp_path, progress=False)
     with pytest.raises(ValueError, match="made from something else: reward was"):
-        ip.retrain_study({"r": rewards[1]}, maker(mdp), config, out=tmp_path, progress=False)
+        ip.retraining.retrain_study({"r": rewards[1]}, maker(mdp), config, out=tmp_path, progress=False)
 
 
 def test_another_function_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_path):
     config = replace(STUDY, seeds=(0,), steps=300, on_true_reward=False, episodes=1)
-    ip.retrain_study({"r": good}, maker(mdp), config, out=tmp_path, progress=False)
+    ip.retraining.retrain_study({"r": good}, maker(mdp), config, out=tmp_path, progress=False)
     for other in (bad, lambda o, a, o2, d: 2 * good(o, a, o2, d)):
         with pytest.raises(ValueError, match="made from something else: reward was"):
-            ip.retrain_study({"r": other}, maker(mdp), config, out=tmp_path, progress=False)
+            ip.retraining.retrain_study({"r": other}, maker(mdp), config, out=tmp_path, progress=False)
 
 
 def test_policies_of_another_environment_are_not_taken_for_this_ones(tmp_path):
     config = replace(STUDY, seeds=(0,), steps=300, on_true_reward=False, episodes=1)
-    ip.retrain_study({"r": upright}, "CartPole-v1", config, out=tmp_path, progress=False)
+    ip.retraining.retrain_study({"r": upright}, "CartPole-v1", config, out=tmp_path, progress=False)
     with pytest.raises(ValueError, match=r"env was 'CartPole-v1', now 'CartPole-v1\[length=5\]'"):
-        ip.retrain_study({"r": upright}, "CartPole-v1[length=5]", config, out=tmp_path, progress=False)
+        ip.retraining.retrain_study({"r": upright}, "CartPole-v1[length=5]", config, out=tmp_path, progress=False)
 
 
 def test_policies_of_another_mdp_of_the_same_name_are_not_taken_for_this_ones(mdp, tmp_path):
     config = replace(STUDY, seeds=(0,), steps=300, episodes=1)
-    ip.retrain_study({}, maker(mdp), config, out=tmp_path, progress=False)
+    ip.retraining.retrain_study({}, maker(mdp), config, out=tmp_path, progress=False)
     other = replace(mdp, reward=-mdp.reward)
     with pytest.raises(ValueError, match=r"made from something else: environment\.rewards was"):
-        ip.retrain_study({}, maker(other), config, out=tmp_path, progress=False)
+        ip.retraining.retrain_study({}, maker(other), config, out=tmp_path, progress=False)
 
 
 def test_an_environment_that_does_not_repeat_itself_is_not_taken_for_another(tmp_path):
@@ -180,9 +180,9 @@ def test_an_environment_that_does_not_repeat_itself_is_not_taken_for_another(tmp
         def reward(self, reward):
             return float(reward) + chance.random()
 
-    config, make = replace(STUDY, seeds=(0,), steps=300, episodes=1), lambda: Unseeded(ip.make_env("CartPole-v1"))
-    first = ip.retrain_study({}, make, config, out=tmp_path, progress=False)["retraining"]["return_mean"]
-    again = ip.retrain_study({}, make, config, out=tmp_path, progress=False)["retraining"]["return_mean"]
+    config, make = replace(STUDY, seeds=(0,), steps=300, episodes=1), lambda: Unseeded(ip.envs.make_env("CartPole-v1"))
+    first = ip.retraining.retrain_study({}, make, config, out=tmp_path, progress=False)["retraining"]["return_mean"]
+    again = ip.retraining.retrain_study({}, make, config, out=tmp_path, progress=False)["retraining"]["return_mean"]
     assert first.values.tolist() == again.values.tolist()
 
 
@@ -193,17 +193,17 @@ def test_a_run_is_not_resumed_on_another_reward(tmp_path):
     with pytest.raises(ValueError, match=r"can only be resumed as it was begun; these differ: reward was"):
         ip.retrain(lambda o, a, o2, d: -upright(o, a, o2, d), "CartPole-v1", config, out=tmp_path, resume=True)
     with pytest.raises(ValueError, match=r"reward was .* now None"):
-        ip.train_on_reward("CartPole-v1", config.learner, out=tmp_path, resume=True)
+        ip.learn.train_on_reward("CartPole-v1", config.learner, out=tmp_path, resume=True)
 
 
 def test_names_that_would_share_a_folder_and_a_file_for_a_folder_are_refused(mdp, tmp_path):
     with pytest.raises(TypeError, match="name of a reward"):
-        ip.retrain_study({1: good}, maker(mdp), STUDY)
+        ip.retraining.retrain_study({1: good}, maker(mdp), STUDY)
     with pytest.raises(ValueError, match="got 'a b' and 'a-b'"):
-        ip.retrain_study({"a b": good, "a-b": bad}, maker(mdp), STUDY, out=tmp_path)
+        ip.retraining.retrain_study({"a b": good, "a-b": bad}, maker(mdp), STUDY, out=tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="file is a file"):
-        ip.retrain_study({"good": good}, maker(mdp), STUDY, out=tmp_path / "file")
+        ip.retraining.retrain_study({"good": good}, maker(mdp), STUDY, out=tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -218,48 +218,53 @@ def test_names_that_would_share_a_folder_and_a_file_for_a_folder_are_refused(mdp
 )
 def test_a_study_that_cannot_be_is_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        ip.RetrainStudyConfig(**values)
+        ip.retraining.RetrainStudyConfig(**values)
 
 
 def test_a_study_needs_rewards_with_names_of_their_own(mdp):
     with pytest.raises(ValueError, match="at least one reward"):
-        ip.retrain_study({}, maker(mdp), replace(STUDY, on_true_reward=False))
+        ip.retraining.retrain_study({}, maker(mdp), replace(STUDY, on_true_reward=False))
     with pytest.raises(ValueError, match="is that of the environment's own reward"):
-        ip.retrain_study({"true reward": good}, maker(mdp))
+        ip.retraining.retrain_study({"true reward": good}, maker(mdp))
     with pytest.raises(ValueError, match="give its id, or a function that makes it"):
-        ip.retrain_study({"good": good}, TabularEnv(mdp))
+        ip.retraining.retrain_study({"good": good}, TabularEnv(mdp))
 
 
 def test_the_true_reward_alone_makes_a_study(mdp):
-    tree = ip.retrain_study({}, maker(mdp), replace(STUDY, seeds=(0,)), expert=20.0, progress=False)
+    tree = ip.retraining.retrain_study({}, maker(mdp), replace(STUDY, seeds=(0,)), expert=20.0, progress=False)
     group = tree["retraining"].to_dataset()
     assert group["reward"].values.tolist() == ["true reward"]
     assert float(group["normalised"][0, 0]) > 0.9
-    assert set(ip.reward_figures(tree, "mine")["retraining"]) == {"mean (true reward)", "normalised_mean (true reward)"}
+    assert set(ip.results.reward_figures(tree, "mine")["retraining"]) == {
+        "mean (true reward)",
+        "normalised_mean (true reward)",
+    }
 
 
 def test_stable_baselines_gives_a_second_opinion():
     pytest.importorskip("stable_baselines3")
-    config = ip.RetrainStudyConfig(learner="sb3-ppo", steps=4096, seeds=(0,), episodes=3, on_true_reward=False)
-    tree = ip.retrain_study({"upright": upright}, "CartPole-v1", config, progress=False)
+    config = ip.retraining.RetrainStudyConfig(
+        learner="sb3-ppo", steps=4096, seeds=(0,), episodes=3, on_true_reward=False
+    )
+    tree = ip.retraining.retrain_study({"upright": upright}, "CartPole-v1", config, progress=False)
     assert float(tree["retraining"]["return_mean"][0, 0]) > 50  # random gets about 22
     assert tree["retraining"].attrs["learner"] == "sb3-ppo"
-    run = ip.retrain_sb3(upright, "CartPole-v1", "dqn", steps=200, settings={"learning_starts": 100})
+    run = ip.retraining.retrain_sb3(upright, "CartPole-v1", "dqn", steps=200, settings={"learning_starts": 100})
     assert run.policy(np.zeros((3, 4), np.float32)).shape == (3,)
     with pytest.raises(ValueError, match="SAC does not take discrete actions; use ppo or dqn"):
-        ip.retrain_sb3(upright, "CartPole-v1", "sac")
+        ip.retraining.retrain_sb3(upright, "CartPole-v1", "sac")
     with pytest.raises(ValueError, match="must be one of sac, ppo, dqn; got 'td3'"):
-        ip.retrain_sb3(upright, "CartPole-v1", "td3")
+        ip.retraining.retrain_sb3(upright, "CartPole-v1", "td3")
     with pytest.raises(ValueError, match="The steps must be a whole number, at least 1; got -5"):
-        ip.retrain_sb3(upright, "CartPole-v1", "ppo", steps=-5)
+        ip.retraining.retrain_sb3(upright, "CartPole-v1", "ppo", steps=-5)
 
 
 def test_stable_baselines_takes_the_rewards_own_discount():
     pytest.importorskip("stable_baselines3")
-    env = ip.make_env("CartPole-v1")
-    network = DiscreteQ(ip.networks.NetworkSpec.of(env.observation_space, env.action_space))
-    reward = ip.recover(ip.DiscreteSoftQ(network, gamma=0.7, temperature=1.0))
-    assert ip.retrain_sb3(reward, "CartPole-v1", "dqn", steps=10).model.gamma == 0.7
+    env = ip.envs.make_env("CartPole-v1")
+    network = DiscreteQ(ip.softq.NetworkSpec.of(env.observation_space, env.action_space))
+    reward = ip.recover(ip.softq.DiscreteSoftQ(network, gamma=0.7, temperature=1.0))
+    assert ip.retraining.retrain_sb3(reward, "CartPole-v1", "dqn", steps=10).model.gamma == 0.7
     given = {"gamma": 0.9, "seed": 3, "policy": "MlpPolicy", "device": "auto"}
-    run = ip.retrain_sb3(reward, "CartPole-v1", "dqn", steps=10, settings=given)
+    run = ip.retraining.retrain_sb3(reward, "CartPole-v1", "dqn", steps=10, settings=given)
     assert (run.model.gamma, run.model.seed, run.seed) == (0.9, 3, 3)  # what is given wins

@@ -14,7 +14,7 @@ ENDED = np.zeros(3, bool)
 
 
 def distilled(env_id, form="state-action"):
-    env = ip.make_env(env_id)
+    env = ip.envs.make_env(env_id)
     spec = NetworkSpec.of(env.observation_space, env.action_space, hidden=())
     g = RewardNetwork(spec, form).double()
     return DistilledReward(g, None, 0.9, None, env.observation_space, env.action_space)
@@ -74,4 +74,4 @@ def test_a_potential_is_not_asked_of_a_state_that_the_grid_does_not_have():
 
 def test_steps_of_another_environment_are_not_relabelled():
     with pytest.raises(RewardError, match=r"observations of a batch must be N rows of shape \(11,\).*\(\d+, 6\)"):
-        ip.relabel(ip.load_demos("Acrobot-v1", episodes=1).transitions, ip.load_reward("Hopper-v5/sqil-linear"))
+        ip.rewards.relabel(ip.load_demos("Acrobot-v1", episodes=1).transitions, ip.load_reward("Hopper-v5/sqil-linear"))

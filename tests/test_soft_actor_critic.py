@@ -25,8 +25,8 @@ LOPSIDED = spaces.Box(np.array([-1.0, 2.0], np.float32), np.array([5.0, 2.5], np
 
 @pytest.fixture(scope="module")
 def demos():
-    env = ip.make_env("Pendulum-v1")
-    return ip.record_demos(ip.random_policy(env.action_space), env, 2, seed=0)
+    env = ip.envs.make_env("Pendulum-v1")
+    return ip.record_demos(ip.learn.random_policy(env.action_space), env, 2, seed=0)
 
 
 def learner_of(action_space, transitions=None, **settings):
@@ -127,7 +127,7 @@ BANDIT = ip.IQConfig(
 
 
 def test_a_bandit_is_solved_to_its_best_action_and_its_soft_optimal_spread():
-    run = ip.train_on_reward(Bandit(), BANDIT, progress=False)
+    run = ip.learn.train_on_reward(Bandit(), BANDIT, progress=False)
     nowhere = np.zeros((4000, 1), np.float32)
     assert run.policy(nowhere[:1])[0, 0] == pytest.approx(0.5, abs=0.08)
     draws = run.policy(nowhere, deterministic=False, rng=np.random.default_rng(0))[:, 0]
@@ -228,7 +228,7 @@ def test_large_errors_of_a_given_reward_count_by_their_squares(critics):
 
 def test_a_learned_temperature_keeps_the_entropy_at_its_target():
     config = replace(BANDIT, temperature=0.4, entropy_target=-0.7, steps=2000)
-    run = ip.train_on_reward(Bandit(), config, progress=False)
+    run = ip.learn.train_on_reward(Bandit(), config, progress=False)
     assert float(run.history["entropy"][-20:].mean()) == pytest.approx(-0.7, abs=0.2)
     # N(0.5, σ²) has the entropy −0.7 in units of 2 at σ = 2·exp(−0.7)/√(2πe), and it is soft-optimal at α = 8σ²
     assert run.soft_q.temperature == pytest.approx(32 * np.exp(-1.4) / (2 * np.pi * np.e), rel=0.2)
@@ -291,7 +291,7 @@ def test_observation_only_goes_without_a_warm_start_and_refuses_one():
 
 
 def test_cloning_reaches_the_density_of_the_actions_it_clones():
-    env = ip.make_env("Pendulum-v1")
+    env = ip.envs.make_env("Pendulum-v1")
     rng = np.random.default_rng(0)
 
     def expert(observations, deterministic=True):
@@ -314,7 +314,7 @@ def test_infinite_bounds_are_refused():
         action_space = spaces.Box(-np.inf, np.inf, (1,))
 
     with pytest.raises(ValueError, match=r"finite bounds.*TransformAction"):
-        ip.train_on_reward(Unbounded(), progress=False)
+        ip.learn.train_on_reward(Unbounded(), progress=False)
 
 
 def test_a_component_that_cannot_vary_is_refused_before_anything_diverges():
@@ -326,7 +326,7 @@ def test_a_component_that_cannot_vary_is_refused_before_anything_diverges():
         action_space = still
 
     with pytest.raises(ValueError, match="component 1 cannot vary"):
-        ip.train_on_reward(Still(), progress=False)
+        ip.learn.train_on_reward(Still(), progress=False)
 
 
 def test_observations_without_an_axis_are_learned_from_and_saved(tmp_path):
@@ -340,7 +340,7 @@ def test_observations_without_an_axis_are_learned_from_and_saved(tmp_path):
             return np.float32(0), *super().step(action)[1:]
 
     config = ip.IQConfig(objective="bellman", steps=60, learning_starts=40, hidden=(8,), batch_size=8)
-    reward = ip.recover(ip.train_on_reward(Scalar(), config, progress=False))
+    reward = ip.recover(ip.learn.train_on_reward(Scalar(), config, progress=False))
     steps = np.zeros(3, np.float32), np.zeros((3, 1), np.float32), np.zeros(3, np.float32), np.zeros(3, bool)
     again = ip.load_reward(ip.save_reward(reward, tmp_path / "reward"))
     np.testing.assert_array_equal(again(*steps), reward(*steps))
@@ -351,7 +351,7 @@ def test_a_dict_space_is_refused():
         observation_space = spaces.Dict({"a": spaces.Box(-1, 1, (1,))})
 
     with pytest.raises(ValueError, match=r"must be a Box or Discrete.*FlattenObservation"):
-        ip.train_on_reward(Parts(), progress=False)
+        ip.learn.train_on_reward(Parts(), progress=False)
 
 
 def test_demonstrations_outside_the_action_bounds_are_refused(demos):

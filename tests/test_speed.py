@@ -45,13 +45,13 @@ def test_an_exact_measure_of_400_states_takes_less_than_5_seconds(measure, mdp):
 def continuous_reward():
     bounds = ((-1.0,) * 6, (1.0,) * 6)
     spec = NetworkSpec((17,), None, None, *bounds, hidden=(256, 256), critics=2)
-    soft_q = ip.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.99, temperature=0.1, samples=8)
+    soft_q = ip.softq.ContinuousSoftQ(ContinuousQ(spec), GaussianPolicy(spec), gamma=0.99, temperature=0.1, samples=8)
     return ip.recover(soft_q, action_space=spaces.Box(-1, 1, (6,)))
 
 
 def discrete_reward():
     return ip.recover(
-        ip.DiscreteSoftQ(DiscreteQ(NetworkSpec((17,), None, 6, None, None, (256,))), gamma=0.99, temperature=1.0)
+        ip.softq.DiscreteSoftQ(DiscreteQ(NetworkSpec((17,), None, 6, None, None, (256,))), gamma=0.99, temperature=1.0)
     )
 
 

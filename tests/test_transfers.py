@@ -16,13 +16,13 @@ from irl_probe.transfers import learned
 from irl_probe.transfers.learned import group_of
 
 ALPHA = 0.5
-GRIDS = {"grid": ip.gridworld(), "slippery grid": ip.gridworld(slip=0.2), "random reward": None}
+GRIDS = {"grid": ip.envs.gridworld(), "slippery grid": ip.envs.gridworld(slip=0.2), "random reward": None}
 
 
 def grid(name):
     if GRIDS[name] is not None:
         return GRIDS[name]
-    return ip.gridworld(np.random.default_rng(3).normal(size=(4, 4)), slip=0.1, gamma=0.9)
+    return ip.envs.gridworld(np.random.default_rng(3).normal(size=(4, 4)), slip=0.1, gamma=0.9)
 
 
 def advantage(mdp, alpha=ALPHA):
@@ -36,8 +36,8 @@ def as_reward(table):
 
 
 def exact(mdp, table, changes=None, **settings):
-    config = ip.TransferConfig(temperature=ALPHA, **settings)
-    return ip.transfer(as_reward(table), ip.variants(mdp, changes), config)["transfer"].to_dataset()
+    config = ip.transfers.TransferConfig(temperature=ALPHA, **settings)
+    return ip.transfer(as_reward(table), ip.envs.variants(mdp, changes), config)["transfer"].to_dataset()
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -64,8 +64,8 @@ def test_the_disentangled_reward_has_no_regret_where_dynamics_change_and_the_rec
 
 @pytest.mark.parametrize("second", ["slip=0.5", "swapped actions"])
 def test_two_environments_experts_identify_a_reward_of_state_and_action(second):
-    mdp = ip.gridworld()
-    other = ip.variants(mdp, [second])[1].mdp
+    mdp = ip.envs.gridworld()
+    other = ip.envs.variants(mdp, [second])[1].mdp
     truth = np.random.default_rng(0).normal(size=mdp.transition.shape[:2])
     experts = [(tabular.soft_q(truth, m.transition, m.gamma, ALPHA), m.transition, m.gamma) for m in (mdp, other)]
     assert tabular.ambiguity_dimension([(p, gamma) for _, p, gamma in experts]) == 1
@@ -73,7 +73,7 @@ def test_two_environments_experts_identify_a_reward_of_state_and_action(second):
     assert found.ambiguity == 1
     assert found.residual < 1e-10
     assert np.ptp(found.reward - truth) < 1e-9
-    for variant in ip.variants(mdp, ["slip=0.3", "swapped actions"]):
+    for variant in ip.envs.variants(mdp, ["slip=0.3", "swapped actions"]):
         m = variant.mdp
         assert tabular.regret(truth, found.reward, m.transition, m.gamma, m.initial) < 1e-9
         assert tabular.soft_regret(truth, found.reward, m.transition, m.gamma, m.initial, temperature=ALPHA) < 1e-9
@@ -94,7 +94,7 @@ def test_where_actions_do_nothing_the_state_only_reward_is_open_and_the_ambiguit
 
 
 def test_a_reward_of_actions_leaves_a_residual_when_taken_for_state_only():
-    mdp = ip.gridworld()
+    mdp = ip.envs.gridworld()
     paid = np.zeros((25, 5))
     paid[:, 4] = -1.0  # standing still costs
     q = tabular.soft_q(paid, mdp.transition, mdp.gamma, ALPHA)
@@ -109,7 +109,7 @@ def test_two_chains_without_a_link_leave_two_constants_open():
 
 
 def test_the_recovered_reward_and_its_shapings_transfer_alike_within_the_unchanged_grid():
-    mdp = ip.gridworld()
+    mdp = ip.envs.gridworld()
     potential = np.random.default_rng(1).normal(size=25)
     shaped = advantage(mdp) + mdp.gamma * mdp.transition @ potential - potential[:, None]
     group = exact(mdp, shaped, [])
@@ -118,7 +118,7 @@ def test_the_recovered_reward_and_its_shapings_transfer_alike_within_the_unchang
 
 
 def test_swapped_actions_undo_the_policy_that_is_carried_over():
-    mdp = ip.gridworld()
+    mdp = ip.envs.gridworld()
     group = exact(mdp, advantage(mdp), ["swapped actions"])
     value = group["value"].sel(variant="swapped actions", bound="estimate")
     assert value.sel(policy="carried over") < 0.1
@@ -128,24 +128,24 @@ def test_swapped_actions_undo_the_policy_that_is_carried_over():
 
 
 def test_exact_returns_are_those_of_metrics():
-    mdp = ip.gridworld(gamma=0.9)
+    mdp = ip.envs.gridworld(gamma=0.9)
     table = np.random.default_rng(5).normal(size=(25, 5))
     group = exact(mdp, table, ["slip=0.3"])
-    m = ip.variants(mdp, ["slip=0.3"])[1].mdp
+    m = ip.envs.variants(mdp, ["slip=0.3"])[1].mdp
     expected = tabular.regret(m.reward, table, m.transition, m.gamma, m.initial)
     assert float(group["regret_greedy"].sel(variant="slip 0.3", policy="recovered")) == pytest.approx(expected)
     assert group["return_mean"].attrs["units"] == "true reward, discounted sum"
 
 
 def test_a_soft_qs_own_reward_carries_over_its_own_policy():
-    mdp = ip.gridworld()
+    mdp = ip.envs.gridworld()
     q = tabular.soft_q(mdp.reward, mdp.transition, mdp.gamma, ALPHA)
-    soft_q = ip.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=mdp.gamma, temperature=ALPHA)
+    soft_q = ip.softq.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=mdp.gamma, temperature=ALPHA)
     rewards = {
         "marginal": ip.recover(soft_q, expectation=ExactExpectation(mdp.transition)),
         "per transition": ip.recover(soft_q),
     }
-    group = ip.transfer(rewards, ip.variants(mdp))["transfer"].to_dataset()
+    group = ip.transfer(rewards, ip.envs.variants(mdp))["transfer"].to_dataset()
     assert list(group["policy"].values) == [
         *("random", "carried over", "marginal", "per transition"),
         *("r(s)", "r(s, a)", "r(s, a, s′)", "disentangled", "true reward"),
@@ -156,7 +156,7 @@ def test_a_soft_qs_own_reward_carries_over_its_own_policy():
 
 
 def test_regrets_of_policies():
-    mdp = ip.gridworld(gamma=0.9)
+    mdp = ip.envs.gridworld(gamma=0.9)
     at = (mdp.transition, mdp.gamma, mdp.initial)
     expert = tabular.soft_policy(tabular.soft_q(mdp.reward, *at[:2], ALPHA), ALPHA)
     uniform = np.full_like(expert, 0.2)
@@ -173,7 +173,7 @@ def test_regrets_of_policies():
 
 def test_a_soft_q_whose_value_is_nothing_is_found():
     """The advantage of a soft expert has V = 0 everywhere, so that no residual is small beside V."""
-    mdp = ip.gridworld()
+    mdp = ip.envs.gridworld()
     q = tabular.soft_q(advantage(mdp), mdp.transition, mdp.gamma, ALPHA)
     np.testing.assert_allclose(tabular.soft_value(q, ALPHA), 0, atol=1e-9)
 
@@ -183,9 +183,11 @@ def returns_of(*rows):
 
 
 def test_values_are_scaled_to_random_and_to_the_true_reward_in_each_variant():
-    variants = [ip.Variant("E"), ip.Variant("E", "mass", 2.0)]
+    variants = [ip.envs.Variant("E"), ip.envs.Variant("E", "mass", 2.0)]
     names = ["random", "recovered", "true reward"]
-    group = group_of(returns_of([0, 100, 100], [10, 30, 50]), names, variants, ip.TransferConfig(resamples=500))
+    group = group_of(
+        returns_of([0, 100, 100], [10, 30, 50]), names, variants, ip.transfers.TransferConfig(resamples=500)
+    )
     estimate = group["value"].sel(bound="estimate")
     np.testing.assert_allclose(estimate, [[0, 1, 1], [0, 0.5, 1]])
     low, high = (group["value"].sel(bound=b, variant="mass ×2", policy="recovered") for b in ("low", "high"))
@@ -194,32 +196,35 @@ def test_values_are_scaled_to_random_and_to_the_true_reward_in_each_variant():
 
 
 def test_where_the_true_reward_teaches_nothing_there_is_no_value_and_the_reason_says_so():
-    variants = [ip.Variant("E"), ip.Variant("E", "mass", 2.0)]
+    variants = [ip.envs.Variant("E"), ip.envs.Variant("E", "mass", 2.0)]
     group = group_of(
-        returns_of([0, 100, 100], [10, 30, 10]), ["random", "recovered", "true reward"], variants, ip.TransferConfig()
+        returns_of([0, 100, 100], [10, 30, 10]),
+        ["random", "recovered", "true reward"],
+        variants,
+        ip.transfers.TransferConfig(),
     )
     assert np.isnan(group["value"].sel(variant="mass ×2")).all()
     assert "no scale" in str(group["reason"].sel(variant="mass ×2", policy="recovered").values)
-    tree = ip.transfer(as_reward(advantage(ip.gridworld())), ip.variants("GridWorld"))
+    tree = ip.transfer(as_reward(advantage(ip.envs.gridworld())), ip.envs.variants("GridWorld"))
     tree["transfer"] = group
-    found = {v["code"]: v["text"] for v in ip.verdicts(tree)}
+    found = {v["code"]: v["text"] for v in ip.judgement.warnings_of(tree)}
     assert "On mass ×2 training on the true reward is no better than random" in found["transfer-undefined"]
     assert "overall" not in group
 
 
 def test_one_seed_has_no_interval():
     group = group_of(
-        returns_of([0, 100, 100])[..., :1], ["random", "recovered", "true reward"], [ip.Variant("E")],
-        ip.TransferConfig(seeds=(4,)),
+        returns_of([0, 100, 100])[..., :1], ["random", "recovered", "true reward"], [ip.envs.Variant("E")],
+        ip.transfers.TransferConfig(seeds=(4,)),
     )  # fmt: skip
     assert np.isnan(group["value"].sel(bound="low")).all()
     assert group["seed"].values.tolist() == [4]
 
 
 def test_the_verdicts_begin_with_the_reward_that_does_not_transfer():
-    mdp = ip.gridworld()
-    tree = ip.transfer(as_reward(advantage(mdp)), ip.variants(mdp), ip.TransferConfig(temperature=ALPHA))
-    first, *others = ip.verdicts(tree)
+    mdp = ip.envs.gridworld()
+    tree = ip.transfer(as_reward(advantage(mdp)), ip.envs.variants(mdp), ip.transfers.TransferConfig(temperature=ALPHA))
+    first, *others = ip.judgement.warnings_of(tree)
     assert first["code"] == "transfer"
     assert first["text"].startswith("Reward “recovered” does not transfer to swapped actions (−")
     told = [first["text"], *(v["text"] for v in others)]
@@ -230,7 +235,7 @@ def test_the_verdicts_begin_with_the_reward_that_does_not_transfer():
 
 
 TINY = ip.IQConfig(objective="bellman", steps=40, learning_starts=10, hidden=(8,), batch_size=8)
-SMALL = ip.TransferConfig(
+SMALL = ip.transfers.TransferConfig(
     forms=("r(s)", "disentangled"), learner=TINY, seeds=(0, 1), episodes=2, coverage_episodes=2,
     distil=ip.DistilConfig(steps=20, hidden=(8,)),
 )  # fmt: skip
@@ -243,7 +248,7 @@ def reward():
 
 
 def test_every_policy_is_trained_in_its_variant_once_and_its_cells_are_read_afterwards(reward, tmp_path, monkeypatch):
-    variants = ip.variants("CartPole-v1", ["length=2"])
+    variants = ip.envs.variants("CartPole-v1", ["length=2"])
     tree = ip.transfer(reward, variants, SMALL, out=tmp_path)
     group = tree["transfer"].to_dataset()
     assert group.sizes == {"variant": 2, "policy": 6, "seed": 2, "bound": 3}
@@ -264,16 +269,16 @@ def test_every_policy_is_trained_in_its_variant_once_and_its_cells_are_read_afte
     assert trained == [cell.parent / "run"]
     np.testing.assert_array_equal(third["transfer"]["return_mean"], group["return_mean"])
     with pytest.raises(CheckpointError, match="made from something else: episodes was 2, now 3"):
-        ip.transfer(reward, variants, ip.TransferConfig(**{**vars(SMALL), "episodes": 3}), out=tmp_path)
-    path = ip.save_results(tree, tmp_path / "results.nc")
-    np.testing.assert_array_equal(ip.load_results(path)["transfer"]["return_mean"], group["return_mean"])
+        ip.transfer(reward, variants, ip.transfers.TransferConfig(**{**vars(SMALL), "episodes": 3}), out=tmp_path)
+    path = ip.results.save_results(tree, tmp_path / "results.nc")
+    np.testing.assert_array_equal(ip.results.load_results(path)["transfer"]["return_mean"], group["return_mean"])
 
 
 def test_a_function_is_a_reward_and_a_policy_may_come_with_it(tmp_path):
-    config = ip.TransferConfig(**{**vars(SMALL), "forms": ("r(s)",), "seeds": (0,)})
+    config = ip.transfers.TransferConfig(**{**vars(SMALL), "forms": ("r(s)",), "seeds": (0,)})
     tree = ip.transfer(
         lambda s, a, t, d: np.ones(len(s)),
-        ip.variants("CartPole-v1", ["force=2"]),
+        ip.envs.variants("CartPole-v1", ["force=2"]),
         config,
         policy=lambda o, deterministic=True, rng=None: (o[:, 2] > 0).astype(np.int64),
     )
@@ -292,9 +297,9 @@ def test_cells_of_another_policy_or_of_a_larger_reward_are_not_taken_for_these(t
     def go(observations, deterministic=True, *, rng=None):
         return np.ones(len(observations), int)
 
-    variants = ip.variants("CartPole-v1", {"length": [2]})
+    variants = ip.envs.variants("CartPole-v1", {"length": [2]})
     learner = ip.IQConfig(objective="bellman", steps=20, learning_starts=10, batch_size=8)
-    config = ip.TransferConfig(forms=(), seeds=(0,), episodes=1, learner=learner)
+    config = ip.transfers.TransferConfig(forms=(), seeds=(0,), episodes=1, learner=learner)
     ip.transfer(paid, variants, config, policy=stay, out=tmp_path)
     ip.transfer(paid, variants, config, policy=stay, out=tmp_path)
     for reward, policy, what in ((paid, go, "carried"), (lambda *step: 100 * paid(*step), stay, "reward")):
@@ -332,9 +337,9 @@ def test_numbers_that_a_machine_rounds_differently_are_no_other_record():
 
 def test_rewards_may_be_one_for_each_seed():
     rng = np.random.default_rng(0)
-    mdp = ip.gridworld(rng.normal(size=(5, 5)))
+    mdp = ip.envs.gridworld(rng.normal(size=(5, 5)))
     rewards = [as_reward(rng.normal(size=(25, 5))) for _ in range(3)]
-    group = ip.transfer(rewards, ip.variants(mdp))["transfer"].to_dataset()
+    group = ip.transfer(rewards, ip.envs.variants(mdp))["transfer"].to_dataset()
     assert group["seed"].values.tolist() == [0, 1, 2]
     assert len(np.unique(group["return_mean"].sel(policy="recovered", variant="unchanged"))) == 3
     value = group["value"].sel(policy="recovered", variant="slip 0.2")
@@ -348,36 +353,36 @@ ONE = as_reward(np.zeros((25, 5)))
     ("call", "message"),
     [
         (lambda: ip.transfer(ONE, []), "of one environment, at least one; got those of"),
-        (lambda: ip.transfer(ONE, ip.variants("GridWorld")[1]), "Give a sequence of variants"),
+        (lambda: ip.transfer(ONE, ip.envs.variants("GridWorld")[1]), "Give a sequence of variants"),
         (
-            lambda: ip.transfer(ONE, [*ip.variants("GridWorld"), *ip.variants("CartPole-v1")]),
+            lambda: ip.transfer(ONE, [*ip.envs.variants("GridWorld"), *ip.envs.variants("CartPole-v1")]),
             "of one environment.*CartPole-v1",
         ),
-        (lambda: ip.transfer(ONE, [*ip.variants("GridWorld")] * 2), "'unchanged' is there 2 times"),
+        (lambda: ip.transfer(ONE, [*ip.envs.variants("GridWorld")] * 2), "'unchanged' is there 2 times"),
         (
-            lambda: ip.transfer(ONE, ip.variants("GridWorld", unchanged=False)),
+            lambda: ip.transfer(ONE, ip.envs.variants("GridWorld", unchanged=False)),
             "unchanged environment must be among the variants.*got slip 0.2",
         ),
-        (lambda: ip.transfer({"random": ONE}, ip.variants("GridWorld")), r"names of their own.*got \['random'\]"),
-        (lambda: ip.transfer({}, ip.variants("GridWorld")), "names of their own, at least one"),
-        (lambda: ip.transfer([ONE] * 2, ip.variants("GridWorld")), "for each of the 3 seeds.*got 2 rewards of"),
+        (lambda: ip.transfer({"random": ONE}, ip.envs.variants("GridWorld")), r"names of their own.*got \['random'\]"),
+        (lambda: ip.transfer({}, ip.envs.variants("GridWorld")), "names of their own, at least one"),
+        (lambda: ip.transfer([ONE] * 2, ip.envs.variants("GridWorld")), "for each of the 3 seeds.*got 2 rewards of"),
         (
-            lambda: ip.transfer(ip.recover(table_q()), ip.variants("CartPole-v1")),
+            lambda: ip.transfer(ip.recover(table_q()), ip.envs.variants("CartPole-v1")),
             r"takes observations of Discrete\(4\), and the observation space is Box",
         ),
         (
-            lambda: ip.transfer(lambda s, a, t, d: np.zeros((len(s), 2)), ip.variants("GridWorld")),
+            lambda: ip.transfer(lambda s, a, t, d: np.zeros((len(s), 2)), ip.envs.variants("GridWorld")),
             "must give one number a transition",
         ),
-        (lambda: ip.TransferConfig(forms=("r(a)",)), "form must be .*got 'r\\(a\\)'"),
-        (lambda: ip.TransferConfig(learner=ip.IQConfig()), "objective 'bellman'; got 'iq'"),
-        (lambda: ip.TransferConfig(true_learner=ip.IQConfig()), "objective 'bellman'; got 'iq'"),
-        (lambda: ip.TransferConfig(seeds=(1, 1)), "one or more different whole numbers from 0"),
-        (lambda: ip.TransferConfig(seeds=()), "one or more different whole numbers from 0"),
-        (lambda: ip.TransferConfig(episodes=0), "at least one episode; got 0"),
-        (lambda: ip.TransferConfig(coverage_episodes=1), "at least 2 episodes; got 1"),
-        (lambda: ip.TransferConfig(temperature=0), "temperature must be positive; got 0"),
-        (lambda: ip.TransferConfig(confidence=1.0), "confidence must lie between 0 and 1"),
+        (lambda: ip.transfers.TransferConfig(forms=("r(a)",)), "form must be .*got 'r\\(a\\)'"),
+        (lambda: ip.transfers.TransferConfig(learner=ip.IQConfig()), "objective 'bellman'; got 'iq'"),
+        (lambda: ip.transfers.TransferConfig(true_learner=ip.IQConfig()), "objective 'bellman'; got 'iq'"),
+        (lambda: ip.transfers.TransferConfig(seeds=(1, 1)), "one or more different whole numbers from 0"),
+        (lambda: ip.transfers.TransferConfig(seeds=()), "one or more different whole numbers from 0"),
+        (lambda: ip.transfers.TransferConfig(episodes=0), "at least one episode; got 0"),
+        (lambda: ip.transfers.TransferConfig(coverage_episodes=1), "at least 2 episodes; got 1"),
+        (lambda: ip.transfers.TransferConfig(temperature=0), "temperature must be positive; got 0"),
+        (lambda: ip.transfers.TransferConfig(confidence=1.0), "confidence must lie between 0 and 1"),
         (lambda: tabular.shared_reward([]), "at least two experts.*got 0"),
     ],
 )  # fmt: skip
@@ -387,7 +392,7 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(call, message):
 
 
 def table_q():
-    return ip.DiscreteSoftQ(DiscreteQ.from_table(np.zeros((4, 5))), gamma=0.9, temperature=1.0)
+    return ip.softq.DiscreteSoftQ(DiscreteQ.from_table(np.zeros((4, 5))), gamma=0.9, temperature=1.0)
 
 
 def test_variants_of_ones_own_mdp_are_solved_exactly():

@@ -27,7 +27,7 @@ def after_one_step(variant):
 
 @pytest.mark.parametrize("env_id", EVERY)
 def test_each_variant_moves_otherwise_and_is_made_again_by_its_id(env_id):
-    usual, *others = ip.variants(env_id)
+    usual, *others = ip.envs.variants(env_id)
     assert usual.name == "unchanged"
     assert usual.id == env_id
     before = after_one_step(usual)
@@ -37,12 +37,12 @@ def test_each_variant_moves_otherwise_and_is_made_again_by_its_id(env_id):
         if variant.parameter not in ("friction", "disabled leg", "moved wall", "damping", "gravity"):  # felt later
             assert not np.array_equal(after_one_step(variant), before), variant.name
         np.testing.assert_array_equal(after_one_step(variant), after_one_step(variant))
-        assert ip.make_env(variant.id).spec.id == variant.id
+        assert ip.envs.make_env(variant.id).spec.id == variant.id
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "PointMaze-v0", "Acrobot-v1"])
 def test_the_true_reward_of_a_variant_is_that_of_the_environment(env_id):
-    usual, *others = ip.variants(env_id)
+    usual, *others = ip.envs.variants(env_id)
     for variant in others:
         env = variant.make()
         t = rollout(env, 1, steps=30)
@@ -54,7 +54,7 @@ def test_the_true_reward_of_a_variant_is_that_of_the_environment(env_id):
     "variant_id", ["HalfCheetah-v5[mass=2]", "PointMaze-v0[moved wall]", "Hopper-v5[leg length=1.2]", "Ant-v5[mass=2]"]
 )
 def test_simulators_honour_the_change(variant_id):
-    env = ip.make_env(variant_id)
+    env = ip.envs.make_env(variant_id)
     env.reset(seed=0)
     if "Maze" in variant_id:
         env.unwrapped.set_state(np.array([0.45, -0.09]), np.array([0.0, 1.0]))  # straight ahead is now a wall
@@ -63,27 +63,27 @@ def test_simulators_honour_the_change(variant_id):
     else:
         t = rollout(env, 1, steps=2)
         before, action, expected = t.observations[:1], t.actions[:1], t.next_observations[:1]
-    step = ip.simulator(env).step(before, action).next_observations
-    other = ip.simulator(variant_id.partition("[")[0]).step(before, action).next_observations
+    step = ip.envs.simulator(env).step(before, action).next_observations
+    other = ip.envs.simulator(variant_id.partition("[")[0]).step(before, action).next_observations
     np.testing.assert_allclose(step, expected, atol=1e-6)
     assert np.abs(other - expected).max() > 1e-3
 
 
 def test_cartpole_keeps_its_derived_quantities_right():
-    env = ip.make_env("CartPole-v1[mass=2]").unwrapped
+    env = ip.envs.make_env("CartPole-v1[mass=2]").unwrapped
     assert env.masspole == pytest.approx(0.2)
     assert env.total_mass == pytest.approx(1.2)
     assert env.polemass_length == pytest.approx(0.1)
-    long = ip.make_env("CartPole-v1[length=2]").unwrapped
+    long = ip.envs.make_env("CartPole-v1[length=2]").unwrapped
     assert (long.length, long.polemass_length) == (pytest.approx(1.0), pytest.approx(0.1))
-    assert ip.make_env("CartPole-v1").unwrapped.total_mass == pytest.approx(1.1)
+    assert ip.envs.make_env("CartPole-v1").unwrapped.total_mass == pytest.approx(1.1)
 
 
 def test_twice_the_mass_is_half_the_acceleration_of_the_same_force():
     """A point in the maze without damping: v = F t/m."""
     speeds = []
     for name in ("PointMaze-v0", "PointMaze-v0[mass=2]"):
-        env = ip.make_env(name).unwrapped
+        env = ip.envs.make_env(name).unwrapped
         env.model.dof_damping[:] = 0
         env.reset(seed=0)
         speeds.append(env.step(np.array([1.0, 0.0]))[0][2])
@@ -92,12 +92,12 @@ def test_twice_the_mass_is_half_the_acceleration_of_the_same_force():
 
 def test_free_fall_follows_gravity():
     for factor in (0.7, 1.3):
-        model = ip.make_env(f"Hopper-v5[gravity={factor}]").unwrapped.model
+        model = ip.envs.make_env(f"Hopper-v5[gravity={factor}]").unwrapped.model
         assert model.opt.gravity[2] == pytest.approx(-9.81 * factor)
 
 
 def test_a_disabled_leg_pulls_at_nothing_and_the_others_do():
-    usual, model = (ip.make_env(i).unwrapped.model for i in ("Ant-v5", "Ant-v5[disabled leg=2]"))
+    usual, model = (ip.envs.make_env(i).unwrapped.model for i in ("Ant-v5", "Ant-v5[disabled leg=2]"))
     joints = [model.joint(j).name for j in model.actuator_trnid[:, 0]]
     gears = dict(zip(joints, model.actuator_gear[:, 0], strict=True))
     assert gears["hip_2"] == gears["ankle_2"] == 0
@@ -137,14 +137,14 @@ def compiled_longer(env, geoms, factor):
 
 @pytest.mark.parametrize(("env_id", "parameter"), [(e, p) for e, ps in LENGTHS.items() for p in ps])
 def test_a_longer_limb_is_the_model_that_mujoco_would_compile(env_id, parameter):
-    ours = ip.make_env(f"{env_id}[{parameter}=1.3]").unwrapped
-    expected = compiled_longer(ip.make_env(env_id).unwrapped, LENGTHS[env_id][parameter], 1.3)
+    ours = ip.envs.make_env(f"{env_id}[{parameter}=1.3]").unwrapped
+    expected = compiled_longer(ip.envs.make_env(env_id).unwrapped, LENGTHS[env_id][parameter], 1.3)
     for name in CONSTANTS:
         np.testing.assert_allclose(getattr(ours.model, name), getattr(expected, name), atol=1e-6, err_msg=name)
 
 
 def test_a_longer_limb_starts_as_high_above_the_ground_as_before():
-    usual, long = (ip.make_env(i).unwrapped for i in ("Hopper-v5", "Hopper-v5[leg length=1.2]"))
+    usual, long = (ip.envs.make_env(i).unwrapped for i in ("Hopper-v5", "Hopper-v5[leg length=1.2]"))
     assert long.init_qpos[1] - usual.init_qpos[1] == pytest.approx(0.1, abs=1e-9)  # a leg of 0.5 m, 20 % longer
 
 
@@ -157,41 +157,41 @@ def test_capsule_moments_tend_to_those_of_a_sphere_and_of_a_rod():
 
 
 def test_slip_mixes_in_the_mean_action():
-    mdp = ip.gridworld(gamma=0.9)
-    slipped = ip.variants(mdp, {"slip": [0.3]})[1]
-    np.testing.assert_allclose(slipped.mdp.transition, ip.gridworld(slip=0.3).transition)
+    mdp = ip.envs.gridworld(gamma=0.9)
+    slipped = ip.envs.variants(mdp, {"slip": [0.3]})[1]
+    np.testing.assert_allclose(slipped.mdp.transition, ip.envs.gridworld(slip=0.3).transition)
     np.testing.assert_array_equal(slipped.mdp.reward, mdp.reward)
     assert (slipped.name, slipped.id, slipped.mdp.gamma) == ("slip 0.3", "GridWorld[slip=0.3]", 0.9)
 
 
 def test_swapped_actions_do_what_their_partners_did_and_are_paid_for_what_they_are():
-    mdp = ip.gridworld()
-    swapped = ip.variants(mdp, ["swapped actions"])[1].mdp
+    mdp = ip.envs.gridworld()
+    swapped = ip.envs.variants(mdp, ["swapped actions"])[1].mdp
     np.testing.assert_array_equal(swapped.transition, mdp.transition[:, [1, 0, 3, 2, 4]])
     np.testing.assert_array_equal(swapped.reward, mdp.reward)
 
 
 def test_a_grids_variant_is_an_environment_of_its_own():
-    env = ip.variants("GridWorld", ["slip=0.5"], unchanged=False)[0].make()
+    env = ip.envs.variants("GridWorld", ["slip=0.5"], unchanged=False)[0].make()
     assert isinstance(env, TabularEnv)
     assert env.spec.id == "GridWorld[slip=0.5]"
-    same = ip.make_env("GridWorld[slip=0.5]", horizon=7)
+    same = ip.envs.make_env("GridWorld[slip=0.5]", horizon=7)
     np.testing.assert_array_equal(env.mdp.transition, same.mdp.transition)
     assert same.horizon == 7
 
 
 def test_a_change_of_ones_own_is_a_variant():
-    variant = ip.Variant("CartPole-v1", "wind", 3.0, function=lambda: ip.make_env("CartPole-v1"))
+    variant = ip.envs.Variant("CartPole-v1", "wind", 3.0, function=lambda: ip.envs.make_env("CartPole-v1"))
     assert (variant.name, variant.make().spec.id) == ("wind ×3", "CartPole-v1")
 
 
 def test_options_reach_the_variants():
-    variant = ip.variants("Ant-v5", ["mass=2"], include_cfrc_ext_in_observation=False)[1]
+    variant = ip.envs.variants("Ant-v5", ["mass=2"], include_cfrc_ext_in_observation=False)[1]
     assert variant.make().observation_space.shape == (27,)
 
 
 def test_the_planner_solves_the_maze_wherever_the_wall_is_and_the_wall_stops_the_old_plan():
-    usual, moved = ip.variants("PointMaze-v0", ["moved wall"])
+    usual, moved = ip.envs.variants("PointMaze-v0", ["moved wall"])
     plan, new_plan = MazePlanner(usual.make()), MazePlanner(moved.make())
     at_home = ip.evaluate(plan, usual.make, episodes=10).returns.mean()
     assert ip.evaluate(new_plan, moved.make, episodes=10).returns.mean() == pytest.approx(at_home, abs=4)
@@ -199,11 +199,11 @@ def test_the_planner_solves_the_maze_wherever_the_wall_is_and_the_wall_stops_the
 
 
 def test_the_maze_has_an_exact_simulator_and_ends_by_the_clock_alone():
-    env = ip.make_env("PointMaze-v0")
+    env = ip.envs.make_env("PointMaze-v0")
     t = rollout(env, 2, steps=100)
     assert t.truncated[99]
     assert not t.terminated.any()
-    source = ip.simulator(env)
+    source = ip.envs.simulator(env)
     assert source.exact
     assert source.deterministic
     np.testing.assert_allclose(source.step(t.observations, t.actions).next_observations, t.next_observations, atol=1e-9)
@@ -230,7 +230,7 @@ def test_the_maze_has_an_exact_simulator_and_ends_by_the_clock_alone():
 )
 def test_variants_that_cannot_be_are_refused(env, changes, message):
     with pytest.raises(ValueError, match=message):
-        ip.variants(env, changes)
+        ip.envs.variants(env, changes)
 
 
 @pytest.mark.parametrize(
@@ -243,9 +243,9 @@ def test_variants_that_cannot_be_are_refused(env, changes, message):
 )
 def test_an_id_of_a_variant_that_cannot_be_is_refused(env_id, message):
     with pytest.raises(ValueError, match=message):
-        ip.make_env(env_id)
+        ip.envs.make_env(env_id)
 
 
 def test_the_planner_refuses_other_environments():
     with pytest.raises(ValueError, match="PointMaze-v0 only; got CartPoleEnv"):
-        MazePlanner(ip.make_env("CartPole-v1"))
+        MazePlanner(ip.envs.make_env("CartPole-v1"))

@@ -23,7 +23,7 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.train(DEMOS, env=3), "Gymnasium id or a gymnasium.Env; got 3"),
         (lambda: ip.load_demos(ENV, env_id=3), "'env_id' must be a text.* got 3"),
         (lambda: ip.load_demos(3), "named by a text or a path; got 3"),
-        (lambda: ip.train_on_reward(ENV, 3), "type IQConfig; got 3"),
+        (lambda: ip.learn.train_on_reward(ENV, 3), "type IQConfig; got 3"),
         (lambda: ip.evaluate(DEMOS, ENV), "a function of observations; got .*run.policy"),
         (lambda: ip.retrain(constant, ENV, ip.IQConfig()), r"type RetrainConfig; .*RetrainConfig\(learner\)"),
         (lambda: ip.retrain("CartPole-v1/iq", ENV), "must be a function .*got 'CartPole-v1/iq'.*load_reward"),
@@ -35,20 +35,26 @@ def constant(observations, actions, next_observations, terminated):
             r"type DistilConfig; .*distil\(reward, .*transitions=steps\)",
         ),
         (lambda: ip.distil(constant, transitions=DEMOS), "Of demonstrations give demos.transitions"),
-        (lambda: ip.relabel(DEMOS, constant), "Of demonstrations give demos.transitions"),
-        (lambda: ip.transfer(constant, ENV), r"sequence of variants: irl_probe.variants\(env\).* got 'CartPole-v1'"),
+        (lambda: ip.rewards.relabel(DEMOS, constant), "Of demonstrations give demos.transitions"),
         (
-            lambda: ip.variants(ip.make_env(ENV)),
+            lambda: ip.transfer(constant, ENV),
+            r"sequence of variants: irl_probe.envs.variants\(env\).* got 'CartPole-v1'",
+        ),
+        (
+            lambda: ip.envs.variants(ip.envs.make_env(ENV)),
             "an environment's id or of a TabularMDP.* got <.*such as 'CartPole-v1'",
         ),
-        (lambda: ip.retrain_study([constant], ENV), "type Mapping; .*Name each"),
+        (lambda: ip.retraining.retrain_study([constant], ENV), "type Mapping; .*Name each"),
         (lambda: ip.save_reward(constant, "nowhere"), "Only what recover or distil gives can be saved"),
         (lambda: ip.save_reward(SHIPPED, "nowhere", figures=[1, 2]), r"type Mapping; got \[1, 2\]. Name each"),
-        (lambda: ip.show_zoo(5), r"id of a shipped reward must be of type str; got 5. irl_probe.zoo.list_zoo\(\)"),
+        (lambda: ip.zoo.show_zoo(5), r"id of a shipped reward must be of type str; got 5. irl_probe.zoo.list_zoo\(\)"),
         (lambda: copy_zoo(5, "nowhere"), "id of a shipped reward must be of type str; got 5"),
-        (lambda: ip.check_reward_model(constant, ENV, steps=0), "steps .* whole number, at least 1; got 0"),
-        (lambda: ip.check_reward_model(constant, 3), "type Env; got 3. Give one, or an id such as 'CartPole-v1'"),
-        (lambda: ip.check_reward_model("CartPole-v1/iq", ENV), "must be a function .*got 'CartPole-v1/iq'"),
+        (lambda: ip.rewards.check_reward_model(constant, ENV, steps=0), "steps .* whole number, at least 1; got 0"),
+        (
+            lambda: ip.rewards.check_reward_model(constant, 3),
+            "type Env; got 3. Give one, or an id such as 'CartPole-v1'",
+        ),
+        (lambda: ip.rewards.check_reward_model("CartPole-v1/iq", ENV), "must be a function .*got 'CartPole-v1/iq'"),
         (lambda: ip.save_demos(STEPS, "nowhere.npz"), "type Demonstrations; got .*load_demos or record_demos"),
     ],
 )
@@ -62,7 +68,7 @@ def test_the_wrong_kind_of_argument_is_named_with_the_remedy(call, message, tmp_
 @pytest.mark.parametrize(("name", "value"), [("episodes", 0), ("episodes", 1.5), ("seed", -1)])
 def test_an_evaluation_refuses_what_is_no_count(name, value):
     with pytest.raises(ValueError, match=f"{name} of an evaluation must be a whole number, at least .; got {value}"):
-        ip.evaluate(ip.random_policy(ip.make_env(ENV).action_space), ENV, **{name: value})
+        ip.evaluate(ip.learn.random_policy(ip.envs.make_env(ENV).action_space), ENV, **{name: value})
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +91,9 @@ def test_a_run_refuses_actions_that_the_environment_does_not_have(run, actions):
 
 def test_a_reward_wrapper_refuses_what_is_no_reward():
     with pytest.raises(RewardError, match="A reward must be a function"):
-        ip.RewardWrapper(ip.make_env(ENV), 3)
+        ip.RewardWrapper(ip.envs.make_env(ENV), 3)
 
 
 def test_an_environment_that_has_no_name_is_refused():
     with pytest.raises(TypeError, match=r"name of an environment must be of type str; got None.*'CartPole-v1'"):
-        ip.make_env(None)
+        ip.envs.make_env(None)

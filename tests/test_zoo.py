@@ -17,7 +17,7 @@ MOST_BYTES = 10 << 20
 
 
 def saved(folder, value=0.0):
-    q = ip.DiscreteSoftQ(DiscreteQ.from_table(np.full((3, 2), value)), gamma=0.9, temperature=1.0)
+    q = ip.softq.DiscreteSoftQ(DiscreteQ.from_table(np.full((3, 2), value)), gamma=0.9, temperature=1.0)
     return ip.save_reward(ip.recover(q), folder)
 
 
@@ -43,7 +43,7 @@ def test_what_is_shipped_is_what_the_index_lists():
 def test_a_shipped_reward_keeps_the_protocol_and_has_a_card(reward_id):
     reward = ip.load_reward(reward_id)
     env_id = reward_id.split("/")[0]
-    env = ip.make_env(env_id)
+    env = ip.envs.make_env(env_id)
     check_reward_model(reward, env, steps=40)
     env.close()
     card = zoo.show_zoo(reward_id)

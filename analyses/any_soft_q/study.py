@@ -63,7 +63,7 @@ AGENTS = {
 def trained(name: str, seed: int) -> SAC | DQN:
     agent, path = AGENTS[name], MODELS / f"{name}-{seed}.zip"
     if not path.exists():
-        env = ip.make_env(agent.env_id)
+        env = ip.envs.make_env(agent.env_id)
         model = agent.learner("MlpPolicy", env, seed=seed, device="cpu", **agent.settings)
         model.learn(agent.steps)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,9 +71,9 @@ def trained(name: str, seed: int) -> SAC | DQN:
     return agent.learner.load(path, device="cpu")
 
 
-def coverage(reward: ip.RecoveredReward, env_id: str, seed: int) -> ip.Transitions:
+def coverage(reward: ip.rewards.RecoveredReward, env_id: str, seed: int) -> ip.Transitions:
     """Episodes of the agent with a share of random actions, `EPISODES` of each share."""
-    env = ip.make_env(env_id)
+    env = ip.envs.make_env(env_id)
     parts = [
         ip.record_demos(reward.soft_q.policy, env, EPISODES, seed=1000 * seed + i, epsilon=share).transitions
         for i, share in enumerate(NOISE)

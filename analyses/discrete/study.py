@@ -114,7 +114,7 @@ def _told(config: ip.IQConfig) -> dict[str, object]:
 def coverage(env_id: str) -> ip.Transitions:
     """A mixture of noisy experts, the same for every variant: the clone of all bundled demonstrations, with noise."""
     clone = ip.train(ip.load_demos(env_id), ip.IQConfig(objective="bc"), progress=False)
-    return ip.noisy_rollouts(clone.policy, env_id)
+    return ip.pipeline.noisy_rollouts(clone.policy, env_id)
 
 
 def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:

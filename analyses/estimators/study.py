@@ -74,7 +74,7 @@ def problems() -> list[Problem]:
     sparse = np.zeros((3, 3))
     sparse[-1, -1] = 1
     for slip in (0.2, 0.0):
-        a, b = (ip.gridworld(cells, slip=slip) for cells in (sparse, path))
+        a, b = (ip.envs.gridworld(cells, slip=slip) for cells in (sparse, path))
         found.append(Problem(f"grid, slip {slip:g}", a.transition, a.gamma, a.reward, b.reward))
     return found
 

@@ -133,11 +133,11 @@ EVALUATION_EPISODES = 100
 
 def make(env_id: str) -> None:
     expert, folder = EXPERTS[env_id], RUNS / env_id
-    env = ip.make_env(env_id)
-    scaled = gym.wrappers.TransformReward(ip.make_env(env_id), lambda reward: expert.scale * reward)
-    run = ip.train_on_reward(scaled, expert.config, out=folder, resume=folder.exists())
+    env = ip.envs.make_env(env_id)
+    scaled = gym.wrappers.TransformReward(ip.envs.make_env(env_id), lambda reward: expert.scale * reward)
+    run = ip.learn.train_on_reward(scaled, expert.config, out=folder, resume=folder.exists())
     evaluation = ip.evaluate(run.policy, env_id, episodes=EVALUATION_EPISODES, seed=1)
-    random = ip.evaluate(ip.random_policy(env.action_space), env_id, episodes=EVALUATION_EPISODES, seed=1)
+    random = ip.evaluate(ip.learn.random_policy(env.action_space), env_id, episodes=EVALUATION_EPISODES, seed=1)
     recorded = ip.record_demos(run.policy, env, 2 * expert.episodes, seed=0)
     good = np.flatnonzero(recorded.transitions.returns() >= expert.least_return)[: expert.episodes]
     demos = recorded.episodes(good.tolist())

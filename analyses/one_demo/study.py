@@ -57,7 +57,7 @@ def run_cell(name: str, seed: int, demos: Path, runs: Path) -> None:
     done = folder / "figures.json"
     if done.exists():
         return
-    make = partial(ip.make_env, task.env_id)
+    make = partial(ip.envs.make_env, task.env_id)
     everyone = ip.load_demos(demos / f"{name}.npz", env_id=task.env_id)
     config = ip.IQConfig(
         seed=seed, steps=task.steps, evaluate_every=task.steps // EVALUATIONS, evaluate_episodes=EPISODES
@@ -65,7 +65,9 @@ def run_cell(name: str, seed: int, demos: Path, runs: Path) -> None:
     resume = (folder / "checkpoint.pt").exists()
     run = ip.train(everyone.episodes([seed]), config, make(), out=folder, resume=resume)
     final = ip.evaluate(run.policy, make, episodes=EPISODES, seed=seed)
-    tree = ip.compare({"recovered": ip.recover(run)}, transitions={"noisy": ip.noisy_rollouts(run.policy, make())})
+    tree = ip.compare(
+        {"recovered": ip.recover(run)}, transitions={"noisy": ip.pipeline.noisy_rollouts(run.policy, make())}
+    )
     correlation = tree["correlation"]["value"].sel(metric="pearson", level=list(LEVELS), control=list(CONTROLS))
     figures = {
         "expert": float(everyone.transitions.returns().mean()),

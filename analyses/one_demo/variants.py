@@ -58,7 +58,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 def coverage(demos: ip.Demonstrations) -> ip.Transitions:
     """Five episodes of the clone at each share of random actions."""
     clone = ip.train(demos, ip.IQConfig(objective="bc"), progress=False)
-    return ip.noisy_rollouts(clone.policy, ENV)
+    return ip.pipeline.noisy_rollouts(clone.policy, ENV)
 
 
 def run_variant(name: str, demos: ip.Demonstrations, runs: Path) -> None:

@@ -29,7 +29,7 @@ SEED = 0
 def correlations(episodes: int) -> None:
     """Every shipped reward against the truth in its own environment, with a constant reward beside it."""
     tasks: dict[str, list[str]] = {}
-    for reward in ip.list_zoo():
+    for reward in ip.zoo.list_zoo():
         tasks.setdefault(reward.rpartition("/")[0], []).append(reward)
     runs = {}
     for env_id, names in tasks.items():
@@ -37,12 +37,12 @@ def correlations(episodes: int) -> None:
         found = ip.coverages(env_id, episodes=episodes, seed=SEED)
         runs[env_id] = ip.compare(rewards, transitions=found, config=ip.CompareConfig(seed=SEED))
         print(env_id, ", ".join(rewards), flush=True)
-    ip.save_results(ip.stack_runs(runs, "task"), HERE / "results.nc", overwrite=True)
+    ip.results.save_results(ip.results.stack_runs(runs, "task"), HERE / "results.nc", overwrite=True)
 
 
 def grid() -> None:
     """True and recovered reward and soft value of the paper's grid, side by side."""
-    mdp, reward = ip.gridworld(), ip.load_reward("GridWorld/iq")
+    mdp, reward = ip.envs.gridworld(), ip.load_reward("GridWorld/iq")
     states, actions, _ = mdp.transition.shape
     s, a = (index.ravel() for index in np.indices((states, actions)))
     table = reward(s, a, s, np.zeros(len(s), dtype=bool)).reshape(states, actions)
@@ -95,12 +95,12 @@ def hopper(demos: str) -> None:
     figure.savefig(PAGE.with_name("hopper.png"))
     del tree["points"]
     tree.attrs["env_id"] = "Hopper-v5"
-    ip.save_results(tree, HERE / "hopper.nc", overwrite=True)
+    ip.results.save_results(tree, HERE / "hopper.nc", overwrite=True)
 
 
 def page() -> None:
     """The report on the blind rewards and the learned one."""
-    tree = ip.load_results(HERE / "hopper.nc")
+    tree = ip.results.load_results(HERE / "hopper.nc")
     tree.attrs["title"] = "What IQ-Learn’s .99 means: Hopper-v5"
     ip.write_report(tree, HERE / "report.html", overwrite=True)
 
@@ -109,11 +109,11 @@ def write() -> None:
     """Put the tables between their marks."""
     blocks = {}
     if (HERE / "results.nc").exists():
-        tree = ip.load_results(HERE / "results.nc")
+        tree = ip.results.load_results(HERE / "results.nc")
         where = {"metric": "pearson", "coverage": "mixture"}
-        blocks["correlations"] = ip.to_markdown(tree, where=where)
+        blocks["correlations"] = ip.results.to_markdown(tree, where=where)
     if (HERE / "hopper.nc").exists():
-        blocks["hopper"] = ip.to_markdown(ip.load_results(HERE / "hopper.nc"))
+        blocks["hopper"] = ip.results.to_markdown(ip.results.load_results(HERE / "hopper.nc"))
     for path in (HERE / "README.md", PAGE):
         text = path.read_text(encoding="utf-8")
         for name, table in blocks.items():

@@ -117,11 +117,11 @@ def run_grid() -> None:
             path = HERE / "results" / f"{name} from {source}.nc".replace(" ", "_")
             if path.exists():
                 continue
-            mdp = ip.gridworld(slip=slip)
-            variants = ip.variants(mdp, {"slip": [0.2, 0.5], "swapped actions": [1]})
+            mdp = ip.envs.gridworld(slip=slip)
+            variants = ip.envs.variants(mdp, {"slip": [0.2, 0.5], "swapped actions": [1]})
             reward = grid_rewards(mdp)[source]()
-            tree = ip.transfer(reward, variants, ip.TransferConfig(temperature=ALPHA))
-            ip.save_results(tree, path)
+            tree = ip.transfer(reward, variants, ip.transfers.TransferConfig(temperature=ALPHA))
+            ip.results.save_results(tree, path)
 
 
 def grid_rewards(mdp: TabularMDP) -> dict[str, Callable[[], object]]:
@@ -151,7 +151,7 @@ def learned_on_grid(mdp: TabularMDP, expert: np.ndarray, seed: int, expectation:
 
 def demonstrations(env_id: str, seed: int) -> ip.Demonstrations:
     """The maze: 10 episodes of the scripted planner."""
-    env = ip.make_env(env_id)
+    env = ip.envs.make_env(env_id)
     demos = ip.record_demos(MazePlanner(env, seed=seed), env, 10, seed=seed, deterministic=False)
     env.close()
     return demos
@@ -160,7 +160,7 @@ def demonstrations(env_id: str, seed: int) -> ip.Demonstrations:
 @cache
 def held(env_id: str) -> ip.Transitions:
     """Random actions that are held for a while: some come through the maze's gap."""
-    return held_actions(partial(ip.make_env, env_id))
+    return held_actions(partial(ip.envs.make_env, env_id))
 
 
 def imitator(task: Task, seed: int) -> ip.Run:
@@ -187,12 +187,12 @@ def distilled_on(task: Task) -> dict[str, ip.Transitions] | None:
 
 def run_learned(name: str, task: Task, seeds: int) -> None:
     """Seed after seed; results/<name>.nc holds those that are done."""
-    variants = ip.variants(task.env_id, task.changes)
+    variants = ip.envs.variants(task.env_id, task.changes)
     runs: list[ip.Run] = []
     for seed in range(seeds):
         if task.recover is not None:
             runs.append(imitator(task, seed))
-        config = ip.TransferConfig(
+        config = ip.transfers.TransferConfig(
             forms=task.forms, learner=task.learner, true_learner=task.true_learner, seeds=tuple(range(seed + 1))
         )
         rewards = [ip.recover(run) for run in runs] if runs else ip.load_reward(task.reward)
@@ -201,22 +201,24 @@ def run_learned(name: str, task: Task, seeds: int) -> None:
         tree = ip.transfer(
             rewards, variants, config, policy=policy, transitions=distilled_on(task), out=out, progress=True
         )
-        ip.save_results(tree, HERE / "results" / f"{name}.nc", overwrite=True)
+        ip.results.save_results(tree, HERE / "results" / f"{name}.nc", overwrite=True)
 
 
 def run_saved(env_id: str, folder: str, changes: Sequence[str], steps: int, seeds: int) -> None:
     """A reward that was learned and saved elsewhere, such as one of Walker2d."""
-    config = ip.TransferConfig(learner=ip.IQConfig(objective="bellman", steps=steps), seeds=tuple(range(seeds)))
-    variants = ip.variants(env_id, changes or None)
+    config = ip.transfers.TransferConfig(
+        learner=ip.IQConfig(objective="bellman", steps=steps), seeds=tuple(range(seeds))
+    )
+    variants = ip.envs.variants(env_id, changes or None)
     tree = ip.transfer(ip.load_reward(folder), variants, config, out=CELLS / env_id / "cells", progress=True)
-    ip.save_results(tree, HERE / "results" / f"{env_id}.nc", overwrite=True)
+    ip.results.save_results(tree, HERE / "results" / f"{env_id}.nc", overwrite=True)
 
 
 def tables() -> None:
     """Verdicts and tables of every file in results/, into README.md."""
     parts = []
     for path in sorted((HERE / "results").glob("*.nc")):
-        tree = ip.load_results(path)
+        tree = ip.results.load_results(path)
         parts.append(f"### {path.stem.replace('_', ' ')}\n\n{table(tree)}\n\n{warnings(tree)}\n")
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition("<!-- tables -->")
@@ -225,7 +227,7 @@ def tables() -> None:
 
 
 def warnings(tree: object) -> str:
-    return "\n".join(f"- {v['text']}" for v in ip.verdicts(tree) if v["code"].startswith("transfer"))
+    return "\n".join(f"- {v['text']}" for v in ip.judgement.warnings_of(tree) if v["code"].startswith("transfer"))
 
 
 def table(tree: object) -> str:

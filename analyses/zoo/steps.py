@@ -14,7 +14,7 @@ Maker = Callable[[], gym.Env]
 HOLD = (5, 20, 100)  # steps for which a random action is held
 
 
-def clone(demos: ip.Demonstrations, maker: Maker) -> ip.Policy:
+def clone(demos: ip.Demonstrations, maker: Maker) -> ip.learn.Policy:
     """Behavioural cloning of the demonstrations."""
     env = maker()
     here = replace(demos, observation_space=env.observation_space, action_space=env.action_space)  # with its options
@@ -22,11 +22,11 @@ def clone(demos: ip.Demonstrations, maker: Maker) -> ip.Policy:
     return ip.train(here, ip.IQConfig(objective="bc"), progress=False).policy
 
 
-def coverages(demos: ip.Demonstrations, policy: ip.Policy, maker: Maker) -> dict[str, ip.Transitions]:
+def coverages(demos: ip.Demonstrations, policy: ip.learn.Policy, maker: Maker) -> dict[str, ip.Transitions]:
     """The demonstrations, random steps, and a policy's with more and more random actions."""
     env = maker()
-    random = ip.record_demos(ip.random_policy(env.action_space), env, 20, seed=1)
-    mixture = ip.noisy_rollouts(policy, env)
+    random = ip.record_demos(ip.learn.random_policy(env.action_space), env, 20, seed=1)
+    mixture = ip.pipeline.noisy_rollouts(policy, env)
     env.close()
     return {"expert": demos.transitions, "random": random.transitions, "mixture": mixture}
 

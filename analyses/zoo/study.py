@@ -42,8 +42,8 @@ def make(reward_id: str, entry: Entry) -> None:
     demos = ip.load_demos(entry.demos or env_id, episodes=entry.episodes, env_id=env_id)
     out = folder / "run"
     resume = (out / "checkpoint.pt").exists()
-    live = ip.make_env(env_id) if entry.online else None
-    others = held_actions(partial(ip.make_env, env_id)) if entry.held else None
+    live = ip.envs.make_env(env_id) if entry.online else None
+    others = held_actions(partial(ip.envs.make_env, env_id)) if entry.held else None
     run = ip.train(demos, entry.learner, live, others=others, out=out, resume=resume, progress=False)
     finish(reward_id, run, demos, entry)
 
@@ -53,15 +53,15 @@ def make_grid(reward_id: str, entry: Entry) -> None:
     folder = RUNS / reward_id
     if not (folder / "probe" / "report.html").exists():
         ip.probe("GridWorld", out=folder / "probe")
-    tree = ip.load_results(folder / "probe" / "results.nc")
+    tree = ip.results.load_results(folder / "probe" / "results.nc")
     reward = ip.load_reward(folder / "probe" / "reward")
     name = str(tree["correlation"].to_dataset()["reward"].values[0])
-    config = ip.RetrainStudyConfig(config=entry.retrain, seeds=entry.seeds, episodes=100)
+    config = ip.retraining.RetrainStudyConfig(config=entry.retrain, seeds=entry.seeds, episodes=100)
     expert = float(json.loads(tree.attrs["demonstrations"])["returns"]["mean"])
-    retrained = ip.retrain_study(
+    retrained = ip.retraining.retrain_study(
         {name: reward}, "GridWorld", config, expert=expert, out=folder / "retrain", progress=False
     )
-    figures: dict[str, object] = {**ip.reward_figures(tree, name), **ip.reward_figures(retrained, name)}
+    figures: dict[str, object] = {**ip.results.reward_figures(tree, name), **ip.results.reward_figures(retrained, name)}
     ship(reward_id, reward, {**figures, **budget(retrained, entry)}, entry)
 
 
@@ -75,19 +75,19 @@ def add(reward_id: str, run_folder: Path, entry: Entry) -> None:
 def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) -> None:
     """Recover, measure, retrain, and put into the zoo."""
     env_id, folder = reward_id.split("/")[0], RUNS / reward_id
-    maker = partial(ip.make_env, env_id)
+    maker = partial(ip.envs.make_env, env_id)
     recovered = ip.recover(run)
-    rewards: dict[str, ip.RecoveredReward | ip.DistilledReward] = {"this reward": recovered}
+    rewards: dict[str, ip.rewards.RecoveredReward | ip.rewards.DistilledReward] = {"this reward": recovered}
     if entry.distil is not None:
         steps = coverages(demos, run.policy, maker)
         distilled = ip.distil(recovered, entry.distil, transitions={name: steps[name] for name in entry.distil_on})
         rewards = {"this reward": distilled, "recovered": recovered}
     reward = rewards["this reward"]
     env = maker()
-    ip.check_reward_model(reward, env)
+    ip.rewards.check_reward_model(reward, env)
     env.close()
     compared = ip.compare(rewards, transitions=coverages(demos, clone(demos, maker), maker))
-    config = ip.RetrainStudyConfig(
+    config = ip.retraining.RetrainStudyConfig(
         config=entry.retrain,
         true_config=entry.on_true_reward,
         on_true_reward=entry.on_true_reward is not None,
@@ -95,19 +95,19 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
         episodes=EPISODES,
     )
     expert = None if demos.whole.returns is None else float(demos.whole.returns.mean())
-    retrained = ip.retrain_study(
+    retrained = ip.retraining.retrain_study(
         {"this reward": reward}, maker, config, expert=expert, out=folder / "retrain", progress=False
     )
     imitator = ip.evaluate(run.policy, maker, episodes=EPISODES, seed=10_000)
     figures: dict[str, object] = {
         **reward.figures,
-        **ip.reward_figures(compared, "this reward"),
-        **ip.reward_figures(retrained, "this reward"),
+        **ip.results.reward_figures(compared, "this reward"),
+        **ip.results.reward_figures(retrained, "this reward"),
         "imitator's true return": bootstrap(imitator.returns),
     }
     if entry.distil is not None:
         section = "correlation, mixture"
-        figures[f"{section}, of what it was distilled from"] = ip.reward_figures(compared, "recovered")[section]
+        figures[f"{section}, of what it was distilled from"] = ip.results.reward_figures(compared, "recovered")[section]
     ship(reward_id, reward, {**figures, **budget(retrained, entry)}, entry)
 
 
@@ -118,12 +118,14 @@ def beside_true_reward(reward_id: str, entry: Entry) -> None:
             f"entries.py must say how policies are trained on the true reward of {reward_id}; it does not."
         )
     env_id, reward = reward_id.split("/")[0], ip.load_reward(ZOO / reward_id)
-    config = ip.RetrainStudyConfig(
+    config = ip.retraining.RetrainStudyConfig(
         config=entry.retrain, true_config=entry.on_true_reward, seeds=entry.seeds, episodes=EPISODES
     )
     expert = reward.figures["expert's true return"]
-    tree = ip.retrain_study({}, env_id, config, expert=expert, out=RUNS / reward_id / "retrain", progress=False)
-    beside = ip.reward_figures(tree, "this reward")["retraining"]
+    tree = ip.retraining.retrain_study(
+        {}, env_id, config, expert=expert, out=RUNS / reward_id / "retrain", progress=False
+    )
+    beside = ip.results.reward_figures(tree, "this reward")["retraining"]
     retraining = {**reward.figures["retraining"], **beside}
     ship(reward_id, reward, {**reward.figures, "retraining": retraining, **on_the_truth(tree, entry)}, entry)
 
@@ -170,7 +172,10 @@ def bootstrap(returns: np.ndarray) -> dict[str, float]:
 
 
 def ship(
-    reward_id: str, reward: ip.RecoveredReward | ip.DistilledReward, figures: dict[str, object], entry: Entry
+    reward_id: str,
+    reward: ip.rewards.RecoveredReward | ip.rewards.DistilledReward,
+    figures: dict[str, object],
+    entry: Entry,
 ) -> None:
     """Save it into the zoo with a card, and write the index anew."""
     command = f"python analyses/zoo/study.py {'add' if entry.demos else 'make'} {reward_id}"
@@ -180,12 +185,12 @@ def ship(
         provenance["others_source"] = "random actions held for 5, 20 and 100 steps (analyses/zoo/steps.py)"
     ip.save_reward(replace(reward, provenance=provenance), ZOO / reward_id, figures=figures, overwrite=True)
     index()
-    print(ip.show_zoo(reward_id), flush=True)
+    print(ip.zoo.show_zoo(reward_id), flush=True)
 
 
 def index() -> None:
     """index.json, and the table of README.md."""
-    ip.write_index(ZOO)
+    ip.zoo.write_index(ZOO)
     before, _, rest = README.read_text().partition("<!-- table -->")
     _, _, after = rest.partition("<!-- end -->")
     README.write_text(f"{before}<!-- table -->\n{table()}<!-- end -->{after}")
@@ -195,13 +200,13 @@ def forms(ids: list[str]) -> None:
     """What each distilled form of a shipped reward explains and costs, in each measure."""
     for reward_id in ids:
         reward = ip.load_reward(reward_id)
-        tree = ip.compare_forms(reward, reward_id.split("/")[0], episodes=EPISODES)
+        tree = ip.pipeline.compare_forms(reward, reward_id.split("/")[0], episodes=EPISODES)
         del tree["points"]  # every step's rewards; the figures are kept
-        ip.save_results(tree, README.parent / "forms" / f"{reward_id}.nc", overwrite=True)
+        ip.results.save_results(tree, README.parent / "forms" / f"{reward_id}.nc", overwrite=True)
     parts = []
     for path in sorted((README.parent / "forms").glob("*/*.nc")):
-        tree = ip.load_results(path)
-        parts += [f"**{path.parent.name}/{path.stem}**, mixture\n", ip.forms_table(tree, "mixture"), ""]
+        tree = ip.results.load_results(path)
+        parts += [f"**{path.parent.name}/{path.stem}**, mixture\n", ip.pipeline.forms_table(tree, "mixture"), ""]
     before, _, rest = README.read_text().partition("<!-- forms -->")
     _, _, after = rest.partition("<!-- end forms -->")
     README.write_text(f"{before}<!-- forms -->\n" + "\n".join(parts) + f"<!-- end forms -->{after}")

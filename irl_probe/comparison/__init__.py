@@ -1,5 +1,6 @@
-"""Canonical distances and decompositions of rewards against the truth, coverage by coverage, with their calibration."""
+"""The verb compare: correlations with the truth on each coverage, canonical distances, decompositions, a ranking."""
 
 from irl_probe.comparison.distances import DistanceConfig, distances
+from irl_probe.comparison.verb import CompareConfig, compare
 
-__all__ = ["DistanceConfig", "distances"]
+__all__ = ["CompareConfig", "DistanceConfig", "compare", "distances"]

@@ -57,15 +57,12 @@ class CompareConfig(Config):
             )
 
 
-DEFAULTS = CompareConfig()
-
-
 def compare(
     rewards: Mapping[str, Reward],
+    config: CompareConfig | None = None,
     *,
-    reference: Reward | None = None,
     transitions: Mapping[str, Transitions] | Transitions,
-    config: CompareConfig = DEFAULTS,
+    reference: Reward | None = None,
     distances: DistanceConfig | None = None,
     truth: Reward | None = None,
     dynamics: Simulator | LearnedDynamics | None = None,
@@ -79,10 +76,10 @@ def compare(
 
     Args:
         rewards: name → reward, per environment step.
-        reference: what they are compared with; None takes the true rewards recorded in the transitions.
+        config: resamples, confidence, seed and window; None takes the defaults of `CompareConfig`.
         transitions: coverage ("expert", "learned", "random", ...) → whole episodes, or one such without a name, which
             becomes the coverage "data". What is measured depends on this choice, so state it.
-        config: see `CompareConfig`.
+        reference: what they are compared with; None takes the true rewards recorded in the transitions.
         distances: also take the canonical distances (EPIC, DARD, STARC, ERC) and decompose; None does not.
         truth: the true reward where nobody has been, which these ask for; None takes `reference`.
         dynamics: `simulator(env)`, or where there is none what `rewards.fit_dynamics` learned; without it there is no
@@ -96,11 +93,18 @@ def compare(
         agree. The attribute `hashes` has the SHA-256 of each coverage and policy, and the `reward_id` of each reward
         that can be saved.
 
-    Raises ValueError where there is no reward or coverage, where a name or value is of the wrong kind, where steps were
-    left out of the transitions, where they hold no true rewards and `reference` is None, and where a reward does
-    not return one finite number a step (the message names reward, coverage and step).
+    Raises TypeError for a config of another type; ValueError where there is no reward or coverage, where a name or
+    value is of the wrong kind, where steps were left out of the transitions, where they hold no true rewards and
+    `reference` is None, and where a reward does not return one finite number a step (the message names reward, coverage
+    and step).
     """
-    check_kind(config, CompareConfig, "The config of compare", "Write irl_probe.CompareConfig(resamples=1000).")
+    config = CompareConfig() if config is None else config
+    check_kind(
+        config,
+        CompareConfig,
+        "The config of compare",
+        "Write compare(rewards, irl_probe.CompareConfig(resamples=1000), transitions=...).",
+    )
     coverages = {"data": transitions} if isinstance(transitions, Transitions) else transitions
     _check_rewards(rewards, reference)
     _check_coverages(coverages, "Transitions must be one Transitions, or a mapping coverage → Transitions")

@@ -252,7 +252,7 @@ def parameters_of(env: Env) -> Mapping[str, Parameter]:
         raise ValueError(
             f"Dynamics can be changed in tabular MDPs and in these environments: {', '.join(sorted(CHANGES))}; {name} "
             "is none of them. Make the changed environment yourself and give transfer a "
-            "irl_probe.Variant(env_id, parameter, factor, function=...) of it."
+            "irl_probe.envs.Variant(env_id, parameter, factor, function=...) of it."
         )
     return found
 

@@ -32,7 +32,7 @@ for _name, _options in _OURS.items():
 def make_env(env_id: str, **kwargs: Any) -> Env:
     """The environment called `env_id`: "GridWorld" (`gridworld` in a `TabularEnv`) or anything Gymnasium knows.
 
-    "Hopper-v5[mass=2]" is one with changed dynamics; see `irl_probe.variants`. "PointMaze-v0" is our own maze, and
+    "Hopper-v5[mass=2]" is one with changed dynamics; see `irl_probe.envs.variants`. "PointMaze-v0" is our own maze, and
     "Ant27-v5" is Ant-v5 with its 27 observations of position and velocity alone, without the contact forces.
 
     Keyword arguments go to the environment: `make_env("Ant-v5", healthy_reward=0.1)`. GridWorld takes those of

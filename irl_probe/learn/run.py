@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from irl_probe._files import LOCK
 from irl_probe._spaces import space_to_json
 from irl_probe._types import Array
 from irl_probe.learn.config import IQConfig
@@ -130,7 +131,7 @@ def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> 
                 "Give the same config and steps, or another folder."
             )
         return
-    if not folder.is_dir() or any(folder.iterdir()):
+    if not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir()):
         raise CheckpointError(
             f"The output folder {folder} must be new or empty, so that nothing is overwritten; it exists. "
             "Resume the run in it (resume=True) or name another folder."

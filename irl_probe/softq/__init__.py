@@ -1,5 +1,6 @@
 """Q-functions and policies as torch modules: flat networks over normalised observations."""
 
+from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
 from irl_probe.softq.networks import (
     ACTIVATIONS,
     LOG_STD_RANGES,
@@ -20,7 +21,9 @@ __all__ = [
     "LOG_STD_RANGES",
     "ActionScale",
     "ContinuousQ",
+    "ContinuousSoftQ",
     "DiscreteQ",
+    "DiscreteSoftQ",
     "EnsembleLinear",
     "GaussianPolicy",
     "LogStd",

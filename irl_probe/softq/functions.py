@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from irl_probe._types import Array
-from irl_probe.softq import ActionScale, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.softq.in_numpy import (
     Numbers,
     NumpyEncoder,
@@ -24,6 +23,7 @@ from irl_probe.softq.in_numpy import (
     soft_values,
     squashed_draws,
 )
+from irl_probe.softq.networks import ActionScale, ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 
 
 def soft_value(q: Float[Tensor, "*batch actions"], temperature: float) -> Float[Tensor, "*batch"]:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from irl_probe.softq import LOG_STD_RANGES, EnsembleLinear, NetworkSpec, ObservationEncoder
+from irl_probe.softq.networks import LOG_STD_RANGES, EnsembleLinear, NetworkSpec, ObservationEncoder
 
 Numbers = NDArray[np.floating[Any]]
 MANY = 1 << 13  # numbers from which on the arithmetic costs more than the call

@@ -44,7 +44,7 @@ def transfer(
     Args:
         reward: to carry over; or several by name, of which the first is distilled. In place of one reward a sequence
             with one for each seed of the config, as learned by so many runs: intervals then include the luck of those.
-        variants: as `irl_probe.variants` makes them, the unchanged environment among them.
+        variants: as `irl_probe.envs.variants` makes them, the unchanged environment among them.
         config: see `TransferConfig`.
         policy: the imitator's (or one for each seed). None takes that of a recovered reward's Q; without either, no
             policy is carried over.
@@ -53,7 +53,8 @@ def transfer(
             None keeps nothing.
         progress: print each result as it comes.
 
-    Returns results with the group `/transfer`; `irl_probe.verdicts` says where the reward fails to transfer.
+    Returns results with the group `/transfer`; `irl_probe.judgement.warnings_of` says where the reward fails to
+    transfer.
 
     Raises ValueError where variants are of several environments, twice the same or without the unchanged one, where the
     reward does not fit their spaces, or where there is not one reward or policy a seed; CheckpointError where `out`
@@ -109,7 +110,7 @@ def transfer(
 def _check_variants(variants: Sequence[Variant]) -> Variant:
     """The unchanged one."""
     if isinstance(variants, Variant | str):
-        raise ValueError(f"Give a sequence of variants: irl_probe.variants(env), or a list; got {variants!r}.")
+        raise ValueError(f"Give a sequence of variants: irl_probe.envs.variants(env), or a list; got {variants!r}.")
     environments = sorted({v.env_id for v in variants})
     if len(environments) != 1:
         raise ValueError(f"The variants must be of one environment, at least one; got those of {environments}.")
@@ -121,7 +122,7 @@ def _check_variants(variants: Sequence[Variant]) -> Variant:
     if not unchanged:
         raise ValueError(
             "The unchanged environment must be among the variants, to tell a reward that does not transfer from one "
-            f"that never worked; got {', '.join(names)}. irl_probe.variants(env, changes) puts it first."
+            f"that never worked; got {', '.join(names)}. irl_probe.envs.variants(env, changes) puts it first."
         )
     return unchanged[0]
 
