@@ -13,7 +13,7 @@ from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import load_demos
 from irl_probe.envs import true_reward
 from irl_probe.results import load_results, save_results, to_dataframe
-from irl_probe.rewards import load_reward, reward_id, save_reward
+from irl_probe.rewards import load_reward, save_reward
 from irl_probe.rewards.expectation import ExactExpectation
 from irl_probe.rewards.recovered import recover
 from irl_probe.softq import DiscreteQ, NetworkSpec
@@ -268,7 +268,7 @@ def test_results_name_each_shipped_reward_by_an_id_that_a_copy_shares(tmp_path):
     named = {"iq": reward, "copy": load_reward(tmp_path / "copy"), "plain": lambda o, a, o2, d: np.ones(len(o))}
     ids = json.loads(compare(named, transitions=steps, config=CompareConfig(resamples=5)).attrs["hashes"])["rewards"]
     assert set(ids) == {"iq", "copy"}
-    assert ids["iq"] == ids["copy"] == reward_id(reward)
+    assert ids["iq"] == ids["copy"] == reward.reward_id
 
 
 def test_a_ladder_must_be_policies_with_whole_episodes(noisy):

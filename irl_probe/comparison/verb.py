@@ -22,9 +22,8 @@ from irl_probe.envs.true_reward import TrueReward
 from irl_probe.judgement.warnings import verdicts
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, correlations
 from irl_probe.results import correlation_group, new_results, points_group
-from irl_probe.rewards.artifact import reward_id
 from irl_probe.rewards.dynamics import LearnedDynamics
-from irl_probe.rewards.explicit import DistilledReward
+from irl_probe.rewards.model import RewardModel
 from irl_probe.rewards.protocol import Reward, RewardError, evaluate_reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.transitions import Transitions
@@ -193,9 +192,9 @@ def _reward_ids(rewards: Mapping[str, Reward]) -> dict[str, str]:
     """The id of each reward that has one; a plain function has none, nor has one that cannot be saved."""
     ids = {}
     for name, reward in rewards.items():
-        if isinstance(reward, RecoveredReward | DistilledReward):
+        if isinstance(reward, RewardModel):
             with contextlib.suppress(RewardError):
-                ids[name] = reward_id(reward)
+                ids[name] = reward.reward_id
     return ids
 
 

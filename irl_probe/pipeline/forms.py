@@ -48,7 +48,7 @@ def compare_forms(
     is `forms_table`. Raises as `coverages`, `distil` and `compare` do.
     """
     found = coverages(env_id, episodes=episodes, seed=seed)
-    forms = distil_forms(reward, found, config or DistilConfig(seed=seed))
+    forms = distil_forms(reward, config or DistilConfig(seed=seed), transitions=found)
     rewards: dict[str, Reward] = {RECOVERED: reward, **forms}
     off = off_data(env_id, rewards.values(), seed=seed)
     tree = compare(
@@ -97,7 +97,7 @@ def distil_named(
         finally:
             env.close()
         found[f"own policy in {env_id}"] = rolled
-    return distil(reward, found, config)
+    return distil(reward, config, transitions=found)
 
 
 def forms_table(tree: xr.DataTree, coverage: str = "mixture") -> str:

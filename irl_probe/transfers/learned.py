@@ -158,7 +158,12 @@ class Source:
             env = self.unchanged.make()
             gamma = getattr(self.first, "gamma", self.config.learner.gamma)
             settings = replace(settings, gamma=settings.gamma if settings.gamma is not None else gamma)
-            fitted = distil(self.first, self.coverage(), settings, spaces=(env.observation_space, env.action_space))
+            fitted = distil(
+                self.first,
+                settings,
+                transitions=self.coverage(),
+                spaces=(env.observation_space, env.action_space),
+            )
             env.close()
             self._distilled[form] = fitted.unshaped
         return self._distilled[form]

@@ -15,7 +15,7 @@ from irl_probe.envs import UNCHANGED, TabularMDP, Variant, variants
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
 from irl_probe.retraining.study import check_cells, how_to_go_on
-from irl_probe.rewards import DistilledReward, RecoveredReward, Reward
+from irl_probe.rewards import RecoveredReward, Reward, RewardModel
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import TransferConfig
 from irl_probe.transfers.exact import transfer_exactly
@@ -160,7 +160,7 @@ def _check_fit(reward: Reward, name: str, variants: Sequence[Variant]) -> None:
     """Raise ValueError unless the reward takes the variants' transitions, before anything is trained."""
     for variant in variants:
         env = variant.make()
-        if isinstance(reward, RecoveredReward | DistilledReward):
+        if isinstance(reward, RewardModel):
             reward.check_spaces(env.observation_space, env.action_space)
         else:
             observation, _ = env.reset(seed=0)
