@@ -1,8 +1,8 @@
+from . import judgement
 from .comparison import DistanceConfig
 from .comparison.verb import CompareConfig, compare
 from .demos import Demonstrations, check_demos, load_demos, record_demos, save_demos
 from .envs import Variant, gridworld, make_env, simulator, true_reward, variants
-from .judgement.warnings import verdicts
 from .learn import Evaluation, IQConfig, Run, evaluate, load_run, random_policy, train, train_on_reward
 from .pipeline import Probe, ProbeConfig, compare_forms, coverages, forms_table, noisy_rollouts, probe
 from .report import plots, print_report, write_report
@@ -76,6 +76,7 @@ __all__ = [
     "evaluate",
     "forms_table",
     "gridworld",
+    "judgement",
     "list_zoo",
     "load_demos",
     "load_results",
@@ -110,7 +111,6 @@ __all__ = [
     "transfer",
     "true_reward",
     "variants",
-    "verdicts",
     "write_index",
     "write_report",
 ]

@@ -122,7 +122,7 @@ def retrain_study(
     tree = ip.retrain_study(pipeline.named_rewards(rewards, env), env, config, expert=expert, out=out / "policies")
     ip.save_results(tree, out / "results.nc", overwrite=True)
     ip.write_report(tree, out / "report.html", overwrite=True)
-    for verdict in ip.verdicts(tree):
+    for verdict in ip.judgement.warnings_of(tree):
         print(verdict["text"])
     table = ip.to_dataframe(tree).query("group == 'retraining' and metric in ('mean', 'normalised_mean')")
     print(table[["reward", "metric", "estimate", "low", "high"]].to_string(index=False))
@@ -156,7 +156,7 @@ def transfer(
     tree = ip.transfer(rewards, ip.variants(env, changes or None), config, out=out / "cells", progress=True)
     ip.save_results(tree, out / "results.nc", overwrite=True)
     ip.write_report(tree, out / "report.html", overwrite=True)
-    for verdict in ip.verdicts(tree):
+    for verdict in ip.judgement.warnings_of(tree):
         print(verdict["text"])
     table = ip.to_dataframe(tree).query("group == 'transfer' and metric in ('mean', 'value')")
     print(table[["variant", "policy", "metric", "estimate", "low", "high"]].to_string(index=False))

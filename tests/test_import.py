@@ -41,5 +41,5 @@ def test_every_public_name_is_what_it_says():
             value = getattr(package, name)
             assert getattr(value, "__module__", value.__name__).startswith("irl_probe."), name
             assert name in dir(package)
-    assert callable(ip.verdicts)
+    assert callable(ip.judgement.warnings_of)
     assert callable(ip.probe)

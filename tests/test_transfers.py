@@ -202,7 +202,7 @@ def test_where_the_true_reward_teaches_nothing_there_is_no_value_and_the_reason_
     assert "no scale" in str(group["reason"].sel(variant="mass ×2", policy="recovered").values)
     tree = ip.transfer(as_reward(advantage(ip.gridworld())), ip.variants("GridWorld"))
     tree["transfer"] = group
-    found = {v["code"]: v["text"] for v in ip.verdicts(tree)}
+    found = {v["code"]: v["text"] for v in ip.judgement.warnings_of(tree)}
     assert "On mass ×2 training on the true reward is no better than random" in found["transfer-undefined"]
     assert "overall" not in group
 
@@ -219,7 +219,7 @@ def test_one_seed_has_no_interval():
 def test_the_verdicts_begin_with_the_reward_that_does_not_transfer():
     mdp = ip.gridworld()
     tree = ip.transfer(as_reward(advantage(mdp)), ip.variants(mdp), ip.TransferConfig(temperature=ALPHA))
-    first, *others = ip.verdicts(tree)
+    first, *others = ip.judgement.warnings_of(tree)
     assert first["code"] == "transfer"
     assert first["text"].startswith("Reward “recovered” does not transfer to swapped actions (−")
     told = [first["text"], *(v["text"] for v in others)]

@@ -225,7 +225,7 @@ def tables() -> None:
 
 
 def warnings(tree: object) -> str:
-    return "\n".join(f"- {v['text']}" for v in ip.verdicts(tree) if v["code"].startswith("transfer"))
+    return "\n".join(f"- {v['text']}" for v in ip.judgement.warnings_of(tree) if v["code"].startswith("transfer"))
 
 
 def table(tree: object) -> str:

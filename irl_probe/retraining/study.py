@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from irl_probe._config import check_kind
+from irl_probe._names import TRUE_REWARD as TRUE
 from irl_probe._spaces import Env
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
@@ -124,7 +125,6 @@ def _plain_cell(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", name.replace("′", "2")).strip("-")
 
 
-TRUE = "true reward"  # the label of policies trained on the environment's own reward
 EVALUATION_SEED = 10_000
 RANDOM_EPISODES = 100
 

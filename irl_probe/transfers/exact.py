@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
+from irl_probe._names import CARRIED_OVER as CARRIED
+from irl_probe._names import RANDOM
+from irl_probe._names import TRUE_REWARD as TRUE
 from irl_probe._types import Floats
 from irl_probe.envs import TabularMDP, Variant
 from irl_probe.metrics import tabular
@@ -14,7 +17,7 @@ from irl_probe.metrics.tabular.soft import centred, expected_reward, optimal_act
 from irl_probe.rewards import Reward
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import Form, TransferConfig
-from irl_probe.transfers.learned import CARRIED, RANDOM, TRUE, group_of
+from irl_probe.transfers.learned import group_of
 
 Policies = tuple[Floats, Floats]  # greedy (ties uniform) and soft-optimal, (S, A) each
 

@@ -11,6 +11,9 @@ import numpy as np
 import xarray as xr
 from rich.console import Console
 
+from irl_probe._names import CARRIED_OVER as CARRIED
+from irl_probe._names import RANDOM
+from irl_probe._names import TRUE_REWARD as TRUE
 from irl_probe._types import Floats
 from irl_probe.demos import record_demos
 from irl_probe.envs import UNCHANGED, Variant
@@ -25,7 +28,6 @@ from irl_probe.rewards import DistilledReward, Reward, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transitions import Transitions
 
-RANDOM, CARRIED, TRUE = "random", "carried over", "true reward"
 NO_SCALE = "Trained on the true reward a policy is not better here than random actions: there is no scale."
 ONE_SEED = "There is one seed, so there is no interval over seeds."
 

@@ -10,6 +10,9 @@ from typing import Any, cast
 import numpy as np
 import xarray as xr
 
+from irl_probe._names import CARRIED_OVER as CARRIED
+from irl_probe._names import RANDOM, RECOVERED
+from irl_probe._names import TRUE_REWARD as TRUE
 from irl_probe.envs import UNCHANGED, Variant
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
@@ -18,11 +21,10 @@ from irl_probe.rewards import DistilledReward, RecoveredReward, Reward
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import TransferConfig
 from irl_probe.transfers.exact import transfer_exactly
-from irl_probe.transfers.learned import CARRIED, RANDOM, TRUE, Source, transfer_by_learning
+from irl_probe.transfers.learned import Source, transfer_by_learning
 from irl_probe.transitions import Transitions
 
 Rewards = Reward | Sequence[Reward]
-RECOVERED = "recovered"
 
 
 def transfer(
@@ -53,7 +55,8 @@ def transfer(
             None keeps nothing.
         progress: print each result as it comes.
 
-    Returns results with the group `/transfer`; `irl_probe.verdicts` says where the reward fails to transfer.
+    Returns results with the group `/transfer`; `irl_probe.judgement.warnings_of` says where the reward fails to
+    transfer.
 
     Raises ValueError where variants are of several environments, twice the same or without the unchanged one, where the
     reward does not fit their spaces, or where there is not one reward or policy a seed; CheckpointError where `out`
