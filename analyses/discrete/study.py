@@ -1,7 +1,7 @@
 """Discrete actions: which variant imitates the expert, and which variant's reward is useful?
 
 python analyses/discrete/study.py run [--tasks ...] [--variants ...] [--seeds ...]   what is missing, a JSON a cell
-python analyses/discrete/study.py merge   results.nc, the tables of README.md and the one of the project's README.md
+python analyses/discrete/study.py merge   results.nc and the tables of README.md; then `make results`
 
 A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration and those after it. A cell
 that is in results.nc or in runs/discrete/ with today's settings is not computed again.
@@ -40,7 +40,7 @@ Cell = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned from: so many demonstrations, every so-manieth step; and how long online."""
+    """What is learned from (how many demonstrations, of which every k-th step) and how long online."""
 
     demonstrations: int
     subsample: int
@@ -202,7 +202,6 @@ def merge() -> None:
     )
     results.to_netcdf(HERE / "results.nc", engine="h5netcdf")
     replace_between(HERE / "README.md", "tables", "\n".join(table(results.sel(task=task)) for task in TASKS))
-    replace_between(HERE.parents[1] / "README.md", "imitation", summary(results))
 
 
 def replace_between(path: Path, name: str, text: str) -> None:
@@ -244,17 +243,6 @@ def table(results: xr.Dataset) -> str:
             returns = [mean(cell[name], 1, interval=True) for name in ("return", "retrained")]
             figures = [mean(cell[name], 2, interval=name == "episode") for name in FIGURES]
             lines.append(f"| {' | '.join([variant, str(count), *returns, *figures])} |")
-    return "\n".join(lines) + "\n"
-
-
-def summary(results: xr.Dataset) -> str:
-    """The defaults beside behavioural cloning, a line a task."""
-    lines = ["| task | demonstrations | offline | online | behavioural cloning |", "|---|---|---|---|---|"]
-    for name, task in TASKS.items():
-        returns = results["return"].sel(task=name)
-        figures = [mean(returns.sel(variant=v), 1, interval=True) for v in ("offline", "online", "bc")]
-        steps = "whole" if task.subsample == 1 else f"every {task.subsample}th step"
-        lines.append(f"| {name} | {task.demonstrations}, {steps} | {' | '.join(figures)} |")
     return "\n".join(lines) + "\n"
 
 
