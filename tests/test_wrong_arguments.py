@@ -38,12 +38,12 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.retrain("CartPole-v1/iq", env=ENV), "must be a function .*got 'CartPole-v1/iq'.*load_reward"),
         (lambda: ip.probe(ENV, ip.IQConfig()), r"type ProbeConfig; .*ProbeConfig\(learner=config\)"),
         (lambda: ip.compare({"a": constant}, transitions=STEPS, config={}), r"CompareConfig; got \{\}"),
+        (lambda: ip.distil(constant, {}, transitions=STEPS), "type DistilConfig"),
         (
-            lambda: ip.compare({"a": constant}, "CartPole-v1", transitions=STEPS),
-            r"CompareConfig; got 'CartPole-v1'. Write compare\(rewards, irl_probe.CompareConfig\(.*\), transitions=",
+            lambda: ip.distil(constant, STEPS, transitions=STEPS),
+            r"type DistilConfig; .*distil\(reward, .*transitions=steps\)",
         ),
-        (lambda: ip.distil(constant, STEPS, {}), "type DistilConfig"),
-        (lambda: ip.distil(constant, DEMOS), "Of demonstrations give demos.transitions"),
+        (lambda: ip.distil(constant, transitions=DEMOS), "Of demonstrations give demos.transitions"),
         (lambda: ip.rewards.relabel(DEMOS, constant), "Of demonstrations give demos.transitions"),
         (
             lambda: ip.transfer(constant, ENV),

@@ -80,7 +80,7 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     rewards: dict[str, ip.rewards.RecoveredReward | ip.rewards.DistilledReward] = {"this reward": recovered}
     if entry.distil is not None:
         steps = coverages(demos, run.policy, maker)
-        distilled = ip.distil(recovered, {name: steps[name] for name in entry.distil_on}, entry.distil)
+        distilled = ip.distil(recovered, entry.distil, transitions={name: steps[name] for name in entry.distil_on})
         rewards = {"this reward": distilled, "recovered": recovered}
     reward = rewards["this reward"]
     env = maker()
