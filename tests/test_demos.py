@@ -471,6 +471,7 @@ class TestNames:
             load_demos(name)
 
     def test_all_bundled_demonstrations_load_and_fit_their_environment(self):
+        assert "CartPole-v1" in bundled_demos()
         for name in bundled_demos():
             demos = load_demos(name)
             assert demos.env_id == name
