@@ -60,7 +60,7 @@ def offline() -> dict[str, str]:
 def online() -> dict[str, str]:
     demos = ip.load_demos("HalfCheetah-v5", episodes=1)
     config = ip.IQConfig(seed=0, steps=2000, warm_start=500, evaluate_every=2000, evaluate_episodes=2)
-    return learned(ip.train(demos, config, "HalfCheetah-v5", progress=False))
+    return learned(ip.train(demos, config, env="HalfCheetah-v5", progress=False))
 
 
 def rewards() -> dict[str, str]:

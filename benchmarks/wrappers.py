@@ -21,7 +21,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 import irl_probe as ip
-from irl_probe.rewards.explicit import DistilledReward, RewardNetwork
+from irl_probe.rewards import DistilledReward, RewardNetwork
 from irl_probe.softq import ContinuousQ, GaussianPolicy, NetworkSpec
 
 ENV, COUNT, TARGET = "HalfCheetah-v5", 8, 0.15

@@ -1,7 +1,7 @@
 """Discrete actions: which variant imitates the expert, and which variant's reward is useful?
 
 python analyses/discrete/study.py run [--tasks ...] [--variants ...] [--seeds ...]   what is missing, a JSON a cell
-python analyses/discrete/study.py merge   results.nc, the tables of README.md and the one of the project's README.md
+python analyses/discrete/study.py merge   results.nc and the tables of README.md; then `make results`
 
 A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration and those after it. A cell
 that is in results.nc or in runs/discrete/ with today's settings is not computed again.
@@ -23,6 +23,7 @@ import torch
 import xarray as xr
 
 import irl_probe as ip
+from irl_probe.learn import ResolvedIQ, ResolvedRL
 
 HERE = Path(__file__).parent
 CELLS = HERE.parents[1] / "runs" / "discrete"
@@ -39,7 +40,7 @@ Cell = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned from: so many demonstrations, every so-manieth step; and how long online."""
+    """What is learned from (how many demonstrations, of which every k-th step) and how long online."""
 
     demonstrations: int
     subsample: int
@@ -89,9 +90,9 @@ def retrains(task: str, variant: str, seed: int) -> bool:
     return task == "CartPole-v1" and variant != "bc" and seed < 3
 
 
-def learner(task: str, seed: int) -> ip.IQConfig:
+def learner(task: str, seed: int) -> ip.RLConfig:
     """How a new policy learns from a recovered reward."""
-    return ip.IQConfig(objective="bellman", steps=TASKS[task].retrain_steps, seed=100 + seed)
+    return ip.RLConfig(steps=TASKS[task].retrain_steps, seed=100 + seed, evaluate_every=0)
 
 
 def settings(task: str, variant: str, seed: int) -> str:
@@ -101,15 +102,18 @@ def settings(task: str, variant: str, seed: int) -> str:
     left out too, since the place of the cell says it.
     """
     changed, online = VARIANTS[variant]
-    config = ip.IQConfig.from_dict({"steps": TASKS[task].online_steps if online else None, **changed})
+    config = ip.IQConfig.from_dict(
+        {"steps": TASKS[task].online_steps if online else None, "evaluate_every": 0, **changed}
+    )
     described = asdict(TASKS[task]) | _told(config.resolve(discrete=True, online=online))
     if retrains(task, variant, seed):
-        described["retraining"] = _told(learner(task, 0).resolve(discrete=True, online=True))
+        described["retraining"] = _told(learner(task, 0).resolve(discrete=True))
     return json.dumps(described)
 
 
-def _told(config: ip.IQConfig) -> dict[str, object]:
-    return {name: value for name, value in asdict(config).items() if value}
+def _told(config: ResolvedIQ | ResolvedRL) -> dict[str, object]:
+    unread = ("critics", "actor_learning_rate")  # with discrete actions
+    return {name: value for name, value in asdict(config).items() if value and name not in unread}
 
 
 @cache
@@ -123,9 +127,12 @@ def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:
     task, (changed, online) = TASKS[env_id], VARIANTS[variant]
     demos = ip.load_demos(env_id)
     chosen = [(seed + i) % len(demos.whole.lengths) for i in range(task.demonstrations)]
-    config = ip.IQConfig.from_dict({"seed": seed, "steps": task.online_steps if online else None, **changed})
+    steps = task.online_steps if online else None
+    config = ip.IQConfig.from_dict({"seed": seed, "steps": steps, "evaluate_every": 0, **changed})
     began = time.process_time()
-    run = ip.train(demos.episodes(chosen).subsample(task.subsample), config, env_id if online else None, progress=False)
+    run = ip.train(
+        demos.episodes(chosen).subsample(task.subsample), config, env=env_id if online else None, progress=False
+    )
     figures = {"seconds": time.process_time() - began}
     evaluation = ip.evaluate(run.policy, env_id, episodes=20, seed=1000 + seed)
     figures["return"] = float(evaluation.returns.mean())
@@ -135,7 +142,7 @@ def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:
     for name, (level, control) in FIGURES.items():
         figures[name] = float(values.sel(level=level, control=control))
     if retrains(env_id, variant, seed):
-        retrained = ip.retrain(reward, env_id, ip.RetrainConfig(learner(env_id, seed)), progress=False)
+        retrained = ip.retrain(reward, ip.RetrainConfig(learner(env_id, seed)), env=env_id, progress=False)
         figures["retrained"] = float(ip.evaluate(retrained.policy, env_id, seed=2000 + seed).returns.mean())
     return figures
 
@@ -195,7 +202,6 @@ def merge() -> None:
     )
     results.to_netcdf(HERE / "results.nc", engine="h5netcdf")
     replace_between(HERE / "README.md", "tables", "\n".join(table(results.sel(task=task)) for task in TASKS))
-    replace_between(HERE.parents[1] / "README.md", "imitation", summary(results))
 
 
 def replace_between(path: Path, name: str, text: str) -> None:
@@ -237,17 +243,6 @@ def table(results: xr.Dataset) -> str:
             returns = [mean(cell[name], 1, interval=True) for name in ("return", "retrained")]
             figures = [mean(cell[name], 2, interval=name == "episode") for name in FIGURES]
             lines.append(f"| {' | '.join([variant, str(count), *returns, *figures])} |")
-    return "\n".join(lines) + "\n"
-
-
-def summary(results: xr.Dataset) -> str:
-    """The defaults beside behavioural cloning, a line a task."""
-    lines = ["| task | demonstrations | offline | online | behavioural cloning |", "|---|---|---|---|---|"]
-    for name, task in TASKS.items():
-        returns = results["return"].sel(task=name)
-        figures = [mean(returns.sel(variant=v), 1, interval=True) for v in ("offline", "online", "bc")]
-        steps = "whole" if task.subsample == 1 else f"every {task.subsample}th step"
-        lines.append(f"| {name} | {task.demonstrations}, {steps} | {' | '.join(figures)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -21,8 +21,7 @@ import irl_probe as ip
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "irl_probe" / "demos" / "data"
 RUNS = ROOT / "runs" / "experts"
-SHARED = ip.IQConfig(  # the learner of the time when these were trained; Pendulum had Huber's loss too
-    objective="bellman",
+SHARED = ip.RLConfig(  # the learner of the time when these were trained; Pendulum had Huber's loss too
     hidden=(64, 64),
     layer_norm=False,
     weight_decay=0.0,
@@ -42,15 +41,14 @@ class Expert:
         least this true return become demonstrations.
     """
 
-    config: ip.IQConfig
+    config: ip.RLConfig
     episodes: int = 20
     scale: float = 1.0
     least_return: float = -math.inf
 
 
 SMALL = replace(SHARED, learning_rate=1e-3, temperature=0.1, target_rate=0.01)
-LOCOMOTION = ip.IQConfig(
-    objective="bellman",
+LOCOMOTION = ip.RLConfig(
     steps=300_000,
     batch_size=128,
     temperature=0.1,

@@ -63,7 +63,7 @@ def run_cell(name: str, seed: int, demos: Path, runs: Path) -> None:
         seed=seed, steps=task.steps, evaluate_every=task.steps // EVALUATIONS, evaluate_episodes=EPISODES
     )
     resume = (folder / "checkpoint.pt").exists()
-    run = ip.train(everyone.episodes([seed]), config, make(), out=folder, resume=resume)
+    run = ip.train(everyone.episodes([seed]), config, env=make(), out=folder, resume=resume)
     final = ip.evaluate(run.policy, make, episodes=EPISODES, seed=seed)
     tree = ip.compare(
         {"recovered": ip.recover(run)}, transitions={"noisy": ip.pipeline.noisy_rollouts(run.policy, make())}

@@ -78,7 +78,7 @@ def run_variant(name: str, demos: ip.Demonstrations, runs: Path) -> None:
             **VARIANTS[name],
         }
     )
-    run = ip.train(demos, config, ENV, out=folder, resume=(folder / "checkpoint.pt").exists())
+    run = ip.train(demos, config, env=ENV, out=folder, resume=(folder / "checkpoint.pt").exists())
     tree = ip.compare({"recovered": ip.recover(run)}, transitions={"noisy clones": coverage(demos)})
     values = tree["correlation"]["value"].sel(metric="pearson", control="none", level=list(LEVELS), bound=list(BOUNDS))
     figures = {

@@ -51,19 +51,19 @@ class Task:
     env_id: str
     changes: tuple[str, ...]
     forms: tuple[str, ...]
-    learner: ip.IQConfig
-    true_learner: ip.IQConfig | None = None
+    learner: ip.RLConfig
+    true_learner: ip.RLConfig | None = None
     recover: ip.IQConfig | None = None
     reward: str = ""
     policy: str = ""
 
 
-_SAC = ip.IQConfig(
-    objective="bellman", hidden=(64, 64), critics=1, batch_size=128, learning_rate=1e-3, actor_learning_rate=1e-3,
+_SAC = ip.RLConfig(
+    hidden=(64, 64), critics=1, batch_size=128, learning_rate=1e-3, actor_learning_rate=1e-3,
     learning_starts=3000, target_rate=0.02, temperature=0.3, steps=60_000, update_every=6,
     updates_per_step=1 / 6,
 )  # fmt: skip
-_CARTPOLE = Task("CartPole-v1", ("length=2",), ("r(s)",), ip.IQConfig(objective="bellman"), reward="CartPole-v1/iq")
+_CARTPOLE = Task("CartPole-v1", ("length=2",), ("r(s)",), ip.RLConfig(), reward="CartPole-v1/iq")
 _RUNNER, _QUADRUPED = replace(RUNNER, steps=80_000), replace(QUADRUPED, steps=200_000)
 TASKS = {
     "halfcheetah": Task(
@@ -120,7 +120,7 @@ def run_grid() -> None:
             mdp = ip.envs.gridworld(slip=slip)
             variants = ip.envs.variants(mdp, {"slip": [0.2, 0.5], "swapped actions": [1]})
             reward = grid_rewards(mdp)[source]()
-            tree = ip.transfer(reward, variants, ip.transfers.TransferConfig(temperature=ALPHA))
+            tree = ip.transfer(reward, ip.transfers.TransferConfig(temperature=ALPHA), env=variants)
             ip.results.save_results(tree, path)
 
 
@@ -170,7 +170,7 @@ def imitator(task: Task, seed: int) -> ip.Run:
     return ip.train(
         demonstrations(task.env_id, seed),
         replace(task.recover, seed=seed),
-        task.env_id,
+        env=task.env_id,
         others=held(task.env_id),
         out=folder,
         resume=(folder / "checkpoint.pt").exists(),
@@ -199,18 +199,16 @@ def run_learned(name: str, task: Task, seeds: int) -> None:
         policy = ip.load_run(CELLS.parent / task.policy).policy if task.policy else None
         out = CELLS / task.env_id / "cells"
         tree = ip.transfer(
-            rewards, variants, config, policy=policy, transitions=distilled_on(task), out=out, progress=True
+            rewards, config, env=variants, policy=policy, transitions=distilled_on(task), out=out, progress=True
         )
         ip.results.save_results(tree, HERE / "results" / f"{name}.nc", overwrite=True)
 
 
 def run_saved(env_id: str, folder: str, changes: Sequence[str], steps: int, seeds: int) -> None:
     """A reward that was learned and saved before, such as one of Walker2d."""
-    config = ip.transfers.TransferConfig(
-        learner=ip.IQConfig(objective="bellman", steps=steps), seeds=tuple(range(seeds))
-    )
+    config = ip.transfers.TransferConfig(learner=ip.RLConfig(steps=steps), seeds=tuple(range(seeds)))
     variants = ip.envs.variants(env_id, changes or None)
-    tree = ip.transfer(ip.load_reward(folder), variants, config, out=CELLS / env_id / "cells", progress=True)
+    tree = ip.transfer(ip.load_reward(folder), config, env=variants, out=CELLS / env_id / "cells", progress=True)
     ip.results.save_results(tree, HERE / "results" / f"{env_id}.nc", overwrite=True)
 
 

@@ -26,8 +26,8 @@ class Entry:
 
     learner: ip.IQConfig = field(default_factory=ip.IQConfig)
     online: bool = False
-    retrain: ip.IQConfig = field(default_factory=lambda: ip.IQConfig(objective="bellman"))
-    on_true_reward: ip.IQConfig | None = field(default_factory=lambda: ip.IQConfig(objective="bellman"))
+    retrain: ip.RLConfig = field(default_factory=ip.RLConfig)
+    on_true_reward: ip.RLConfig | None = field(default_factory=ip.RLConfig)
     seeds: tuple[int, ...] = (0, 1, 2)
     demos: str | None = None
     episodes: int | None = None
@@ -38,10 +38,9 @@ class Entry:
     distil_on: tuple[str, ...] = ("expert", "random", "mixture")
 
 
-DEFAULT = ip.IQConfig(objective="bellman")
+DEFAULT = ip.RLConfig()
 ON_TRUE_REWARD = replace(DEFAULT, temperature=0.1)
-GRID = ip.IQConfig(
-    objective="bellman",
+GRID = ip.RLConfig(
     steps=10_000,
     hidden=(),
     precision="float64",
@@ -63,8 +62,7 @@ PENDULUM = ip.IQConfig(
     policy_average=0.0,
     seed=1,  # new policies on the reward of seed 0 end in a cycle; docs/lab_notes.md has the figures of both
 )
-PENDULUM_RL = ip.IQConfig(
-    objective="bellman",
+PENDULUM_RL = ip.RLConfig(
     steps=15_000,
     hidden=(128, 128),
     learning_rate=1e-3,
@@ -73,8 +71,7 @@ PENDULUM_RL = ip.IQConfig(
     batch_size=128,
     temperature=0.1,
 )
-LOCOMOTION = ip.IQConfig(
-    objective="bellman",
+LOCOMOTION = ip.RLConfig(
     steps=400_000,
     hidden=(128, 128),
     batch_size=128,

@@ -44,7 +44,7 @@ def make(reward_id: str, entry: Entry) -> None:
     resume = (out / "checkpoint.pt").exists()
     live = ip.envs.make_env(env_id) if entry.online else None
     others = held_actions(partial(ip.envs.make_env, env_id)) if entry.held else None
-    run = ip.train(demos, entry.learner, live, others=others, out=out, resume=resume, progress=False)
+    run = ip.train(demos, entry.learner, env=live, others=others, out=out, resume=resume, progress=False)
     finish(reward_id, run, demos, entry)
 
 
@@ -56,10 +56,10 @@ def make_grid(reward_id: str, entry: Entry) -> None:
     tree = ip.results.load_results(folder / "probe" / "results.nc")
     reward = ip.load_reward(folder / "probe" / "reward")
     name = str(tree["correlation"].to_dataset()["reward"].values[0])
-    config = ip.retraining.RetrainStudyConfig(config=entry.retrain, seeds=entry.seeds, episodes=100)
+    config = ip.retraining.RetrainStudyConfig(learner=entry.retrain, seeds=entry.seeds, episodes=100)
     expert = float(json.loads(tree.attrs["demonstrations"])["returns"]["mean"])
     retrained = ip.retraining.retrain_study(
-        {name: reward}, "GridWorld", config, expert=expert, out=folder / "retrain", progress=False
+        {name: reward}, config, env="GridWorld", expert=expert, out=folder / "retrain", progress=False
     )
     figures: dict[str, object] = {**ip.results.reward_figures(tree, name), **ip.results.reward_figures(retrained, name)}
     ship(reward_id, reward, {**figures, **budget(retrained, name, entry)}, entry)
@@ -80,7 +80,7 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     rewards: dict[str, ip.rewards.RecoveredReward | ip.rewards.DistilledReward] = {"this reward": recovered}
     if entry.distil is not None:
         steps = coverages(demos, run.policy, maker)
-        distilled = ip.distil(recovered, {name: steps[name] for name in entry.distil_on}, entry.distil)
+        distilled = ip.distil(recovered, entry.distil, transitions={name: steps[name] for name in entry.distil_on})
         rewards = {"this reward": distilled, "recovered": recovered}
     reward = rewards["this reward"]
     env = maker()
@@ -88,15 +88,15 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     env.close()
     compared = ip.compare(rewards, transitions=coverages(demos, clone(demos, maker), maker))
     config = ip.retraining.RetrainStudyConfig(
-        config=entry.retrain,
-        true_config=entry.on_true_reward,
+        learner=entry.retrain,
+        true_learner=entry.on_true_reward,
         on_true_reward=entry.on_true_reward is not None,
         seeds=entry.seeds,
         episodes=EPISODES,
     )
     expert = None if demos.whole.returns is None else float(demos.whole.returns.mean())
     retrained = ip.retraining.retrain_study(
-        {"this reward": reward}, maker, config, expert=expert, out=folder / "retrain", progress=False
+        {"this reward": reward}, config, env=maker, expert=expert, out=folder / "retrain", progress=False
     )
     imitator = ip.evaluate(run.policy, maker, episodes=EPISODES, seed=10_000)
     figures: dict[str, object] = {
@@ -119,11 +119,11 @@ def beside_true_reward(reward_id: str, entry: Entry) -> None:
         )
     env_id, reward = reward_id.split("/")[0], ip.load_reward(ZOO / reward_id)
     config = ip.retraining.RetrainStudyConfig(
-        config=entry.retrain, true_config=entry.on_true_reward, seeds=entry.seeds, episodes=EPISODES
+        learner=entry.retrain, true_learner=entry.on_true_reward, seeds=entry.seeds, episodes=EPISODES
     )
     expert = reward.figures["expert's true return"]
     tree = ip.retraining.retrain_study(
-        {}, env_id, config, expert=expert, out=RUNS / reward_id / "retrain", progress=False
+        {}, config, env=env_id, expert=expert, out=RUNS / reward_id / "retrain", progress=False
     )
     beside = ip.results.reward_figures(tree, "this reward")["retraining"]
     retraining = {**reward.figures["retraining"], **beside}
@@ -159,10 +159,10 @@ def returns_of(retrained: xr.DataTree, reward: str) -> str:
     return ", ".join(f"{each:.4g}" for each in returns.values)
 
 
-def settings(learner: ip.IQConfig) -> str:
-    """What of a learner is not as IQConfig has it by default."""
-    chosen = {name: value for name, value in vars(learner).items() if value != getattr(ip.IQConfig(), name)}
-    return f"IQConfig: {', '.join(f'{name}={value}' for name, value in chosen.items()) or 'the defaults'}"
+def settings(learner: ip.RLConfig) -> str:
+    """The settings of a learner that differ from the defaults of RLConfig."""
+    chosen = {name: value for name, value in vars(learner).items() if value != getattr(ip.RLConfig(), name)}
+    return f"RLConfig: {', '.join(f'{name}={value}' for name, value in chosen.items()) or 'the defaults'}"
 
 
 def bootstrap(returns: np.ndarray) -> dict[str, float]:
@@ -274,7 +274,7 @@ if __name__ == "__main__":
             entry = replace(entry, on_true_reward=None) if arguments.skip_true else entry
             (make_grid if each.startswith("GridWorld/") else make)(each, entry)
     elif arguments.verb == "add":
-        learner = ip.IQConfig(objective="bellman", steps=arguments.steps)
+        learner = ip.RLConfig(steps=arguments.steps)
         chosen = Entry(
             retrain=learner,
             on_true_reward=learner,

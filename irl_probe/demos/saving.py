@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from irl_probe._config import check_kind
+from irl_probe._spaces import Space, space_from_json, space_to_json
 from irl_probe._types import Array
 from irl_probe.demos.archive import Archive, write_archive
 from irl_probe.demos.assembly import guarded, require
-from irl_probe.demos.demonstrations import DemoError, Demonstrations, WholeEpisodes, space_from_json, space_to_json
+from irl_probe.demos.demonstrations import DemoError, Demonstrations, WholeEpisodes
 from irl_probe.transitions import Transitions
 
 FORMAT = "irl_probe demonstrations"
@@ -46,8 +47,8 @@ def save_demos(demos: Demonstrations, path: str | Path, *, overwrite: bool = Fal
         "version": VERSION,
         "env_id": demos.env_id,
         "source": demos.source,
-        "observation_space": space_to_json(demos.observation_space),
-        "action_space": space_to_json(demos.action_space),
+        "observation_space": _write_space(demos.observation_space),
+        "action_space": _write_space(demos.action_space),
         "subsampled": demos.subsampled,
         "notes": list(demos.notes),
         "content_hash": demos.content_hash(),
@@ -127,8 +128,8 @@ def read_saved(archive: Archive) -> Demonstrations:
             transitions,
             env_id=_string_or_none(metadata, "env_id"),
             source=str(metadata["source"]),
-            observation_space=space_from_json(metadata["observation_space"]),
-            action_space=space_from_json(metadata["action_space"]),
+            observation_space=_read_space(metadata["observation_space"]),
+            action_space=_read_space(metadata["action_space"]),
             kept=whole,
             subsampled=_positive(metadata, "subsampled"),
             notes=_strings(metadata, "notes"),
@@ -167,6 +168,22 @@ def _metadata(archive: Archive) -> dict[str, object]:
     keys = ("env_id", "source", "observation_space", "action_space", "subsampled", "notes", "content_hash")
     require(f"{where}, 'metadata'", metadata, keys, "the description")
     return metadata
+
+
+def _write_space(space: Space | None) -> dict[str, object] | None:
+    try:
+        return None if space is None else space_to_json(space)
+    except ValueError as error:
+        raise DemoError(f"Demonstrations hold Box and Discrete spaces; got {space}. {error}") from error
+
+
+def _read_space(value: object) -> Space | None:
+    try:
+        return None if value is None else space_from_json(value)
+    except ValueError as error:
+        raise DemoError(
+            f"The metadata must describe a Box or a Discrete space; {value!r} describes a space that cannot be. {error}"
+        ) from error
 
 
 def _string_or_none(metadata: dict[str, object], key: str) -> str | None:

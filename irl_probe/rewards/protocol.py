@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
+from gymnasium import spaces
 
+from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.softq import NetworkSpec
 from irl_probe.transitions import Transitions
@@ -131,6 +133,50 @@ def _check_indices(name: str, rows: Array, count: int) -> None:
             f"The {name} of a batch must lie in Discrete({count}), whole numbers from 0 to {count - 1}; at transition "
             f"{row} it is {rows[row]}. Give transitions of the environment that the reward was learned in."
         )
+
+
+def check_spaces_fit(
+    spec: NetworkSpec, observation_space: Space, action_space: Space, learned_in: object = None
+) -> None:
+    """Raise RewardError unless a network of shape `spec` takes observations and actions of these spaces.
+
+    `learned_in` is the environment of the reward, as far as its provenance says.
+    """
+    for role, space in (("observation", observation_space), ("action", action_space)):
+        if isinstance(space, spaces.Discrete) and space.start != 0:
+            raise RewardError(f"A Discrete {role} space must count from 0; got {space}. Shift it by {space.start}.")
+    try:
+        wanted = NetworkSpec.of(observation_space, action_space)
+    except ValueError as error:
+        raise RewardError(str(error)) from error
+    for role, space, names in (
+        ("observation", observation_space, ("observation_shape", "observation_count")),
+        ("action", action_space, ("action_count", "action_low", "action_high")),
+    ):
+        if any(getattr(wanted, name) != getattr(spec, name) for name in names):
+            fit = widest_observations(spec) if role == "observation" else network_actions(spec)
+            origin = f" of {learned_in}" if isinstance(learned_in, str) else ""
+            raise RewardError(
+                f"The reward{origin} takes {role}s of {fit}, and the {role} space is {space}: they must fit. "
+                "Use the environment, with the same wrappers, that its demonstrations come from."
+            )
+
+
+def widest_observations(spec: NetworkSpec) -> Space:
+    """The widest observation space that a network of this shape takes."""
+    if spec.observation_count is not None:
+        return spaces.Discrete(spec.observation_count)
+    return spaces.Box(-np.inf, np.inf, spec.observation_shape, np.float32)
+
+
+def network_actions(spec: NetworkSpec) -> Space:
+    """The action space that a network of this shape takes, with one dimension; float32 where its bounds allow it."""
+    if spec.action_count is not None:
+        return spaces.Discrete(spec.action_count)
+    bounds = np.array([spec.action_low, spec.action_high])
+    narrow = bounds.astype(np.float32)
+    low, high = narrow if np.array_equal(narrow, bounds) else bounds
+    return spaces.Box(low, high, dtype=low.dtype.type)
 
 
 Normalise = Literal["none", "running", "frozen"]

@@ -60,6 +60,14 @@ def epic(
         actions: d_A (A,), default uniform.
 
     Raises ValueError for input that breaks the above.
+
+    Shaping and scale cost nothing; the opposite reward is as far as can be:
+
+    >>> reward, potential = np.array([0.0, 0.0, 1.0]), np.array([5.0, -2.0, 3.0])
+    >>> shaped = 2 * reward[:, None, None] + 0.9 * potential - potential[:, None, None] + np.zeros((3, 2, 3))
+    >>> coverage = np.full((3, 2, 3), 1 / 18)
+    >>> round(epic(shaped, reward, 0.9, coverage=coverage), 6), round(epic(-shaped, reward, 0.9, coverage=coverage), 6)
+    (0.0, 1.0)
     """
     weights = check_coverage(coverage)
     gamma = check_gamma(gamma, one_allowed=True)

@@ -59,6 +59,13 @@ def soft_value(q: ArrayLike, temperature: float = 1.0) -> Floats:
     """V(s) = α log Σ_a exp(Q(s, a)/α), shape (S,), in reward units (Haarnoja et al. 2017, eq. 3).
 
     Raises ValueError unless `q` is a finite (S, A) array and α > 0.
+
+    One state with two equal actions is worth α log 2 more than either; as α → 0 the value is the larger Q:
+
+    >>> soft_value([[1.0, 1.0]], temperature=0.5).round(3)
+    array([1.347])
+    >>> soft_value([[1.0, 3.0]], temperature=0.01).round(3)
+    array([3.])
     """
     alpha = check_temperature(temperature)
     values: Floats = alpha * logsumexp(_check_q(q) / alpha, axis=1)
