@@ -88,7 +88,7 @@ def distilled_reward(env_id="CartPole-v1", form="transition", hidden=(6,)):
 
 
 def artifacts():
-    """Every make of reward that is saved."""
+    """Every kind of reward that can be saved."""
     return {
         **rewards(),
         "distilled": distilled_reward(),
@@ -269,7 +269,7 @@ def test_a_folder_that_was_replaced_and_put_back_is_read_again(tmp_path, monkeyp
     np.testing.assert_array_equal(found, rewards[0](*batch(rewards[0])))
 
 
-# --- Reading what is not as it should be
+# --- Reading damaged and malicious files
 
 
 def put(path, value):
@@ -464,7 +464,7 @@ def test_damaged_files_are_said(tmp_path):
     for text, message in (
         ("{", "must be valid JSON"),
         ("[]", "must be one JSON object; got list"),
-        ('{"a": 1, "a": 2}', "a name stands twice"),
+        ('{"a": 1, "a": 2}', "a name appears twice"),
         ('{"a": NaN}', "NaN is not a number"),
         ('{"a": 1e999}', "must be a finite number"),
         ("[" * 100_000, "must be valid JSON"),

@@ -93,9 +93,9 @@ def distil(
     else:
         fit_by_least_squares(distilled, batch, ridge=config.ridge)
     _centre(distilled, training)
-    kept = Transitions.concatenate(held_out.values())
+    judged = Transitions.concatenate(held_out.values())
     figures = {name: _explained(reward, distilled, steps, config.seed) for name, steps in held_out.items()}
-    figures |= {TOTAL: _explained(reward, distilled, kept, config.seed)} if len(held_out) > 1 else {}
+    figures |= {TOTAL: _explained(reward, distilled, judged, config.seed)} if len(held_out) > 1 else {}
     return replace(
         distilled,
         provenance={
@@ -104,7 +104,7 @@ def distil(
             "distilled_on": ", ".join(coverages),
             "distilled_on_sha256": Transitions.concatenate(coverages.values()).content_hash(),
             "distilled_steps": len(training),
-            "distilled_held_out_episodes": len(kept.starts),
+            "distilled_held_out_episodes": len(judged.starts),
             "distilled_seed": config.seed,
             **({} if config.penalty is None else {f"distilled_{config.penalty}": getattr(config, config.penalty)}),
         },
@@ -208,9 +208,9 @@ def _split(coverages: Mapping[str, Transitions], config: DistilConfig) -> tuple[
                 f"{episodes}. Record more, or concatenate it with another coverage."
             )
         order = rng.permutation(episodes).tolist()
-        kept = min(max(round(config.held_out * episodes), 1), episodes - 1)
-        held_out[name] = steps.episodes(sorted(order[:kept]))
-        training.append(steps.episodes(sorted(order[kept:])))
+        count = min(max(round(config.held_out * episodes), 1), episodes - 1)
+        held_out[name] = steps.episodes(sorted(order[:count]))
+        training.append(steps.episodes(sorted(order[count:])))
     if not training:
         raise RewardError("A reward is distilled on at least one coverage; got an empty mapping.")
     return Transitions.concatenate(training), held_out
@@ -238,7 +238,7 @@ def _centre(distilled: DistilledReward, steps: Transitions) -> None:
 
 
 def _constant(network: RewardNetwork) -> torch.Tensor:
-    """What to add a constant to, so that the network's output moves by it."""
+    """The parameter to add a constant to, to move the network's output by it."""
     return network.table if network.tabular else network.layers[-1].bias  # type: ignore[return-value]  # a Linear's
 
 

@@ -90,12 +90,12 @@ def fit_dynamics(
     config = config or DynamicsConfig()
     spec = _spec(observation_space, action_space, config)
     _check_steps(transitions, spec, observation_space, action_space)
-    kept, held = _divide(transitions, config.held_out)
+    learned_from, held = _divide(transitions, config.held_out)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = GaussianDynamics(spec)
-    network.fit_moments(kept)
-    _train(network, kept, config)
+    network.fit_moments(learned_from)
+    _train(network, learned_from, config)
     likelihood, baseline = log_likelihoods(network, held)
     if not np.isfinite(likelihood):
         raise RewardError(
@@ -109,14 +109,14 @@ class LearnedDynamics:
     """The mean of V(s′) over `samples` successors drawn from a learned model; it is only as good as that model.
 
     E ≈ (1/K) Σ_k (1 − p_k)·V(s + Δ_k) + p_k·V_abs, Δ_k ~ N(μ_m(s, a), σ_m(s, a)²) of member m = k mod M, p_k its
-    probability of termination. All states and actions share the same standard normal draws, so that the reward is a
+    probability of termination. All states and actions share the same standard normal draws, so the reward is a
     function of (s, a). The standard error is that of the K values, which holds the members' disagreement but not
     what all of them have wrong.
 
     Attributes:
         network: the model, as `fit_dynamics` makes it.
         log_likelihood: of held-out s′, in nats a step, under the mixture of members.
-        baseline: the same of one Gaussian for the change of s whatever s and a: what a useful model is far above.
+        baseline: the same of one Gaussian for the change of s whatever s and a: a useful model is far above it.
         held_out: how many steps these two are means over.
         samples, seed: of the draws.
     """
@@ -235,7 +235,7 @@ class LearnedSimulator:
 class GaussianDynamics(nn.Module):
     """An ensemble of networks (s, a) → mean and log σ of s′ − s in every dimension, and a logit of termination.
 
-    `spec.critics` is the number of members. Inputs and the change of s are standardised with moments kept as buffers.
+    `spec.critics` is the number of members. Inputs and the change of s are standardised with moments that are buffers.
     `ends` is 1 where the data held a termination, and 0 where none can then be predicted.
     """
 

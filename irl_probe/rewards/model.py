@@ -1,4 +1,4 @@
-"""Rewards that carry themselves: what recovered and distilled ones share, so that both can be saved and identified."""
+"""Rewards that carry themselves: what recovered and distilled ones share, to be saved and identified."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class RewardModel(ABC):
         return schema.reward_id(self.spec(), hashlib.sha256(self.weights()).hexdigest())
 
     def remember_id(self, verified: str) -> None:
-        """Take a `reward_id` that was verified when the reward was loaded, so that it is not computed again."""
+        """Take a `reward_id` that was verified when the reward was loaded, so it is not computed again."""
         vars(self)["reward_id"] = verified
 
     def weights(self) -> bytes:
@@ -137,7 +137,7 @@ class RewardModel(ABC):
         }
 
 
-class Kept(TypedDict):
+class SharedFields(TypedDict):
     """The fields that every reward has, for its constructor."""
 
     observation_space: Space
@@ -148,10 +148,10 @@ class Kept(TypedDict):
     normalisation: Normalisation | None
 
 
-def kept(spec: schema.RewardSpec, figures: Mapping[str, object]) -> Kept:
+def shared_fields(spec: schema.RewardSpec, figures: Mapping[str, object]) -> SharedFields:
     """The fields that every reward has, from its description."""
     moments = spec.normalisation
-    return Kept(
+    return SharedFields(
         observation_space=spec.observation_space,
         action_space=spec.action_space,
         terminal_value=spec.terminal.value,
