@@ -1,12 +1,14 @@
-"""What all configs share: unknown names and values of another type are refused in words."""
+"""What all configs share: unknown names, values of another type and values out of bounds raise a clear error."""
 
 from __future__ import annotations
 
+import functools
 import reprlib
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, ParamSpec, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -16,20 +18,62 @@ _WORDS: dict[Any, str] = {
     int: "a whole number (such as 10)",
     float: "a number (such as 0.5)",
     bool: "True or False",
-    str: "a text",
+    str: "a string",
     NoneType: "None",
     tuple[int, ...]: "a tuple of whole numbers (such as (64, 32))",
     tuple[float, float]: "a pair of numbers (such as (1.0, 0.0))",
 }
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Must:
+    """A bound, written at a config's field: `Annotated[float, Must(lambda x: x > 0, "be positive")]`.
+
+    `words` complete the sentence "<Config>.<field> must …". None, where the field takes it, is not checked.
+    """
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+def at_least(least: float, why: str = "") -> Must:
+    """The bound x ≥ least."""
+    return Must(lambda value: value >= least, f"be at least {least}{why}")
+
+
+Positive = Annotated[float, Must(lambda value: value > 0, "be positive")]
+NotNegative = Annotated[float, Must(lambda value: value >= 0, "be zero or more")]
+Share = Annotated[float, Must(lambda value: 0 <= value <= 1, "be between 0 and 1")]
+Discount = Annotated[float, Must(lambda value: 0 <= value <= 1 - 1e-12, "be at least 0 and below 1")]
+Confidence = Annotated[float, Must(lambda value: 0 < value < 1, "be between 0 and 1, for example 0.95")]
+Count = Annotated[int, at_least(1)]  # of steps, episodes, ...
+CountOrZero = Annotated[int, Must(lambda value: value >= 0, "be zero or more")]
+Seed = Annotated[int, Must(lambda value: 0 <= value < 2**32, "be between 0 and 2³² − 1")]
+Seeds = Annotated[
+    tuple[int, ...],
+    Must(
+        lambda seeds: len(set(seeds)) == len(seeds) > 0 and min(seeds) >= 0,
+        "be one or more different whole numbers from 0",
+    ),
+]
+Widths = Annotated[
+    tuple[int, ...],
+    Must(lambda widths: min(widths, default=1) >= 1, "be widths of at least 1, or () for no hidden layer"),
+]
+
+
 class Config:
-    """The base of the frozen config dataclasses; one with a `__post_init__` of its own calls this one first.
+    """The base of the frozen config dataclasses; a `__post_init__` of a subclass calls this one first.
 
-    Lists and ranges become tuples and NumPy's numbers Python's, so that a config is the same read back from JSON.
+    Lists and ranges become tuples and NumPy numbers become Python numbers, so a config that was written to JSON and
+    read back is equal to the first.
 
-    Raises ValueError, naming the field, for a name that the config does not have (the near miss is suggested), for an
-    option that is none of its Literal's, and for a value of another type than the field's.
+    Raises ValueError, naming the field: for a name that the config does not have (with the near miss), for a value that
+    is not an option of the field's Literal, for a value of another type, and for one that breaks the field's bounds.
     """
 
     def __new__(cls, *args: Any, **values: Any) -> Self:
@@ -41,14 +85,48 @@ class Config:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        for key, kind in get_type_hints(type(self)).items():
+        for key, annotation in get_type_hints(type(self), include_extras=True).items():
             name, value = f"{type(self).__name__}.{key}", _plain(getattr(self, key))
             object.__setattr__(self, key, value)
-            if not _fits(value, kinds := _alternatives(kind)):
+            annotated = _alternatives(annotation)
+            kinds = tuple(map(_without_bounds, annotated))
+            if not _fits(value, kinds):
                 raise ValueError(f"{name} must be {' or '.join(map(_in_words, kinds))}; got {value!r}.")
+            if value is None and NoneType in kinds:
+                continue
             for options in kinds:
-                if get_origin(options) is Literal and not (value is None and NoneType in kinds):
+                if get_origin(options) is Literal:
                     check_option(value, options, name)
+                elif get_origin(item := (get_args(options) or (None,))[0]) is Literal:  # a tuple of options
+                    for each in value:
+                        check_option(each, item, name)
+            for bound in (bound for kind in annotated for bound in _bounds(kind)):
+                if not bound.holds(value):
+                    raise ValueError(f"{name} must {bound.words}; got {value!r}.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The config of these fields."""
+        return cls(**values)
+
+
+def takes_config(kind: type, example: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorates a verb `verb(subject, config=None, *, …)`: a config that is not of `kind` raises a TypeError.
+
+    The error shows `example`, a call as it should be.
+    """
+
+    def decorate(verb: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(verb)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            config = args[1] if len(args) > 1 else kwargs.get("config")
+            if config is not None:
+                check_kind(config, kind, f"The second argument of {verb.__name__}, its config,", f"Write {example}.")
+            return verb(*args, **kwargs)
+
+        return checked
+
+    return decorate
 
 
 def check_option(value: str, options: object, name: str) -> None:
@@ -86,6 +164,14 @@ def _plain(value: Any) -> Any:
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _without_bounds(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _bounds(kind: Any) -> list[Must]:
+    return [each for each in getattr(kind, "__metadata__", ()) if isinstance(each, Must)]
 
 
 def _fits(value: Any, kinds: tuple[Any, ...]) -> bool:

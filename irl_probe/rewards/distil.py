@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from irl_probe._config import check_kind
+from irl_probe._config import check_kind, takes_config
 from irl_probe._names import UNNAMED
 from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
@@ -28,6 +28,7 @@ RESAMPLES, CONFIDENCE = 1000, 0.95
 TOTAL = "all"  # the label of the figure of all coverages together
 
 
+@takes_config(DistilConfig, "irl_probe.distil(reward, DistilConfig(form='state'), transitions=steps)")
 def distil(
     reward: Reward,
     config: DistilConfig | None = None,
@@ -56,7 +57,7 @@ def distil(
     ridge or lasso is wanted with hidden layers, the default of these spaces, and where a lasso is wanted on discrete
     states or does not converge; TypeError where the config or the steps are something else.
     """
-    config = _config(config)
+    config = config or DistilConfig()
     coverages = _coverages(transitions)
     known = reward if isinstance(reward, RewardModel) else None
     gamma, (observation_space, action_space) = _gamma(config, known), _spaces(spaces, known)
@@ -112,6 +113,7 @@ def distil(
     )
 
 
+@takes_config(DistilConfig, "distil_forms(reward, irl_probe.DistilConfig(steps=1000), transitions=steps)")
 def distil_forms(
     reward: Reward,
     config: DistilConfig | None = None,
@@ -124,7 +126,7 @@ def distil_forms(
     `compare({"recovered": reward, **distil_forms(reward, transitions=steps)}, ...)` shows each form's cost in every
     measure.
     """
-    config = _config(config)
+    config = config or DistilConfig()
     return {
         form + (" + shaping" if shaping else ""): distil(
             reward, replace(config, form=form, shaping=shaping), transitions=transitions, spaces=spaces
@@ -132,14 +134,6 @@ def distil_forms(
         for shaping in (False, True)
         for form in FORMS
     }
-
-
-def _config(config: DistilConfig | None) -> DistilConfig:
-    if config is None:
-        return DistilConfig()
-    remedy = "Write distil(reward, irl_probe.DistilConfig(form='state'), transitions=steps)."
-    check_kind(config, DistilConfig, "The config of distil", remedy)
-    return config
 
 
 def _coverages(transitions: Mapping[str, Transitions] | Transitions) -> dict[str, Transitions]:
