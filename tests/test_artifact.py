@@ -158,8 +158,38 @@ def test_a_wide_action_set_and_flat_bounds_come_back(tmp_path):
         spaces.Box(-np.inf, np.inf, (3,), np.float32),
         spaces.Box(np.array([-1.5, -np.inf]), np.array([0.1, np.inf]), dtype=np.float64),
         spaces.Discrete(7, start=2),
+        spaces.Box(0, 1, (2,), np.bool_),
+        spaces.Box(0, 1, (0,), np.float32),
+        spaces.Box(0, 1, (), np.float32),
     ):
         assert space_from_json(json.loads(json.dumps(space_to_json(space), allow_nan=False))) == space
+
+
+def test_bounds_that_older_files_wrote_as_numbers_are_read():
+    """Demonstrations saved by irl_probe 0.1 have Infinity, not "inf", and whole numbers for integers."""
+    box = {"type": "Box", "shape": [2], "dtype": "float32", "low": float("-inf"), "high": [float("inf"), 1.0]}
+    assert space_from_json(box) == spaces.Box(np.float32([-np.inf, -np.inf]), np.float32([np.inf, 1.0]))
+    image = {"type": "Box", "shape": [1], "dtype": "uint8", "low": 0, "high": 255}
+    assert space_from_json(image) == spaces.Box(0, 255, (1,), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"type": "Dict"}, "must be 'Box' or 'Discrete'; got 'Dict'"),
+        ({"shap": [2]}, "unexpected field 'shap'. Did you mean 'shape'"),
+        ({"shape": [1 << 40]}, "from 0 to 4194304; got 1099511627776"),
+        ({"shape": [1 << 20] * 4}, "must have at most 4194304 dimensions"),
+        ({"shape": [1] * 9}, "must be a list of at most 8 sizes"),
+        ({"low": [0.0]}, "a flat list of one for each of the 2 dimensions"),
+        ({"low": True}, "must be one number"),
+        ({"high": 10**400}, "must be within its range"),
+    ],
+)
+def test_a_space_that_cannot_be_is_refused_before_it_is_made(change, message):
+    box = {"type": "Box", "shape": [2], "dtype": "float32", "low": -1.0, "high": 1.0}
+    with pytest.raises(ValueError, match=message):
+        space_from_json(box | change)
 
 
 @pytest.mark.parametrize("dtype", [np.dtype(code) for code in "bBhHiIlLefd"], ids=str)

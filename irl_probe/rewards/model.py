@@ -98,8 +98,8 @@ class RewardModel(ABC):
     def reward_id(self) -> str:
         """SHA-256 of what makes the reward what it is: its description and weights, but not its figures.
 
-        It stays the same after saving and loading, and under another version of a library. It is computed once; a
-        loaded reward has the one of its files.
+        It stays the same after saving and loading, and under another version of a library. It is computed once, so a
+        later change of weights in place is not seen; a loaded reward has the id of its files.
 
         Raises RewardError where the reward cannot be saved.
         """
