@@ -1,4 +1,4 @@
-"""Digests of what this revision computes, to hold beside another revision's: the same seed gives the same bytes.
+"""Digests of what this revision computes, to compare with another revision: the same seed gives the same bytes.
 
 python benchmarks/same_bytes.py [--only offline online rewards grid]     the last line is one JSON object of digests.
 
@@ -60,7 +60,7 @@ def offline() -> dict[str, str]:
 def online() -> dict[str, str]:
     demos = ip.load_demos("HalfCheetah-v5", episodes=1)
     config = ip.IQConfig(seed=0, steps=2000, warm_start=500, evaluate_every=2000, evaluate_episodes=2)
-    return learned(ip.train(demos, config, "HalfCheetah-v5", progress=False))
+    return learned(ip.train(demos, config, env="HalfCheetah-v5", progress=False))
 
 
 def rewards() -> dict[str, str]:

@@ -16,7 +16,7 @@ from . import (
 from .comparison import CompareConfig, compare
 from .demos import DemoError, Demonstrations, load_demos, record_demos, save_demos
 from .envs import true_reward
-from .learn import IQConfig, Run, evaluate, load_run, train
+from .learn import IQConfig, RLConfig, Run, evaluate, load_run, train
 from .pipeline import coverages, probe
 from .report import plots, write_report
 from .retraining import RetrainConfig, retrain
@@ -32,6 +32,7 @@ __all__ = [
     "Demonstrations",
     "DistilConfig",
     "IQConfig",
+    "RLConfig",
     "RetrainConfig",
     "RewardError",
     "RewardWrapper",

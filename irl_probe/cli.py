@@ -19,7 +19,7 @@ import irl_probe as ip
 from irl_probe import pipeline
 from irl_probe import rewards as reward_models
 from irl_probe.learn import TrainingDiverged, TrainingInterrupted
-from irl_probe.retraining.config import Learner
+from irl_probe.retraining.config import Algorithm
 
 
 def check_folder(out: Path | None, *written: str, overwrite: bool = False) -> None:
@@ -40,7 +40,7 @@ def check_folder(out: Path | None, *written: str, overwrite: bool = False) -> No
 def expert(
     env: Word,
     out: Path,
-    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),
+    learner: ip.RLConfig = ip.RLConfig(),
     episodes: int = 10,
     resume: bool = False,
 ) -> None:
@@ -49,7 +49,7 @@ def expert(
     Args:
         env: environment id.
         out: folder of the run.
-        learner: of the objective bellman.
+        learner: see irl_probe.RLConfig.
         episodes: demonstrations to record.
         resume: go on with the run in OUT.
     """
@@ -66,7 +66,7 @@ def retrain(
     reward: Word,
     env: Word,
     out: Path,
-    learner: ip.IQConfig = ip.IQConfig(objective="bellman"),
+    learner: ip.RLConfig = ip.RLConfig(),
     episodes: int = 20,
     resume: bool = False,
 ) -> None:
@@ -76,12 +76,12 @@ def retrain(
         reward: folder, or id of a shipped reward.
         env: environment id.
         out: folder of the run.
-        learner: of the objective bellman.
+        learner: see irl_probe.RLConfig.
         episodes: of the evaluation.
         resume: go on with the run in OUT.
     """
     check_folder(out)
-    run = ip.retrain(ip.load_reward(reward), env, ip.RetrainConfig(learner), out=out, resume=resume)
+    run = ip.retrain(ip.load_reward(reward), ip.RetrainConfig(learner), env=env, out=out, resume=resume)
     print(f"true return {ip.evaluate(run.policy, env, episodes=episodes)}")
 
 
@@ -89,13 +89,13 @@ def retrain_study(
     rewards: Words,
     env: str,
     out: Path,
-    learner: Learner = "own",
+    learner: Algorithm = "own",
     seeds: tuple[int, ...] = (0, 1, 2),
     steps: int | None = None,
     episodes: int = 20,
     true_reward: bool = True,
     expert: float | None = None,
-    engine: ip.IQConfig = ip.IQConfig(objective="bellman"),
+    engine: ip.RLConfig = ip.RLConfig(),
 ) -> None:
     """Judge rewards by fresh policies, several seeds each, beside policies trained on the true reward; write OUT.
 
@@ -112,14 +112,14 @@ def retrain_study(
         episodes: of each policy's evaluation.
         true_reward: also train on the true reward, with the same budget and seeds.
         expert: the expert's mean true return, which is 1; that of the bundled demonstrations where there are any.
-        engine: our engine's settings, objective bellman; its steps and seed are those above.
+        engine: our engine's settings; its steps and seed are those above.
     """
     check_folder(out)
     config = ip.retraining.RetrainStudyConfig(
-        learner=learner, config=engine, steps=steps, seeds=seeds, episodes=episodes, on_true_reward=true_reward
+        algorithm=learner, learner=engine, steps=steps, seeds=seeds, episodes=episodes, on_true_reward=true_reward
     )
     tree = ip.retraining.retrain_study(
-        pipeline.named_rewards(rewards, env), env, config, expert=expert, out=out / "policies"
+        pipeline.named_rewards(rewards, env), config, env=env, expert=expert, out=out / "policies"
     )
     ip.results.save_results(tree, out / "results.nc", overwrite=True)
     ip.write_report(tree, out / "report.html", overwrite=True)
@@ -154,7 +154,7 @@ def transfer(
     """
     check_folder(out)
     rewards = pipeline.named_rewards([reward, *others], env)
-    tree = ip.transfer(rewards, ip.envs.variants(env, changes or None), config, out=out / "cells", progress=True)
+    tree = ip.transfer(rewards, config, env=ip.envs.variants(env, changes or None), out=out / "cells", progress=True)
     ip.results.save_results(tree, out / "results.nc", overwrite=True)
     ip.write_report(tree, out / "report.html", overwrite=True)
     for verdict in ip.judgement.warnings_of(tree):
@@ -209,7 +209,7 @@ def train(
         run = ip.train(
             ip.load_demos(**choice),
             ip.IQConfig.from_dict(command["learner"]),
-            command["env"],
+            env=command["env"],
             out=folder,
             resume=resume is not None,
             note={"command": command},

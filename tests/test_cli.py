@@ -93,7 +93,7 @@ def test_train_goes_on_with_what_it_began_and_takes_nothing_else(run, tmp_path):
 
 
 def test_a_run_of_another_verb_is_not_gone_on_with_by_train(run, tmp_path):
-    ip.learn.train_on_reward("CartPole-v1", ip.IQConfig(objective="bellman", steps=20), out=tmp_path, progress=False)
+    ip.learn.train_on_reward("CartPole-v1", ip.RLConfig(steps=20), out=tmp_path, progress=False)
     code, _, err = run("train", "--resume", tmp_path)
     assert code == 2
     assert "was not begun by irl-probe train" in " ".join(err.split())

@@ -9,9 +9,10 @@ import torch
 import xarray as xr
 from rollouts import rollout
 
-from irl_probe.comparison.verb import CompareConfig, compare
+from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import load_demos
-from irl_probe.envs.true_reward import true_reward
+from irl_probe.envs import true_reward
+from irl_probe.judgement import warnings_of
 from irl_probe.results import load_results, save_results, to_dataframe
 from irl_probe.rewards import load_reward, save_reward
 from irl_probe.rewards.expectation import ExactExpectation
@@ -74,7 +75,7 @@ def figure(tree, reward, level, *, metric="pearson", control="none", coverage="d
 
 
 def codes(tree):
-    return [warning["code"] for warning in json.loads(tree.attrs["warnings"])]
+    return [warning["code"] for warning in warnings_of(tree)]
 
 
 def test_the_truth_itself_correlates_perfectly_and_its_negative_inversely(noisy):
@@ -85,7 +86,7 @@ def test_the_truth_itself_correlates_perfectly_and_its_negative_inversely(noisy)
                 assert figure(tree, "truth", level, metric=metric, bound=bound) == pytest.approx(1)
                 assert figure(tree, "negated", level, metric=metric, bound=bound) == pytest.approx(-1)
     assert "Reward “negated” is negatively correlated with the truth at episode level on data (−1.00, " in (
-        " ".join(w["text"] for w in json.loads(tree.attrs["warnings"]))
+        " ".join(w["text"] for w in warnings_of(tree))
     )
 
 

@@ -1,4 +1,4 @@
-"""The README's Python and the documentation's run as they stand, in order; every page is reached."""
+"""The code of README.md and of the documentation runs, in order; every page can be reached."""
 
 import importlib.util
 import re
@@ -17,13 +17,13 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTAL
 def short(monkeypatch):
     """The README's own calls, with the budgets of a test."""
     train, retrain = ip.train, ip.retrain
-    learner = ip.IQConfig(objective="bellman", steps=1100)
+    learner = ip.RetrainConfig(ip.RLConfig(steps=1100))
 
-    def short_train(demos, config, env=None, **rest):
-        return train(demos, ip.IQConfig.from_dict({**vars(config), "steps": 200}), env, **rest)
+    def short_train(demos, config, *, env=None):
+        return train(demos, ip.IQConfig.from_dict({**vars(config), "steps": 200}), env=env)
 
     monkeypatch.setattr(ip, "train", short_train)
-    monkeypatch.setattr(ip, "retrain", lambda reward, env, _=None: retrain(reward, env, ip.RetrainConfig(learner)))
+    monkeypatch.setattr(ip, "retrain", lambda reward, _=None, *, env: retrain(reward, learner, env=env))
 
 
 def test_readme_snippets_run_in_order(short, tmp_path, monkeypatch):
@@ -33,7 +33,7 @@ def test_readme_snippets_run_in_order(short, tmp_path, monkeypatch):
     for snippet in SNIPPETS:
         exec(compile(snippet, "README.md", "exec"), names)
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
-    assert names["policy"](names["demos"].transitions.observations[:3]).shape == (3,)
+    assert names["fresh"].policy(names["demos"].transitions.observations[:3]).shape == (3,)
 
 
 def python_of(page: Path) -> list[str]:
@@ -54,6 +54,17 @@ def test_tutorial_runs_in_order(page, short, tmp_path, monkeypatch):
         assert Path("out/forest.svg").stat().st_size > 1000
 
 
+def test_the_glossary_defines_the_words_that_have_a_meaning_of_their_own_here():
+    words = re.findall(r"^\*\*([^*]+)\.\*\*", (DOCS / "glossary.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert {"Coverage", "Tail", "Kind of reward", "Control", "Ladder", "Occupancy"} <= set(words)
+    assert words == sorted(words)
+
+
+def test_the_readme_is_short_and_its_picture_small():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 110
+    assert (DOCS / "picture.png").stat().st_size < 200_000
+
+
 def test_the_papers_table_has_every_shipped_reward():
     table = (README.parent / "analyses" / "paper" / "README.md").read_text(encoding="utf-8")
     for reward in ip.zoo.list_zoo():
@@ -61,7 +72,10 @@ def test_the_papers_table_has_every_shipped_reward():
 
 
 def test_links_between_pages_lead_to_pages():
-    for page in DOCS.rglob("*.md"):
+    root = DOCS.parent
+    pages = [*DOCS.rglob("*.md"), *root.glob("*.md"), *(root / "analyses").rglob("*.md")]
+    assert len(pages) > 20
+    for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), (page.name, target)
 

@@ -10,9 +10,9 @@ import pytest
 import irl_probe as ip
 
 NAMES = """
-    Transitions Demonstrations load_demos save_demos record_demos train IQConfig Run load_run evaluate recover distil
-    DistilConfig save_reward load_reward RewardWrapper compare CompareConfig coverages true_reward retrain RetrainConfig
-    transfer probe write_report DemoError RewardError __version__
+    Transitions Demonstrations load_demos save_demos record_demos train IQConfig RLConfig Run load_run evaluate
+    recover distil DistilConfig save_reward load_reward RewardWrapper compare CompareConfig coverages true_reward
+    retrain RetrainConfig transfer probe write_report DemoError RewardError __version__
 """
 ROOMS = """
     results zoo envs rewards metrics plots demos learn softq retraining transfers pipeline comparison report judgement

@@ -42,7 +42,7 @@ if mode == "mujoco":
     demos = ip.record_demos(ip.learn.random_policy(env.action_space), env, 3, seed=0)
 else:
     demos = ip.load_demos("CartPole-v1", episodes=1)
-ip.train(demos, config, None if mode == "offline" else env, out=folder, resume=resume, progress=False)
+ip.train(demos, config, env=None if mode == "offline" else env, out=folder, resume=resume, progress=False)
 """
 
 
@@ -146,30 +146,30 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(env_id, tmp_path, 
     demos = ip.load_demos(env_id, episodes=1)
     config = replace(ONLINE, steps=150, hidden=(8,), batch_size=8, warm_start=5, evaluate_every=0)
     whole, killed = (tmp_path / name for name in ("whole", "killed"))
-    ip.train(demos, config, env_id, out=whole, progress=False)
+    ip.train(demos, config, env=env_id, out=whole, progress=False)
     with monkeypatch.context() as patched:
         patched.setattr("irl_probe.learn.loop.save_checkpoint", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            ip.train(demos, config, env_id, out=killed, progress=False)
+            ip.train(demos, config, env=env_id, out=killed, progress=False)
     assert not (killed / "checkpoint.pt").exists()
-    resumed = ip.train(demos, config, env_id, out=killed, resume=True, progress=False)
+    resumed = ip.train(demos, config, env=env_id, out=killed, resume=True, progress=False)
     assert weights(resumed) == weights(ip.load_run(whole))
     assert (killed / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
     (whole / "checkpoint.pt").unlink()  # lost, as its log says
     with pytest.raises(CheckpointError, match="must be a checkpoint"):
-        ip.train(demos, config, env_id, out=whole, resume=True, progress=False)
+        ip.train(demos, config, env=env_id, out=whole, resume=True, progress=False)
 
 
 def test_a_run_is_not_resumed_in_another_environment(demos, tmp_path):
     config = replace(ONLINE, steps=100, evaluate_every=0)
-    ip.train(demos, config, "CartPole-v1", out=tmp_path, progress=False)
+    ip.train(demos, config, env="CartPole-v1", out=tmp_path, progress=False)
     with pytest.raises(CheckpointError, match=r"env_id was 'CartPole-v1', now 'CartPole-v1\[length=5\]'"):
-        ip.train(demos, config, "CartPole-v1[length=5]", out=tmp_path, resume=True, progress=False)
+        ip.train(demos, config, env="CartPole-v1[length=5]", out=tmp_path, resume=True, progress=False)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(demos):
     first, second, other = (
-        ip.train(demos, replace(ONLINE, steps=300, seed=seed), "CartPole-v1", progress=False) for seed in (3, 3, 4)
+        ip.train(demos, replace(ONLINE, steps=300, seed=seed), env="CartPole-v1", progress=False) for seed in (3, 3, 4)
     )
     assert weights(first) == weights(second) != weights(other)
 
@@ -179,7 +179,7 @@ def test_updates_come_in_rounds_and_the_losses_between_them_are_logged(demos, mo
     update = SoftQLearner.update
     monkeypatch.setattr(SoftQLearner, "update", lambda self, *batches: after.append(1) or update(self, *batches))
     config = replace(ONLINE, steps=300, update_every=40, updates_per_step=0.25, log_every=50)
-    run = ip.train(demos, config, "CartPole-v1", progress=False)
+    run = ip.train(demos, config, env="CartPole-v1", progress=False)
     assert len(after) == 10 * 6  # at steps 80, 120, ..., 280; before 50 the steps are random
     assert run.history["loss"].dropna("step")["step"].values.tolist() == [100, 150, 200, 250, 300]
 
@@ -210,13 +210,13 @@ def test_episodes_are_cut_off_as_by_a_time_limit():
     again.restore(online.state())
     assert (again.episode, len(again.actions)) == (2, 2)
     config = replace(ONLINE, steps=60, episode_steps=7, evaluate_every=60, evaluate_episodes=2)
-    run = ip.train(ip.load_demos("CartPole-v1", episodes=1), config, "CartPole-v1", progress=False)
+    run = ip.train(ip.load_demos("CartPole-v1", episodes=1), config, env="CartPole-v1", progress=False)
     assert float(run.history["return_mean"].dropna("step")[-1]) > 7  # CartPole pays 1 a step
 
 
 def test_evaluations_do_not_disturb_training(demos):
     often, never = (
-        ip.train(demos, replace(ONLINE, steps=300, evaluate_every=every), "CartPole-v1", progress=False)
+        ip.train(demos, replace(ONLINE, steps=300, evaluate_every=every), env="CartPole-v1", progress=False)
         for every in (50, 0)
     )
     assert weights(often) == weights(never)
@@ -280,7 +280,7 @@ def test_q_beyond_what_the_rewards_add_up_to_is_divergence(monkeypatch, tmp_path
     metrics = {"q_policy": q, "entropy": -2.0, "temperature": 0.5}
     monkeypatch.setattr(SoftActorCritic, "metrics", lambda *_: metrics)
     env = gym.wrappers.TransformReward(ip.envs.make_env("Pendulum-v1"), lambda reward: -10.0)
-    config = ip.IQConfig(objective="bellman", steps=60, learning_starts=10, hidden=(8,), batch_size=8, log_every=20)
+    config = ip.RLConfig(steps=60, learning_starts=10, hidden=(8,), batch_size=8, log_every=20)
     with pytest.raises(TrainingDiverged, match=r"\(limit 3300\)") if stops else nullcontext():
         ip.learn.train_on_reward(env, config, out=tmp_path / "run", progress=False)
 
@@ -294,7 +294,7 @@ def test_the_limit_of_q_remembers_rewards_that_the_replay_forgot(monkeypatch):
     )
     rewards = iter([50.0] + [0.0] * 100)
     env = gym.wrappers.TransformReward(ip.envs.make_env("Pendulum-v1"), lambda reward: next(rewards))
-    config = ip.IQConfig(objective="bellman", steps=60, learning_starts=10, hidden=(8,), batch_size=8, log_every=20)
+    config = ip.RLConfig(steps=60, learning_starts=10, hidden=(8,), batch_size=8, log_every=20)
     ip.learn.train_on_reward(env, replace(config, replay_capacity=15), progress=False)
 
 
@@ -377,7 +377,7 @@ def test_evaluations_are_in_the_environment_that_was_given(factor):
         env = gym.wrappers.TransformReward(env, lambda reward: factor * reward)
     demos = ip.record_demos(TabularPolicy(soft_expert(mdp)), env, 3)
     config = replace(ONLINE, steps=20, learning_starts=0, evaluate_every=20)
-    run = ip.train(demos, config, env, progress=False)
+    run = ip.train(demos, config, env=env, progress=False)
     assert float(run.history["return_mean"][-1]) == 70 * factor
 
 
@@ -435,12 +435,12 @@ def test_a_config_that_cannot_be_is_refused(settings, message):
 def test_online_the_others_steps_stand_before_the_policys_own(tmp_path, demos):
     others = ip.load_demos("CartPole-v1").episodes([4]).transitions
     config = ip.IQConfig(steps=20, learning_starts=5, replay_capacity=1000)
-    ip.train(demos, config, "CartPole-v1", others=others, out=tmp_path / "run", progress=False)
+    ip.train(demos, config, env="CartPole-v1", others=others, out=tmp_path / "run", progress=False)
     kept = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["policy"]
     spec = ip.load_run(tmp_path / "run").soft_q.spec
     assert kept["added"] == len(others) + 20
     with pytest.raises(CheckpointError, match="others was"):
-        ip.train(demos, config, "CartPole-v1", out=tmp_path / "run", resume=True, progress=False)
+        ip.train(demos, config, env="CartPole-v1", out=tmp_path / "run", resume=True, progress=False)
     assert torch.equal(kept["rows"][: len(others)], Replay.of(spec, DiscreteQ(spec).encoder, others).rows)
 
 
@@ -451,4 +451,4 @@ def test_others_are_checked_like_demonstrations(demos):
     with pytest.raises(TypeError, match=r"others.*demos\.transitions"):
         ip.train(demos, config, others=demos, progress=False)
     with pytest.raises(ValueError, match="replay_capacity is 10"):
-        ip.train(demos, config, "CartPole-v1", others=demos.transitions, progress=False)
+        ip.train(demos, config, env="CartPole-v1", others=demos.transitions, progress=False)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import irl_probe as ip
-from irl_probe.judgement.verdict import answers, judge
+from irl_probe.judgement import answers, judge, read
 from irl_probe.learn import TrainingInterrupted
 from irl_probe.learn.replay import Replay
 from irl_probe.pipeline import environment, grid
@@ -66,11 +66,12 @@ def test_retraining_is_judged_by_every_seed_with_an_interval_over_them(cartpole)
 
 
 def test_the_grids_verdict_is_about_the_reward_that_was_saved_and_names_those_beside_it(gridworld):
-    verdict = judge(gridworld.results)
+    figures = read(gridworld.results)
+    verdict = judge(figures)
     assert verdict.reward == "30 demonstrations"
     hashes = json.loads(gridworld.results.attrs["hashes"])["rewards"]
     assert hashes["30 demonstrations"] == ip.load_reward(gridworld.reward).reward_id
-    first = answers(gridworld.results, verdict)[0]
+    first = answers(figures, verdict)[0]
     assert "“30 demonstrations, known grid”, learned from the same demonstrations" in first.sentence
     assert "“exact occupancy”, learned from the expert's exact occupancy" in first.sentence
     page = gridworld.report.read_text()
@@ -102,7 +103,7 @@ def test_distances_that_cannot_be_had_have_a_reason_and_stop_nothing(monkeypatch
     def missing(env_id):
         raise ImportError("MuJoCo is not installed")
 
-    monkeypatch.setattr("irl_probe.pipeline.coverages.make_env", missing)
+    monkeypatch.setitem(off_data.__globals__, "make_env", missing)
     assert off_data("Hopper-v5", []).reason == "MuJoCo is not installed"
 
 

@@ -9,10 +9,9 @@ import pytest
 import irl_probe as ip
 from irl_probe.envs import TabularEnv
 from irl_probe.metrics import tabular
-from irl_probe.softq import DiscreteQ
+from irl_probe.softq import DiscreteQ, NetworkSpec
 
-LEARNER = ip.IQConfig(
-    objective="bellman",
+LEARNER = ip.RLConfig(
     hidden=(),
     steps=4000,
     batch_size=256,
@@ -38,7 +37,7 @@ def table(run, mdp):
 
 def test_retraining_on_a_table_reaches_its_soft_optimum(mdp):
     target = np.random.default_rng(0).normal(size=mdp.transition.shape[:2])
-    run = ip.retrain(lambda o, a, o2, d: target[o, a], TabularEnv(mdp), ip.RetrainConfig(LEARNER), progress=False)
+    run = ip.retrain(lambda o, a, o2, d: target[o, a], ip.RetrainConfig(LEARNER), env=TabularEnv(mdp), progress=False)
     exact = tabular.soft_q(target, mdp.transition, mdp.gamma, 0.5)
     np.testing.assert_allclose(table(run, mdp), exact, atol=0.02)
 
@@ -48,8 +47,8 @@ def test_the_environments_own_reward_is_never_read(mdp):
     runs = [
         ip.retrain(
             lambda o, a, o2, d: np.asarray(o, dtype=float),
-            TabularEnv(m),
-            ip.RetrainConfig(ip.IQConfig.from_dict({**vars(LEARNER), "steps": 700})),
+            ip.RetrainConfig(replace(LEARNER, steps=700)),
+            env=TabularEnv(m),
             progress=False,
         )
         for m in (mdp, other)
@@ -59,18 +58,18 @@ def test_the_environments_own_reward_is_never_read(mdp):
 
 def test_a_recovered_rewards_own_temperature_is_taken_where_none_is_given(mdp):
     q = ip.softq.DiscreteSoftQ(DiscreteQ.from_table(np.zeros((4, 5))), gamma=0.7, temperature=3.0)
-    learner = ip.IQConfig(objective="bellman", steps=10)
-    run = ip.retrain(ip.recover(q), TabularEnv(mdp), ip.RetrainConfig(learner), progress=False)
+    learner = ip.RLConfig(steps=10)
+    run = ip.retrain(ip.recover(q), ip.RetrainConfig(learner), env=TabularEnv(mdp), progress=False)
     assert (run.config.temperature, run.config.gamma) == (3.0, 0.7)
 
 
-def test_a_learner_of_another_objective_is_refused():
-    with pytest.raises(ValueError, match="objective 'bellman'; got 'iq'"):
+def test_the_config_of_learning_from_demonstrations_is_refused():
+    with pytest.raises(ValueError, match=r"learner must be of type RLConfig; got IQConfig\("):
         ip.RetrainConfig(ip.IQConfig())
 
 
 STUDY = ip.retraining.RetrainStudyConfig(
-    config=ip.IQConfig.from_dict({**vars(LEARNER), "steps": 700, "learning_starts": 200}), seeds=(0, 1), episodes=5
+    learner=replace(LEARNER, steps=700, learning_starts=200), seeds=(0, 1), episodes=5
 )
 
 
@@ -91,7 +90,7 @@ def upright(o, a, o2, d):
 
 
 def test_a_study_tells_a_good_reward_from_a_bad_one(mdp, tmp_path):
-    tree = ip.retraining.retrain_study({"good": good, "bad": bad}, maker(mdp), STUDY, expert=20.0, progress=False)
+    tree = ip.retraining.retrain_study({"good": good, "bad": bad}, STUDY, env=maker(mdp), expert=20.0, progress=False)
     group = tree["retraining"].to_dataset()
     assert group["return_mean"].dims == ("reward", "seed")
     assert group["return_mean"].shape == (3, 2)
@@ -118,7 +117,7 @@ def test_a_study_goes_on_where_it_stopped(mdp, tmp_path):
 
     def study(seeds, **changes):
         config = ip.retraining.RetrainStudyConfig(**{**vars(STUDY), "seeds": seeds, "on_true_reward": False, **changes})
-        tree = ip.retraining.retrain_study({"mine": counting}, maker(mdp), config, out=tmp_path, progress=False)
+        tree = ip.retraining.retrain_study({"mine": counting}, config, env=maker(mdp), out=tmp_path, progress=False)
         return tree["retraining"]["return_mean"].values[0].tolist()
 
     first = study((0,))
@@ -139,38 +138,38 @@ def test_a_study_goes_on_where_it_stopped(mdp, tmp_path):
 
 def test_another_reward_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_path):
     config = ip.retraining.RetrainStudyConfig(
-        config=ip.IQConfig.from_dict({**vars(LEARNER), "steps": 300}), seeds=(0,), on_true_reward=False, episodes=1
+        learner=replace(LEARNER, steps=300), seeds=(0,), on_true_reward=False, episodes=1
     )
     rewards = [
         ip.recover(ip.softq.DiscreteSoftQ(DiscreteQ.from_table(np.full((4, 5), x)), gamma=0.8, temperature=0.5))
         for x in (0, 1)
     ]
-    ip.retraining.retrain_study({"r": rewards[0]}, maker(mdp), config, out=tmp_path, progress=False)
+    ip.retraining.retrain_study({"r": rewards[0]}, config, env=maker(mdp), out=tmp_path, progress=False)
     with pytest.raises(ValueError, match="made from something else: reward was"):
-        ip.retraining.retrain_study({"r": rewards[1]}, maker(mdp), config, out=tmp_path, progress=False)
+        ip.retraining.retrain_study({"r": rewards[1]}, config, env=maker(mdp), out=tmp_path, progress=False)
 
 
 def test_another_function_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_path):
     config = replace(STUDY, seeds=(0,), steps=300, on_true_reward=False, episodes=1)
-    ip.retraining.retrain_study({"r": good}, maker(mdp), config, out=tmp_path, progress=False)
+    ip.retraining.retrain_study({"r": good}, config, env=maker(mdp), out=tmp_path, progress=False)
     for other in (bad, lambda o, a, o2, d: 2 * good(o, a, o2, d)):
         with pytest.raises(ValueError, match="made from something else: reward was"):
-            ip.retraining.retrain_study({"r": other}, maker(mdp), config, out=tmp_path, progress=False)
+            ip.retraining.retrain_study({"r": other}, config, env=maker(mdp), out=tmp_path, progress=False)
 
 
 def test_policies_of_another_environment_are_not_taken_for_this_ones(tmp_path):
     config = replace(STUDY, seeds=(0,), steps=300, on_true_reward=False, episodes=1)
-    ip.retraining.retrain_study({"r": upright}, "CartPole-v1", config, out=tmp_path, progress=False)
+    ip.retraining.retrain_study({"r": upright}, config, env="CartPole-v1", out=tmp_path, progress=False)
     with pytest.raises(ValueError, match=r"env was 'CartPole-v1', now 'CartPole-v1\[length=5\]'"):
-        ip.retraining.retrain_study({"r": upright}, "CartPole-v1[length=5]", config, out=tmp_path, progress=False)
+        ip.retraining.retrain_study({"r": upright}, config, env="CartPole-v1[length=5]", out=tmp_path, progress=False)
 
 
 def test_policies_of_another_mdp_of_the_same_name_are_not_taken_for_this_ones(mdp, tmp_path):
     config = replace(STUDY, seeds=(0,), steps=300, episodes=1)
-    ip.retraining.retrain_study({}, maker(mdp), config, out=tmp_path, progress=False)
+    ip.retraining.retrain_study({}, config, env=maker(mdp), out=tmp_path, progress=False)
     other = replace(mdp, reward=-mdp.reward)
     with pytest.raises(ValueError, match=r"made from something else: environment\.rewards was"):
-        ip.retraining.retrain_study({}, maker(other), config, out=tmp_path, progress=False)
+        ip.retraining.retrain_study({}, config, env=maker(other), out=tmp_path, progress=False)
 
 
 def test_an_environment_that_does_not_repeat_itself_is_not_taken_for_another(tmp_path):
@@ -181,39 +180,39 @@ def test_an_environment_that_does_not_repeat_itself_is_not_taken_for_another(tmp
             return float(reward) + chance.random()
 
     config, make = replace(STUDY, seeds=(0,), steps=300, episodes=1), lambda: Unseeded(ip.envs.make_env("CartPole-v1"))
-    first = ip.retraining.retrain_study({}, make, config, out=tmp_path, progress=False)["retraining"]["return_mean"]
-    again = ip.retraining.retrain_study({}, make, config, out=tmp_path, progress=False)["retraining"]["return_mean"]
+    first = ip.retraining.retrain_study({}, config, env=make, out=tmp_path, progress=False)["retraining"]["return_mean"]
+    again = ip.retraining.retrain_study({}, config, env=make, out=tmp_path, progress=False)["retraining"]["return_mean"]
     assert first.values.tolist() == again.values.tolist()
 
 
 def test_a_run_is_not_resumed_on_another_reward(tmp_path):
-    config = ip.RetrainConfig(replace(STUDY.config, steps=300))
-    ip.retrain(upright, "CartPole-v1", config, out=tmp_path, progress=False)
-    ip.retrain(upright, "CartPole-v1", config, out=tmp_path, resume=True, progress=False)
+    config = ip.RetrainConfig(replace(STUDY.learner, steps=300))
+    ip.retrain(upright, config, env="CartPole-v1", out=tmp_path, progress=False)
+    ip.retrain(upright, config, env="CartPole-v1", out=tmp_path, resume=True, progress=False)
     with pytest.raises(ValueError, match=r"can only be resumed as it was begun; these differ: reward was"):
-        ip.retrain(lambda o, a, o2, d: -upright(o, a, o2, d), "CartPole-v1", config, out=tmp_path, resume=True)
+        ip.retrain(lambda o, a, o2, d: -upright(o, a, o2, d), config, env="CartPole-v1", out=tmp_path, resume=True)
     with pytest.raises(ValueError, match=r"reward was .* now None"):
         ip.learn.train_on_reward("CartPole-v1", config.learner, out=tmp_path, resume=True)
 
 
 def test_names_that_would_share_a_folder_and_a_file_for_a_folder_are_refused(mdp, tmp_path):
     with pytest.raises(TypeError, match="name of a reward"):
-        ip.retraining.retrain_study({1: good}, maker(mdp), STUDY)
+        ip.retraining.retrain_study({1: good}, STUDY, env=maker(mdp))
     with pytest.raises(ValueError, match="got 'a b' and 'a-b'"):
-        ip.retraining.retrain_study({"a b": good, "a-b": bad}, maker(mdp), STUDY, out=tmp_path)
+        ip.retraining.retrain_study({"a b": good, "a-b": bad}, STUDY, env=maker(mdp), out=tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="file is a file"):
-        ip.retraining.retrain_study({"good": good}, maker(mdp), STUDY, out=tmp_path / "file")
+        ip.retraining.retrain_study({"good": good}, STUDY, env=maker(mdp), out=tmp_path / "file")
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"learner": "sb3-td3"}, "must be one of own, sb3-sac, sb3-ppo, sb3-dqn; got 'sb3-td3'"),
-        ({"seeds": ()}, "at least one seed"),
-        ({"seeds": (1, 1)}, "only once"),
+        ({"algorithm": "sb3-td3"}, "must be one of own, sb3-sac, sb3-ppo, sb3-dqn; got 'sb3-td3'"),
+        ({"seeds": ()}, "one or more different whole numbers"),
+        ({"seeds": (1, 1)}, r"different whole numbers from 0; got \(1, 1\)"),
         ({"episodes": 0}, "must be at least 1"),
-        ({"config": ip.IQConfig()}, "objective 'bellman'; got 'iq'"),
+        ({"learner": ip.IQConfig()}, r"learner must be of type RLConfig; got IQConfig\("),
     ],
 )
 def test_a_study_that_cannot_be_is_refused(values, message):
@@ -223,15 +222,15 @@ def test_a_study_that_cannot_be_is_refused(values, message):
 
 def test_a_study_needs_rewards_with_names_of_their_own(mdp):
     with pytest.raises(ValueError, match="at least one reward"):
-        ip.retraining.retrain_study({}, maker(mdp), replace(STUDY, on_true_reward=False))
-    with pytest.raises(ValueError, match="is that of the environment's own reward"):
-        ip.retraining.retrain_study({"true reward": good}, maker(mdp))
+        ip.retraining.retrain_study({}, replace(STUDY, on_true_reward=False), env=maker(mdp))
+    with pytest.raises(ValueError, match="is the name of the environment's own reward"):
+        ip.retraining.retrain_study({"true reward": good}, env=maker(mdp))
     with pytest.raises(ValueError, match="give its id, or a function that makes it"):
-        ip.retraining.retrain_study({"good": good}, TabularEnv(mdp))
+        ip.retraining.retrain_study({"good": good}, env=TabularEnv(mdp))
 
 
 def test_the_true_reward_alone_makes_a_study(mdp):
-    tree = ip.retraining.retrain_study({}, maker(mdp), replace(STUDY, seeds=(0,)), expert=20.0, progress=False)
+    tree = ip.retraining.retrain_study({}, replace(STUDY, seeds=(0,)), env=maker(mdp), expert=20.0, progress=False)
     group = tree["retraining"].to_dataset()
     assert group["reward"].values.tolist() == ["true reward"]
     assert float(group["normalised"][0, 0]) > 0.9
@@ -244,27 +243,27 @@ def test_the_true_reward_alone_makes_a_study(mdp):
 def test_stable_baselines_gives_a_second_opinion():
     pytest.importorskip("stable_baselines3")
     config = ip.retraining.RetrainStudyConfig(
-        learner="sb3-ppo", steps=4096, seeds=(0,), episodes=3, on_true_reward=False
+        algorithm="sb3-ppo", steps=4096, seeds=(0,), episodes=3, on_true_reward=False
     )
-    tree = ip.retraining.retrain_study({"upright": upright}, "CartPole-v1", config, progress=False)
+    tree = ip.retraining.retrain_study({"upright": upright}, config, env="CartPole-v1", progress=False)
     assert float(tree["retraining"]["return_mean"][0, 0]) > 50  # random gets about 22
     assert tree["retraining"].attrs["learner"] == "sb3-ppo"
-    run = ip.retraining.retrain_sb3(upright, "CartPole-v1", "dqn", steps=200, settings={"learning_starts": 100})
+    run = ip.retraining.retrain_sb3(upright, "dqn", env="CartPole-v1", steps=200, settings={"learning_starts": 100})
     assert run.policy(np.zeros((3, 4), np.float32)).shape == (3,)
     with pytest.raises(ValueError, match="SAC does not take discrete actions; use ppo or dqn"):
-        ip.retraining.retrain_sb3(upright, "CartPole-v1", "sac")
+        ip.retraining.retrain_sb3(upright, "sac", env="CartPole-v1")
     with pytest.raises(ValueError, match="must be one of sac, ppo, dqn; got 'td3'"):
-        ip.retraining.retrain_sb3(upright, "CartPole-v1", "td3")
+        ip.retraining.retrain_sb3(upright, "td3", env="CartPole-v1")
     with pytest.raises(ValueError, match="The steps must be a whole number, at least 1; got -5"):
-        ip.retraining.retrain_sb3(upright, "CartPole-v1", "ppo", steps=-5)
+        ip.retraining.retrain_sb3(upright, "ppo", env="CartPole-v1", steps=-5)
 
 
 def test_stable_baselines_takes_the_rewards_own_discount():
     pytest.importorskip("stable_baselines3")
     env = ip.envs.make_env("CartPole-v1")
-    network = DiscreteQ(ip.softq.NetworkSpec.of(env.observation_space, env.action_space))
+    network = DiscreteQ(NetworkSpec.of(env.observation_space, env.action_space))
     reward = ip.recover(ip.softq.DiscreteSoftQ(network, gamma=0.7, temperature=1.0))
-    assert ip.retraining.retrain_sb3(reward, "CartPole-v1", "dqn", steps=10).model.gamma == 0.7
+    assert ip.retraining.retrain_sb3(reward, "dqn", env="CartPole-v1", steps=10).model.gamma == 0.7
     given = {"gamma": 0.9, "seed": 3, "policy": "MlpPolicy", "device": "auto"}
-    run = ip.retraining.retrain_sb3(reward, "CartPole-v1", "dqn", steps=10, settings=given)
+    run = ip.retraining.retrain_sb3(reward, "dqn", env="CartPole-v1", steps=10, settings=given)
     assert (run.model.gamma, run.model.seed, run.seed) == (0.9, 3, 3)  # what is given wins

@@ -111,8 +111,7 @@ class Bandit(gym.Env):
         return np.zeros(1, np.float32), -4 * float(action[0] - 0.5) ** 2, True, False, {}
 
 
-BANDIT = ip.IQConfig(
-    objective="bellman",
+BANDIT = ip.RLConfig(
     gamma=0.0,
     temperature=0.2,
     steps=1000,
@@ -247,7 +246,7 @@ SETTINGS = [
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_an_interrupted_run_ends_in_the_same_bytes(settings, demos, tmp_path, monkeypatch):
     config = replace(SMALL, **settings)
-    whole = ip.train(demos, config, "Pendulum-v1", out=tmp_path / "whole", progress=False)
+    whole = ip.train(demos, config, env="Pendulum-v1", out=tmp_path / "whole", progress=False)
     update, calls = SoftActorCritic.update, []
 
     def stop(self, *args):
@@ -258,9 +257,9 @@ def test_an_interrupted_run_ends_in_the_same_bytes(settings, demos, tmp_path, mo
 
     monkeypatch.setattr(SoftActorCritic, "update", stop)
     with pytest.raises(TrainingInterrupted):
-        ip.train(demos, config, "Pendulum-v1", out=tmp_path / "cut", progress=False)
+        ip.train(demos, config, env="Pendulum-v1", out=tmp_path / "cut", progress=False)
     monkeypatch.undo()
-    resumed = ip.train(demos, config, "Pendulum-v1", out=tmp_path / "cut", resume=True, progress=False)
+    resumed = ip.train(demos, config, env="Pendulum-v1", out=tmp_path / "cut", resume=True, progress=False)
     assert weights(resumed) == weights(whole)
     assert resumed.soft_q.temperature == whole.soft_q.temperature
     assert resumed.terminal_value == whole.terminal_value
@@ -277,7 +276,7 @@ def test_observation_only_ignores_the_demonstrated_actions(demos):
 
     def trained(given, observation_only):
         config = replace(SMALL, observation_only=observation_only, warm_start=0, divergence="w1")
-        return weights(ip.train(given, config, "Pendulum-v1", progress=False))
+        return weights(ip.train(given, config, env="Pendulum-v1", progress=False))
 
     assert trained(demos, True) == trained(other, True)
     assert trained(demos, False) != trained(other, False)
@@ -339,7 +338,7 @@ def test_observations_without_an_axis_are_learned_from_and_saved(tmp_path):
         def step(self, action):
             return np.float32(0), *super().step(action)[1:]
 
-    config = ip.IQConfig(objective="bellman", steps=60, learning_starts=40, hidden=(8,), batch_size=8)
+    config = ip.RLConfig(steps=60, learning_starts=40, hidden=(8,), batch_size=8)
     reward = ip.recover(ip.learn.train_on_reward(Scalar(), config, progress=False))
     steps = np.zeros(3, np.float32), np.zeros((3, 1), np.float32), np.zeros(3, np.float32), np.zeros(3, bool)
     again = ip.load_reward(ip.save_reward(reward, tmp_path / "reward"))
@@ -358,12 +357,12 @@ def test_demonstrations_outside_the_action_bounds_are_refused(demos):
     steps = demos.transitions
     far = replace(demos, transitions=replace(steps, actions=3 * np.ones_like(steps.actions)))
     with pytest.raises(DemoError, match=r"actions must lie in.*400 of 400.*outside by 1"):
-        ip.train(far, SMALL, "Pendulum-v1", progress=False)
+        ip.train(far, SMALL, env="Pendulum-v1", progress=False)
 
 
 def test_a_mismatch_of_dimensions_names_both(demos):
     with pytest.raises(DemoError, match=r"\(3,\).*\(2,\)"):
-        ip.train(demos, SMALL, "MountainCarContinuous-v0", progress=False)
+        ip.train(demos, SMALL, env="MountainCarContinuous-v0", progress=False)
 
 
 @pytest.mark.parametrize(

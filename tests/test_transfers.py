@@ -37,7 +37,7 @@ def as_reward(table):
 
 def exact(mdp, table, changes=None, **settings):
     config = ip.transfers.TransferConfig(temperature=ALPHA, **settings)
-    return ip.transfer(as_reward(table), ip.envs.variants(mdp, changes), config)["transfer"].to_dataset()
+    return ip.transfer(as_reward(table), config, env=ip.envs.variants(mdp, changes))["transfer"].to_dataset()
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -145,7 +145,7 @@ def test_a_soft_qs_own_reward_carries_over_its_own_policy():
         "marginal": ip.recover(soft_q, expectation=ExactExpectation(mdp.transition)),
         "per transition": ip.recover(soft_q),
     }
-    group = ip.transfer(rewards, ip.envs.variants(mdp))["transfer"].to_dataset()
+    group = ip.transfer(rewards, env=ip.envs.variants(mdp))["transfer"].to_dataset()
     assert list(group["policy"].values) == [
         *("random", "carried over", "marginal", "per transition"),
         *("r(s)", "r(s, a)", "r(s, a, s′)", "disentangled", "true reward"),
@@ -205,7 +205,7 @@ def test_where_the_true_reward_teaches_nothing_there_is_no_value_and_the_reason_
     )
     assert np.isnan(group["value"].sel(variant="mass ×2")).all()
     assert "no scale" in str(group["reason"].sel(variant="mass ×2", policy="recovered").values)
-    tree = ip.transfer(as_reward(advantage(ip.envs.gridworld())), ip.envs.variants("GridWorld"))
+    tree = ip.transfer(as_reward(advantage(ip.envs.gridworld())), env="GridWorld")
     tree["transfer"] = group
     found = {v["code"]: v["text"] for v in ip.judgement.warnings_of(tree)}
     assert "On mass ×2 training on the true reward is no better than random" in found["transfer-undefined"]
@@ -223,7 +223,9 @@ def test_one_seed_has_no_interval():
 
 def test_the_verdicts_begin_with_the_reward_that_does_not_transfer():
     mdp = ip.envs.gridworld()
-    tree = ip.transfer(as_reward(advantage(mdp)), ip.envs.variants(mdp), ip.transfers.TransferConfig(temperature=ALPHA))
+    tree = ip.transfer(
+        as_reward(advantage(mdp)), ip.transfers.TransferConfig(temperature=ALPHA), env=ip.envs.variants(mdp)
+    )
     first, *others = ip.judgement.warnings_of(tree)
     assert first["code"] == "transfer"
     assert first["text"].startswith("Reward “recovered” does not transfer to swapped actions (−")
@@ -234,7 +236,7 @@ def test_the_verdicts_begin_with_the_reward_that_does_not_transfer():
     assert not any("“disentangled”" in text for text in told)
 
 
-TINY = ip.IQConfig(objective="bellman", steps=40, learning_starts=10, hidden=(8,), batch_size=8)
+TINY = ip.RLConfig(steps=40, learning_starts=10, hidden=(8,), batch_size=8)
 SMALL = ip.transfers.TransferConfig(
     forms=("r(s)", "disentangled"), learner=TINY, seeds=(0, 1), episodes=2, coverage_episodes=2,
     distil=ip.DistilConfig(steps=20, hidden=(8,)),
@@ -249,11 +251,11 @@ def reward():
 
 def test_every_policy_is_trained_in_its_variant_once_and_its_cells_are_read_afterwards(reward, tmp_path, monkeypatch):
     variants = ip.envs.variants("CartPole-v1", ["length=2"])
-    tree = ip.transfer(reward, variants, SMALL, out=tmp_path)
+    tree = ip.transfer(reward, SMALL, env=variants, out=tmp_path)
     group = tree["transfer"].to_dataset()
     assert group.sizes == {"variant": 2, "policy": 6, "seed": 2, "bound": 3}
     assert np.isfinite(group["return_mean"]).all()
-    again = ip.transfer(reward, variants, SMALL, out=tmp_path)
+    again = ip.transfer(reward, SMALL, env=variants, out=tmp_path)
     np.testing.assert_array_equal(again["transfer"]["return_mean"], group["return_mean"])
     cell = tmp_path / "length-2" / "disentangled" / "seed-1" / "cell.json"
     kept = json.loads(cell.read_text())
@@ -265,11 +267,11 @@ def test_every_policy_is_trained_in_its_variant_once_and_its_cells_are_read_afte
     monkeypatch.setattr(
         "irl_probe.transfers.learned.retrain", lambda *a, **k: trained.append(k["out"]) or original(*a, **k)
     )
-    third = ip.transfer(reward, variants, SMALL, out=tmp_path)
+    third = ip.transfer(reward, SMALL, env=variants, out=tmp_path)
     assert trained == [cell.parent / "run"]
     np.testing.assert_array_equal(third["transfer"]["return_mean"], group["return_mean"])
     with pytest.raises(CheckpointError, match="made from something else: episodes was 2, now 3"):
-        ip.transfer(reward, variants, ip.transfers.TransferConfig(**{**vars(SMALL), "episodes": 3}), out=tmp_path)
+        ip.transfer(reward, ip.transfers.TransferConfig(**{**vars(SMALL), "episodes": 3}), env=variants, out=tmp_path)
     path = ip.results.save_results(tree, tmp_path / "results.nc")
     np.testing.assert_array_equal(ip.results.load_results(path)["transfer"]["return_mean"], group["return_mean"])
 
@@ -278,8 +280,8 @@ def test_a_function_is_a_reward_and_a_policy_may_come_with_it(tmp_path):
     config = ip.transfers.TransferConfig(**{**vars(SMALL), "forms": ("r(s)",), "seeds": (0,)})
     tree = ip.transfer(
         lambda s, a, t, d: np.ones(len(s)),
-        ip.envs.variants("CartPole-v1", ["force=2"]),
         config,
+        env=ip.envs.variants("CartPole-v1", ["force=2"]),
         policy=lambda o, deterministic=True, rng=None: (o[:, 2] > 0).astype(np.int64),
     )
     returns = tree["transfer"]["return_mean"].sel(seed=0)
@@ -298,13 +300,13 @@ def test_cells_of_another_policy_or_of_a_larger_reward_are_not_taken_for_these(t
         return np.ones(len(observations), int)
 
     variants = ip.envs.variants("CartPole-v1", {"length": [2]})
-    learner = ip.IQConfig(objective="bellman", steps=20, learning_starts=10, batch_size=8)
+    learner = ip.RLConfig(steps=20, learning_starts=10, batch_size=8)
     config = ip.transfers.TransferConfig(forms=(), seeds=(0,), episodes=1, learner=learner)
-    ip.transfer(paid, variants, config, policy=stay, out=tmp_path)
-    ip.transfer(paid, variants, config, policy=stay, out=tmp_path)
+    ip.transfer(paid, config, env=variants, policy=stay, out=tmp_path)
+    ip.transfer(paid, config, env=variants, policy=stay, out=tmp_path)
     for reward, policy, what in ((paid, go, "carried"), (lambda *step: 100 * paid(*step), stay, "reward")):
         with pytest.raises(CheckpointError, match=f"made from something else: {what} was"):
-            ip.transfer(reward, variants, config, policy=policy, out=tmp_path)
+            ip.transfer(reward, config, env=variants, policy=policy, out=tmp_path)
 
 
 def test_a_cell_that_is_no_cell_is_refused(tmp_path):
@@ -339,7 +341,7 @@ def test_rewards_may_be_one_for_each_seed():
     rng = np.random.default_rng(0)
     mdp = ip.envs.gridworld(rng.normal(size=(5, 5)))
     rewards = [as_reward(rng.normal(size=(25, 5))) for _ in range(3)]
-    group = ip.transfer(rewards, ip.envs.variants(mdp))["transfer"].to_dataset()
+    group = ip.transfer(rewards, env=ip.envs.variants(mdp))["transfer"].to_dataset()
     assert group["seed"].values.tolist() == [0, 1, 2]
     assert len(np.unique(group["return_mean"].sel(policy="recovered", variant="unchanged"))) == 3
     value = group["value"].sel(policy="recovered", variant="slip 0.2")
@@ -352,37 +354,49 @@ ONE = as_reward(np.zeros((25, 5)))
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ip.transfer(ONE, []), "of one environment, at least one; got those of"),
-        (lambda: ip.transfer(ONE, ip.envs.variants("GridWorld")[1]), "Give a sequence of variants"),
+        (lambda: ip.transfer(ONE, env=[]), "of one environment, at least one; got those of"),
+        (lambda: ip.transfer(ONE, env=ip.envs.variants("GridWorld")[1]), "Give a sequence of variants"),
         (
-            lambda: ip.transfer(ONE, [*ip.envs.variants("GridWorld"), *ip.envs.variants("CartPole-v1")]),
+            lambda: ip.transfer(ONE, env=[*ip.envs.variants("GridWorld"), *ip.envs.variants("CartPole-v1")]),
             "of one environment.*CartPole-v1",
         ),
-        (lambda: ip.transfer(ONE, [*ip.envs.variants("GridWorld")] * 2), "'unchanged' is there 2 times"),
+        (lambda: ip.transfer(ONE, env=[*ip.envs.variants("GridWorld")] * 2), "'unchanged' is there 2 times"),
         (
-            lambda: ip.transfer(ONE, ip.envs.variants("GridWorld", unchanged=False)),
+            lambda: ip.transfer(ONE, env=ip.envs.variants("GridWorld", unchanged=False)),
             "unchanged environment must be among the variants.*got slip 0.2",
         ),
-        (lambda: ip.transfer({"random": ONE}, ip.envs.variants("GridWorld")), r"names of their own.*got \['random'\]"),
-        (lambda: ip.transfer({}, ip.envs.variants("GridWorld")), "names of their own, at least one"),
-        (lambda: ip.transfer([ONE] * 2, ip.envs.variants("GridWorld")), "for each of the 3 seeds.*got 2 rewards of"),
         (
-            lambda: ip.transfer(ip.recover(table_q()), ip.envs.variants("CartPole-v1")),
+            lambda: ip.transfer({"random": ONE}, env=ip.envs.variants("GridWorld")),
+            r"names of their own.*got \['random'\]",
+        ),
+        (lambda: ip.transfer({}, env=ip.envs.variants("GridWorld")), "names of their own, at least one"),
+        (
+            lambda: ip.transfer([ONE] * 2, env=ip.envs.variants("GridWorld")),
+            "for each of the 3 seeds.*got 2 rewards of",
+        ),
+        (
+            lambda: ip.transfer(ip.recover(table_q()), env=ip.envs.variants("CartPole-v1")),
             r"takes observations of Discrete\(4\), and the observation space is Box",
         ),
         (
-            lambda: ip.transfer(lambda s, a, t, d: np.zeros((len(s), 2)), ip.envs.variants("GridWorld")),
+            lambda: ip.transfer(lambda s, a, t, d: np.zeros((len(s), 2)), env=ip.envs.variants("GridWorld")),
             "must give one number a transition",
         ),
-        (lambda: ip.transfers.TransferConfig(forms=("r(a)",)), "form must be .*got 'r\\(a\\)'"),
-        (lambda: ip.transfers.TransferConfig(learner=ip.IQConfig()), "objective 'bellman'; got 'iq'"),
-        (lambda: ip.transfers.TransferConfig(true_learner=ip.IQConfig()), "objective 'bellman'; got 'iq'"),
+        (lambda: ip.transfers.TransferConfig(forms=("r(a)",)), "forms must be one of .*got 'r\\(a\\)'"),
+        (
+            lambda: ip.transfers.TransferConfig(learner=ip.IQConfig()),
+            r"learner must be of type RLConfig; got IQConfig\(",
+        ),
+        (
+            lambda: ip.transfers.TransferConfig(true_learner=ip.IQConfig()),
+            r"must be of type RLConfig or None; got IQConfig\(",
+        ),
         (lambda: ip.transfers.TransferConfig(seeds=(1, 1)), "one or more different whole numbers from 0"),
         (lambda: ip.transfers.TransferConfig(seeds=()), "one or more different whole numbers from 0"),
-        (lambda: ip.transfers.TransferConfig(episodes=0), "at least one episode; got 0"),
-        (lambda: ip.transfers.TransferConfig(coverage_episodes=1), "at least 2 episodes; got 1"),
+        (lambda: ip.transfers.TransferConfig(episodes=0), "episodes must be at least 1; got 0"),
+        (lambda: ip.transfers.TransferConfig(coverage_episodes=1), "coverage_episodes must be at least 2; got 1"),
         (lambda: ip.transfers.TransferConfig(temperature=0), "temperature must be positive; got 0"),
-        (lambda: ip.transfers.TransferConfig(confidence=1.0), "confidence must lie between 0 and 1"),
+        (lambda: ip.transfers.TransferConfig(confidence=1.0), "confidence must be between 0 and 1"),
         (lambda: tabular.shared_reward([]), "at least two experts.*got 0"),
     ],
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 python analyses/experts/study.py [ENV ...]   resumes what was interrupted
 
-One takes 2 to 10 minutes; Hopper, HalfCheetah and Ant take up to an hour of a core.
+Each takes 2 to 10 minutes; Hopper, HalfCheetah and Ant take up to an hour of one core.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ import irl_probe as ip
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "irl_probe" / "demos" / "data"
 RUNS = ROOT / "runs" / "experts"
-SHARED = ip.IQConfig(  # the learner of the time when these were trained; Pendulum had Huber's loss too
-    objective="bellman",
+SHARED = ip.RLConfig(  # the learner of the time when these were trained; Pendulum had Huber's loss too
     hidden=(64, 64),
     layer_norm=False,
     weight_decay=0.0,
@@ -34,24 +33,22 @@ SHARED = ip.IQConfig(  # the learner of the time when these were trained; Pendul
 
 @dataclass(frozen=True)
 class Expert:
-    """How an expert learns and what is kept of it.
+    """How an expert learns, and which of its episodes become demonstrations.
 
     Attributes:
-        config: of the learner.
-        episodes: demonstrations to keep.
-        scale: what the true reward is multiplied by while learning, which changes no optimal policy at α/scale.
-        least_return: only episodes of at least this true return are kept.
+        config: of the learner. episodes: the number of demonstrations. scale: multiplies the true reward during
+        learning; the optimal policies at α are those of the true one at α/scale. least_return: only episodes with at
+        least this true return become demonstrations.
     """
 
-    config: ip.IQConfig
+    config: ip.RLConfig
     episodes: int = 20
     scale: float = 1.0
     least_return: float = -math.inf
 
 
 SMALL = replace(SHARED, learning_rate=1e-3, temperature=0.1, target_rate=0.01)
-LOCOMOTION = ip.IQConfig(
-    objective="bellman",
+LOCOMOTION = ip.RLConfig(
     steps=300_000,
     batch_size=128,
     temperature=0.1,
@@ -119,7 +116,7 @@ CARD = """# {env_id}
 Evaluated on {evaluated} other episodes, all counted: {evaluation}. A random policy gets {random}.
 
 Made by `python analyses/experts/study.py {env_id}`: soft Q-learning on the true reward{scale} (`train_on_reward`), then
-`record_demos` with the most likely action at each step{kept}.
+`record_demos` with the most likely action at each step{chosen}.
 irl_probe {irl_probe}, torch {torch}, gymnasium {gymnasium}.
 
 | setting | value |
@@ -148,7 +145,7 @@ def make(env_id: str) -> None:
         episodes=len(good),
         returns=described.returns,
         lengths=described.lengths,
-        kept=f"; kept are those of at least {expert.least_return:g}" if expert.least_return > -math.inf else "",
+        chosen=f"; only returns of at least {expert.least_return:g}" if expert.least_return > -math.inf else "",
         evaluated=EVALUATION_EPISODES,
         evaluation=evaluation,
         random=random,

@@ -1,4 +1,4 @@
-"""Canonical distances and decompositions of rewards against the truth, coverage by coverage, with their calibration."""
+"""Canonical distances from rewards to the truth on each coverage, their decomposition, and their calibration."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import xarray as xr
 from gymnasium import spaces
 
 from irl_probe._config import Config, check_count
+from irl_probe._names import TRUE
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
@@ -39,51 +40,13 @@ from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.softq.functions import DiscreteSoftQ
 from irl_probe.transitions import Transitions
 
-# Names of their own, so that no reward of a user is taken for one of them.
-TRUE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibration)"
-
-
-def terms_of(name: str, reward: Reward) -> RewardTerms:
-    """A reward as terms that make its canonical forms cheap; what follows an absorbing end is paid where it comes."""
-    if isinstance(reward, TrueReward) and reward.of_pair:
-        return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
-    if not isinstance(reward, RecoveredReward):
-        return RewardTerms(name, joint=reward)
-    if reward.kind == "marginal":
-        return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
-    soft_q = reward.soft_q
-    table = (lambda s, a: soft_q.table(s)[:, a]) if isinstance(soft_q, DiscreteSoftQ) else None
-    return RewardTerms(name, pair=reward.q, successor=lambda s: -reward.gamma * reward.v(s), table=table)
-
-
-def calibration(true: RewardTerms, steps: Transitions, pool: Array, gamma: float, seed: int) -> dict[str, RewardTerms]:
-    """The truth shaped by a random network as large as the reward, and a random network of (s, a)."""
-    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
-    size = float(true(*batch).std()) or 1.0
-    of_states = Standardised.by(pool, count=None if pool.ndim > 1 else int(max(pool.max(), batch[2].max())) + 1)
-    of_actions = Standardised.by(steps.actions)
-
-    def joined(s: Array, a: Array) -> Floats:
-        if of_actions.count is not None:
-            a = np.minimum(a, of_actions.count - 1)
-        return np.concatenate([of_states(s), of_actions(a)], axis=1)
-
-    potential = random_network(of_states(pool), seed=seed + 1, deviation=size)
-    other = random_network(joined(*batch[:2]), seed=seed + 2)
-    return {
-        SHAPED: RewardTerms(
-            SHAPED,
-            state=lambda s: -potential(of_states(s)),
-            pair=true.pair,
-            successor=lambda s: gamma * potential(of_states(s)),
-            joint=true.joint,
-        ),
-        RANDOM: RewardTerms(RANDOM, pair=lambda s, a: other(joined(s, a))),
-    }
-
-
 METRICS = ("epic", "dard", "starc_val", "starc_minimal", "erc")
-NO_DYNAMICS = "It asks for successors of actions nobody took: give dynamics=simulator(env), or a model by fit_dynamics."
+NO_DYNAMICS = (
+    "It needs the successors of actions that were not taken: give dynamics=simulator(env), or a model by fit_dynamics."
+)
+
+# The calibration's rewards; a name in brackets is not one that a user would choose.
+REFERENCE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibration)"
 
 
 @dataclass(frozen=True)
@@ -133,13 +96,22 @@ def distances(
     *,
     dynamics: Simulator | LearnedDynamics | None = None,
 ) -> dict[str, xr.Dataset]:
-    """The groups /distance and /decomposition.
+    """EPIC, DARD, STARC and ERC distances to the truth, and the decomposition into four parts, on each coverage.
 
-    All rewards, the truth shaped by a random network and an independent random reward meet the same samples: the last
-    two are the calibration. Recovered rewards are taken apart into q(s, a) and −γv(s′), what an absorbing end goes on
-    paying is added where it comes; see `irl_probe.metrics` for each measure.
+    All rewards are measured on the same samples. So are the two of the calibration: the truth shaped by a random
+    network, and an independent random reward. `irl_probe.metrics` defines each measure.
 
-    Raises ValueError where γ is neither given nor shared, where spaces differ, or a reward gives no finite number.
+    Args:
+        rewards: name → reward.
+        truth: the true reward, which is also asked at steps that are not in the data.
+        coverages: name → whole episodes.
+        config: sample sizes, γ, confidence and seed.
+        dynamics: a simulator of the environment, or dynamics learned from the data. None leaves DARD, STARC and the
+            decomposition undefined, and they say why.
+
+    Returns the groups /distance and /decomposition (`irl_probe.results`).
+
+    Raises ValueError where γ is neither given nor shared, where spaces differ, or where a reward is not finite.
     """
     if isinstance(dynamics, LearnedDynamics):
         dynamics = LearnedSimulator(dynamics, config.seed)
@@ -166,7 +138,7 @@ def distances(
             scale[row, 0, column] = slope.array
             for p, part in enumerate(PARTS):
                 parts[row, 0, column, p], why[row, 0, column, p] = shares[part].array, shares[part].reason
-    labels = {"rewards": list(rewards), "references": ["true"], "coverages": list(coverages)}
+    labels = {"rewards": list(rewards), "references": [TRUE], "coverages": list(coverages)}
     group = distance_group(
         value, reason, **labels, metrics=METRICS, exact=False, shaped=shaped, random=random, off_support=off
     )
@@ -186,7 +158,7 @@ def distances(
 
 
 class _Coverage:
-    """All forms on one coverage."""
+    """The canonical forms of all rewards on one coverage."""
 
     def __init__(
         self,
@@ -200,9 +172,9 @@ class _Coverage:
     ) -> None:
         self._whole, self._config = whole, config
         self.off_support: dict[str, float] = {}
-        terms = {name: terms_of(name, reward) for name, reward in rewards.items()}
-        true = terms_of("the reference", truth)
-        terms |= {TRUE: true} | calibration(true, whole, pool, gamma, config.seed)
+        terms = {name: _terms(name, reward) for name, reward in rewards.items()}
+        true = _terms("the reference", truth)
+        terms |= {REFERENCE: true} | _calibration(true, whole, pool, gamma, config.seed)
         self._terms = terms
         rng = np.random.default_rng(config.seed)
         steps = whole.rows(np.sort(rng.choice(len(whole), size=min(config.samples, len(whole)), replace=False)))
@@ -228,25 +200,25 @@ class _Coverage:
             self.off_support |= dict.fromkeys(("dard", "starc_val"), _asked(whole, draws))
 
     def distance(self, metric: str, name: str) -> Estimate:
-        """The distance of a reward to the truth."""
+        """The distance from a reward to the truth."""
         c = self._config
         if metric == "epic":
-            return self._epic.distance(name, TRUE, confidence=c.confidence, resamples=c.resamples, seed=c.seed)
+            return self._epic.distance(name, REFERENCE, confidence=c.confidence, resamples=c.resamples, seed=c.seed)
         if metric == "erc":
             t = self._whole
             batch = (t.observations, t.actions, t.next_observations, t.terminated)
-            pair = (self._terms[name](*batch), self._terms[TRUE](*batch))
+            pair = (self._terms[name](*batch), self._terms[REFERENCE](*batch))
             return episode_return_distance(
                 *pair, t.lengths, confidence=c.confidence, resamples=c.resamples, seed=c.seed
             )
         if self._starc is None:
             return Estimate.undefined(NO_DYNAMICS)
         return self._starc.distance(
-            cast(Measure, metric), name, TRUE, confidence=c.confidence, resamples=c.resamples, seed=c.seed
+            cast(Measure, metric), name, REFERENCE, confidence=c.confidence, resamples=c.resamples, seed=c.seed
         )
 
     def decomposition(self, name: str) -> tuple[Estimate, dict[str, Estimate]]:
-        """λ and the shares of variance."""
+        """The scale λ and the share of the variance of each part."""
         if self._starc is None:
             return Estimate.undefined(NO_DYNAMICS), dict.fromkeys(PARTS, Estimate.undefined(NO_DYNAMICS))
         c = self._config
@@ -254,7 +226,7 @@ class _Coverage:
             self._evaluations,
             self._starc,
             name,
-            TRUE,
+            REFERENCE,
             confidence=c.confidence,
             resamples=c.resamples,
             seed=c.seed,
@@ -262,10 +234,52 @@ class _Coverage:
         return found.scale, found.shares
 
 
+def _terms(name: str, reward: Reward) -> RewardTerms:
+    """A reward as a sum of terms in s, (s, a) and s′, which make its canonical forms cheap.
+
+    What an absorbing state goes on paying after the end is part of the term in s′.
+    """
+    if isinstance(reward, TrueReward) and reward.of_pair:
+        return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
+    if not isinstance(reward, RecoveredReward):
+        return RewardTerms(name, joint=reward)
+    if reward.kind == "marginal":
+        return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
+    soft_q = reward.soft_q
+    table = (lambda s, a: soft_q.table(s)[:, a]) if isinstance(soft_q, DiscreteSoftQ) else None
+    return RewardTerms(name, pair=reward.q, successor=lambda s: -reward.gamma * reward.v(s), table=table)
+
+
+def _calibration(true: RewardTerms, steps: Transitions, pool: Array, gamma: float, seed: int) -> dict[str, RewardTerms]:
+    """The truth shaped by a random network with the truth's standard deviation, and a random network of (s, a)."""
+    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+    size = float(true(*batch).std()) or 1.0
+    of_states = Standardised.by(pool, count=None if pool.ndim > 1 else int(max(pool.max(), batch[2].max())) + 1)
+    of_actions = Standardised.by(steps.actions)
+
+    def joined(s: Array, a: Array) -> Floats:
+        if of_actions.count is not None:
+            a = np.minimum(a, of_actions.count - 1)
+        return np.concatenate([of_states(s), of_actions(a)], axis=1)
+
+    potential = random_network(of_states(pool), seed=seed + 1, deviation=size)
+    other = random_network(joined(*batch[:2]), seed=seed + 2)
+    return {
+        SHAPED: RewardTerms(
+            SHAPED,
+            state=lambda s: -potential(of_states(s)),
+            pair=true.pair,
+            successor=lambda s: gamma * potential(of_states(s)),
+            joint=true.joint,
+        ),
+        RANDOM: RewardTerms(RANDOM, pair=lambda s, a: other(joined(s, a))),
+    }
+
+
 def _actions(
     rewards: Mapping[str, Reward], steps: Transitions
 ) -> tuple[Array | None, Callable[[int, np.random.Generator], Array]]:
-    """All actions of a discrete space or None, and draws from the uniform distribution over the action space."""
+    """All actions of a discrete space, else None; and a function that draws uniformly from the action space."""
     known = [r.action_space for r in rewards.values() if isinstance(r, RecoveredReward)]
     if steps.actions.ndim == 1 and np.issubdtype(steps.actions.dtype, np.integer):
         count = next((int(s.n) for s in known if isinstance(s, spaces.Discrete)), int(steps.actions.max()) + 1)
@@ -294,7 +308,7 @@ def _expectation(dynamics: Simulator | None) -> str:
 
 
 def _asked(whole: Transitions, draws: Draws) -> float:
-    """The share of (s, A, S′) that is off the data."""
+    """The share of the drawn (s, A, S′) that is unlike any of the data."""
     _, length, width = draws.shape
     states = np.repeat(draws.steps.observations, length * width, axis=0)
     actions, after = (x.reshape(-1, *x.shape[3:]) for x in (draws.actions, draws.after))

@@ -1,4 +1,4 @@
-"""Does a reward order a ladder of policies, random to expert, as the truth does?"""
+"""Does a reward order a ladder of policies, from random to expert, as the truth does?"""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def ranking(
 ) -> xr.Dataset:
     """The group /ranking: Kendall's τ_b between the policies' mean true and mean recovered returns.
 
-    Every reward meets the same resamples of each policy's episodes. The figure of a constant reward, which knows
-    nothing but how long each policy's episodes are, stands beside it.
+    All rewards are measured on the same resamples of each policy's episodes. Beside them stands the figure of a
+    constant reward, whose return is the length of the episode.
 
     Args:
         rewards: name → reward.

@@ -1,4 +1,4 @@
-"""Compare rewards with the truth on observed episodes: correlations at every level, the length confound beside them."""
+"""The verb compare: how rewards correlate with the true one on observed episodes, and how far they are from it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from irl_probe._config import Config, check_count, check_kind
+from irl_probe._names import TRUE, UNNAMED
 from irl_probe._types import Floats
 from irl_probe.comparison.distances import DistanceConfig
 from irl_probe.comparison.distances import distances as distance_groups
 from irl_probe.comparison.ladder import ranking
 from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
-from irl_probe.judgement.warnings import verdicts
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, correlations
-from irl_probe.results import correlation_group, new_results, points_group
+from irl_probe.results import correlation_group, coverages_group, new_results, points_group
 from irl_probe.rewards.dynamics import LearnedDynamics
 from irl_probe.rewards.model import RewardModel
 from irl_probe.rewards.protocol import Reward, RewardError, evaluate_reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.transitions import Transitions
-
-REFERENCE = "true"  # the label of the reference dimension
 
 
 @dataclass(frozen=True)
@@ -68,27 +67,28 @@ def compare(
     dynamics: Simulator | LearnedDynamics | None = None,
     ladder: Mapping[str, Transitions] | None = None,
 ) -> xr.DataTree:
-    """Pearson, Spearman and Kendall of each reward with the reference, per step, partial return and episode.
+    """Correlations of each reward with the true one; on request also canonical distances and a ranking of policies.
 
-    Under each control (none, constant reward, length partialled out) and with bootstrap intervals over episodes;
-    `irl_probe.metrics.correlation` has the definitions. All of them ignore a reward's positive scale and none ignores
-    potential shaping, so a perfect reward can correlate badly: see the canonical measures for that.
+    Pearson, Spearman and Kendall, per step, partial return and episode, each under three controls: none, a constant
+    reward in the reward's place, and episode length partialled out. Intervals come from resampling whole episodes.
+    `irl_probe.metrics.correlation` has the definitions. Correlations ignore a reward's positive scale but not potential
+    shaping, so a reward with the right optimal policy can correlate badly; the canonical distances ignore shaping.
 
     Args:
         rewards: name → reward, per environment step.
         config: resamples, confidence, seed and window; None takes the defaults of `CompareConfig`.
         transitions: coverage ("expert", "learned", "random", ...) → whole episodes, or one such without a name, which
             becomes the coverage "data". What is measured depends on this choice, so state it.
-        reference: what they are compared with; None takes the true rewards recorded in the transitions.
+        reference: the reward to compare with; None takes the true rewards recorded in the transitions.
         distances: also take the canonical distances (EPIC, DARD, STARC, ERC) and decompose; None does not.
-        truth: the true reward where nobody has been, which these ask for; None takes `reference`.
-        dynamics: `simulator(env)`, or where there is none what `rewards.fit_dynamics` learned; without it there is no
-            DARD, STARC or decomposition.
-        ladder: policy → its whole episodes, random to expert: do the rewards order these policies as the truth does?
+        truth: the true reward as a function, which the distances ask at steps outside the data; None takes `reference`.
+        dynamics: `simulator(env)`, or `rewards.fit_dynamics(...)` where the environment has no simulator. Without it
+            DARD, STARC and the decomposition are undefined.
+        ladder: policy → its whole episodes, from random to expert; adds how well each reward orders these policies.
 
     Returns:
         Results with /correlation, with `distances` also /distance and /decomposition, with `ladder` also /ranking, a
-        group /points/<coverage> for each coverage, and the warnings that `verdicts` derives from them. Kind,
+        group /points/<coverage> for each coverage, and their numbers of episodes in /coverages. Kind,
         expectation and terminal convention are those of the recovered rewards among `rewards`; γ and α too, where these
         agree. The attribute `hashes` has the SHA-256 of each coverage and policy, and the `reward_id` of each reward
         that can be saved.
@@ -105,14 +105,14 @@ def compare(
         "The config of compare",
         "Write compare(rewards, irl_probe.CompareConfig(resamples=1000), transitions=...).",
     )
-    coverages = {"data": transitions} if isinstance(transitions, Transitions) else transitions
+    coverages = {UNNAMED: transitions} if isinstance(transitions, Transitions) else transitions
     _check_rewards(rewards, reference)
     _check_coverages(coverages, "Transitions must be one Transitions, or a mapping coverage → Transitions")
     truths = {coverage: _truth(reference, steps, coverage) for coverage, steps in coverages.items()}
     shape = (len(rewards), 1, len(coverages), len(METRICS), len(LEVELS), len(CONTROLS))
     value = np.full((*shape, 3), np.nan)
     reason = np.full(shape, "", dtype=object)
-    groups = {}
+    groups = {"coverages": coverages_group({name: len(steps.lengths) for name, steps in coverages.items()})}
     for column, (coverage, steps) in enumerate(coverages.items()):
         true = truths[coverage]
         recovered = {n: evaluate_reward(r, steps, name=f"{n} on {coverage}") for n, r in rewards.items()}
@@ -124,34 +124,23 @@ def compare(
         value,
         reason,
         rewards=list(rewards),
-        references=[REFERENCE],
+        references=[TRUE],
         coverages=list(coverages),
         metrics=METRICS,
         levels=LEVELS,
         controls=CONTROLS,
     ).assign_attrs(window=config.window, confidence=config.confidence, resamples=config.resamples)
     if distances is not None:
-        off_data = truth if truth is not None else reference
-        if off_data is None:
-            raise ValueError(
-                "Canonical distances ask for the true reward of transitions that nobody made; got none. "
-                "Pass truth=true_reward(env_id), or distances=None."
-            )
-        groups |= distance_groups(rewards, off_data, coverages, distances, dynamics=dynamics)
+        groups |= distance_groups(rewards, _function(truth, reference), coverages, distances, dynamics=dynamics)
     if ladder is not None:
         _check_coverages(ladder, "A ladder must be a mapping policy → Transitions", "policy")
         true_of = {policy: _truth(reference, steps, policy) for policy, steps in ladder.items()}
         groups["ranking"] = ranking(
             rewards, ladder, true_of, confidence=config.confidence, resamples=config.resamples, seed=config.seed
         )
-    recovered_rewards = [reward for reward in rewards.values() if isinstance(reward, RecoveredReward)]
     tree = new_results(
         groups,
-        gamma=_agreed(reward.gamma for reward in recovered_rewards),
-        temperature=_agreed(reward.temperature for reward in recovered_rewards),
-        reward_kind=_all(reward.kind for reward in recovered_rewards),
-        expectation=_all(reward.expectation.name for reward in recovered_rewards),
-        terminal=_all(reward.terminal for reward in recovered_rewards),
+        **_of_recovered(rewards),
         true_reward=_described(reference),
         stochastic=None if dynamics is None or isinstance(dynamics, LearnedDynamics) else not dynamics.deterministic,
         config={"compare": asdict(config)} | ({} if distances is None else {"distances": asdict(distances)}),
@@ -159,11 +148,22 @@ def compare(
     hashes = {"rewards": _reward_ids(rewards), "transitions": {n: t.content_hash() for n, t in coverages.items()}}
     hashes |= {} if ladder is None else {"ladder": {name: t.content_hash() for name, t in ladder.items()}}
     tree.attrs["hashes"] = json.dumps(hashes)
-    tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
 
 
+def _function(truth: Reward | None, reference: Reward | None) -> Reward:
+    """The true reward as a function, for the canonical distances."""
+    found = reference if truth is None else truth
+    if found is None:
+        raise ValueError(
+            "Canonical distances ask for the true reward at steps outside the data; got no function for it. "
+            "Pass truth=true_reward(env_id), or distances=None."
+        )
+    return found
+
+
 def _truth(reference: Reward | None, steps: Transitions, coverage: str) -> Floats:
+    """The true reward of each step, (N,)."""
     if reference is not None:
         return evaluate_reward(reference, steps, name=f"the reference on {coverage}")
     if steps.rewards is None:
@@ -172,6 +172,18 @@ def _truth(reference: Reward | None, steps: Transitions, coverage: str) -> Float
             "Pass reference=true_reward(env_id), or record them with record_demos."
         )
     return steps.rewards.astype(np.float64)
+
+
+def _of_recovered(rewards: Mapping[str, Reward]) -> dict[str, Any]:
+    """What the results say about the recovered rewards among these."""
+    recovered = [reward for reward in rewards.values() if isinstance(reward, RecoveredReward)]
+    return {
+        "gamma": _agreed(reward.gamma for reward in recovered),
+        "temperature": _agreed(reward.temperature for reward in recovered),
+        "reward_kind": _all(reward.kind for reward in recovered),
+        "expectation": _all(reward.expectation.name for reward in recovered),
+        "terminal": _all(reward.terminal for reward in recovered),
+    }
 
 
 def _reward_ids(rewards: Mapping[str, Reward]) -> dict[str, str]:
@@ -191,13 +203,13 @@ def _described(reference: Reward | None) -> str:
 
 
 def _agreed(values: Iterable[float]) -> float | None:
-    """The one value that all share, or None."""
+    """The value that all share, or None if they differ or there are none."""
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else None
 
 
 def _all(values: Iterable[str]) -> str | None:
-    """Every value once, or None where there is none."""
+    """Every different value once, sorted; None if there are none."""
     return ", ".join(sorted(set(values))) or None
 
 
@@ -208,7 +220,7 @@ def _check_rewards(rewards: Mapping[str, Reward], reference: Reward | None) -> N
     named = {**rewards, **({} if reference is None else {"the reference": reference})}
     for name, reward in named.items():
         if not isinstance(name, str) or not name:
-            raise ValueError(f"Every reward must have a name, a text that is not empty; got {name!r}.")
+            raise ValueError(f"Every reward must have a name, a non-empty string; got {name!r}.")
         if not callable(reward):
             raise ValueError(
                 "A reward must be callable as reward(observations, actions, next_observations, terminated); "
@@ -222,7 +234,7 @@ def _check_coverages(coverages: Mapping[str, Transitions], must: str, what: str 
         raise ValueError(f"{must}; got {got}.")
     for coverage, steps in coverages.items():
         if not isinstance(coverage, str) or not coverage.strip(".") or "/" in coverage:
-            raise ValueError(f"A {what}'s name must be a text without '/', such as 'expert'; got {coverage!r}.")
+            raise ValueError(f"A {what}'s name must be a string without '/', such as 'expert'; got {coverage!r}.")
         if not isinstance(steps, Transitions):
             raise ValueError(f"{what.capitalize()} '{coverage}' must be Transitions; got {type(steps).__name__}.")
         if not steps.contiguous:

@@ -1,4 +1,4 @@
-from .config import IQConfig
+from .config import IQConfig, ResolvedIQ, ResolvedRL, RLConfig
 from .evaluation import Evaluation, Policy, evaluate, random_policy
 from .folder import CheckpointError, TrainingDiverged, TrainingInterrupted
 from .run import Run
@@ -9,6 +9,9 @@ __all__ = [
     "Evaluation",
     "IQConfig",
     "Policy",
+    "RLConfig",
+    "ResolvedIQ",
+    "ResolvedRL",
     "Run",
     "TrainingDiverged",
     "TrainingInterrupted",

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from irl_probe.learn.config import IQConfig
+from irl_probe.learn.config import ResolvedIQ, ResolvedRL
 from irl_probe.learn.labels import StepRewards, value_bounds
 from irl_probe.learn.objectives import (
     StepValues,
@@ -47,8 +47,7 @@ class ActorCritic:
     `observations` (N, *shape) set the normalisation; None leaves them as they are.
     """
 
-    def __init__(self, spec: NetworkSpec, config: IQConfig, observations: np.ndarray | None) -> None:
-        assert config.reward_targets is not None
+    def __init__(self, spec: NetworkSpec, config: ResolvedIQ | ResolvedRL, observations: np.ndarray | None) -> None:
         self.config = config
         self._bounds = value_bounds(config.reward_targets, config.gamma) if config.bound_values else None
         with torch.random.fork_rng():
@@ -63,7 +62,6 @@ class ActorCritic:
         self.target = copy.deepcopy(self.critics).requires_grad_(False) if config.target_rate else self.critics
         self.averaged = copy.deepcopy(self.actor).requires_grad_(False) if config.policy_average else self.actor
         self.dtype = next(self.critics.parameters()).dtype
-        assert config.temperature is not None
         self.log_temperature = torch.tensor(math.log(config.temperature), dtype=self.dtype, requires_grad=True)
         self._weights: list[Tensor] = list(self.critics.parameters())
         self._target_weights: list[Tensor] = list(self.target.parameters())
@@ -73,7 +71,6 @@ class ActorCritic:
     @property
     def alpha(self) -> float | Tensor:
         """α as the losses read it: a tensor where it is learned, so that nothing waits for its value."""
-        assert self.config.temperature is not None
         return self.config.temperature if self.config.entropy_target is None else self.log_temperature.detach().exp()
 
     def sample(self, states: Float[Tensor, "batch width"], generator: torch.Generator) -> Sampled:
@@ -120,7 +117,6 @@ class ActorCritic:
     def move_target(self) -> None:
         """Polyak's step of the target network."""
         if self.target is not self.critics:
-            assert self.config.target_rate is not None
             with torch.no_grad():
                 torch._foreach_lerp_(self._target_weights, self._weights, self.config.target_rate)
 
@@ -255,7 +251,11 @@ class SoftActorCritic:
     """
 
     def __init__(
-        self, spec: NetworkSpec, config: IQConfig, observations: np.ndarray | None, action_space: spaces.Box
+        self,
+        spec: NetworkSpec,
+        config: ResolvedIQ | ResolvedRL,
+        observations: np.ndarray | None,
+        action_space: spaces.Box,
     ) -> None:
         torch.empty(_KEPT, dtype=torch.uint8)
         self.config, self.action_space = config, action_space
@@ -263,12 +263,10 @@ class SoftActorCritic:
         self.parts = ActorCritic(spec, config, observations)
         self.rewards = StepRewards(config, self.parts.actor)
         inverse = config.objective in ("iq", "rize")
-        self._settings = config.settings() if inverse else None
+        self._settings = config.settings() if isinstance(config, ResolvedIQ) and inverse else None
         absorbing = inverse and config.terminal == "absorbing"
         self._absorbing_reward = nn.Parameter(torch.zeros((), dtype=self.parts.dtype)) if absorbing else None
         ends = [] if self._absorbing_reward is None else [self._absorbing_reward]
-        assert config.learning_rate is not None
-        assert config.actor_learning_rate is not None
         self._rates = {
             "critic": config.learning_rate,
             "actor": config.actor_learning_rate,
@@ -325,8 +323,6 @@ class SoftActorCritic:
 
     def warm_start(self, expert: Replay) -> None:
         """Clone the expert, `config.warm_start` updates at the critics' rate, before anything else is learned."""
-        assert self.config.warm_start is not None
-        assert self.config.batch_size is not None
         generator = torch.Generator().manual_seed(self.config.seed)
         optimizer = AdamW(list(self.parts.actor.parameters()), learning_rate=self._rates["critic"])
         for _ in range(self.config.warm_start):
@@ -375,7 +371,6 @@ class SoftActorCritic:
 
     def _average(self) -> None:
         """A step of the averaged policy."""
-        assert self.config.policy_average is not None
         self.parts.move_average(averaging_rate(self.config.policy_average, self._optimizers["actor"].steps))
 
     def _is_saddle(self, batches: list[Batch]) -> bool:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from irl_probe.learn.config import IQConfig
+from irl_probe.learn.config import ResolvedIQ, ResolvedRL
 from irl_probe.learn.labels import StepRewards
 from irl_probe.learn.objectives import (
     StepValues,
@@ -34,9 +34,8 @@ class SoftQLearner:
     `generator` or from the config's seed.
     """
 
-    def __init__(self, spec: NetworkSpec, config: IQConfig, observations: np.ndarray | None) -> None:
+    def __init__(self, spec: NetworkSpec, config: ResolvedIQ | ResolvedRL, observations: np.ndarray | None) -> None:
         self.config = config
-        assert config.temperature is not None
         self.temperature = config.temperature
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
@@ -50,14 +49,12 @@ class SoftQLearner:
         dtype = next(self.network.parameters()).dtype
         absorbing = config.objective == "iq" and config.terminal == "absorbing"
         self._absorbing_reward = nn.Parameter(torch.zeros((), dtype=dtype)) if absorbing else None
-        assert config.learning_rate is not None
-        assert config.weight_decay is not None
         ends = [] if self._absorbing_reward is None else [self._absorbing_reward]
         self.optimizer = AdamW(
             [*self.network.parameters(), *ends], learning_rate=config.learning_rate, weight_decay=config.weight_decay
         )
         self.rewards = StepRewards(config)
-        self._settings = config.settings() if config.objective == "iq" else None
+        self._settings = config.settings() if isinstance(config, ResolvedIQ) and config.objective == "iq" else None
 
     @property
     def terminal_value(self) -> Tensor | None:
@@ -81,7 +78,6 @@ class SoftQLearner:
 
     def anneal(self, share: float) -> None:
         """Let the learning rate be this share of the config's from now on."""
-        assert self.config.learning_rate is not None
         self.optimizer.learning_rate = share * self.config.learning_rate
 
     def update(
@@ -95,10 +91,8 @@ class SoftQLearner:
         loss = self.loss(expert, policy, starts, generator)
         self.optimizer.step(loss)
         if self.target is not self.network:
-            assert self.config.target_rate is not None
             self._follow(self.target, self.config.target_rate)
         if self.averaged is not self.network:
-            assert self.config.policy_average is not None
             self._follow(self.averaged, averaging_rate(self.config.policy_average, self.optimizer.steps))
         self.rewards.observe([batch for batch in (expert, policy) if batch is not None])
         return loss.detach()

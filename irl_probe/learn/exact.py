@@ -33,9 +33,8 @@ def solve_exactly(
         config: its divergence, chi2_c, chi2_on, reward targets, γ and α are used; None takes the offline defaults.
         iterations: at most so many of L-BFGS.
     """
-    config = (config or IQConfig(value_term="expert", chi2_on="expert")).resolve(discrete=True, online=False)
-    settings, temperature = config.settings(), config.temperature
-    assert temperature is not None
+    resolved = (config or IQConfig(value_term="expert", chi2_on="expert")).resolve(discrete=True, online=False)
+    settings, temperature = resolved.settings(), resolved.temperature
     weight, p = torch.tensor(occupancy).flatten(), torch.tensor(transition)
     states, actions = occupancy.shape
     q = torch.zeros(states, actions, dtype=torch.float64, requires_grad=True)
@@ -53,4 +52,4 @@ def solve_exactly(
         return result
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]  # torch gives LBFGS.step no types
-    return DiscreteSoftQ(DiscreteQ.from_table(q.detach().numpy()), gamma=config.gamma, temperature=temperature)
+    return DiscreteSoftQ(DiscreteQ.from_table(q.detach().numpy()), gamma=resolved.gamma, temperature=temperature)

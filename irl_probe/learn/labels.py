@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_probe.learn.config import IQConfig
+from irl_probe.learn.config import ResolvedIQ, ResolvedRL
 from irl_probe.learn.replay import Batch
 from irl_probe.softq import GaussianPolicy, squashed_log_density
 
@@ -59,8 +59,7 @@ class StepRewards:
     `targets` are the rewards of expert and policy steps: the config's, which `rize` moves.
     """
 
-    def __init__(self, config: IQConfig, actor: GaussianPolicy | None = None) -> None:
-        assert config.reward_targets is not None
+    def __init__(self, config: ResolvedIQ | ResolvedRL, actor: GaussianPolicy | None = None) -> None:
         self.config, self.targets = config, config.reward_targets
         self._closed_form = config.terminal == "absorbing" and config.objective in ("sqil", "lsiq")
         self._ends = torch.zeros(2, dtype=torch.float64)
@@ -73,7 +72,6 @@ class StepRewards:
         if self._prior is None:
             return label_rewards(len(batches[0]), sum(map(len, batches[1:])), self.targets, batches[0].states)
         states, actions = (torch.cat([getattr(b, name) for b in batches]) for name in ("states", "actions"))
-        assert self.config.temperature is not None
         with torch.no_grad():
             log_density = squashed_log_density(*self._prior.of_encoded(states), actions)
         return coherent_reward(log_density, actions.shape[1], self.config.temperature)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from irl_probe._spaces import Env
-from irl_probe.learn.config import IQConfig
+from irl_probe.learn.config import ResolvedIQ, ResolvedRL
 from irl_probe.learn.evaluation import evaluate
 from irl_probe.learn.folder import (
     CheckpointError,
@@ -66,7 +66,7 @@ class Loop:
     """
 
     learner: Learner
-    config: IQConfig
+    config: ResolvedIQ | ResolvedRL
     title: str
     expert: Replay | None
     policy: Replay | None
@@ -90,7 +90,6 @@ class Loop:
         """
         rows = self._restore() if resume else []
         self.log = Log(self.folder, rows)
-        assert self.config.steps is not None
         shown = sys.stderr.isatty() if progress is None else progress
         try:
             with (
@@ -113,12 +112,9 @@ class Loop:
         updates = 1
         if self.interaction is not None:
             self._interact(self.interaction)
-            assert config.learning_starts is not None
-            assert config.update_every is not None
             due = self.step > config.learning_starts and self.step % config.update_every == 0
             updates = max(1, round(config.update_every * config.updates_per_step)) if due else 0
         if config.anneal:
-            assert config.steps is not None
             self.learner.anneal(1 - (self.step - 1) / config.steps)
         for _ in range(updates):
             self.loss = self.learner.update(*self._batches(), self.generator)
@@ -133,7 +129,6 @@ class Loop:
 
     def _interact(self, interaction: Interaction) -> None:
         assert self.policy is not None
-        assert self.config.learning_starts is not None
         space = interaction.env.action_space
         explore = self.step <= self.config.learning_starts or self.rng.random() < self.config.epsilon
         if explore:

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from irl_probe._files import LOCK
 from irl_probe._spaces import space_to_json
 from irl_probe._types import Array
-from irl_probe.learn.config import IQConfig
+from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
 from irl_probe.learn.folder import CheckpointError, differences, write_atomically
 from irl_probe.learn.logs import read_log
 from irl_probe.learn.loop import CHECKPOINT
 from irl_probe.softq import NetworkSpec
 from irl_probe.softq.functions import SoftQ
 
+RESOLVED = {ResolvedIQ: IQConfig, ResolvedRL: RLConfig}  # which config a resolved one comes from
 DESCRIPTION = "run.json"
 SOURCES = ("env_id", "demonstrations", "others")  # what a run learns from
 
@@ -35,16 +36,16 @@ class Run:
 
     Attributes:
         soft_q: the learned soft Q-function.
-        config: resolved, as it was used.
+        config: every setting, as it was used: of learning from demonstrations or from a reward.
         terminal_value: value of the absorbing state; 0 with the convention `zero`.
         history: logged figures and evaluations by step. return_mean is the true return, for evaluation only.
         env_id: the environment learned in or named by the demonstrations, or None.
         observation_space, action_space: the environment's.
-        provenance: what it was learned from and how, as plain texts and numbers.
+        provenance: what it was learned from and how, as plain strings and numbers.
     """
 
     soft_q: SoftQ
-    config: IQConfig
+    config: ResolvedIQ | ResolvedRL
     terminal_value: float
     history: xr.Dataset
     env_id: str | None
@@ -98,7 +99,7 @@ def history_dataset(rows: list[dict[str, float]]) -> xr.Dataset:
 def describe_run(
     spec: NetworkSpec,
     spaces: tuple[gym.Space[Any], gym.Space[Any]],
-    config: IQConfig,
+    config: ResolvedIQ | ResolvedRL,
     demonstrations: str | None,
     others: str | None,
     env_id: str | None,
@@ -108,6 +109,7 @@ def describe_run(
         "observation_space": space_to_json(spaces[0]),
         "action_space": space_to_json(spaces[1]),
         "spec": asdict(spec),
+        "config_type": RESOLVED[type(config)].__name__,
         "config": asdict(config),
         "demonstrations": demonstrations,
         "others": others,
@@ -115,6 +117,19 @@ def describe_run(
         "env_id": env_id,
         "versions": {name: version(name) for name in ("irl_probe", "torch", "numpy", "gymnasium")},
     }
+
+
+def config_of(description: Mapping[str, Any], *, discrete: bool) -> ResolvedIQ | ResolvedRL:
+    """The config that a run.json holds.
+
+    Raises ValueError where it does not say which config that is, as one of an earlier version does not.
+    """
+    written = description.get("config_type")
+    if written == IQConfig.__name__:
+        return IQConfig.from_dict(description["config"]).resolve(discrete=discrete, online=False)
+    if written == RLConfig.__name__:
+        return RLConfig.from_dict(description["config"]).resolve(discrete=discrete)
+    raise ValueError(f"config_type must be IQConfig or RLConfig; got {written!r}")
 
 
 def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
@@ -150,10 +165,17 @@ def read_description(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(description, dict):
         raise CheckpointError(f"{folder / DESCRIPTION} must hold a JSON object.")
+    if "config_type" not in description:
+        versions = description.get("versions")
+        made_by = f" by version {versions.get('irl_probe')}" if isinstance(versions, dict) else ""
+        raise CheckpointError(
+            f"{folder / DESCRIPTION} must say in config_type whether its config is an IQConfig or an RLConfig; it was "
+            f"written{made_by}, before there were two. Train it again in another folder, or load it with that version."
+        )
     return description
 
 
-def stopped_early(folder: str | Path | None, config: IQConfig) -> bool:
+def stopped_early(folder: str | Path | None, config: Resolved) -> bool:
     """Whether the run in a folder was stopped before its first checkpoint, as its log says: not one that lost it."""
     if folder is None or (Path(folder) / CHECKPOINT).exists():
         return False
@@ -161,11 +183,11 @@ def stopped_early(folder: str | Path | None, config: IQConfig) -> bool:
 
 
 def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str | float | int]:
-    """What is known of how a run came about, as plain texts and numbers."""
+    """What is known of how a run came about, as plain strings and numbers."""
     config = description["config"]
     known: dict[str, str | float | int] = {
-        "algorithm": config["objective"],
-        "divergence": config["divergence"],
+        "algorithm": config.get("objective", "soft Q-learning"),
+        **{name: config[name] for name in ("divergence",) if name in config},
         "seed": config["seed"],
         "steps": steps,
     }

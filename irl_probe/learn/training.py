@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
-from irl_probe._config import check_kind
+from irl_probe._config import check_kind, takes_config
 from irl_probe._spaces import Env, Space, space_from_json
 from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
 from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
-from irl_probe.learn.config import IQConfig
+from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
 from irl_probe.learn.continuous import SoftActorCritic
 from irl_probe.learn.discrete import SoftQLearner
 from irl_probe.learn.folder import CheckpointError, alone_in, load_checkpoint
@@ -26,6 +26,7 @@ from irl_probe.learn.replay import Interaction, Replay
 from irl_probe.learn.run import (
     Run,
     begin_folder,
+    config_of,
     describe_run,
     history_dataset,
     provenance_of,
@@ -36,11 +37,12 @@ from irl_probe.softq import NetworkSpec, ObservationEncoder
 from irl_probe.transitions import Transitions
 
 
+@takes_config(IQConfig, "irl_probe.train(demos, irl_probe.IQConfig(steps=1000), env='CartPole-v1')")
 def train(
     demos: Demonstrations,
     config: IQConfig | None = None,
-    env: str | Env | None = None,
     *,
+    env: str | Env | None = None,
     others: Transitions | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -52,7 +54,7 @@ def train(
     Args:
         demos: what the expert did. Their true rewards, if any, are not read.
         config: see `IQConfig`; None takes the defaults for this action space, offline or online.
-        env: an environment (or its id) to collect the policy's own steps in; None learns offline.
+        env: the environment (or its id) to collect the policy's own steps in; None learns offline.
         others: steps of any other policy, used as policy steps: offline they are all there are, and allow `mixture`;
             online they are in the replay before the policy's own, and are the first that it lets go. `bc` reads none.
         out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None keeps nothing on disk.
@@ -61,18 +63,16 @@ def train(
         progress: show a progress bar; None shows it where standard error is a terminal.
         note: more to keep in run.json, as plain values.
 
-    Evaluations (config.evaluate_every) run in the environment of `env`, or offline in the one the demonstrations name.
+    Evaluations (config.evaluate_every) run in copies of `env`, or offline in the environment that the demonstrations
+    name. An `env` that cannot be copied is not evaluated in, unless evaluate_every asks for it.
 
-    Raises ValueError where the demonstrations or the others do not fit the environment, where the spaces are not
-    supported, where there are fewer than two steps, or more others than the replay holds; TrainingDiverged;
-    CheckpointError where `out` is not empty, resume does not fit, or another process is at work in `out`.
+    Raises TypeError for a config of another type; ValueError where the demonstrations or the others do not fit the
+    environment, where the spaces are not supported, where there are fewer than two steps, or more others than the
+    replay holds; TrainingDiverged; CheckpointError where `out` is not empty, resume does not fit, or another process is
+    at work in `out`.
     """
     check_kind(demos, Demonstrations, "What is learned from", "Load it: irl_probe.load_demos(name or path).")
-    config = _config(config, IQConfig())
-    if config.objective == "bellman":
-        raise ValueError(
-            "The objective 'bellman' learns from a reward, not from demonstrations; use retrain(reward, env)."
-        )
+    given = config or IQConfig()
     steps = demos.transitions
     if len(steps) < 2:
         raise ValueError(f"Learning needs at least two demonstrated steps; got {len(steps)}. Record or load more.")
@@ -83,25 +83,25 @@ def train(
     observation_space, action_space = _spaces(demos, live)
     check_demos(demos, (observation_space, action_space))
     if others is not None:
-        _check_others(others, demos, (observation_space, action_space), config.replay_capacity if online else None)
-    config = config.resolve(discrete=isinstance(action_space, spaces.Discrete), online=online)
-    spec = _spec(observation_space, action_space, config)
-    learner = _learner(spec, config, action_space, steps.observations)
+        _check_others(others, demos, (observation_space, action_space), given.replay_capacity if online else None)
+    resolved = given.resolve(discrete=isinstance(action_space, spaces.Discrete), online=online)
+    spec = _spec(observation_space, action_space, resolved)
+    learner = _learner(spec, resolved, action_space, steps.observations)
     encoder = learner.network.encoder
     expert = Replay.of(spec, encoder, steps)
-    if isinstance(learner, SoftActorCritic) and (not resume or stopped_early(out, config)):
+    if isinstance(learner, SoftActorCritic) and (not resume or stopped_early(out, resolved)):
         learner.warm_start(expert)
-    policy = _policy_steps(others, spec, encoder, config.replay_capacity if online else None)
+    policy = _policy_steps(others, spec, encoder, resolved.replay_capacity if online else None)
     env_id = env_name(live) if live is not None else demos.env_id
     loop = Loop(
         learner,
-        config,
-        f"{config.objective} {env_id or ''} seed {config.seed}",
+        resolved,
+        f"{resolved.objective} {env_id or ''} seed {resolved.seed}",
         expert=expert,
         policy=policy,
         starts=encoder(torch.as_tensor(steps.observations[steps.starts])),
-        interaction=None if live is None else Interaction(live, config.seed, config.episode_steps),
-        evaluation_env=_maker(live, env_id),
+        interaction=None if live is None else Interaction(live, resolved.seed, resolved.episode_steps),
+        evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
     )
     hashes = steps.content_hash(), None if others is None else others.content_hash()
     described = (observation_space, action_space), hashes
@@ -128,20 +128,21 @@ def _policy_steps(
     return Replay.of(spec, encoder, others, capacity)
 
 
+@takes_config(RLConfig, "train_on_reward('CartPole-v1', irl_probe.RLConfig(steps=1000))")
 def train_on_reward(
     env: str | Env,
-    config: IQConfig | None = None,
+    config: RLConfig | None = None,
     *,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
     note: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Soft Q-learning of a given reward: the objective `bellman`, which makes experts and retrained policies.
+    """Soft Q-learning (or soft actor-critic) of a given reward, which makes experts and retrained policies.
 
     Args:
         env: the environment (or its id), whose reward is learned from. `RewardWrapper` makes it pay any other reward.
-        config: see `IQConfig`; its objective must be `bellman`. None takes the defaults.
+        config: see `RLConfig`; None takes the defaults for this action space.
         out: folder, as in `train`.
         resume: as in `train`.
         progress: as in `train`.
@@ -150,35 +151,26 @@ def train_on_reward(
 
     Raises as `train` does.
     """
-    config = _config(config, IQConfig(objective="bellman"))
-    if config.objective != "bellman":
-        raise ValueError(f"Learning from a reward has the objective 'bellman'; got {config.objective!r}. Use train.")
+    given = config or RLConfig()
     live = make_env(env) if isinstance(env, str) else env
     check_spaces(live)
-    config = config.resolve(discrete=isinstance(live.action_space, spaces.Discrete), online=True)
-    spec = _spec(live.observation_space, live.action_space, config)
-    learner = _learner(spec, config, live.action_space)
+    resolved = given.resolve(discrete=isinstance(live.action_space, spaces.Discrete))
+    spec = _spec(live.observation_space, live.action_space, resolved)
+    learner = _learner(spec, resolved, live.action_space)
     encoder = learner.network.encoder
     env_id = env_name(live)
     loop = Loop(
         learner,
-        config,
-        f"bellman {env_id} seed {config.seed}",
+        resolved,
+        f"on reward {env_id} seed {resolved.seed}",
         expert=None,
-        policy=Replay(spec, encoder, config.replay_capacity),
+        policy=Replay(spec, encoder, resolved.replay_capacity),
         starts=torch.empty(0, spec.input_width),
-        interaction=Interaction(live, config.seed, config.episode_steps),
-        evaluation_env=_maker(live, env_id),
+        interaction=Interaction(live, resolved.seed, resolved.episode_steps),
+        evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
     )
     described = (live.observation_space, live.action_space), (None, None)
     return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
-
-
-def _config(given: IQConfig | None, default: IQConfig) -> IQConfig:
-    if given is None:
-        return default
-    check_kind(given, IQConfig, "The config of a learner", "Write irl_probe.IQConfig(steps=1000).")
-    return given
 
 
 def _finish(
@@ -214,7 +206,7 @@ def _finish(
 
 def _run(
     learner: Learner,
-    config: IQConfig,
+    config: ResolvedIQ | ResolvedRL,
     rows: list[dict[str, float]],
     description: dict[str, Any],
     of: tuple[Space, Space],
@@ -240,32 +232,39 @@ def load_run(folder: str | Path) -> Run:
     description = read_description(Path(folder))
     state = load_checkpoint(Path(folder) / CHECKPOINT)
     try:
-        config = IQConfig.from_dict(description["config"])
         spec = NetworkSpec.from_dict(description["spec"])
         of = space_from_json(description["observation_space"]), space_from_json(description["action_space"])
+        config = config_of(description, discrete=isinstance(of[1], spaces.Discrete))
         learner = _learner(spec, config, of[1])
         learner.restore(state["learner"])
         return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"The run in {folder} does not hold what a run should ({error}). Train it anew."
+            f"The run in {folder} does not hold what a run should ({error}). Train it again."
         ) from error
 
 
-def _maker(env: Env | None, env_id: str | None) -> Callable[[], Env] | None:
+def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], Env] | None:
     """Makes the environment of that id, with the options that `env` was made with.
 
-    Copies one that its id does not tell all about: a tabular, an unregistered or a wrapped one.
+    An environment that its id does not fully describe (a tabular, an unregistered or a wrapped one) is copied. Where it
+    cannot be copied there is nothing to evaluate in: None, unless evaluations were asked for.
     """
     if env is None:
         return None if env_id is None else partial(make_env, env_id)
     if env.spec is None or env.spec.additional_wrappers or isinstance(env.unwrapped, TabularEnv):
+        try:
+            copy.deepcopy(env)
+        except Exception:  # whatever an environment of the user's raises
+            if not asked:
+                return None
+            raise
         return partial(copy.deepcopy, env)
     return partial(make_env, env.spec.id, **env.spec.kwargs)
 
 
 def _learner(
-    spec: NetworkSpec, config: IQConfig, action_space: Space, observations: Array | None = None
+    spec: NetworkSpec, config: ResolvedIQ | ResolvedRL, action_space: Space, observations: Array | None = None
 ) -> SoftQLearner | SoftActorCritic:
     """The engine for this kind of action space."""
     if isinstance(action_space, spaces.Box):
@@ -273,14 +272,14 @@ def _learner(
     return SoftQLearner(spec, config, observations)
 
 
-def _spec(observation_space: Space, action_space: Space, config: IQConfig) -> NetworkSpec:
+def _spec(observation_space: Space, action_space: Space, config: Resolved) -> NetworkSpec:
     return NetworkSpec.of(
         observation_space,
         action_space,
-        hidden=config.hidden or (),
-        activation=config.activation or "relu",
-        layer_norm=bool(config.layer_norm),
-        critics=config.critics or 1,
+        hidden=config.hidden,
+        activation=config.activation,
+        layer_norm=config.layer_norm,
+        critics=config.critics,
     )
 
 

@@ -1,8 +1,7 @@
-"""What rewards are compared on, by default: demonstrations, and rollouts from bad to good."""
+"""What rewards are compared on by default: demonstrations, and rollouts from bad to good."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +12,115 @@ import xarray as xr
 from gymnasium import spaces
 
 from irl_probe._config import check_count
+from irl_probe._names import BASELINES, CONSTANT, EXPERT, LEARNED, MIXTURE, RANDOM, TRUE, UNNAMED
 from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools, Floats
-from irl_probe.comparison.distances import DistanceConfig
-from irl_probe.comparison.verb import CompareConfig, compare
+from irl_probe.comparison import CompareConfig, DistanceConfig, compare
 from irl_probe.demos import DemoError, Demonstrations, load_demos, record_demos
 from irl_probe.envs import Simulator, TabularEnv, make_env, simulator, soft_expert, true_reward
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.envs.true_reward import TrueReward
-from irl_probe.judgement.warnings import BASELINES, verdicts
 from irl_probe.learn import IQConfig, Policy, random_policy, train
 from irl_probe.rewards import RecoveredReward, Reward, load_reward
 from irl_probe.transitions import Transitions
 
-GAMMA = 0.99  # where no reward says otherwise
+NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of random actions, from good to bad
+GRID_TEMPERATURE = 0.5  # of the grid's soft expert, as in `probe_grid`
+GAMMA = 0.99  # of the canonical distances, where the rewards do not share one γ
+
+
+def coverages(
+    env_id: str, *, demos: Demonstrations | None = None, episodes: int = 20, seed: int = 0
+) -> dict[str, Transitions]:
+    """Whole episodes with true rewards under several distributions, for `compare`.
+
+    - expert: the demonstrations, where they hold true rewards
+    - random: rollouts of random actions
+    - mixture: rollouts of a noisy expert, with each share of random actions in `NOISE`. A clone of the demonstrations
+      (bc) plays the expert, because it depends on no reward that is compared.
+
+    Without demonstrations there is only random. GridWorld needs none: its expert is exact.
+
+    Args:
+        env_id: the environment.
+        demos: demonstrations; None takes the bundled ones of the environment, if there are any.
+        episodes: number of random rollouts, and of mixture rollouts in all (at least one for each share).
+        seed: of the rollouts and the clone.
+
+    Raises as `make_env`, `record_demos` and `train` do.
+    """
+    env = make_env(env_id)
+    try:
+        expert: Policy | TabularPolicy
+        found: dict[str, Transitions] = {}
+        if isinstance(env.unwrapped, TabularEnv):
+            probabilities = soft_expert(env.unwrapped.mdp, GRID_TEMPERATURE)
+            expert = TabularPolicy(probabilities, seed=seed)
+            found[EXPERT] = record_demos(expert, env, episodes, seed=seed, deterministic=False).transitions
+        else:
+            demos = _bundled(env_id) if demos is None else demos
+            if demos is None:
+                return {RANDOM: _roll(random_policy(env.action_space, seed), env, episodes, seed)}
+            if demos.transitions.rewards is not None:
+                found[EXPERT] = demos.transitions
+            expert = train(demos, IQConfig(objective="bc", seed=seed), progress=False).policy
+        found[RANDOM] = _roll(random_policy(env.action_space, seed), env, episodes, seed)
+        return found | {MIXTURE: noisy_rollouts(expert, env, episodes=episodes, seed=seed)}
+    finally:
+        env.close()
+
+
+def noisy_rollouts(policy: Policy | TabularPolicy, env: str | Env, *, episodes: int = 30, seed: int = 0) -> Transitions:
+    """Whole episodes of a policy with a share of 0, .2, .4, .6, .8 and 1 of random actions: from good to bad.
+
+    Compare or distil a reward on them when it has to rank policies of every quality.
+
+    Args:
+        policy: its most likely actions are taken.
+        env: the environment, or its id.
+        episodes: in all, rounded down to a multiple of six; at least one for each share.
+        seed: of the starts and the random actions.
+
+    Raises ValueError for fewer than one episode, and as `make_env` and `record_demos` do.
+    """
+    check_count(episodes, 1, "The number of episodes")
+    each = max(1, episodes // len(NOISE))
+    live = make_env(env) if isinstance(env, str) else env
+    try:
+        rolled = [_roll(policy, live, each, seed + i, epsilon) for i, epsilon in enumerate(NOISE)]
+        return Transitions.concatenate(rolled)
+    finally:
+        if isinstance(env, str):
+            live.close()
+
+
+def ladder(coverages: Mapping[str, Transitions]) -> dict[str, Transitions] | None:
+    """Policies from bad to good, each with its whole episodes: the mixture by its noise, then learned, then expert.
+
+    None if `coverages` has no mixture.
+    """
+    if MIXTURE not in coverages:
+        return None
+    mixture, last = coverages[MIXTURE], {n: coverages[n] for n in (LEARNED, EXPERT) if n in coverages}
+    each = len(mixture.lengths) // len(NOISE)
+    rungs = {f"noise {noise:g}": mixture.episodes(range(i * each, (i + 1) * each)) for i, noise in enumerate(NOISE)}
+    return dict(reversed(rungs.items())) | last
+
+
+def _bundled(env_id: str) -> Demonstrations | None:
+    try:
+        return load_demos(env_id)
+    except DemoError:
+        return None
+
+
+def _roll(policy: Policy | TabularPolicy, env: Env, episodes: int, seed: int, epsilon: float = 0.0) -> Transitions:
+    return record_demos(policy, env, episodes, seed=seed, epsilon=epsilon).transitions
 
 
 @dataclass(frozen=True)
 class OffData:
-    """What `compare` takes for the canonical distances; all None where they cannot be had, with the reason in words."""
+    """The arguments of `compare` for canonical distances; all None where they are not available, with the reason."""
 
     truth: TrueReward | None = None
     dynamics: Simulator | None = None
@@ -42,15 +131,15 @@ class OffData:
 def off_data(
     env_id: str | None, rewards: Iterable[Reward], coverages: Iterable[Transitions] = (), *, seed: int = 0
 ) -> OffData:
-    """The true reward and the simulator of an environment, and how the distances are taken there by default.
+    """The true reward and the simulator of an environment, with the default `DistanceConfig`.
 
-    Where the environment has no simulator, EPIC and ERC are taken alone. γ is the one that the recovered rewards share;
-    where there is none, or several, it is 0.99, and the results say so.
+    Without a simulator `compare` takes only EPIC and ERC. γ is the one that all recovered rewards share, else 0.99;
+    the results record it.
 
     Args:
-        env_id: the environment; without one they cannot be had.
-        rewards: those that will be compared.
-        coverages: what they will be compared on; recorded in another version of the environment it may not fit.
+        env_id: the environment; None gives no distances.
+        rewards: the rewards to compare.
+        coverages: the data to compare on; data of another version of the environment may not fit.
         seed: of everything drawn.
     """
     if env_id is None:
@@ -85,86 +174,7 @@ def _simulator(env_id: str, seed: int) -> Simulator | None:
     try:
         return simulator(env_id, seed=seed)
     except ValueError:
-        return None  # the reason is in the results, beside each figure that is missing
-
-
-NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of random actions, from good to bad
-GRID_TEMPERATURE = 0.5  # of the grid's soft expert, as in `probe_grid`
-
-
-def coverages(
-    env_id: str, *, demos: Demonstrations | None = None, episodes: int = 20, seed: int = 0
-) -> dict[str, Transitions]:
-    """Whole episodes with true rewards under several distributions, for `compare`.
-
-    "expert" are the demonstrations, "random" rollouts of random actions, "mixture" rollouts of a noisy expert at each
-    of `NOISE`: the expert is stood in for by the clone of its demonstrations (bc), which owes nothing to any reward.
-    Without demonstrations there is only "random". In the grid the expert is exact, and so needs none.
-
-    Args:
-        env_id: the environment.
-        demos: demonstrations; None takes the bundled ones of the environment, where there are some.
-        episodes: rollouts of the random policy, and so many in all of the mixture (at least one a level of noise).
-        seed: of the rollouts and the clone.
-
-    Raises as `make_env`, `record_demos` and `train` do.
-    """
-    env = make_env(env_id)
-    try:
-        expert: Policy | TabularPolicy
-        found: dict[str, Transitions] = {}
-        if isinstance(env.unwrapped, TabularEnv):
-            probabilities = soft_expert(env.unwrapped.mdp, GRID_TEMPERATURE)
-            expert = TabularPolicy(probabilities, seed=seed)
-            found["expert"] = record_demos(expert, env, episodes, seed=seed, deterministic=False).transitions
-        else:
-            demos = _bundled(env_id) if demos is None else demos
-            if demos is None:
-                return {"random": _roll(random_policy(env.action_space, seed), env, episodes, seed)}
-            if demos.transitions.rewards is not None:
-                found["expert"] = demos.transitions
-            expert = train(demos, IQConfig(objective="bc", seed=seed), progress=False).policy
-        found["random"] = _roll(random_policy(env.action_space, seed), env, episodes, seed)
-        return found | {"mixture": noisy_rollouts(expert, env, episodes=episodes, seed=seed)}
-    finally:
-        env.close()
-
-
-def noisy_rollouts(policy: Policy | TabularPolicy, env: str | Env, *, episodes: int = 30, seed: int = 0) -> Transitions:
-    """Whole episodes of a policy that takes a share of 0, .2, .4, .6, .8 and 1 of random actions: from good to bad.
-
-    A reward is compared, or distilled, on them where it is to tell policies of every quality apart.
-
-    Args:
-        policy: whose most likely actions are taken.
-        env: the environment, or its id.
-        episodes: in all, rounded down to a multiple of the six shares; at least one at each.
-        seed: of the starts and the random actions.
-
-    Raises ValueError for fewer than one episode, and as `make_env` and `record_demos` do.
-    """
-    check_count(episodes, 1, "The number of episodes")
-    each = max(1, episodes // len(NOISE))
-    live = make_env(env) if isinstance(env, str) else env
-    try:
-        rolled = [_roll(policy, live, each, seed + i, epsilon) for i, epsilon in enumerate(NOISE)]
-        return Transitions.concatenate(rolled)
-    finally:
-        if isinstance(env, str):
-            live.close()
-
-
-def ladder(coverages: Mapping[str, Transitions]) -> dict[str, Transitions] | None:
-    """Policies from bad to good, each with its whole episodes: the mixture by level of noise, what learned, the expert.
-
-    None where there is no mixture.
-    """
-    if "mixture" not in coverages:
-        return None
-    mixture, last = coverages["mixture"], {n: coverages[n] for n in ("learned", "expert") if n in coverages}
-    each = len(mixture.lengths) // len(NOISE)
-    rungs = {f"noise {noise:g}": mixture.episodes(range(i * each, (i + 1) * each)) for i, noise in enumerate(NOISE)}
-    return dict(reversed(rungs.items())) | last
+        return None  # each figure that this leaves undefined has the reason beside it in the results
 
 
 def compare_named(
@@ -176,11 +186,11 @@ def compare_named(
     seed: int = 0,
     distances: bool = True,
 ) -> xr.DataTree:
-    """`compare` of rewards by name, on `coverages` of an environment or on demonstrations alone.
+    """`compare` rewards by name, on the `coverages` of an environment or on demonstrations alone.
 
-    With the canonical distances where `off_data` has what they need; else the attribute `no_distances` says why not.
+    Takes canonical distances where `off_data` has what they need; else the attribute `no_distances` says why not.
 
-    Raises ValueError where neither an environment nor demonstrations are given, and as the verbs do.
+    Raises ValueError if neither an environment nor demonstrations are given, and as the verbs do.
     """
     if env_id is None and demos is None:
         raise ValueError("Rewards are compared on data: name an environment (--env) or demonstrations (--demos).")
@@ -188,7 +198,7 @@ def compare_named(
     given = None if demos is None else load_demos(demos, env_id=env_id)
     if env_id is None:
         assert given is not None
-        found = {"data": given.transitions}
+        found = {UNNAMED: given.transitions}
     else:
         found = coverages(env_id, demos=given, episodes=episodes, seed=seed)
     where = env_id or (given.env_id if given is not None else None)
@@ -205,17 +215,15 @@ def compare_named(
     known = {"title": f"{where}: {_counted(rewards)}" if where else None, "env_id": where, "seed": seed}
     known |= {"no_distances": off.reason or None}
     tree.attrs |= {name: value for name, value in known.items() if value is not None}
-    tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
 
 
 def named_rewards(names: Sequence[str], env_id: str | None) -> dict[str, Reward]:
-    """Rewards by what the command line calls them: a folder, a shipped reward's id, `true` or `constant`.
+    """Label → reward, by the names of the command line: a folder, a shipped reward's id, `true` or `constant`.
 
-    Their labels are the last parts of the names where these differ, else the names.
+    A label is the last part of the name ("iq" of "CartPole-v1/iq"), or the whole name if two last parts are the same.
 
-    Raises RewardError where there is no such reward, and ValueError where one is named twice, or `true` is asked
-    for without an environment.
+    Raises RewardError for an unknown reward, and ValueError for a name given twice, or `true` without an environment.
     """
     if len(set(names)) < len(names):
         raise ValueError(f"Each reward can be compared once; got {', '.join(names)}.")
@@ -225,29 +233,18 @@ def named_rewards(names: Sequence[str], env_id: str | None) -> dict[str, Reward]
 
 
 def constant_reward(observations: Array, actions: Array, next_observations: Array, terminated: Bools) -> Floats:
-    """1 at every step, (N,): it knows nothing but the length of an episode, and is what any reward must beat."""
+    """1 at every step, (N,). Its return is the length of the episode; a useful reward must do better than that."""
     return np.ones(len(observations))
 
 
 def _reward(name: str, env_id: str | None) -> Reward:
-    if name == "constant":
+    if name == CONSTANT:
         return constant_reward
-    if name == "true":
+    if name == TRUE:
         if env_id is None:
             raise ValueError("The true reward is an environment's: name it with --env.")
         return true_reward(env_id)
     return load_reward(name)
-
-
-def _bundled(env_id: str) -> Demonstrations | None:
-    try:
-        return load_demos(env_id)
-    except DemoError:
-        return None
-
-
-def _roll(policy: Policy | TabularPolicy, env: Env, episodes: int, seed: int, epsilon: float = 0.0) -> Transitions:
-    return record_demos(policy, env, episodes, seed=seed, epsilon=epsilon).transitions
 
 
 def _counted(rewards: Mapping[str, Reward]) -> str:

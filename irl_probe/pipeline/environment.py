@@ -14,7 +14,7 @@ from rich.console import Console
 from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import Demonstrations, load_demos, record_demos
 from irl_probe.envs import make_env
-from irl_probe.learn import Evaluation, IQConfig, Policy, Run, evaluate, random_policy, train
+from irl_probe.learn import Evaluation, IQConfig, Policy, RLConfig, Run, evaluate, random_policy, train
 from irl_probe.metrics.bootstrap import stratified_bootstrap
 from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.pipeline.coverages import NOISE, OffData, ladder, off_data
@@ -47,19 +47,19 @@ def probe_environment(
     console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
 
     learner = _with_curve(config, discrete=isinstance(env.action_space, Discrete))
-    run = train(demos, learner, None if config.offline else env_id, out=folder / "run", resume=resume)
+    run = train(demos, learner, env=None if config.offline else env_id, out=folder / "run", resume=resume)
     cloned = train(demos, IQConfig(objective="bc", seed=config.seed))
     reward = recover(run)
     console.print(
         f"Recovered r(s, a, s′) = Q(s, a) − γV(s′); now fresh policies ({config.retrain_seeds}) learn from it alone"
     )
-    retrained = [retrain(reward, env_id, _retraining(config, i)) for i in range(config.retrain_seeds)]
+    retrained = [retrain(reward, _retraining(config, i), env=env_id) for i in range(config.retrain_seeds)]
 
     evaluations = _evaluate(env_id, {"learned": run.policy, "bc": cloned.policy}, config)
     again = [_true_returns(one.policy, env_id, config) for one in retrained]
     returns = _returns(whole, evaluations, again, config.seed)
     console.print(_table(returns), highlight=False)
-    name = run.config.objective
+    name = learner.objective
     learned = new_results(
         {
             "learning": learning_group(run.history["step"], {str(n): run.history[n] for n in run.history}),
@@ -92,15 +92,14 @@ def probe_environment(
 def _with_curve(config: ProbeConfig, *, discrete: bool) -> IQConfig:
     """The probe's learner, evaluated ten times over its run unless the user says how often."""
     learner = replace(config.learner, seed=config.seed)
-    if learner.evaluate_every:
+    if learner.evaluate_every is not None:
         return learner
     resolved = learner.resolve(discrete=discrete, online=not config.offline)
-    assert resolved.steps is not None
     return replace(learner, evaluate_every=max(1, resolved.steps // 10))
 
 
 def _retraining(config: ProbeConfig, index: int) -> RetrainConfig:
-    return RetrainConfig(IQConfig(objective="bellman", steps=config.retrain_steps, seed=config.seed + 1 + index))
+    return RetrainConfig(RLConfig(steps=config.retrain_steps, seed=config.seed + 1 + index))
 
 
 def _true_returns(policy: Policy, env_id: str, config: ProbeConfig) -> Evaluation:

@@ -1,4 +1,4 @@
-"""Explicit forms of a reward: one by name, or all with what each explains and costs in each measure."""
+"""The distilled forms of a reward: all six, with the variance that each explains and its figures; or one, by name."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from irl_probe._names import RECOVERED
 from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import load_demos
 from irl_probe.envs import make_env
-from irl_probe.judgement.warnings import verdicts
 from irl_probe.pipeline.coverages import coverages, noisy_rollouts, off_data
 from irl_probe.results import to_dataframe
 from irl_probe.rewards import DistilConfig, DistilledReward, RecoveredReward, Reward, distil, distil_forms, load_reward
 
-RECOVERED = "recovered"
 SHARE = "explained_variance"
 
 
@@ -30,18 +29,18 @@ def compare_forms(
     distances: bool = True,
     seed: int = 0,
 ) -> xr.DataTree:
-    """`compare` of a recovered reward and of its six distilled forms with the true reward.
+    """`compare` a recovered reward and its six distilled forms with the true reward.
 
-    All are fitted to, and compared on, the `coverages` of the environment; the share of the variance that a form
-    explains is that of held-out episodes, the measures are of all episodes. A form that is no nearer to the recovered
-    reward can be nearer to the truth.
+    All are fitted to, and compared on, the `coverages` of the environment. The share of the variance that a form
+    explains comes from held-out episodes, the other figures from all episodes. A form that explains less of the
+    recovered reward can be nearer to the truth.
 
     Args:
-        reward: to distil.
+        reward: the reward to distil.
         env_id: the environment.
-        config: of the fits; form and shaping are set here.
-        episodes: of each rollout.
-        distances: also take EPIC, DARD, STARC and ERC, where the environment's true reward can be asked off the data.
+        config: settings of the fits; its form and shaping are not used, because every one is fitted.
+        episodes: number of episodes of each rollout.
+        distances: also take EPIC, DARD, STARC and ERC, where the environment's true reward is known as a function.
         seed: of the rollouts and intervals.
 
     Returns results with the attribute `explained_variance`: form → coverage → estimate, low, high, as JSON. The table
@@ -61,21 +60,20 @@ def compare_forms(
     )
     shares = {name: form.figures[SHARE] for name, form in forms.items()}
     tree.attrs |= {"title": f"{env_id}: distilled forms", "env_id": env_id, "seed": seed, SHARE: json.dumps(shares)}
-    tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
 
 
 def distil_named(
     name: str, demos: Sequence[str], env_id: str | None, config: DistilConfig, *, episodes: int = 30
 ) -> DistilledReward:
-    """`distil` of a reward by name, on demonstrations by name, on `noisy_rollouts` of its own policy, or on both.
+    """`distil` a reward by name, on demonstrations by name, on `noisy_rollouts` of the reward's own policy, or on both.
 
     Args:
         name: folder, or id of a shipped reward.
         demos: bundled names or files.
-        env_id: where to roll out; None rolls out nothing.
-        config: of the fit, and the seed of the rollouts.
-        episodes: of the rollouts.
+        env_id: the environment of the rollouts; None makes none.
+        config: settings of the fit, and the seed of the rollouts.
+        episodes: number of rollouts.
 
     Raises ValueError where there are no steps to fit, or no policy to roll out, and as the verbs do.
     """
@@ -101,10 +99,10 @@ def distil_named(
 
 
 def forms_table(tree: xr.DataTree, coverage: str = "mixture") -> str:
-    """One line a form, in Markdown: the share explained on all held-out episodes, then each measure on a coverage.
+    """A Markdown table, one line a form: the share explained on all held-out episodes, then the figures on a coverage.
 
-    Pearson with the true reward per step, and per episode with the length partialled out; then the distances. What is
-    undefined for every form is left out. Raises ValueError where the results do not come from `compare_forms`.
+    Pearson with the true reward per step, and per episode with the length partialled out; then the distances. A figure
+    that is undefined for every form is left out. Raises ValueError unless the results come from `compare_forms`.
     """
     if SHARE not in tree.attrs:
         raise ValueError(f"The table is of results of compare_forms, which have the attribute '{SHARE}'; these do not.")

@@ -1,4 +1,4 @@
-"""Probing the paper's grid, where every figure is exact: IQ-Learn, Fig. 4."""
+"""The probe of the paper's grid, where every figure is exact: IQ-Learn, Fig. 4."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 from rich.console import Console
 
+from irl_probe._names import EXPERT, RANDOM, TRUE
 from irl_probe._types import Floats
-from irl_probe.comparison.verb import CompareConfig, compare
+from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import Demonstrations, record_demos
 from irl_probe.envs import TabularEnv, TabularMDP, gridworld, occupancy, soft_expert, true_reward
 from irl_probe.envs.tabular import TabularPolicy
@@ -29,7 +30,7 @@ FOUND, KNOWN, IDEAL = (
     f"{DEMONSTRATIONS} demonstrations, known grid",
     "exact occupancy",
 )
-BESIDE = {  # rewards that are not the one a probe saves
+BESIDE = {  # rewards to compare with; the probe saves the one it found
     KNOWN: "learned from the same demonstrations, with every (s, a) of the known grid as the policy's steps",
     IDEAL: "learned from the expert's exact occupancy, the most that any number of demonstrations could give",
 }
@@ -50,12 +51,14 @@ def probe_grid(
 ) -> tuple[xr.DataTree, RecoveredReward]:
     """The grid of IQ-Learn's Fig. 4: soft expert, 30 demonstrations, and beside them its exact occupancy.
 
-    A table learned from the demonstrations by the ordinary learner, and optima at exact expectations, each give a
-    marginal reward Q − γE[V] with E exact; all are held against the truth by the exact tabular measures. From the
-    demonstrations alone nothing constrains the (s, a) that nobody visited. Since the grid is known, every (s, a) of it
-    can stand in for the policy's steps, with the rewards of the online default: 1 on the expert, 0 elsewhere.
+    Three rewards, each the marginal Q − γE[V] with E exact, are compared with the truth by the exact tabular measures:
 
-    Raises ValueError where anything but the seed is set: all else is the paper's.
+    - from the demonstrations alone, by the ordinary learner; nothing constrains it at an (s, a) that was never visited
+    - from the same demonstrations with the grid known: every (s, a) takes the place of the policy's steps, with the
+      rewards of the online default, 1 on the expert and 0 elsewhere; the optimum at exact expectations
+    - from the expert's exact occupancy, the optimum at exact expectations
+
+    Raises ValueError for a config that sets anything but the seed: the rest is the paper's.
     """
     default = ProbeConfig(seed=config.seed)
     if others := [f.name for f in fields(config) if getattr(config, f.name) != getattr(default, f.name)]:
@@ -85,8 +88,8 @@ def probe_grid(
     exact = _exact(mdp, rewards, run, demos, config)
     random = TabularPolicy(np.full_like(expert, 1 / expert.shape[1]), seed=config.seed)
     coverages = {
-        "expert": demos.transitions,
-        "random": record_demos(random, env, 100, seed=config.seed + 1, deterministic=False).transitions,
+        EXPERT: demos.transitions,
+        RANDOM: record_demos(random, env, 100, seed=config.seed + 1, deterministic=False).transitions,
     }
     compared = compare(
         dict(rewards),
@@ -110,7 +113,7 @@ def _visits(mdp: TabularMDP, demos: Demonstrations) -> Floats:
 def _exact(
     mdp: TabularMDP, rewards: Mapping[str, RecoveredReward], run: Run, demos: Demonstrations, config: ProbeConfig
 ) -> xr.DataTree:
-    """Heat maps and exact distances of the marginal rewards, and the learning curve."""
+    """The learning curve, the heat maps, and the exact distances to the truth."""
     tables = {name: _table(mdp, reward) for name, reward in rewards.items()}
     values = {name: reward.v(np.arange(len(mdp.transition))) for name, reward in rewards.items()}
     shape = mdp.shape
@@ -132,7 +135,7 @@ def _exact(
                 value,
                 np.full(value.shape[:-1], ""),
                 rewards=list(distances),
-                references=["true"],
+                references=[TRUE],
                 coverages=["uniform"],
                 metrics=metrics,
                 exact=True,

@@ -1,8 +1,7 @@
-"""The verb probe: what a reward recovered from demonstrations is worth, in one go."""
+"""The verb probe: learn, recover, compare and report in one call."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import xarray as xr
 from rich.console import Console
 
 from irl_probe._config import check_kind
-from irl_probe.judgement.warnings import verdicts
 from irl_probe.learn import TrainingInterrupted
 from irl_probe.learn.loop import CHECKPOINT
 from irl_probe.pipeline.config import ProbeConfig
@@ -23,7 +21,7 @@ from irl_probe.rewards import save_reward
 
 @dataclass(frozen=True)
 class Probe:
-    """What `probe` returns: the results, and where they, the reward and the report are."""
+    """What `probe` returns: the results, and the paths of the folder, the report and the saved reward."""
 
     results: xr.DataTree
     folder: Path
@@ -34,20 +32,20 @@ class Probe:
 def probe(
     env_id: str, config: ProbeConfig | None = None, *, out: str | Path | None = None, resume: bool = False
 ) -> Probe:
-    """Demonstrations to Q, Q to a reward, the reward to figures and a report, all in the folder `out`.
+    """Run the whole chain: learn from demonstrations, recover the reward, compare it with the truth, write a report.
 
-    "GridWorld" is probed exactly (`probe_grid`), everything else by `probe_environment`. The folder (default
-    runs/probe/<env_id>) receives run/ (checkpoints and logs), reward/, results.nc and report.html.
+    The probe of "GridWorld" is exact (`probe_grid`), that of any other environment is `probe_environment`. The folder
+    receives run/ (checkpoints and logs), reward/, results.nc and report.html.
 
     Args:
         env_id: the environment.
-        config: see `ProbeConfig`; None takes its defaults. The grid reads its seed alone.
-        out: the folder.
-        resume: go on with an interrupted probe: its run of IQ-Learn is taken up where it stopped, what follows is
-            done anew.
+        config: the settings; None takes the defaults of `ProbeConfig`. For GridWorld only the seed may be set.
+        out: the folder, new or empty; None takes runs/probe/<env_id>.
+        resume: continue an interrupted probe. Its training continues at the last checkpoint; what follows training
+            starts again.
 
-    Raises ValueError where the folder exists and is not empty, where there is nothing to resume, and for settings that
-    the grid does not read; TrainingInterrupted after SIGINT; and as the verbs do that it calls.
+    Raises TypeError for a config of another type; ValueError if the folder is not empty, if there is nothing to resume,
+    or for settings that GridWorld does not take; TrainingInterrupted after SIGINT; and as the verbs that it calls.
     """
     config = config or ProbeConfig()
     check_kind(config, ProbeConfig, "The config of probe", "Of an IQConfig: ProbeConfig(learner=config).")
@@ -66,8 +64,6 @@ def probe(
         raise TrainingInterrupted(
             f"Interrupted. Go on with the same command and --resume, or probe(..., out={str(folder)!r}, resume=True)."
         ) from error
-    warnings = verdicts(tree)
-    tree.attrs["warnings"] = json.dumps(warnings)
     folder.mkdir(parents=True, exist_ok=True)
     judged = str(tree["correlation"].to_dataset()["reward"].values[0])
     saved = save_reward(reward, folder / "reward", figures=reward_figures(tree, judged))
@@ -82,10 +78,10 @@ def probe(
 def _check_resumable(folder: Path) -> None:
     if (folder / "results.nc").exists():
         raise ValueError(
-            f"The probe in {folder} is finished; there is nothing to resume. Its page is report.html there."
+            f"The probe in {folder} is finished, so there is nothing to resume. Its page is {folder / 'report.html'}."
         )
     if not (folder / "run" / CHECKPOINT).exists():
         raise ValueError(
             f"An interrupted probe's folder must hold run/{CHECKPOINT}; {folder} does not. "
-            "Begin anew in another folder."
+            "Start another probe in a new folder."
         )

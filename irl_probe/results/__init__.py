@@ -2,9 +2,10 @@
 
 | group                | variables and their dims                                                          |
 |----------------------|-----------------------------------------------------------------------------------|
-| `/` (attributes)     | see `new_results`: what was learned from what, by which versions; warnings        |
+| `/` (attributes)     | see `new_results`: what was learned from what, by which versions                  |
 | `/learning`          | any figure of the learner's log over (step)                                       |
 | `/returns`           | returns, lengths (policy, episode), NaN-padded; mean, normalised (policy, bound)  |
+| `/coverages`         | episodes (coverage): how many each kind of data holds                             |
 | `/correlation`       | value (reward, reference, coverage, metric, level, control, bound); reason        |
 | `/distance`          | value (reward, reference, coverage, metric, bound); reason; calibration below     |
 | `/decomposition`     | value (reward, reference, coverage, part, bound); reason; scale (..., bound)      |
@@ -41,6 +42,7 @@ from irl_probe.results.files import (
 )
 from irl_probe.results.groups import (
     correlation_group,
+    coverages_group,
     decomposition_group,
     distance_group,
     grid_group,
@@ -63,6 +65,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "average_runs",
     "correlation_group",
+    "coverages_group",
     "decomposition_group",
     "distance_group",
     "grid_group",

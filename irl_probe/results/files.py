@@ -15,7 +15,7 @@ import xarray as xr
 
 from irl_probe._files import whole_file
 from irl_probe._words import did_you_mean
-from irl_probe.results.schema import BOUND, NOT_MEASURED, validate
+from irl_probe.results.schema import BOUND, NOT_MEASURED, current, validate
 
 COLUMNS = (
     *("group", "task", "variant", "policy", "reward", "reference", "coverage"),
@@ -67,6 +67,7 @@ def load_results(path: str | os.PathLike[str]) -> xr.DataTree:
         ) from error
     for node in tree.subtree:  # attributes come back as NumPy scalars
         node.attrs = {key: v.item() if isinstance(v, np.generic) else v for key, v in node.attrs.items()}
+    tree = current(tree)
     if "format" not in tree.attrs:
         raise ValueError(_foreign(path, tree))
     try:

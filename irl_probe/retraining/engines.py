@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import numpy as np
 
-from irl_probe._config import check_count, check_kind
+from irl_probe._config import check_count, takes_config
 from irl_probe._spaces import Env
 from irl_probe._types import Array
 from irl_probe.envs import check_spaces, make_env
@@ -20,11 +20,12 @@ from irl_probe.retraining.fingerprint import reward_fingerprint
 from irl_probe.rewards import Reward, RewardModel, RewardWrapper
 
 
+@takes_config(RetrainConfig, "irl_probe.retrain(reward, RetrainConfig(learner), env='CartPole-v1')")
 def retrain(
     reward: Reward,
-    env: str | Env,
     config: RetrainConfig | None = None,
     *,
+    env: str | Env,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
@@ -33,17 +34,15 @@ def retrain(
 
     Args:
         reward: any reward (observations, actions, next_observations, terminated) → (N,).
-        env: the environment, or its id.
         config: see `RetrainConfig`.
+        env: the environment, or its id.
         out: folder for checkpoints and logs.
         resume: go on with the run in `out`, if it is of this reward.
         progress: show a bar.
 
     Raises as `irl_probe.train` does.
     """
-    config = RetrainConfig() if config is None else config
-    check_kind(config, RetrainConfig, "The config of retrain", "Of an IQConfig: RetrainConfig(learner).")
-    learner = config.learner
+    learner = (config or RetrainConfig()).learner
     model = reward if isinstance(reward, RewardModel) else None
     if model is not None and model.temperature is not None and learner.temperature is None:
         learner = replace(learner, temperature=model.temperature, gamma=model.gamma)
@@ -84,9 +83,9 @@ class SB3Run:
 
 def retrain_sb3(
     reward: Reward | None,
-    env: str | Env | Callable[[], Env],
     algorithm: Algorithm,
     *,
+    env: str | Env | Callable[[], Env],
     steps: int = 100_000,
     seed: int = 0,
     settings: dict[str, Any] | None = None,
@@ -98,8 +97,8 @@ def retrain_sb3(
 
     Args:
         reward: any reward; None trains on the environment's own.
-        env: the environment, its id, or what makes it.
         algorithm: "sac" (continuous actions), "dqn" (discrete ones) or "ppo" (either).
+        env: the environment, its id, or a function that makes it.
         steps: environment steps, at least 1; PPO rounds them up to whole rollouts.
         seed: of the algorithm and the environment.
         settings: more arguments of the algorithm; they win over what is chosen here.

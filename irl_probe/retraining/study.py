@@ -14,11 +14,12 @@ import gymnasium as gym
 import numpy as np
 import xarray as xr
 
-from irl_probe._config import check_kind
+from irl_probe._config import check_kind, takes_config
+from irl_probe._names import TRUE_REWARD
 from irl_probe._spaces import Env
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
-from irl_probe.learn import IQConfig, Policy, TrainingInterrupted, evaluate, random_policy, train_on_reward
+from irl_probe.learn import Policy, RLConfig, TrainingInterrupted, evaluate, random_policy, train_on_reward
 from irl_probe.learn.folder import CheckpointError, differences, write_atomically
 from irl_probe.learn.run import DESCRIPTION
 from irl_probe.metrics.bootstrap import stratified_bootstrap
@@ -124,19 +125,16 @@ def _plain_cell(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", name.replace("′", "2")).strip("-")
 
 
-TRUE = "true reward"  # the label of policies trained on the environment's own reward
 EVALUATION_SEED = 10_000
 RANDOM_EPISODES = 100
 
 
-DEFAULTS = RetrainStudyConfig()
-
-
+@takes_config(RetrainStudyConfig, "retrain_study(rewards, RetrainStudyConfig(seeds=(0, 1)), env='CartPole-v1')")
 def retrain_study(
     rewards: Mapping[str, Reward],
-    env: str | Callable[[], Env],
-    config: RetrainStudyConfig = DEFAULTS,
+    config: RetrainStudyConfig | None = None,
     *,
+    env: str | Callable[[], Env],
     expert: float | None = None,
     out: str | Path | None = None,
     progress: bool | None = None,
@@ -149,8 +147,8 @@ def retrain_study(
 
     Args:
         rewards: name → reward. "true reward" is the name of the environment's own; none leave that one alone.
-        env: environment id, or what makes the environment.
         config: see `RetrainStudyConfig`.
+        env: environment id, or a function that makes the environment.
         expert: the expert's mean true return; None takes that of the bundled demonstrations, where there are any.
         out: folder; a policy that is finished there is not trained again, and one of our own engine that was
             interrupted goes on at its last checkpoint. Stable-Baselines3's start anew. None keeps nothing on disk.
@@ -162,15 +160,18 @@ def retrain_study(
     reward, environment, learner or budget), TrainingDiverged where a policy's learning does: without it there is no
     study; TrainingInterrupted after SIGINT.
     """
+    config = config or RetrainStudyConfig()
     check_kind(rewards, Mapping, "The rewards of a study", "Name each: {'iq': reward}.")
     if not rewards and not config.on_true_reward:
         raise ValueError("A study takes at least one reward, as a mapping name → reward, or the true one; got none.")
-    if TRUE in rewards:
-        raise ValueError(f"The name {TRUE!r} is that of the environment's own reward; call yours something else.")
+    if TRUE_REWARD in rewards:
+        raise ValueError(
+            f"The name {TRUE_REWARD!r} is that of the environment's own reward; call yours something else."
+        )
     maker = _maker(env)
     everyone: dict[str, Reward | None] = dict(rewards)
     if config.on_true_reward:
-        everyone[TRUE] = None
+        everyone[TRUE_REWARD] = None
     folder = None if out is None else Path(out)
     check_cells(folder, list(everyone))
     example = maker()
@@ -205,7 +206,7 @@ def retrain_study(
         centre="interquartile mean over seeds",
         confidence=config.confidence,
         steps=_steps(config, example.action_space),
-        learner=config.learner,
+        learner=config.algorithm,
         random_return=float(random),
         **({} if best is None else {"expert_return": float(best)}),
     )
@@ -225,7 +226,7 @@ def _fingerprints(reward: Reward | None, maker: Callable[[], Env]) -> dict[str, 
         return {
             "env": env_name(env),
             "environment": environment_fingerprint(env),
-            "reward": TRUE if reward is None else reward_fingerprint(reward, env),
+            "reward": TRUE_REWARD if reward is None else reward_fingerprint(reward, env),
         }
     finally:
         env.close()
@@ -233,8 +234,8 @@ def _fingerprints(reward: Reward | None, maker: Callable[[], Env]) -> dict[str, 
 
 def _budget(reward: Reward | None, seed: int, config: RetrainStudyConfig) -> dict[str, Any]:
     """What else the return of a reward's policy depends on, as plain values."""
-    settings = asdict(_own(reward is None, seed, config)) if config.learner == "own" else {"steps": config.steps}
-    return {"learner": config.learner, "seed": seed, "episodes": config.episodes, "settings": settings}
+    settings = asdict(_own(reward is None, seed, config)) if config.algorithm == "own" else {"steps": config.steps}
+    return {"algorithm": config.algorithm, "seed": seed, "episodes": config.episodes, "settings": settings}
 
 
 def _return(
@@ -263,15 +264,15 @@ def _policy(
     cell: Cell,
     progress: bool | None,
 ) -> Policy:
-    if config.learner != "own":
-        algorithm = config.learner.removeprefix("sb3-")
+    if config.algorithm != "own":
+        algorithm = config.algorithm.removeprefix("sb3-")
         steps = config.steps or 100_000
-        return retrain_sb3(reward, maker, algorithm, steps=steps, seed=seed).policy  # type: ignore[arg-type]  # one of its literals
+        return retrain_sb3(reward, algorithm, env=maker, steps=steps, seed=seed).policy  # type: ignore[arg-type]  # one of its literals
     learner = _own(reward is None, seed, config)
     settings: dict[str, Any] = {"out": cell.run, "resume": cell.resume(), "progress": progress}
     if reward is None:
         return train_on_reward(maker(), learner, **settings).policy
-    return retrain(reward, maker(), RetrainConfig(learner), **settings).policy
+    return retrain(reward, RetrainConfig(learner), env=maker(), **settings).policy
 
 
 def _centres(cells: np.ndarray[Any, Any], config: RetrainStudyConfig) -> np.ndarray[Any, Any]:
@@ -299,18 +300,17 @@ def _maker(env: str | Callable[[], Env]) -> Callable[[], Env]:
 
 
 def _steps(config: RetrainStudyConfig, action_space: gym.Space[Any]) -> int:
-    if config.learner != "own":
+    if config.algorithm != "own":
         return config.steps or 100_000
     discrete = isinstance(action_space, gym.spaces.Discrete)
-    steps = config.steps or config.config.resolve(discrete=discrete, online=True).steps
-    assert steps is not None
-    return steps
+    return config.steps or config.learner.resolve(discrete=discrete).steps
 
 
-def _own(on_true_reward: bool, seed: int, config: RetrainStudyConfig) -> IQConfig:
-    """The config of our own engine."""
-    chosen = (config.true_config or config.config) if on_true_reward else config.config
-    return replace(chosen, seed=seed, steps=config.steps or config.config.steps)
+def _own(on_true_reward: bool, seed: int, config: RetrainStudyConfig) -> RLConfig:
+    """The settings of our own learner; nothing is evaluated on the way unless they ask for it."""
+    chosen = (config.true_learner or config.learner) if on_true_reward else config.learner
+    steps = config.steps or config.learner.steps
+    return replace(chosen, seed=seed, steps=steps, evaluate_every=chosen.evaluate_every or 0)
 
 
 def _plain(config: RetrainStudyConfig) -> dict[str, Any]:

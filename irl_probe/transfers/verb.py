@@ -10,7 +10,9 @@ from typing import Any, cast
 import numpy as np
 import xarray as xr
 
-from irl_probe.envs import UNCHANGED, Variant
+from irl_probe._config import takes_config
+from irl_probe._names import CARRIED_OVER, RANDOM, RECOVERED, TRUE_REWARD
+from irl_probe.envs import UNCHANGED, TabularMDP, Variant, variants
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
 from irl_probe.retraining.study import check_cells, how_to_go_on
@@ -18,18 +20,18 @@ from irl_probe.rewards import RecoveredReward, Reward, RewardModel
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import TransferConfig
 from irl_probe.transfers.exact import transfer_exactly
-from irl_probe.transfers.learned import CARRIED, RANDOM, TRUE, Source, transfer_by_learning
+from irl_probe.transfers.learned import Source, transfer_by_learning
 from irl_probe.transitions import Transitions
 
 Rewards = Reward | Sequence[Reward]
-RECOVERED = "recovered"
 
 
+@takes_config(TransferConfig, "irl_probe.transfer(reward, TransferConfig(seeds=(0, 1)), env='CartPole-v1')")
 def transfer(
     reward: Rewards | Mapping[str, Rewards],
-    variants: Sequence[Variant],
     config: TransferConfig | None = None,
     *,
+    env: str | TabularMDP | Sequence[Variant],
     policy: Policy | Sequence[Policy] | None = None,
     transitions: Mapping[str, Transitions] | Transitions | None = None,
     out: str | Path | None = None,
@@ -44,8 +46,9 @@ def transfer(
     Args:
         reward: to carry over; or several by name, of which the first is distilled. In place of one reward a sequence
             with one for each seed of the config, as learned by so many runs: intervals then include the luck of those.
-        variants: as `irl_probe.envs.variants` makes them, the unchanged environment among them.
         config: see `TransferConfig`.
+        env: id of the environment, or a tabular MDP, which is changed in each of its parameters; or the variants
+            themselves, as `envs.variants` makes them, the unchanged environment among them.
         policy: the imitator's (or one for each seed). None takes that of a recovered reward's Q; without either, no
             policy is carried over.
         transitions: the coverage to distil on; None records it (`TransferConfig.coverage_episodes`).
@@ -61,7 +64,8 @@ def transfer(
     holds other results; TrainingInterrupted after SIGINT.
     """
     config = config or TransferConfig()
-    unchanged = _check_variants(variants)
+    changed = variants(env) if isinstance(env, str | TabularMDP) else env
+    unchanged = _check_variants(changed)
     named: Mapping[str, Rewards] = reward if isinstance(reward, Mapping) else {RECOVERED: reward}
     _check_names(named, config)
     for name, each in named.items():
@@ -76,9 +80,9 @@ def transfer(
         rewards = {name: _per_seed(each, config, f"rewards of {name!r}") for name, each in named.items()}
     for name, several in rewards.items():
         for one in several if len(set(map(id, several))) > 1 else several[:1]:
-            _check_fit(one, name, variants)
+            _check_fit(one, name, changed)
     if base is not None:
-        group = transfer_exactly(rewards, variants, base, config)
+        group = transfer_exactly(rewards, changed, base, config)
     else:
         steps = {"data": transitions} if isinstance(transitions, Transitions) else transitions
         policies = [None] * len(config.seeds) if policy is None else _per_seed(policy, config, "policies")
@@ -88,10 +92,13 @@ def transfer(
             carried = policies[i] or _own_policy(next(iter(own.values())))
             sources.append(Source(own, carried, unchanged, config, seed, steps))
         folder = None if out is None else Path(out)
-        for names in ([RANDOM, CARRIED, TRUE, *config.forms, *named], [variant.name for variant in variants]):
+        for names in (
+            [RANDOM, CARRIED_OVER, TRUE_REWARD, *config.forms, *named],
+            [variant.name for variant in changed],
+        ):
             check_cells(folder, names)
         try:
-            group = transfer_by_learning(sources, variants, config, out=folder, progress=progress)
+            group = transfer_by_learning(sources, changed, config, out=folder, progress=progress)
         except TrainingInterrupted as error:
             raise TrainingInterrupted(how_to_go_on(folder)) from error
     group.attrs["carried"] = next(iter(named))  # the reward whose own policy "carried over" is
@@ -109,8 +116,10 @@ def transfer(
 
 def _check_variants(variants: Sequence[Variant]) -> Variant:
     """The unchanged one."""
-    if isinstance(variants, Variant | str):
-        raise ValueError(f"Give a sequence of variants: irl_probe.envs.variants(env), or a list; got {variants!r}.")
+    if not isinstance(variants, Sequence):
+        raise ValueError(
+            f"Give a sequence of variants, as irl_probe.envs.variants(env) makes it, or an id; got {variants!r}."
+        )
     environments = sorted({v.env_id for v in variants})
     if len(environments) != 1:
         raise ValueError(f"The variants must be of one environment, at least one; got those of {environments}.")
@@ -128,11 +137,11 @@ def _check_variants(variants: Sequence[Variant]) -> Variant:
 
 
 def _check_names(named: Mapping[str, Any], config: TransferConfig) -> None:
-    taken = {RANDOM, CARRIED, TRUE, *config.forms} & set(named)
+    taken = {RANDOM, CARRIED_OVER, TRUE_REWARD, *config.forms} & set(named)
     if not named or taken:
         raise ValueError(
-            f"Rewards must have names of their own, at least one, none of {RANDOM!r}, {CARRIED!r}, {TRUE!r} or a "
-            f"distilled form; got {sorted(named)}."
+            f"Rewards must have names of their own, at least one, none of {RANDOM!r}, {CARRIED_OVER!r}, "
+            f"{TRUE_REWARD!r} or a distilled form; got {sorted(named)}."
         )
 
 
