@@ -39,6 +39,7 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.probe(ENV, ip.IQConfig()), r"type ProbeConfig; .*ProbeConfig\(learner=config\)"),
         (lambda: ip.compare({"a": constant}, transitions=STEPS, config={}), r"CompareConfig; got \{\}"),
         (lambda: ip.distil(constant, {}, transitions=STEPS), "type DistilConfig"),
+        (lambda: ip.distil(constant, STEPS), r"type DistilConfig; .*distil\(reward, .*transitions=steps\)"),
         (
             lambda: ip.distil(constant, STEPS, transitions=STEPS),
             r"type DistilConfig; .*distil\(reward, .*transitions=steps\)",
