@@ -448,7 +448,7 @@ def exact_transfer(figures: Figures) -> bool:
 
 
 def transfer_counts(figures: Figures, reward: str | None) -> tuple[int, int]:
-    """In how many changes a reward's transfer is known, and by how many seeds at most (0 where there are means only)."""
+    """In how many changes a reward's transfer is known, and by how many seeds at most (0 if only means are known)."""
     policy, transfer = transfer_policy(figures, reward), figures.transfer
     if policy is None or transfer is None:
         return 0, 0
