@@ -1,6 +1,6 @@
-"""Write docs/results.md and the table of README.md from the committed results: `python docs/make_results.py`.
+"""Write docs/results.md, the table of README.md and the page's words in docs/glossary.md: `python docs/make_results.py`.
 
-It only reads: the .nc files under analyses/, the reward.json files under recovered_rewards/, the cards of the bundled
+It only reads committed results: the .nc files under analyses/, the reward.json files under recovered_rewards/, the cards of the bundled
 demonstrations and benchmarks/figures.json. Nothing is trained or measured. tests/test_results_page.py checks that the
 committed pages are what this command makes.
 """
@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from irl_probe.judgement.glossary import terms
+
 ROOT = Path(__file__).parents[1]
-PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
-BEGIN, END = "<!-- results -->\n", "<!-- end results -->"
+PAGE, GLOSSARY, README = ROOT / "docs" / "results.md", ROOT / "docs" / "glossary.md", ROOT / "README.md"
 DEMONSTRATIONS = {
     "CartPole-v1": "1, every 20th step",
     "Acrobot-v1": "1",
@@ -474,16 +475,26 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def readme_with(table: str) -> str:
-    """README.md with its table replaced."""
-    before, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+def put(path: Path, name: str, text: str) -> str:
+    """A page with the part between <!-- name --> and <!-- end name --> replaced."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end {name} -->")
     if not (begin and end):
-        raise ValueError(f"README.md must hold {BEGIN.strip()} and {END}, each once.")
-    return f"{before}{begin}{table}\n{end}{after}"
+        raise ValueError(f"{path.name} must hold <!-- {name} --> and <!-- end {name} -->, each once.")
+    return f"{before}{begin}{text}\n{end}{after}"
+
+
+def pages() -> dict[Path, str]:
+    """What this command writes: each page with its text."""
+    words = "\n\n".join(f"**{term}.** {definition}" for term, definition in terms())
+    return {
+        PAGE: page(),
+        README: put(README, "results", readme_table()),
+        GLOSSARY: put(GLOSSARY, "terms", wrapped(words)),
+    }
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    README.write_text(readme_with(readme_table()), encoding="utf-8")
-    print(f"Wrote {PAGE.relative_to(ROOT)} and the table of README.md.")
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(f"Wrote {path.relative_to(ROOT)}.")

@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,14 @@ import irl_probe as ip
 
 README = Path(__file__).parents[1] / "README.md"
 DOCS = README.parent / "docs"
+COMMANDS = sorted(
+    {
+        (match[1], option)
+        for page in [README, *DOCS.rglob("*.md")]
+        for match in re.finditer(r"irl-probe ([a-z][a-z-]+)([^`\n#]*)", page.read_text(encoding="utf-8"))
+        for option in re.findall(r"--[a-z][a-z.-]*", match[2])
+    }
+)
 SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
@@ -54,10 +64,20 @@ def test_tutorial_runs_in_order(page, short, tmp_path, monkeypatch):
         assert Path("out/forest.svg").stat().st_size > 1000
 
 
+def test_options_of_the_documented_commands_are_in_their_help():
+    assert len(COMMANDS) > 8
+    for command in sorted({command for command, _ in COMMANDS}):
+        asked = [sys.executable, "-m", "irl_probe", command, "--help"]
+        shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        for option in [option for known, option in COMMANDS if known == command]:
+            assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w.-])", shown), (command, option)
+
+
 def test_the_glossary_defines_the_words_that_have_a_meaning_of_their_own_here():
-    words = re.findall(r"^\*\*([^*]+)\.\*\*", (DOCS / "glossary.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert {"Coverage", "Tail", "Kind of reward", "Control", "Ladder", "Occupancy"} <= set(words)
-    assert words == sorted(words)
+    page = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    words = [word.lower() for word in re.findall(r"^\*\*([^*]+)\.\*\* \S", page, flags=re.MULTILINE)]
+    assert {"coverage", "tail", "kind of reward", "control", "ladder", "occupancy"} <= set(words)
+    assert len(words) == len(set(words)) > 40
 
 
 def test_the_readme_is_short_and_its_picture_small():
