@@ -93,9 +93,9 @@ def test_what_iq_learn_cannot_be_set_to_is_refused(settings, message):
         (lambda: ip.DistilConfig(gamma=2.0), "must lie in .* got 2.0"),
         (lambda: ip.DistilConfig(learning_rate=float("nan")), "learning_rate must be positive .* got nan"),
         (lambda: ip.retraining.RetrainStudyConfig(confidence=2.0), "confidence must be between 0 and 1"),
-        (lambda: ip.pipeline.ProbeConfig(episodes=0), "episodes must be a whole number, at least 1; got 0"),
-        (lambda: ip.pipeline.ProbeConfig(retrain_steps=-1), "retrain_steps must be a whole number, at least 1; got -1"),
-        (lambda: ip.pipeline.ProbeConfig(seed=-1), "seed must be a whole number, at least 0; got -1"),
+        (lambda: ip.pipeline.ProbeConfig(episodes=0), "episodes must be at least 1; got 0"),
+        (lambda: ip.pipeline.ProbeConfig(retrain_steps=-1), "retrain_steps must be at least 1; got -1"),
+        (lambda: ip.pipeline.ProbeConfig(seed=-1), "seed must be between 0 and 2³² − 1; got -1"),
     ],
 )
 def test_what_the_other_configs_cannot_be_set_to_is_refused(make, message):
