@@ -7,7 +7,7 @@ A digest is the SHA-256 of the numbers' bytes. Compare them on one machine, with
 
 offline   CartPole-v1 from one demonstration, every 20th step: weights, logged figures
 online    HalfCheetah-v5 from one demonstration, 2,000 steps: weights, logged figures
-rewards   every shipped reward on 64 fixed steps: values, and standard errors where it has them
+rewards   every shipped reward on 64 fixed steps: values, and standard errors if it has them
 grid      all figures of `probe GridWorld`
 
 To compare two revisions: run it in a checkout of each, with PYTHONPATH set to the checkout.

@@ -16,7 +16,7 @@ from irl_probe._words import did_you_mean
 Env = gymnasium.Env[Any, Any]
 Space = gymnasium.Space[Any]
 
-MOST_NUMBERS = 1 << 22  # in one observation or action, so that a few bytes of JSON cannot ask for much memory
+MOST_NUMBERS = 1 << 22  # in one observation or action, so a few bytes of JSON cannot ask for a lot of memory
 MOST_AXES = 8
 _LONGEST = (1 << 63) - 1
 _DTYPES = (

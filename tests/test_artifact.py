@@ -88,7 +88,7 @@ def distilled_reward(env_id="CartPole-v1", form="transition", hidden=(6,)):
 
 
 def artifacts():
-    """Every make of reward that is saved."""
+    """Every kind of reward that can be saved."""
     return {
         **rewards(),
         "distilled": distilled_reward(),
@@ -158,8 +158,38 @@ def test_a_wide_action_set_and_flat_bounds_come_back(tmp_path):
         spaces.Box(-np.inf, np.inf, (3,), np.float32),
         spaces.Box(np.array([-1.5, -np.inf]), np.array([0.1, np.inf]), dtype=np.float64),
         spaces.Discrete(7, start=2),
+        spaces.Box(0, 1, (2,), np.bool_),
+        spaces.Box(0, 1, (0,), np.float32),
+        spaces.Box(0, 1, (), np.float32),
     ):
         assert space_from_json(json.loads(json.dumps(space_to_json(space), allow_nan=False))) == space
+
+
+def test_bounds_that_older_files_wrote_as_numbers_are_read():
+    """Demonstrations saved by irl_probe 0.1 have Infinity, not "inf", and whole numbers for integers."""
+    box = {"type": "Box", "shape": [2], "dtype": "float32", "low": float("-inf"), "high": [float("inf"), 1.0]}
+    assert space_from_json(box) == spaces.Box(np.float32([-np.inf, -np.inf]), np.float32([np.inf, 1.0]))
+    image = {"type": "Box", "shape": [1], "dtype": "uint8", "low": 0, "high": 255}
+    assert space_from_json(image) == spaces.Box(0, 255, (1,), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"type": "Dict"}, "must be 'Box' or 'Discrete'; got 'Dict'"),
+        ({"shap": [2]}, "unexpected field 'shap'. Did you mean 'shape'"),
+        ({"shape": [1 << 40]}, "from 0 to 4194304; got 1099511627776"),
+        ({"shape": [1 << 20] * 4}, "must have at most 4194304 dimensions"),
+        ({"shape": [1] * 9}, "must be a list of at most 8 sizes"),
+        ({"low": [0.0]}, "a flat list of one for each of the 2 dimensions"),
+        ({"low": True}, "must be one number"),
+        ({"high": 10**400}, "must be within its range"),
+    ],
+)
+def test_a_space_that_cannot_be_is_refused_before_it_is_made(change, message):
+    box = {"type": "Box", "shape": [2], "dtype": "float32", "low": -1.0, "high": 1.0}
+    with pytest.raises(ValueError, match=message):
+        space_from_json(box | change)
 
 
 @pytest.mark.parametrize("dtype", [np.dtype(code) for code in "bBhHiIlLefd"], ids=str)
@@ -269,7 +299,7 @@ def test_a_folder_that_was_replaced_and_put_back_is_read_again(tmp_path, monkeyp
     np.testing.assert_array_equal(found, rewards[0](*batch(rewards[0])))
 
 
-# --- Reading what is not as it should be
+# --- Reading damaged and malicious files
 
 
 def put(path, value):
@@ -464,7 +494,7 @@ def test_damaged_files_are_said(tmp_path):
     for text, message in (
         ("{", "must be valid JSON"),
         ("[]", "must be one JSON object; got list"),
-        ('{"a": 1, "a": 2}', "a name stands twice"),
+        ('{"a": 1, "a": 2}', "a name appears twice"),
         ('{"a": NaN}', "NaN is not a number"),
         ('{"a": 1e999}', "must be a finite number"),
         ("[" * 100_000, "must be valid JSON"),

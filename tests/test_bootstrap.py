@@ -1,3 +1,5 @@
+"""Bootstrap intervals against theory and SciPy, and the agreement of rankings."""
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -101,7 +103,7 @@ def test_scores_must_be_a_table_of_finite_numbers():
         stratified_bootstrap([[[1.0]]])
 
 
-# Policy ladder
+# Rankings of policies
 
 
 def ladder(means, episodes=30, noise=0.1, seed=0):

@@ -282,12 +282,12 @@ def test_a_ladder_must_be_policies_with_whole_episodes(noisy):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resamples": 0}, "resamples must be a whole number, at least 1; got 0"),
+        ({"resamples": 0}, "resamples must be at least 1; got 0"),
         ({"resamples": 10.0}, r"resamples must be a whole number \(such as 10\); got 10.0"),
-        ({"seed": -1}, "seed must be a whole number, at least 0; got -1"),
+        ({"seed": -1}, "seed must be between 0 and 2³² − 1; got -1"),
         ({"window": True}, r"window must be a whole number \(such as 10\); got True"),
-        ({"confidence": 95}, "confidence must lie between 0 and 1, for example 0.95; got 95"),
-        ({"confidence": float("nan")}, "confidence must lie between 0 and 1"),
+        ({"confidence": 95}, "confidence must be between 0 and 1, for example 0.95; got 95"),
+        ({"confidence": float("nan")}, "confidence must be between 0 and 1"),
     ],
 )
 def test_config_refuses_values_out_of_range(options, message):

@@ -415,7 +415,7 @@ class TestMinari:
     def minari(self):
         return pytest.importorskip("minari", reason="the optional package minari is not installed")
 
-    def test_a_dataset_knows_its_environment(self, tmp_path, monkeypatch, minari):
+    def test_a_dataset_states_its_environment_and_spaces(self, tmp_path, monkeypatch, minari):
         buffer = minari.data_collector.EpisodeBuffer(
             observations=np.zeros((3, 4), np.float32),
             actions=np.array([0, 1]),
@@ -474,7 +474,7 @@ FORMATS = {
 
 @pytest.mark.parametrize("name", FORMATS)
 class TestDamage:
-    def test_an_empty_file_says_so(self, tmp_path, name):
+    def test_the_message_about_an_empty_file_says_that_it_is_empty(self, tmp_path, name):
         (tmp_path / name).touch()
         with pytest.raises(DemoError, match=r"is empty \(0 bytes\)"):
             load_demos(tmp_path / name)

@@ -465,7 +465,7 @@ def test_the_grid_is_distilled_from_rollouts():
             "form must be one of state, state-action, transition; got 'states'. Did you mean 'state'?",
         ),
         ({"activation": "gelu"}, "activation must be one of relu, tanh, elu; got 'gelu'"),
-        ({"steps": 0}, "steps must be a whole number, at least 1; got 0"),
+        ({"steps": 0}, "steps must be at least 1; got 0"),
         ({"held_out": 1.0}, "held_out must lie between 0 and 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
     ],

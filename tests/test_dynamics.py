@@ -238,10 +238,10 @@ def test_what_no_dynamics_are_learned_from_is_said(arguments, message):
     ("setting", "message"),
     [
         ({"samples": 1}, "at least 2 successors"),
-        ({"members": 0}, "'members' must be at least 1"),
-        ({"hidden": ()}, "'hidden' must be one or more"),
-        ({"held_out": 1.0}, r"held-out share in \(0, 1\)"),
-        ({"learning_rate": 0.0}, "learning rate must be positive"),
+        ({"members": 0}, "members must be at least 1; got 0"),
+        ({"hidden": ()}, "hidden must be one or more widths of at least 1"),
+        ({"held_out": 1.0}, "held_out must lie between 0 and 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(setting, message):

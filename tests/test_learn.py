@@ -73,7 +73,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(mode, tmp_path):
     if mode == "rounds":
         config = replace(config, update_every=30, updates_per_step=0.5, policy_average=0.01)
     assert start(mode, tmp_path / "whole", False, config).wait() == 0
-    rng, kills, killed = np.random.default_rng(os.getpid()), 0, tmp_path / "killed"
+    rng, kills, killed = np.random.default_rng(0), 0, tmp_path / "killed"
     process = start(mode, killed, False, config)
     while not (killed / "checkpoint.pt").exists():
         time.sleep(0.01)

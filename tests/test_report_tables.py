@@ -111,10 +111,10 @@ def test_training_on_the_true_reward_stands_beside_the_others_and_is_not_judged(
     table = glance_table(read(tree))
     assert [row.headings[0].label for row in table.rows] == ["reward-0", "reward-1", "true"]
     assert table.rows[2].cells[0].text == "0.65"
-    texts = {v["reward"]: v["text"] for v in judgement.warnings_of(tree) if v["code"] == "retraining"}
-    assert set(texts) == {"reward-0", "reward-1"}
-    assert "too few steps to tell a bad reward from a good one" in texts["reward-0"]
-    assert "does not bring back the expert's behaviour" in texts["reward-1"]  # clearly worse than the truth
+    found = {v["reward"]: v["text"] for v in judgement.warnings_of(tree) if v["code"] == "retraining"}
+    assert set(found) == {"reward-0", "reward-1"}
+    assert "too few steps to tell a bad reward from a good one" in found["reward-0"]
+    assert "does not bring back the expert's behaviour" in found["reward-1"]  # clearly worse than the truth
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.train(ENV), "type Demonstrations; got 'CartPole-v1'.*load_demos"),
         (lambda: ip.train(DEMOS, {"steps": 3}), r"type IQConfig; got \{'steps': 3\}. Write .*irl_probe.IQConfig"),
         (lambda: ip.train(DEMOS, env=3), "Gymnasium id or a gymnasium.Env; got 3"),
-        (lambda: ip.load_demos(ENV, env_id=3), "'env_id' must be a text.* got 3"),
-        (lambda: ip.load_demos(3), "named by a text or a path; got 3"),
+        (lambda: ip.load_demos(ENV, env_id=3), "'env_id' must be a string.* got 3"),
+        (lambda: ip.load_demos(3), "named by a string or a path; got 3"),
         (lambda: ip.learn.train_on_reward(ENV, 3), "type RLConfig; got 3"),
         (lambda: ip.evaluate(DEMOS, ENV), "a function of observations; got .*run.policy"),
         (lambda: ip.retrain(constant, ip.RLConfig(), env=ENV), r"type RetrainConfig; .*RetrainConfig\(learner\)"),
@@ -39,6 +39,7 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.probe(ENV, ip.IQConfig()), r"type ProbeConfig; .*ProbeConfig\(learner=config\)"),
         (lambda: ip.compare({"a": constant}, transitions=STEPS, config={}), r"CompareConfig; got \{\}"),
         (lambda: ip.distil(constant, {}, transitions=STEPS), "type DistilConfig"),
+        (lambda: ip.distil(constant, STEPS), r"type DistilConfig; .*distil\(reward, .*transitions=steps\)"),
         (
             lambda: ip.distil(constant, STEPS, transitions=STEPS),
             r"type DistilConfig; .*distil\(reward, .*transitions=steps\)",
@@ -52,7 +53,7 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.transfer(constant, env=3), r"sequence of variants.*envs.variants\(env\).*, or an id; got 3"),
         (
             lambda: ip.envs.variants(ip.envs.make_env(ENV)),
-            "an environment's id or of a TabularMDP.* got <.*such as 'CartPole-v1'",
+            "an environment's id or from a TabularMDP.* got <.*such as 'CartPole-v1'",
         ),
         (lambda: ip.retraining.retrain_study([constant], env=ENV), "type Mapping; .*Name each"),
         (lambda: ip.save_reward(constant, "nowhere"), "Only what recover or distil gives can be saved"),

@@ -1,4 +1,4 @@
-"""The shipped rewards: each loads, is the one that the index lists, and says what it is; what is not there is named."""
+"""The shipped rewards: each loads, is the one in the index, and describes itself; what is missing is named."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ HORIZON = 20
 EPISODES = (25, 50, 100)
 MEASURES = ("epic", "dard", "starc_val", "starc_minimal", "erc", "share_scale", "share_potential", "share_residual")
 CANONICAL = 512  # states S′ of EPIC
-DRAWS = 4  # of each successor, where it is random
+DRAWS = 4  # of each successor, if it is random
 RESAMPLES = 500
 
 
@@ -188,7 +188,7 @@ def run(replications: int, *, episodes=EPISODES, seed: int = 0, chosen: list[Pro
 def covered(data: xr.Dataset) -> xr.DataArray:
     """Share of replications whose interval holds the exact value, (problem, episodes, measure)."""
     low, high = data["value"].sel(bound="low"), data["value"].sel(bound="high")
-    # If an exact 0 is estimated as 0, the interval is a point, which rounding must not put beside it.
+    # If an exact 0 is estimated as 0, the interval is a single point; a difference by rounding is not a miss.
     return ((low <= data["exact"] + 1e-9) & (high >= data["exact"] - 1e-9)).mean("replication")
 
 

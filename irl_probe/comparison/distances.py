@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, cast
 
 import numpy as np
 import xarray as xr
 from gymnasium import spaces
 
-from irl_probe._config import Config, check_count
+from irl_probe._config import Confidence, Config, Count, Discount, Seed, at_least
 from irl_probe._names import TRUE
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.simulator import Simulator
@@ -49,43 +49,31 @@ NO_DYNAMICS = (
 REFERENCE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibration)"
 
 
+AtLeastTwo = Annotated[int, at_least(2)]
+
+
 @dataclass(frozen=True)
 class DistanceConfig(Config):
-    """How `compare` takes canonical distances.
+    """How `compare` takes canonical distances. Raises ValueError for a value out of its bounds, naming the field."""
 
-    Attributes:
-        gamma: γ of the canonical forms; None takes the one that all recovered rewards share.
-        samples: steps of each coverage, drawn at random, that the forms are taken on.
-        actions: draws of d_A, uniform over the action space, where it is continuous; else all actions are taken.
-        states: draws of d_S, the states of all coverages together, for rewards that depend on s′ inseparably.
-        draws: successors of each state and action where something is random.
-        features: of the potentials of VAL and Minimal.
-        confidence: of the intervals.
-        resamples: bootstrap resamples of whole episodes.
-        seed: of everything drawn.
-
-    Raises ValueError where a value is not of its range.
-    """
-
-    gamma: float | None = None
-    samples: int = 1024
-    actions: int = 16
-    states: int = 512
-    draws: int = 4
-    features: int = 256
-    confidence: float = 0.95
-    resamples: int = 500
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        least = {"samples": 2, "actions": 2, "states": 2, "draws": 2, "features": 2, "resamples": 1, "seed": 0}
-        for name, bound in least.items():
-            check_count(getattr(self, name), bound, f"DistanceConfig.{name}")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"DistanceConfig.confidence must lie between 0 and 1; got {self.confidence!r}.")
-        if self.gamma is not None and not 0 <= self.gamma < 1:
-            raise ValueError(f"DistanceConfig.gamma must lie in [0, 1); got {self.gamma!r}. Use one such as 0.99.")
+    gamma: Discount | None = None
+    """Discount γ of the canonical forms (default: the one that all recovered rewards share)."""
+    samples: AtLeastTwo = 1024
+    """Steps of each coverage, drawn at random, on which the forms are taken."""
+    actions: AtLeastTwo = 16
+    """Draws of d_A, uniform over a continuous action space; of discrete actions all are taken."""
+    states: AtLeastTwo = 512
+    """Draws of d_S, from the states of all coverages together, for rewards that do not split into terms in s and s′."""
+    draws: AtLeastTwo = 4
+    """Successors of each state and action, where the dynamics are random."""
+    features: AtLeastTwo = 256
+    """Features of the potentials of VAL and Minimal."""
+    confidence: Confidence = 0.95
+    """Confidence of the intervals."""
+    resamples: Count = 500
+    """Bootstrap resamples of whole episodes."""
+    seed: Seed = 0
+    """Seed of everything drawn."""
 
 
 def distances(

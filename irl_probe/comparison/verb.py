@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from irl_probe._config import Config, check_count, check_kind
+from irl_probe._config import Confidence, Config, Count, Seed, takes_config
 from irl_probe._names import TRUE, UNNAMED
 from irl_probe._types import Floats
 from irl_probe.comparison.distances import DistanceConfig
@@ -30,32 +30,19 @@ from irl_probe.transitions import Transitions
 
 @dataclass(frozen=True)
 class CompareConfig(Config):
-    """How `compare` measures.
+    """How `compare` measures. Raises ValueError for a value out of its bounds, naming the field."""
 
-    Attributes:
-        resamples: bootstrap resamples of whole episodes, for every interval.
-        confidence: of the intervals.
-        seed: of the bootstrap; all rewards meet the same resamples, so that their figures are paired.
-        window: steps of a partial return.
-
-    Raises ValueError where a value is not of its range.
-    """
-
-    resamples: int = 1000
-    confidence: float = 0.95
-    seed: int = 0
-    window: int = 20
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, least in (("resamples", 1), ("seed", 0), ("window", 1)):
-            check_count(getattr(self, name), least, f"CompareConfig.{name}")
-        if not 0 < self.confidence < 1:
-            raise ValueError(
-                f"CompareConfig.confidence must lie between 0 and 1, for example 0.95; got {self.confidence!r}."
-            )
+    resamples: Count = 1000
+    """Bootstrap resamples of whole episodes, for every interval."""
+    confidence: Confidence = 0.95
+    """Confidence of the intervals."""
+    seed: Seed = 0
+    """Seed of the bootstrap. All rewards are measured on the same resamples, so their figures are paired."""
+    window: Count = 20
+    """Steps of a partial return."""
 
 
+@takes_config(CompareConfig, "compare(rewards, irl_probe.CompareConfig(resamples=1000), transitions=...)")
 def compare(
     rewards: Mapping[str, Reward],
     config: CompareConfig | None = None,
@@ -98,13 +85,7 @@ def compare(
     `reference` is None, and where a reward does not return one finite number a step (the message names reward, coverage
     and step).
     """
-    config = CompareConfig() if config is None else config
-    check_kind(
-        config,
-        CompareConfig,
-        "The config of compare",
-        "Write compare(rewards, irl_probe.CompareConfig(resamples=1000), transitions=...).",
-    )
+    config = config or CompareConfig()
     coverages = {UNNAMED: transitions} if isinstance(transitions, Transitions) else transitions
     _check_rewards(rewards, reference)
     _check_coverages(coverages, "Transitions must be one Transitions, or a mapping coverage → Transitions")

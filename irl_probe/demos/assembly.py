@@ -100,6 +100,12 @@ def split_final(observations: Array, lengths: Ints, where: str) -> tuple[Array, 
     return np.delete(observations, ends - 1, axis=0), np.delete(observations, ends - 1 - lengths, axis=0)
 
 
+def check_lengths(lengths: Ints, where: str) -> None:
+    """Raise DemoError unless there is an episode and each (E,) has at least one step."""
+    if not len(lengths) or lengths.min() < 1:
+        raise DemoError(f"{where}: there must be at least one episode, each of at least one step; lengths: {lengths}.")
+
+
 def assemble(
     where: str,
     *,
@@ -136,8 +142,7 @@ def assemble(
             raise DemoError(
                 f"{where}: '{name}' must say how each of the {len(lengths)} episodes ended; got {ends.shape}."
             )
-    if not len(lengths) or lengths.min() < 1:
-        raise DemoError(f"{where}: there must be at least one episode, each of at least one step; lengths: {lengths}.")
+    check_lengths(lengths, where)
     truncated = truncated & ~terminated
     last = np.cumsum(lengths) - 1
     rows = {name: np.zeros(int(lengths.sum()), dtype=bool) for name in ("terminated", "truncated")}

@@ -6,15 +6,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from irl_probe._spaces import Space
+from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
-from irl_probe.demos.recording import Environment
 
 _ROUNDING = 1e-6  # allowed beyond a bound, for actions that were stored as float32
 
 
-def check_demos(demos: Demonstrations, env: str | Environment | tuple[Space, Space]) -> None:
+def check_demos(demos: Demonstrations, env: str | Env | tuple[Space, Space]) -> None:
     """Raise DemoError, with the values of both, unless `demos` could have been made in `env`.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from functools import partial
 from numbers import Real
-from typing import Any, Protocol
+from typing import Protocol
 
 import gymnasium
 import numpy as np
@@ -13,12 +13,10 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike
 
 from irl_probe._config import check_count
-from irl_probe._spaces import Space
+from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
 from irl_probe.demos.assembly import assemble, guarded
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
-
-Environment = gymnasium.Env[Any, Any]
 
 
 class Policy(Protocol):
@@ -29,7 +27,7 @@ class Policy(Protocol):
 
 def record_demos(
     policy: Policy,
-    env: str | Environment,
+    env: str | Env,
     episodes: int,
     *,
     seed: int = 0,
@@ -77,7 +75,7 @@ def record_demos(
 
 def _record(
     policy: Policy,
-    env: Environment,
+    env: Env,
     episodes: int,
     seed: int,
     epsilon: float,

@@ -174,7 +174,7 @@ def _write_space(space: Space | None) -> dict[str, object] | None:
     try:
         return None if space is None else space_to_json(space)
     except ValueError as error:
-        raise DemoError(f"Demonstrations hold Box and Discrete spaces; got {space}. {error}") from error
+        raise DemoError(f"Demonstrations need Box or Discrete spaces; got {space}. {error}") from error
 
 
 def _read_space(value: object) -> Space | None:
@@ -182,7 +182,7 @@ def _read_space(value: object) -> Space | None:
         return None if value is None else space_from_json(value)
     except ValueError as error:
         raise DemoError(
-            f"The metadata must describe a Box or a Discrete space; {value!r} describes a space that cannot be. {error}"
+            f"The metadata must describe a Box or a Discrete space; {value!r} does not describe one. {error}"
         ) from error
 
 

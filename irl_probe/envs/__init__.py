@@ -4,7 +4,8 @@ The maze and its planner are in `irl_probe.envs.point_maze`, which needs MuJoCo.
 """
 
 from irl_probe._names import UNCHANGED
-from irl_probe.envs.make import check_spaces, env_name, make_env
+from irl_probe.envs.changes import env_name
+from irl_probe.envs.make import check_spaces, make_env
 from irl_probe.envs.simulator import SimulatedStep, Simulator, TabularSimulator, simulator
 from irl_probe.envs.tabular import ACTIONS, TabularEnv, TabularMDP, TabularPolicy, gridworld, occupancy, soft_expert
 from irl_probe.envs.true_reward import TrueReward, true_reward

@@ -16,8 +16,8 @@ from irl_probe._types import Floats
 from irl_probe._words import did_you_mean
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
-Change = Callable[[Any, float], None]
-
+# Makes a change of this size in an environment, or maps P of a tabular MDP to the changed P.
+Change = Callable[[Any, float], Any]
 Unit = Literal["factor", "probability", "number", "switch"]
 
 
@@ -32,7 +32,7 @@ class Parameter:
             1 for a "switch".
     """
 
-    change: Callable[[Any, float], Any]
+    change: Change
     factors: tuple[float, ...] = (0.5, 2.0)
     unit: Unit = "factor"
 
@@ -59,7 +59,7 @@ def changed(env: Env, parameter: str, factor: float) -> Env:
 
     Raises ValueError for an environment without changes, an unknown parameter, or a value that it cannot have.
     """
-    name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+    name = env_name(env)
     base: Any = env.unwrapped
     if isinstance(base, TabularEnv):
         mdp = changed_mdp(base.mdp, parameter, factor)
@@ -100,9 +100,9 @@ def parameters_of(env: Env) -> Mapping[str, Parameter]:
         return TABULAR
     found = CHANGES.get(kind(env))
     if found is None:
-        name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
         raise ValueError(
-            f"Dynamics can be changed in tabular MDPs and in these environments: {', '.join(sorted(CHANGES))}; {name} "
+            "Dynamics can be changed in tabular MDPs and in these environments: "
+            f"{', '.join(sorted(CHANGES))}; {env_name(env)} "
             "is not one of them. Make the changed environment yourself and give transfer an "
             "irl_probe.envs.Variant(env_id, parameter, factor, function=...) of it."
         )
@@ -140,7 +140,12 @@ def split_variant_id(env_id: str) -> tuple[str, str, float] | None:
     return match["base"], match["parameter"], factor
 
 
-def kind(env: gym.Env[Any, Any]) -> str:
+def env_name(env: Env) -> str:
+    """The id under which the environment is registered, or the name of its class."""
+    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+
+
+def kind(env: Env) -> str:
     """The kind of an environment: its module in Gymnasium or here ("cartpole", "hopper_v5"), or its class's path."""
     module = type(env.unwrapped).__module__
     if module.startswith(("gymnasium.envs.", "irl_probe.envs.")):
@@ -164,7 +169,7 @@ def _swap(transition: Floats, _: float) -> Floats:
     return np.asarray(transition[:, partner])
 
 
-def _times(*attributes: str) -> Callable[[Any, float], None]:
+def _times(*attributes: str) -> Change:
     """The change that multiplies these attributes of the environment by the factor."""
 
     def change(env: Any, factor: float) -> None:
@@ -174,7 +179,7 @@ def _times(*attributes: str) -> Callable[[Any, float], None]:
     return change
 
 
-def _cartpole(*attributes: str) -> Callable[[Any, float], None]:
+def _cartpole(*attributes: str) -> Change:
     """Like `_times`, for CartPole, which also keeps sums and products of its attributes."""
 
     def change(env: Any, factor: float) -> None:

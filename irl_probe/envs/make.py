@@ -11,7 +11,7 @@ from gymnasium import spaces
 from irl_probe._config import check_kind
 from irl_probe._spaces import Env
 from irl_probe._words import did_you_mean
-from irl_probe.envs.changes import changed, split_variant_id
+from irl_probe.envs.changes import changed, env_name, split_variant_id
 from irl_probe.envs.tabular import TabularEnv, gridworld
 
 # A part of the name of an environment's module, and the extra that installs the packages that it needs.
@@ -56,11 +56,6 @@ def make_env(env_id: str, **kwargs: Any) -> Env:
         return gym.make(env_id, **kwargs)
     except gym.error.DependencyNotInstalled as error:
         raise ImportError(_missing_packages(env_id, error)) from error
-
-
-def env_name(env: Env) -> str:
-    """The id under which the environment is registered, or the name of its class."""
-    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
 def check_spaces(env: Env) -> None:

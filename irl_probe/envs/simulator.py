@@ -14,8 +14,8 @@ from gymnasium.utils.seeding import np_random
 
 from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools, Floats
-from irl_probe.envs.changes import kind
-from irl_probe.envs.make import check_unwrapped_spaces, env_name, make_env
+from irl_probe.envs.changes import env_name, kind
+from irl_probe.envs.make import check_unwrapped_spaces, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 

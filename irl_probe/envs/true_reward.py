@@ -11,8 +11,8 @@ import numpy as np
 
 from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools, Floats
-from irl_probe.envs.changes import kind
-from irl_probe.envs.make import check_unwrapped_spaces, env_name, make_env
+from irl_probe.envs.changes import env_name, kind
+from irl_probe.envs.make import check_unwrapped_spaces, make_env
 from irl_probe.envs.simulator import RESETS, Simulator, simulator
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 from irl_probe.transitions import Transitions

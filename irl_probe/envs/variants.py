@@ -12,12 +12,13 @@ from irl_probe.envs.changes import (
     TABULAR,
     UNITS,
     changed_mdp,
+    env_name,
     find_parameter,
     parameters_of,
     tabular_variant,
     variant_id,
 )
-from irl_probe.envs.make import env_name, make_env
+from irl_probe.envs.make import make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 Changes = Mapping[str, Iterable[float]] | Iterable[str]

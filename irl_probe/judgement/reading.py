@@ -320,7 +320,7 @@ def rewards_of(figures: Figures) -> list[str]:
 
 
 def judged(figures: Figures) -> list[str]:
-    """The rewards that a verdict can be about: not ideal ones, nor those that stand beside the others.
+    """The rewards that a verdict can be about: not ideal ones, nor those shown for comparison only.
 
     All of them where there is nothing else.
     """
@@ -428,7 +428,7 @@ def overall_bounds(transfer: Transfer, policy: str) -> Bounds:
     """A policy's normalised return over the changes: random is 0, one trained there on the true reward 1.
 
     Of one change it is that change's own. Where the results do not hold it over several, the mean of the changes'
-    estimates and of their ends, which is no narrower.
+    estimates and of their ends, which is at least as wide.
     """
     every = [transfer.value.of(variant=variant, policy=policy) for variant in transfer.changed]
     known = [bounds for bounds in every if not np.isnan(bounds[0])]
@@ -448,7 +448,7 @@ def exact_transfer(figures: Figures) -> bool:
 
 
 def transfer_counts(figures: Figures, reward: str | None) -> tuple[int, int]:
-    """In how many changes a reward's transfer is known, and by how many seeds at most (0 where only means are kept)."""
+    """In how many changes a reward's transfer is known, and by how many seeds at most (0 if only means are known)."""
     policy, transfer = transfer_policy(figures, reward), figures.transfer
     if policy is None or transfer is None:
         return 0, 0

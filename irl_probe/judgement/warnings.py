@@ -55,9 +55,9 @@ def warnings_in(figures: Figures) -> list[Warned]:
     Figures that the results do not hold raise no warning.
     """
     return [
-        {"code": code, "text": told.text} | ({"reward": told.reward} if told.reward else {})
+        {"code": code, "text": warning.text} | ({"reward": warning.reward} if warning.reward else {})
         for code, rule in _RULES.items()
-        for told in rule(figures)
+        for warning in rule(figures)
     ]
 
 
@@ -165,12 +165,12 @@ def _length(figures: Figures) -> Iterator[_Told]:
             near = abs(abs(plain[0]) - abs(constant[0])) <= LENGTH_MARGIN
             if abs(constant[0]) < LENGTH_MATTERS or np.isnan([plain[0], constant[0]]).any():
                 continue
-            told = f"{coverage} ({with_interval(plain)}; a constant reward reaches {with_interval(constant)}"
-            told += ")" if np.isnan(left[0]) else f"; with length partialled out {with_interval(left)})"
+            found = f"{coverage} ({with_interval(plain)}; a constant reward reaches {with_interval(constant)}"
+            found += ")" if np.isnan(left[0]) else f"; with length partialled out {with_interval(left)})"
             if left[1] <= 0 <= left[2] or (near and np.isnan(left).any()):
-                nothing.append(told)
+                nothing.append(found)
             elif near:
-                something.append(told)
+                something.append(found)
         if nothing:
             yield _Told(
                 f"{pair.who}: the episode correlation is not known to say anything beyond episode length on "

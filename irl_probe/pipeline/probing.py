@@ -8,7 +8,7 @@ from pathlib import Path
 import xarray as xr
 from rich.console import Console
 
-from irl_probe._config import check_kind
+from irl_probe._config import takes_config
 from irl_probe.learn import TrainingInterrupted
 from irl_probe.learn.loop import CHECKPOINT
 from irl_probe.pipeline.config import ProbeConfig
@@ -29,6 +29,7 @@ class Probe:
     reward: Path
 
 
+@takes_config(ProbeConfig, "probe(env_id, irl_probe.pipeline.ProbeConfig(learner=config))")
 def probe(
     env_id: str, config: ProbeConfig | None = None, *, out: str | Path | None = None, resume: bool = False
 ) -> Probe:
@@ -48,7 +49,6 @@ def probe(
     or for settings that GridWorld does not take; TrainingInterrupted after SIGINT; and as the verbs that it calls.
     """
     config = config or ProbeConfig()
-    check_kind(config, ProbeConfig, "The config of probe", "Of an IQConfig: ProbeConfig(learner=config).")
     folder = Path("runs", "probe", env_id) if out is None else Path(out)
     if resume:
         _check_resumable(folder)

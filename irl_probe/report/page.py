@@ -21,7 +21,7 @@ from irl_probe.judgement.reading import Figures, Points, read, rewards_of
 from irl_probe.judgement.verdict import ANSWERED, RULES, answers, judge
 from irl_probe.judgement.warnings import Warned, warnings_in
 from irl_probe.report.drawing import thin
-from irl_probe.report.plots import aggregate
+from irl_probe.report.plots import aggregate, block_starts
 from irl_probe.report.sections import Pair, sections, views
 from irl_probe.report.tables import glance_table
 
@@ -141,8 +141,8 @@ def provenance(
 def _without_defaults(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The settings, and on one line the names of those that are None: they were left at their default."""
     unset = [name for name, value in lines if value == "None"]
-    told = [line for line in lines if line[1] != "None"]
-    return [*told, ("left at the default", ", ".join(unset))] if unset else told
+    given = [line for line in lines if line[1] != "None"]
+    return [*given, ("left at the default", ", ".join(unset))] if unset else given
 
 
 def _without_hash(attributes: Mapping[str, object], rewards: Sequence[str]) -> list[tuple[str, str]]:
@@ -193,7 +193,7 @@ def brush_data(points: Mapping[str, Points], views: Sequence[Pair]) -> Block:
 
 
 def _coverage(points: Points, rewards: Sequence[str], shown: Ints, size: int) -> Block:
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(points.episode)) + 1])
+    starts = block_starts(points.episode, "episode")
     ends = np.append(starts[1:], len(points.episode))
     values = {"": points.true} | {reward: points.recovered[reward] for reward in rewards}
     return {

@@ -1,4 +1,4 @@
-"""The sections of the page: which figures and tables the results give, with captions and alternative texts."""
+"""The sections of the page: which figures and tables the results give, with captions and alternative text."""
 
 from __future__ import annotations
 
@@ -146,12 +146,12 @@ def _transfer(figures: Figures) -> Section | None:
     transfer = figures.transfer
     if transfer is None:
         return None
-    told = []
+    reached = []
     for policy in transfer.value.labels["policy"]:
         if policy not in (RANDOM, TRUE_REWARD):
             who = policy if policy in NOT_REWARDS else f"trained on “{policy}”"
-            told.append(f"{who} {_bounds(transfer_bounds(figures, policy))}")
-    alt = f"Normalised true return in changed environments, mean over changes: {'; '.join(told)}."
+            reached.append(f"{who} {_bounds(transfer_bounds(figures, policy))}")
+    alt = f"Normalised true return in changed environments, mean over changes: {'; '.join(reached)}."
     caption = (
         "A line is a policy, a point its normalised true return in one environment: 0 is random, 1 what policies "
         "trained there on the true reward reach with the same budget. Where those are poor a line may lie above 1; "
@@ -210,14 +210,14 @@ def _pearson(figures: Figures, reward: str, coverage: str, level: str) -> str:
     """The three Pearson figures in words, and why one of them is undefined."""
     if figures.correlation is None:
         return "No correlation was measured."
-    told, reasons = [], []
+    named_bounds, reasons = [], []
     for control, name in (("none", "Pearson"), ("constant", "constant baseline"), ("length", "length controlled")):
         bounds = correlation_bounds(figures, reward, level, control, coverage=coverage)
-        told.append(f"{name} {_bounds(bounds)}")
+        named_bounds.append(f"{name} {_bounds(bounds)}")
         if np.isnan(bounds[0]):
             reasons.append(correlation_reason(figures, reward, level, control, coverage=coverage))
     why = f" Undefined: {'; '.join(dict.fromkeys(reasons))}." if reasons else ""
-    return f"{'; '.join(told)}.{why}"
+    return f"{'; '.join(named_bounds)}.{why}"
 
 
 def _correlation(figures: Figures, best: str | None) -> Section | None:

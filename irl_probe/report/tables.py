@@ -35,7 +35,7 @@ from irl_probe.judgement.reading import (
 from irl_probe.judgement.verdict import MANY_RUNS
 from irl_probe.judgement.warnings import LENGTH_MATTERS
 from irl_probe.metrics.correlation import CONTROLS
-from irl_probe.results.files import fixed
+from irl_probe.results.tables import fixed
 
 UNDEFINED, NOTHING_HERE = "undefined", "–"
 MOST_POLICIES = 5  # columns that fit beside a figure
@@ -54,7 +54,7 @@ class Cell:
 
     @property
     def note(self) -> str:
-        """The reason as it stands below the table, or nothing."""
+        """The reason as it is written below the table, or nothing."""
         if self.text == NOTHING_HERE:
             return ""
         return f"{'undefined' if self.text == UNDEFINED else 'no interval'}: {self.reason}" if self.reason else ""
@@ -81,7 +81,7 @@ class Row:
 class Table:
     """A caption, the header, rows, and the data attributes that the page's controls select it by.
 
-    A `wide` one has no neighbour; `remarks` stand below it.
+    A `wide` one has the whole width of the page; `remarks` are written below it.
     """
 
     caption: str
@@ -234,7 +234,7 @@ def retraining_table(retraining: Retraining, rewards: Sequence[str]) -> Table:
 
 
 def resampled(what: str, rows: Sequence[Row], seeds: int) -> list[str]:
-    """What an interval over seeds leaves out, to stand below the table; nothing where there is no such interval."""
+    """What an interval over seeds leaves out, to be written below the table; empty where there is no such interval."""
     intervals = [c.interval for row in rows for c in row.cells if c.interval]
     if seeds < 2 or not intervals:
         return []

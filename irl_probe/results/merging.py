@@ -146,7 +146,7 @@ def average_runs(
     kept = {name: value for name, value in tree.attrs.items() if name not in ("created", "versions", "stacked")}
     others = ",".join(d for d in _dims_stacked(tree.attrs) if d != dim)
     kept |= {"stacked": others} if others else {}
-    result.attrs |= {**kept, "averaged": f"{statistic} over {dim}", "runs_averaged": _count(groups, dim)}
+    result.attrs |= {**kept, "averaged": f"{statistic} over {dim}", "runs_averaged": _count(tree, groups, dim)}
     validate(result)
     return result
 
@@ -155,11 +155,13 @@ def _dims_stacked(attributes: Mapping[Hashable, object]) -> list[str]:
     return [dim for dim in str(attributes.get("stacked", "")).split(",") if dim]
 
 
-def _count(groups: Mapping[str, xr.Dataset], dim: str) -> int:
-    """How many runs are stacked along `dim`; the pooled seeds of /retraining count where there is nothing else."""
-    sizes = {path: int(data.sizes[dim]) for path, data in groups.items() if dim in data.dims}
-    runs = [size for path, size in sizes.items() if path != "retraining"]
-    return max(runs or sizes.values(), default=1)
+def _count(tree: xr.DataTree, groups: Mapping[str, xr.Dataset], dim: str) -> int:
+    """How many runs are stacked along `dim`. The seeds of /retraining do not count: a run may hold several."""
+    if _dims_stacked(tree.attrs)[0] == dim:
+        return len(json.loads(str(tree.attrs["runs"])))
+    return max(
+        (data.sizes[dim] for path, data in groups.items() if dim in data.dims and path != "retraining"), default=1
+    )
 
 
 def _root(tree: xr.DataTree) -> xr.DataTree:

@@ -140,7 +140,7 @@ def new_results(
         beside: rewards that are here for comparison and are not judged → what each is.
 
     `format`, `schema`, `created` (UTC) and `versions` are added. NetCDF attributes are strings and numbers only, so
-    demonstrations, config, beside and versions are kept as JSON, and stochastic as 0 or 1.
+    demonstrations, config, beside and versions are stored as JSON, and stochastic as 0 or 1.
 
     Raises ValueError as `validate` does.
     """

@@ -44,7 +44,7 @@ def save_reward(
 ) -> Path:
     """Write a reward as a folder that `load_reward` reads back bit for bit.
 
-    The same reward and figures give the same bytes (under the same versions of the libraries, which are noted). The
+    The same reward and figures give the same bytes (under the same versions of the libraries, which are recorded). The
     folder is written beside its place and renamed into it, so a reader sees all of it or nothing.
 
     Args:
@@ -97,7 +97,7 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
         source: the folder, or the id of a shipped reward ("CartPole-v1/iq"); a folder of that name comes first.
         max_bytes: the largest weights file to read.
 
-    Raises RewardError where there is no such reward (with the nearest names) or where anything in it is wrong.
+    Raises RewardError if there is no such reward (with the nearest names) or if anything in it is wrong.
     """
     folder = locate(os.fspath(source))
     data, weights = _read_pair(folder, max_bytes)

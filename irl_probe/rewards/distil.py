@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from irl_probe._config import check_kind
+from irl_probe._config import check_kind, takes_config
 from irl_probe._names import UNNAMED
 from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
@@ -28,6 +28,7 @@ RESAMPLES, CONFIDENCE = 1000, 0.95
 TOTAL = "all"  # the label of the figure of all coverages together
 
 
+@takes_config(DistilConfig, "irl_probe.distil(reward, DistilConfig(form='state'), transitions=steps)")
 def distil(
     reward: Reward,
     config: DistilConfig | None = None,
@@ -56,7 +57,7 @@ def distil(
     ridge or lasso is wanted with hidden layers, the default of these spaces, and where a lasso is wanted on discrete
     states or does not converge; TypeError where the config or the steps are something else.
     """
-    config = _config(config)
+    config = config or DistilConfig()
     coverages = _coverages(transitions)
     known = reward if isinstance(reward, RewardModel) else None
     gamma, (observation_space, action_space) = _gamma(config, known), _spaces(spaces, known)
@@ -93,9 +94,9 @@ def distil(
     else:
         fit_by_least_squares(distilled, batch, ridge=config.ridge)
     _centre(distilled, training)
-    kept = Transitions.concatenate(held_out.values())
+    judged = Transitions.concatenate(held_out.values())
     figures = {name: _explained(reward, distilled, steps, config.seed) for name, steps in held_out.items()}
-    figures |= {TOTAL: _explained(reward, distilled, kept, config.seed)} if len(held_out) > 1 else {}
+    figures |= {TOTAL: _explained(reward, distilled, judged, config.seed)} if len(held_out) > 1 else {}
     return replace(
         distilled,
         provenance={
@@ -104,7 +105,7 @@ def distil(
             "distilled_on": ", ".join(coverages),
             "distilled_on_sha256": Transitions.concatenate(coverages.values()).content_hash(),
             "distilled_steps": len(training),
-            "distilled_held_out_episodes": len(kept.starts),
+            "distilled_held_out_episodes": len(judged.starts),
             "distilled_seed": config.seed,
             **({} if config.penalty is None else {f"distilled_{config.penalty}": getattr(config, config.penalty)}),
         },
@@ -112,6 +113,7 @@ def distil(
     )
 
 
+@takes_config(DistilConfig, "distil_forms(reward, irl_probe.DistilConfig(steps=1000), transitions=steps)")
 def distil_forms(
     reward: Reward,
     config: DistilConfig | None = None,
@@ -124,7 +126,7 @@ def distil_forms(
     `compare({"recovered": reward, **distil_forms(reward, transitions=steps)}, ...)` shows each form's cost in every
     measure.
     """
-    config = _config(config)
+    config = config or DistilConfig()
     return {
         form + (" + shaping" if shaping else ""): distil(
             reward, replace(config, form=form, shaping=shaping), transitions=transitions, spaces=spaces
@@ -132,14 +134,6 @@ def distil_forms(
         for shaping in (False, True)
         for form in FORMS
     }
-
-
-def _config(config: DistilConfig | None) -> DistilConfig:
-    if config is None:
-        return DistilConfig()
-    remedy = "Write distil(reward, irl_probe.DistilConfig(form='state'), transitions=steps)."
-    check_kind(config, DistilConfig, "The config of distil", remedy)
-    return config
 
 
 def _coverages(transitions: Mapping[str, Transitions] | Transitions) -> dict[str, Transitions]:
@@ -208,9 +202,9 @@ def _split(coverages: Mapping[str, Transitions], config: DistilConfig) -> tuple[
                 f"{episodes}. Record more, or concatenate it with another coverage."
             )
         order = rng.permutation(episodes).tolist()
-        kept = min(max(round(config.held_out * episodes), 1), episodes - 1)
-        held_out[name] = steps.episodes(sorted(order[:kept]))
-        training.append(steps.episodes(sorted(order[kept:])))
+        count = min(max(round(config.held_out * episodes), 1), episodes - 1)
+        held_out[name] = steps.episodes(sorted(order[:count]))
+        training.append(steps.episodes(sorted(order[count:])))
     if not training:
         raise RewardError("A reward is distilled on at least one coverage; got an empty mapping.")
     return Transitions.concatenate(training), held_out
@@ -238,7 +232,7 @@ def _centre(distilled: DistilledReward, steps: Transitions) -> None:
 
 
 def _constant(network: RewardNetwork) -> torch.Tensor:
-    """What to add a constant to, so that the network's output moves by it."""
+    """The parameter to add a constant to, to move the network's output by it."""
     return network.table if network.tabular else network.layers[-1].bias  # type: ignore[return-value]  # a Linear's
 
 

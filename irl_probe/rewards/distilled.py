@@ -23,8 +23,8 @@ from irl_probe.rewards.model import (
     Shapes,
     dtype_name,
     fill,
-    kept,
     shapes_of,
+    shared_fields,
     tensors_of,
 )
 from irl_probe.rewards.protocol import Normalisation, RewardError, check_batch, check_observations, check_spaces_fit
@@ -37,10 +37,10 @@ ROUNDING = 1e-12  # share of the largest weight below which one is what rounding
 
 @dataclass(frozen=True, eq=False)
 class DistilledReward(RewardModel):
-    """r(s, a, s′, d) = g + γ(1 − d)·h(s′) − h(s), or g alone where there is no h  (Fu et al. 2018, eq. 4: AIRL's form).
+    """r(s, a, s′, d) = g + γ(1 − d)·h(s′) − h(s), or g alone without h  (Fu et al. 2018, eq. 4: AIRL's form).
 
     An explicit model of a reward: it needs neither the value function nor a simulator. h is a potential, whose value
-    after the end is 0, so that g alone (`unshaped`) has the same optimal policies as the whole; g is the part that
+    after the end is 0, so g alone (`unshaped`) has the same optimal policies as the whole; g is the part that
     can carry over to other dynamics. In the units of the reward that it was fitted to.
 
     Attributes:
@@ -97,7 +97,7 @@ class DistilledReward(RewardModel):
 
     @property
     def networks(self) -> dict[str, RewardNetwork]:
-        """g, and h where there is one, by the names under which they are saved."""
+        """g, and h if there is one, by the names under which they are saved."""
         return {"g": self.g} if self.h is None else {"g": self.g, "h": self.h}
 
     def check_spaces(self, observation_space: Space, action_space: Space) -> None:
@@ -120,7 +120,7 @@ class DistilledReward(RewardModel):
         return validated(schema.Distilled, content, "the reward")
 
     def tensors(self) -> dict[str, Tensor]:
-        """As `RewardModel.tensors`: those of g, and of h where there is one."""
+        """As `RewardModel.tensors`: those of g, and of h if there is one."""
         return tensors_of(self.networks)
 
     @classmethod
@@ -134,7 +134,11 @@ class DistilledReward(RewardModel):
         networks = _blank(spec)
         fill(networks, tensors)
         return cls(
-            networks["g"], networks.get("h"), gamma=spec.gamma, temperature=spec.temperature, **kept(spec, figures)
+            networks["g"],
+            networks.get("h"),
+            gamma=spec.gamma,
+            temperature=spec.temperature,
+            **shared_fields(spec, figures),
         )
 
     @cached_property
@@ -154,7 +158,7 @@ class DistilledReward(RewardModel):
         return values + self.gamma * np.where(d, 0.0, after) - now
 
     def potential(self, observations: Array) -> Floats:
-        """h(s), (N,); 0 where there is no h."""
+        """h(s), (N,); 0 without h."""
         o = np.asarray(observations)
         check_observations(self.g.spec, o)
         _, h = self._forward
@@ -182,7 +186,7 @@ class DistilledReward(RewardModel):
 
 
 def _blank(spec: schema.Distilled) -> dict[str, RewardNetwork]:
-    """g, and h where there is one, on torch's meta device: their tensors have shapes but no memory."""
+    """g, and h if there is one, on torch's meta device: their tensors have shapes but no memory."""
     forms: dict[str, tuple[schema.Network | None, Form]]
     forms = {"g": (spec.networks.g, spec.form), "h": (spec.networks.h, "state")}
     with torch.device("meta"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from irl_probe._config import Config
+from irl_probe._config import Config, Count, Must, Seed, at_least
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs import SimulatedStep
+from irl_probe.rewards.distil_config import HeldOut, LearningRate
 from irl_probe.rewards.expectation import Kind, ValueAfter
 from irl_probe.rewards.protocol import RewardError
 from irl_probe.softq import ACTIVATIONS, ActionScale, EnsembleLinear, NetworkSpec
@@ -33,37 +34,30 @@ WEIGHT_DECAY = 0.01
 class DynamicsConfig(Config):
     """How `fit_dynamics` learns. Raises RewardError where a value is out of its range."""
 
-    members: int = 3
+    members: Count = 3
     """Networks in the ensemble."""
-    hidden: tuple[int, ...] = (128, 128)
-    """Widths of their hidden layers, at least one."""
-    updates: int = 3000
+    hidden: Annotated[
+        tuple[int, ...], Must(lambda widths: min(widths, default=0) >= 1, "be one or more widths of at least 1")
+    ] = (128, 128)
+    """Widths of their hidden layers."""
+    updates: Count = 3000
     """Gradient steps."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Steps in a member's batch."""
-    learning_rate: float = 1e-3
+    learning_rate: LearningRate = 1e-3
     """AdamW's, falling linearly to 0."""
-    held_out: float = 0.2
+    held_out: HeldOut = 0.2
     """Share of the episodes held out for the stated figures; with one episode, of its last steps."""
-    samples: int = 16
-    """Successors drawn for E[V(s′)]; at least 2, for its standard error."""
-    seed: int = 0
+    samples: Annotated[int, at_least(2, " successors, for a standard error of E[V(s′)]")] = 16
+    """Successors drawn for E[V(s′)]."""
+    seed: Seed = 0
     """Of the weights, the batches and the draws."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("members", "updates", "batch_size"):
-            if getattr(self, name) < 1:
-                raise RewardError(f"'{name}' must be at least 1; got {getattr(self, name)}.")
-        if not self.hidden or min(self.hidden) < 1:
-            raise RewardError(f"'hidden' must be one or more widths of at least 1; got {self.hidden}.")
-        if not self.learning_rate > 0 or not 0 < self.held_out < 1:
-            raise RewardError(
-                "The learning rate must be positive and the held-out share in (0, 1); got "
-                f"{self.learning_rate} and {self.held_out}."
-            )
-        if self.samples < 2:
-            raise RewardError(f"A mean with a standard error takes at least 2 successors; got samples={self.samples}.")
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise RewardError(str(error)) from None
 
 
 def fit_dynamics(
@@ -90,12 +84,12 @@ def fit_dynamics(
     config = config or DynamicsConfig()
     spec = _spec(observation_space, action_space, config)
     _check_steps(transitions, spec, observation_space, action_space)
-    kept, held = _divide(transitions, config.held_out)
+    learned_from, held = _divide(transitions, config.held_out)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = GaussianDynamics(spec)
-    network.fit_moments(kept)
-    _train(network, kept, config)
+    network.fit_moments(learned_from)
+    _train(network, learned_from, config)
     likelihood, baseline = log_likelihoods(network, held)
     if not np.isfinite(likelihood):
         raise RewardError(
@@ -109,14 +103,14 @@ class LearnedDynamics:
     """The mean of V(s′) over `samples` successors drawn from a learned model; it is only as good as that model.
 
     E ≈ (1/K) Σ_k (1 − p_k)·V(s + Δ_k) + p_k·V_abs, Δ_k ~ N(μ_m(s, a), σ_m(s, a)²) of member m = k mod M, p_k its
-    probability of termination. All states and actions share the same standard normal draws, so that the reward is a
+    probability of termination. All states and actions share the same standard normal draws, so the reward is a
     function of (s, a). The standard error is that of the K values, which holds the members' disagreement but not
     what all of them have wrong.
 
     Attributes:
         network: the model, as `fit_dynamics` makes it.
         log_likelihood: of held-out s′, in nats a step, under the mixture of members.
-        baseline: the same of one Gaussian for the change of s whatever s and a: what a useful model is far above.
+        baseline: the same of one Gaussian for the change of s whatever s and a: a useful model is far above it.
         held_out: how many steps these two are means over.
         samples, seed: of the draws.
     """
@@ -235,7 +229,7 @@ class LearnedSimulator:
 class GaussianDynamics(nn.Module):
     """An ensemble of networks (s, a) → mean and log σ of s′ − s in every dimension, and a logit of termination.
 
-    `spec.critics` is the number of members. Inputs and the change of s are standardised with moments kept as buffers.
+    `spec.critics` is the number of members. Inputs and the change of s are standardised with moments that are buffers.
     `ends` is 1 where the data held a termination, and 0 where none can then be predicted.
     """
 

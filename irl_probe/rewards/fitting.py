@@ -121,7 +121,7 @@ def fit_by_gradient(
 def lasso_weights(features: Floats, values: Floats, *, share: float) -> tuple[Floats, float]:
     """The minimum of ½ mean (y − w·x − b)² + λ Σ σ_j |w_j| over w and b (Tibshirani 1996, features standardised).
 
-    σ_j is the standard deviation of feature j, so that units do not matter. λ is `share` of the smallest penalty that
+    σ_j is the standard deviation of feature j, so units do not matter. λ is `share` of the smallest penalty that
     leaves no weight, max_j |cov(x_j, y)|/σ_j; a feature that does not vary has none. Solved over w = w⁺ − w⁻, both at
     least 0, by L-BFGS-B (`scipy.optimize.minimize`), whose weights at that bound are exactly 0.
 
@@ -194,7 +194,7 @@ def _distinct(g: RewardNetwork, batch: Steps) -> tuple[Rows, Floats, Floats]:
 
 
 def _blocks(reward: DistilledReward, rows: Rows, dynamics: Floats | None, *, square: bool) -> list[Floats]:
-    """The columns that the weights of g, and of h where there is one, multiply; `square`: with room for their products.
+    """The columns that the weights of g, and of h if there is one, multiply; `square`: with room for their products.
 
     Raises RewardError where they would be too large.
     """
@@ -226,7 +226,7 @@ def _features(network: RewardNetwork, rows: Rows) -> Floats:
 
 
 def _penalised(networks: Iterable[RewardNetwork], blocks: list[Floats]) -> Floats:
-    """1 for each column that the ridge holds down, 0 for the constants of linear networks, which stand last."""
+    """1 for each column that the ridge holds down, 0 for the constants of linear networks, which are last."""
     columns = [np.ones(block.shape[1]) for block in blocks]
     for network, column in zip(networks, columns, strict=True):
         column[-1] = 1.0 if network.tabular else 0.0

@@ -1,4 +1,4 @@
-"""Rewards that carry themselves: what recovered and distilled ones share, so that both can be saved and identified."""
+"""Rewards that carry themselves: what recovered and distilled ones share, to be saved and identified."""
 
 from __future__ import annotations
 
@@ -98,15 +98,15 @@ class RewardModel(ABC):
     def reward_id(self) -> str:
         """SHA-256 of what makes the reward what it is: its description and weights, but not its figures.
 
-        It stays the same after saving and loading, and under another version of a library. It is computed once; a
-        loaded reward has the one of its files.
+        It stays the same after saving and loading, and under another version of a library. It is computed once, so a
+        later change of weights in place is not seen; a loaded reward has the id of its files.
 
         Raises RewardError where the reward cannot be saved.
         """
         return schema.reward_id(self.spec(), hashlib.sha256(self.weights()).hexdigest())
 
     def remember_id(self, verified: str) -> None:
-        """Take a `reward_id` that was verified when the reward was loaded, so that it is not computed again."""
+        """Take a `reward_id` that was verified when the reward was loaded, so it is not computed again."""
         vars(self)["reward_id"] = verified
 
     def weights(self) -> bytes:
@@ -137,7 +137,7 @@ class RewardModel(ABC):
         }
 
 
-class Kept(TypedDict):
+class SharedFields(TypedDict):
     """The fields that every reward has, for its constructor."""
 
     observation_space: Space
@@ -148,10 +148,10 @@ class Kept(TypedDict):
     normalisation: Normalisation | None
 
 
-def kept(spec: schema.RewardSpec, figures: Mapping[str, object]) -> Kept:
+def shared_fields(spec: schema.RewardSpec, figures: Mapping[str, object]) -> SharedFields:
     """The fields that every reward has, from its description."""
     moments = spec.normalisation
-    return Kept(
+    return SharedFields(
         observation_space=spec.observation_space,
         action_space=spec.action_space,
         terminal_value=spec.terminal.value,

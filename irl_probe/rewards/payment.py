@@ -30,7 +30,7 @@ class Payment:
     them its network extrapolates, and most environments clip too. A plain function gets them unclipped.
 
     Attributes:
-        normalisation: the current one; None where there is none.
+        normalisation: the current one, or None.
 
     Raises RewardError for an unknown `normalise`, and for "frozen" with a reward that holds no normalisation.
     """
@@ -81,7 +81,7 @@ class Payment:
         """The reward with the current normalisation. Raises RewardError for a reward that cannot hold one."""
         if self._model is None:
             raise RewardError(
-                "A normalisation is kept in a recovered or distilled reward; "
+                "Only a recovered or distilled reward can hold a normalisation; "
                 f"a {self._name} has no place for it. Keep env.payment.normalisation yourself."
             )
         if self.normalisation is None:

@@ -23,7 +23,7 @@ class Reward(Protocol):
     """r(s, a, s′, terminated) of N transitions at once: (N,) float64, in reward units per environment step.
 
     The arguments are shaped like those of `Transitions` and are given by position, as imitation does with its reward
-    functions, so that theirs work here and ours work there. A plain function qualifies.
+    functions, so theirs work here and ours work there. A plain function is a reward too.
     """
 
     def __call__(
@@ -67,7 +67,7 @@ def check_values(values: object, count: int, *, name: str) -> Floats:
             f"The reward {name!r} must give one number a transition, shape ({count},); got shape {array.shape}. {hint}"
         )
     result = array.astype(np.float64, copy=False)
-    if not math.isfinite(result.sum()):  # one pass for most; a sum that overflows is looked at again
+    if not math.isfinite(result.sum()):  # one pass for most; a sum that overflows is checked again
         bad = ~np.isfinite(result)
         if not bad.any():
             return result
@@ -188,12 +188,12 @@ _LEAST = 1e-12  # of the deviation, relative to the mean: below it the rewards a
 class Normalisation:
     """Mean and variance of the rewards paid so far; a reward is normalised by its standard deviation.
 
-    The mean is kept and not taken off: where episodes end, a constant on top of the reward changes the best policy. A
+    The mean is not subtracted: where episodes end, a constant on top of the reward changes the best policy. A
     positive factor does not. A learner with a temperature of its own has to divide it by the same `scale`.
 
     Attributes:
         count: rewards seen.
-        mean, variance: of those, in reward units and their square; the variance is that of the whole, not of a sample.
+        mean, variance: of those, in reward units and their square; the variance is of all of them, not of a sample.
 
     Raises RewardError where they are not finite, or count or variance is negative.
     """
@@ -211,7 +211,7 @@ class Normalisation:
 
     @property
     def scale(self) -> float:
-        """What rewards are divided by: the standard deviation, or 1 where there is none (fewer than two, or equal)."""
+        """What rewards are divided by: the standard deviation, or 1 if that is 0 or unknown."""
         deviation = math.sqrt(self.variance)
         return deviation if self.count > 1 and deviation > _LEAST * abs(self.mean) else 1.0
 

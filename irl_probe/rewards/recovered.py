@@ -30,8 +30,8 @@ from irl_probe.rewards.model import (
     Shapes,
     dtype_name,
     fill,
-    kept,
     shapes_of,
+    shared_fields,
     tensors_of,
 )
 from irl_probe.rewards.protocol import (
@@ -57,7 +57,7 @@ class SoftQSource(Protocol):
         terminal_value: V_abs, the value after the MDP ended that the learner used; 0 is the convention "zero".
         observation_space: the environment's.
         action_space: the environment's.
-        provenance: what it was learned from and how, as plain numbers and texts.
+        provenance: what it was learned from and how, as plain numbers and strings.
     """
 
     @property
@@ -90,8 +90,8 @@ class RecoveredReward(RewardModel):
         terminal_value: V_abs; 0 is the convention "zero" (nothing after the end), anything else "absorbing".
         expectation: how E over s′ is taken.
         provenance: where it comes from (algorithm, environment, hash of the demonstrations, ...).
-        figures: what was measured of it, by name; plain numbers and texts, nested as wanted.
-        normalisation: how large the rewards were that a wrapper paid, for "running" and "frozen" ones; calls do not
+        figures: what was measured of it, by name; plain numbers and strings, nested as needed.
+        normalisation: the size of the rewards that a wrapper paid, for normalise="running" and "frozen"; calls do not
             read it.
 
     Raises RewardError where the spaces do not fit the Q-network or V_abs is not finite.
@@ -167,7 +167,7 @@ class RecoveredReward(RewardModel):
     def standard_error(
         self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
     ) -> Floats:
-        """Standard error of the reward, (N,): γ times that of E[V], from sampled successors and sampled actions in V.
+        """Standard error of the reward, (N,): γ times E[V]'s, from sampled successors and sampled actions in V.
 
         0 where both are exact (discrete actions, and an observed or exact s′). Action samples are shared by all
         states, so their errors do not average out over successors: the mean error over s′ is taken, an upper bound.
@@ -211,7 +211,7 @@ class RecoveredReward(RewardModel):
         """As `RewardModel.from_spec`."""
         networks = _blank(spec)
         fill(networks, tensors)
-        return cls(_soft_q(spec, networks), expectation=_expectation(spec, tensors), **kept(spec, figures))
+        return cls(_soft_q(spec, networks), expectation=_expectation(spec, tensors), **shared_fields(spec, figures))
 
     @property
     def _saved_expectation(self) -> SavedExpectation:
@@ -319,13 +319,13 @@ def recover(
             takes the source's (16 unless it says otherwise).
         expectation: "observed" for the per-transition reward r(s, a, s′); an `ExactExpectation`, a
             `SimulatedExpectation` or, where neither can be had, `LearnedDynamics` for the marginal reward r(s, a).
-        terminal: the value V_abs after the MDP ended; "zero" is 0. None takes the one that `source` was trained with
+        terminal: the value V_abs after the MDP ended; "zero" is 0. None takes the value that `source` was trained with
             (0 for a bare soft Q-function). Another one makes another reward: it prices the end of an episode.
         observation_space: the environment's; None takes the run's, or for a bare soft Q-function the widest that fits.
         action_space: the environment's; None takes the run's, or the network's bounds, with one dimension.
 
-    Raises RewardError where `source` is none of these, `expectation` or `terminal` is none of the above, a DQN has no
-    temperature or another source has one, or spaces do not fit.
+    Raises RewardError if `source`, `expectation` or `terminal` is something else, if a DQN has no temperature or
+    another source is given one, and if spaces do not fit.
     """
     if is_stable_baselines(source):
         source = from_stable_baselines(source, temperature=temperature)

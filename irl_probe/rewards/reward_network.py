@@ -106,7 +106,7 @@ class NumpyRewardNetwork:
     """g of a batch of transitions, (N,) float64; actions in the environment's units, as rewards are called.
 
     s, a, s′ and d are laid side by side in one array in the type of the weights, which is normalised at once and
-    passed through the layers. Layers are on torch's own memory, so that a later change of them in place is seen; the
+    passed through the layers. Layers are on torch's own memory, so a later change in place is seen; the
     encoder's moments are taken as they are now.
     """
 

@@ -20,7 +20,7 @@ except ImportError as error:
 class SB3RewardVecEnv(VecEnvWrapper):
     """A VecEnv that pays `reward`, by one call for all of its environments; see `RewardWrapper`.
 
-    A VecEnv resets by itself: the observation after an episode's last step is that of the next episode, and the
+    A VecEnv resets by itself: the observation after an episode's last step belongs to the next episode, and the
     successor s′ is `infos[i]["terminal_observation"]`. An episode that the clock cut (`TimeLimit.truncated`) did not
     terminate, so it is not paid an end. Each `infos[i]["true_reward"]` holds the environment's own reward.
 

@@ -23,6 +23,7 @@ from pydantic import (
     PlainValidator,
     Strict,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -36,17 +37,20 @@ from irl_probe.rewards.strict_json import Json, Part, brief, canonical, parse, p
 from irl_probe.softq import LogStd, NetworkSpec
 
 SCHEMA, SCHEMA_VERSION, WEIGHTS = "irl_probe.reward", 2, "reward.safetensors"
-WIDEST = 1 << 22  # of a layer, an observation or a set of actions, so that products of two sizes cannot overflow
+WIDEST = 1 << 22  # of a layer, an observation or a set of actions, so the product of two sizes cannot overflow
 MOST_ENTRIES = 1 << 28  # of a table
 
 # The parts of the description, from the smallest to the whole file
 
 
-def _read_space(value: object) -> Space:
-    if isinstance(value, gymnasium.Space):
-        space_to_json(value)  # raises where it cannot be saved
-        return value
-    return space_from_json(value)
+def _read_space(value: object, info: ValidationInfo) -> Space:
+    try:
+        if isinstance(value, gymnasium.Space):
+            space_to_json(value)  # raises where it cannot be saved
+            return value
+        return space_from_json(value)
+    except ValueError as error:
+        raise ValueError(f"The field '{info.field_name}' of reward.json.reward must be a space. {error}") from error
 
 
 def _registered(env_id: str) -> str:
@@ -230,7 +234,7 @@ class Learned(Part):
 
 
 class Terminal(Part):
-    """What is worth how much after the MDP ended."""
+    """The value after the MDP ended."""
 
     convention: Literal["zero", "absorbing"]
     value: float
@@ -380,9 +384,10 @@ def describe(
 def read(data: bytes) -> RewardFile:
     """reward.json, with every field checked. Raises RewardError that names the first field that is wrong."""
     content = parse(data, "reward.json")
-    if content.get("schema") == SCHEMA and content.get("schema_version") != SCHEMA_VERSION:
-        raise RewardError(_other_version(content.get("schema_version")))
-    if content.get("schema") == SCHEMA and content.get("id") != content_id(content):
+    ours = content.get("schema") == SCHEMA and "schema_version" in content  # else validation says what is wrong
+    if ours and content["schema_version"] != SCHEMA_VERSION:
+        raise RewardError(_other_version(content["schema_version"]))
+    if ours and content.get("id") != content_id(content):
         raise RewardError(
             "reward.json must be as it was written; its content does not have the hash in its field 'id'. "
             "It was changed or damaged: fetch it again."
@@ -392,7 +397,7 @@ def read(data: bytes) -> RewardFile:
 
 def _other_version(found: Json) -> str:
     must = f"reward.json must have the schema version {SCHEMA_VERSION}; got {brief(found)}."
-    if isinstance(found, int) and found < SCHEMA_VERSION:
+    if found == 1 and isinstance(found, int) and not isinstance(found, bool):
         return (
             f"{must} It was saved by irl_probe 0.1: install that version to use it, or export the reward again with "
             "this one (recover or distil it from its run, and save_reward)."

@@ -63,7 +63,7 @@ def plain(value: object, where: str, depth: int = 0) -> Json:
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     content = dict(pairs)
     if len(content) != len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError("a name appears twice in one object")
     return content
 
 
@@ -87,7 +87,7 @@ def validated(model: type[AnyPart], content: Mapping[str, object], where: str) -
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise RewardError(_sentence(error, model, content, where)) from error
+        raise RewardError(_sentence(error, model, content, where)) from None  # whose text is for programmers
 
 
 def _sentence(error: ValidationError, model: type[Part], content: Mapping[str, object], where: str) -> str:
@@ -144,7 +144,7 @@ def _wanted(kind: str, facts: Mapping[str, Any]) -> str:
             return "a whole number"
         case "float_type" | "finite_number":
             return "a finite number"
-        case "string_type":
+        case "string_type" | "string_unicode":
             return "a string"
         case "string_pattern_mismatch":
             return f"a string of the pattern {facts['pattern']}"

@@ -31,8 +31,8 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
         env: the environment.
         reward: the reward that it pays.
         normalise: "none" pays the reward as it is. "running" divides it by the standard deviation of everything paid so
-            far, this step included, and goes on from `reward.normalisation` where there is one. "frozen" divides by
-            that of `reward.normalisation`, which does not change. See `Normalisation`.
+            far, this step included, and goes on from `reward.normalisation` if there is one. "frozen" divides by
+            the one of `reward.normalisation`, which does not change. See `Normalisation`.
 
     `env.paid_reward` is the reward with the current normalisation, to be saved with `save_reward`.
 

@@ -34,14 +34,14 @@ def list_zoo() -> tuple[str, ...]:
 
 
 def show_zoo(reward_id: str) -> str:
-    """The card of a shipped reward, Markdown. Raises RewardError where there is none of that id (with the nearest)."""
+    """The card of a shipped reward, Markdown. Raises RewardError for an unknown id (with the nearest)."""
     return (_shipped(reward_id) / "README.md").read_text(encoding="utf-8")
 
 
 def copy_zoo(reward_id: str, folder: str | Path) -> Path:
     """Copy a shipped reward, once its files are those of the index, into a new folder; returns that.
 
-    Raises RewardError where there is no such reward, where a file differs, and where the folder exists.
+    Raises RewardError if there is no such reward, if a file differs, and if the folder exists.
     """
     source, target = _shipped(reward_id), Path(folder)
     if target.exists():
@@ -96,7 +96,7 @@ def locate(source: str) -> Path:
 
 
 def unknown(source: str) -> RewardError:
-    """The error for what is neither a folder nor a shipped reward, with the nearest ids."""
+    """The error for a source that is neither a folder nor a shipped reward, with the nearest ids."""
     known = list_zoo()
     hint = did_you_mean(source, known, most=3, cutoff=0.65) or f" Shipped are: {', '.join(known) or 'none'}."
     return RewardError(f"A reward is a folder or the id of a shipped one; got {source!r}, which is neither.{hint}")

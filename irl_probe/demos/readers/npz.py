@@ -8,7 +8,7 @@ import numpy as np
 
 from irl_probe._types import Bools, Ints
 from irl_probe.demos.archive import Archive, read_archive
-from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, flags, require, split_final
+from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, check_lengths, flags, require, split_final
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 from irl_probe.demos.saving import read_saved
 
@@ -43,7 +43,8 @@ def read_flat(archive: Archive) -> Demonstrations:
     and `rewards` (Σ length,) if known.
     """
     require(archive.where, archive.members, _FLAT, "a flat .npz")
-    lengths = _lengths(archive.integers("episode_lengths"), archive.where)
+    lengths = archive.integers("episode_lengths")
+    check_lengths(lengths, archive.where)
     observations, following = split_final(archive.numbers("observations"), lengths, archive.where)
     return assemble(
         archive.where,
@@ -71,7 +72,8 @@ def read_imitation(archive: Archive) -> Demonstrations:
     require(where, archive.members, _IMITATION, "a .npz of imitation")
     actions = archive.numbers("acts")
     bounds = np.concatenate([[0], archive.integers("indices"), [len(np.atleast_1d(actions))]])
-    lengths = _lengths(np.diff(bounds), where)
+    lengths = np.diff(bounds)
+    check_lengths(lengths, where)
     observations, following = split_final(archive.numbers("obs"), lengths, where)
     terminal = archive.flags("terminal")
     clocked = _clocked(archive, np.cumsum(lengths) - 1) if "infos" in archive.members else None
@@ -99,9 +101,3 @@ def _clocked(archive: Archive, last: Ints) -> Bools | None:
     if all(value is None for value in said):
         return None
     return flags([bool(value) for value in said], archive.where, "infos")
-
-
-def _lengths(lengths: Ints, where: str) -> Ints:
-    if not len(lengths) or lengths.min() < 1:
-        raise DemoError(f"{where}: there must be at least one episode, each of at least one step; lengths: {lengths}.")
-    return lengths
