@@ -1,4 +1,7 @@
-"""EPIC with 4,096 steps and 4,096 states S′ on Hopper-sized networks: seconds, and rows asked of the networks."""
+"""EPIC with 4,096 steps and 4,096 states S′ on networks as for Hopper: seconds, and rows that the networks evaluate.
+
+python benchmarks/epic.py [--steps 4096] [--states 4096] [--actions 32]     the last line is JSON.
+"""
 
 import argparse
 import json
@@ -15,7 +18,7 @@ OBSERVATION, ACTION, HIDDEN, GAMMA = 11, 3, 256, 0.99
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=4096)
     parser.add_argument("--states", type=int, default=4096)
     parser.add_argument("--actions", type=int, default=32)

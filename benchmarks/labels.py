@@ -1,11 +1,11 @@
-"""Labelling a million transitions with a recovered reward, against the machine's GEMM rate, in one process.
+"""Labelling a million transitions with a recovered reward, compared with the machine's GEMM rate, in one process.
 
 python benchmarks/labels.py [--steps 1000000] [--repeats 3] [--threads 1]     the last line is JSON.
 
 Continuous: 17 observed numbers, 6 actions, 256 × 256, one critic and two, 16 action samples. Discrete: 8 observed
-numbers, 4 actions, 128 × 128, steps of episodes. The work is counted as the products that these networks make of what
-is asked, 2·rows·Σ in·out FLOPs; the rate is the best of NumPy's and torch's, on a hidden layer's product and on a
-square one. On one thread the clock is CPU time. Memory is what NumPy had allocated at the worst moment besides the
+numbers, 4 actions, 128 × 128, steps of episodes. The work is that of the matrix products of these networks,
+2·rows·Σ in·out FLOPs. The GEMM rate is the best of NumPy's and torch's, for the product of a hidden layer and for a
+square one. On one thread the clock is CPU time. Memory is the largest amount that NumPy had allocated, without the
 input.
 """
 
@@ -32,7 +32,7 @@ Clock = Callable[[], float]
 
 
 def continuous(steps: int, critics: int) -> tuple[ip.rewards.RecoveredReward, tuple[np.ndarray, ...], float]:
-    """The reward, its input, and how many FLOPs the networks take."""
+    """The reward, its input, and the FLOPs of the networks."""
     bounds = ((-1.0,) * ACTIONS, (1.0,) * ACTIONS)
     spec = NetworkSpec((STATES,), None, None, *bounds, hidden=(256, 256), critics=critics)
     critic, actor = ContinuousQ(spec), GaussianPolicy(spec)
@@ -51,7 +51,7 @@ def discrete(steps: int) -> tuple[ip.rewards.RecoveredReward, tuple[np.ndarray, 
 
 
 def flops(network: nn.Module) -> float:
-    """2·in·out over all weight matrices: the products that one row of input takes."""
+    """2·in·out over all weight matrices: the FLOPs of one row of input."""
     return sum(2.0 * weight.numel() for name, weight in network.named_parameters() if name.endswith("weight"))
 
 
@@ -63,7 +63,7 @@ def episodes(steps: int, width: int, actions: np.ndarray) -> tuple[np.ndarray, .
 
 
 def gemm_rate(clock: Clock) -> float:
-    """FLOPs a second, the best of some products in NumPy and in torch."""
+    """FLOPs a second: the best of two products in NumPy and in torch."""
     best = 0.0
     for m, k, n in ((2048, 256, 256), (1024, 1024, 1024)):
         left, right = np.ones((m, k), np.float32), np.ones((k, n), np.float32)

@@ -1,14 +1,14 @@
-"""The report: from results on disk to the page for 8 rewards × 100 episodes, and memory for a million transitions.
+"""The report: time from results on disk to the page for 8 rewards × 100 episodes; memory for a million transitions.
 
-python benchmarks/report.py
+python benchmarks/report.py     the last line is JSON.
 
-Each case runs in a process of its own. Seconds are of the processor, so that a busy machine does not count, and stand
-beside the time of as many plain matplotlib figures as the page has, drawn to SVG in the same process. The last line is
-JSON.
+Each case runs in its own process. Seconds are CPU time, so that a busy machine does not matter. They are compared with
+the time to draw as many plain matplotlib figures as the page has, as SVG, in the same process.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import resource
@@ -48,12 +48,12 @@ def transitions(episodes: int, steps: int) -> ip.Transitions:
 
 
 def peak() -> float:
-    """The most memory that this process has held, GiB."""
+    """The largest memory of this process so far, GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def results(rewards: int, episodes: int, steps: int, path: Path) -> dict[str, float]:
-    """Rewards of falling quality on two coverages (one where it is about memory), written to `path`: peak memory."""
+    """Write results of rewards of falling quality on two coverages (one for the memory case): peak memory."""
     data = {"expert": transitions(episodes, steps)}
     if rewards > 1:
         data["mixture"] = data["expert"]
@@ -68,7 +68,7 @@ def results(rewards: int, episodes: int, steps: int, path: Path) -> dict[str, fl
 
 
 def measured(path: Path) -> dict[str, float]:
-    """The page of the results at `path`: processor seconds, seconds of plain figures, peak memory, size."""
+    """The page of the results at `path`: CPU seconds, their ratio to plain figures, peak memory, size."""
     began = time.process_time()
     page = ip.write_report(ip.results.load_results(path), path.with_suffix(".html"))
     seconds = time.process_time() - began
@@ -94,8 +94,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for case, size in CASES.items():
             path = Path(folder, f"{case}.nc")
-            for step in ("results", "measured"):  # apart, so that the peak is the report's own
-                command = [sys.executable, __file__, step, str(path), *map(str, size)]
+            for step in ("results", "measured"):  # two processes, so that the peak is that of the report alone
+                command = [sys.executable, __file__, "--step", step, str(path), *map(str, size)]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 figures.setdefault(case, {}).update(json.loads(done.stdout))
             print(case, {name: round(value, 2) for name, value in figures[case].items()})
@@ -103,9 +103,12 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--step", nargs=5, help=argparse.SUPPRESS)  # one step of one case, in its own process
+    step = parser.parse_args().step
+    if step is None:
         main()
-    elif sys.argv[1] == "results":
-        print(json.dumps(results(*map(int, sys.argv[3:]), path=Path(sys.argv[2]))))
+    elif step[0] == "results":
+        print(json.dumps(results(*map(int, step[2:]), path=Path(step[1]))))
     else:
-        print(json.dumps(measured(Path(sys.argv[2]))))
+        print(json.dumps(measured(Path(step[1]))))

@@ -1,4 +1,4 @@
-"""Digests of what this revision computes, to hold beside another revision's: the same seed gives the same bytes.
+"""Digests of what this revision computes, to compare with another revision: the same seed gives the same bytes.
 
 python benchmarks/same_bytes.py [--only offline online rewards grid]     the last line is one JSON object of digests.
 
@@ -7,7 +7,7 @@ A digest is the SHA-256 of the numbers' bytes. Compare them on one machine, with
 
 offline   CartPole-v1 from one demonstration, every 20th step: weights, logged figures
 online    HalfCheetah-v5 from one demonstration, 2,000 steps: weights, logged figures
-rewards   every shipped reward on 64 fixed steps: values, and standard errors where it has them
+rewards   every shipped reward on 64 fixed steps: values, and standard errors if it has them
 grid      all figures of `probe GridWorld`
 
 To compare two revisions: run it in a checkout of each, with PYTHONPATH set to the checkout.

@@ -2,9 +2,9 @@
 
 python benchmarks/tabular.py [--states 200 400] [--repeats 3]     medians of CPU time; the last line is JSON.
 
-Dense: every state can follow every other. Sparse: five can, as on a grid. Beside the measures stands the linear algebra
-that they are made of, on the same sizes: what grows no faster than it (8 times from 200 to 400 states for a solve or an
-eigendecomposition, 4 times for a pass over P) grows as it must.
+Dense: every state can follow every state. Sparse: five states can, as on a grid. The table also has the linear algebra
+that the measures use, at the same sizes. From 200 to 400 states a solve or an eigendecomposition takes 8 times as long,
+and a pass over P 4 times; a measure should not grow faster.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Time of a gradient update, ours against a plain eager loop, and the machine's GEMM rate, in one process.
+"""Time of a gradient update, ours and a plain eager loop, and the machine's GEMM rate, in one process.
 
 python benchmarks/updates.py [--repeats 7] [--threads 1]     medians over alternating repeats; the last line is JSON.
-python benchmarks/updates.py --pair                          what of its speed each of two processes at once keeps
+python benchmarks/updates.py --pair                          speed of two processes at once, as a share of one alone
 
 Discrete: CartPole's offline learner, 64 × 64, batch 64. Continuous: 17 observed numbers, 6 actions, 256 × 256, batch
 256 + 256, the online default ("norm"; the others are without its LayerNorm), with a replay of 10 thousand and of
@@ -52,7 +52,7 @@ def our_discrete(steps: ip.Transitions) -> Update:
 
 
 def plain_discrete(steps: ip.Transitions) -> Update:
-    """The same update as a textbook writes it: NumPy replay, a forward pass a state, torch.optim.AdamW."""
+    """The same update as in a textbook: NumPy replay, a forward pass for each V, torch.optim.AdamW."""
     network = nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 2))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     rng = np.random.default_rng(0)
@@ -82,7 +82,7 @@ def our_continuous(expert: ip.Transitions, others: ip.Transitions, *, layer_norm
 
 
 def plain_continuous(expert: ip.Transitions, others: ip.Transitions) -> Update:
-    """The same as a textbook writes it: a forward pass for every Q and V, torch.optim.Adam, a loop over the target."""
+    """The same as in a textbook: a forward pass for every Q and V, torch.optim.Adam, a loop over the target."""
     critic, actor = perceptron(STATES + ACTIONS, 1), perceptron(STATES, 2 * ACTIONS)
     target = copy.deepcopy(critic)
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=3e-4)
@@ -134,7 +134,7 @@ def drawn(steps: ip.Transitions, rng: np.random.Generator, size: int) -> tuple[t
 
 
 def gemm() -> Update:
-    """A hidden layer's product: 512 rows by 256 × 256."""
+    """The product of a hidden layer: 512 rows by 256 × 256."""
     left, right = torch.randn(GEMM, 256), torch.randn(256, 256)
     return lambda: left @ right
 
@@ -147,7 +147,7 @@ def seconds(update: Update, count: int, clock: Callable[[], float]) -> float:
 
 
 def pair(repeats: int) -> None:
-    """The speed of each of two processes of one thread at once, as a share of the speed of one alone."""
+    """The speed of each of two processes at once, of one thread each, as a share of the speed of one alone."""
     command = [sys.executable, __file__, "--repeats", str(repeats)]
 
     def together(count: int) -> list[dict[str, float]]:

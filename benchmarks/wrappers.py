@@ -1,10 +1,10 @@
-"""What VectorRewardWrapper adds to a step of eight HalfCheetah-v5, by reward, in one process.
+"""The time that VectorRewardWrapper adds to a step of eight HalfCheetah-v5, by reward, in one process.
 
 python benchmarks/wrappers.py [--steps 300] [--repeats 5]     medians over alternating blocks; the last line is JSON.
 
-"function" pays 1 and shows the wrapper's own cost. A recovered reward has two critics and a policy of 256 × 256 and
-draws K actions for V(s′). A distilled one is a network of r(s, a, s′), or shaped g(s) + γh(s′) − h(s), of the width
-named; 64 × 64 is the default. "running" is normalise="running" on top. Overhead: (wrapped − bare)/bare.
+"function" pays 1 and shows the cost of the wrapper itself. A recovered reward has two critics and a policy of 256 × 256
+and draws K actions for V(s′). A distilled one is a network of r(s, a, s′), or shaped g(s) + γh(s′) − h(s), of the given
+width; 64 × 64 is the default. "running" adds normalise="running". Overhead: (wrapped − bare)/bare.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 import irl_probe as ip
-from irl_probe.rewards.explicit import DistilledReward, RewardNetwork
+from irl_probe.rewards import DistilledReward, RewardNetwork
 from irl_probe.softq import ContinuousQ, GaussianPolicy, NetworkSpec
 
 ENV, COUNT, TARGET = "HalfCheetah-v5", 8, 0.15
@@ -50,7 +50,7 @@ def wrapped(env: VectorEnv) -> dict[str, VectorEnv]:
 
 
 def step_time(env: VectorEnv, actions: np.ndarray) -> float:
-    """Median seconds of a step: the middle of many, which what else runs on the machine disturbs least."""
+    """The median time of a step, in seconds, which other processes on the machine disturb least."""
     env.reset(seed=0)
     times = []
     for action in actions:

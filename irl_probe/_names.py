@@ -14,3 +14,6 @@ MIXTURE = "mixture"
 CLONED = "bc"
 UNNAMED = "data"  # the coverage of transitions that were given without a name
 UNCHANGED = "nothing"  # the parameter of a variant that changes nothing
+
+BASELINES = (TRUE, CONSTANT, TRUE_REWARD)  # rewards that are shown for comparison and are not judged
+NOT_REWARDS = (RANDOM, CARRIED_OVER, TRUE_REWARD)  # policies of /transfer that were not trained on a reward under test

@@ -8,3 +8,4 @@ from numpy.typing import NDArray
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]

@@ -14,6 +14,9 @@ def did_you_mean(given: object, known: Iterable[str], *, most: int = 1, cutoff: 
         known: the names there are.
         most: how many names to suggest.
         cutoff: how near a name must be, from 0 to 1 (`difflib.get_close_matches`).
+
+    >>> "No divergence is called 'chi'." + did_you_mean("chi", ["chi2", "kl"])
+    "No divergence is called 'chi'. Did you mean 'chi2'?"
     """
     near = nearest(given, known, most=most, cutoff=cutoff)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
@@ -26,10 +29,18 @@ def nearest(given: object, known: Iterable[str], *, most: int = 1, cutoff: float
 
 
 def listed(items: Sequence[str]) -> str:
-    """The items as a list in a sentence: "a", "a and b", "a, b and c"."""
+    """The items as a list in a sentence.
+
+    >>> listed(["EPIC"]), listed(["EPIC", "DARD"]), listed(["EPIC", "DARD", "ERC"])
+    ('EPIC', 'EPIC and DARD', 'EPIC, DARD and ERC')
+    """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def counted(count: int, one: str, many: str) -> str:
-    """A count in words: "one seed", "no seeds", "3 seeds"."""
+    """A count in words.
+
+    >>> counted(0, "seed", "seeds"), counted(1, "seed", "seeds"), counted(3, "seed", "seeds")
+    ('no seeds', 'one seed', '3 seeds')
+    """
     return f"one {one}" if count == 1 else f"{count or 'no'} {many}"

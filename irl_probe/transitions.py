@@ -1,4 +1,4 @@
-"""The one data type that everything passes: steps of an environment in time order."""
+"""The one data type that all parts of the library use: steps of an environment in time order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import check_count
-from irl_probe._types import Array
+from irl_probe._types import Array, Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,22 @@ class Transitions:
         next_observations: like observations; the true successor, never the observation after a reset.
         terminated: (N,) bool; the MDP ended here, so that V(s′) = 0 by default.
         truncated: (N,) bool; only the clock ended, so that V(s′) still counts.
-        episode: (N,) int64; equal within an episode, and each episode is one contiguous block.
+        episode: (N,) int64; the same number within an episode, and each episode is one contiguous block.
         rewards: (N,) true rewards per step, or None. For evaluation only: no learner reads them.
 
     The first row of an episode is its true first step, also after `subsample`.
 
-    Raises ValueError where lengths or shapes differ, where an observation, action or reward is NaN or infinite (the
-    message names the episode and step), where a step is both terminated and truncated or an episode goes on
-    after its end, and where there is no step at all.
+    Raises ValueError if lengths or shapes differ, if an observation, action or reward is NaN or infinite (the message
+    names the episode and step), if a step is both terminated and truncated, if an episode goes on after its end, or if
+    there are no steps.
     """
 
     observations: Array
     actions: Array
     next_observations: Array
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    episode: NDArray[np.int64]
+    terminated: Bools
+    truncated: Bools
+    episode: Ints
     rewards: Array | None = None
 
     def __post_init__(self) -> None:
@@ -58,31 +58,31 @@ class Transitions:
         return len(self.observations)
 
     @property
-    def starts(self) -> NDArray[np.int64]:
+    def starts(self) -> Ints:
         """Row of each episode's first step, (E,)."""
         changes = np.flatnonzero(np.diff(self.episode)) + 1
         return np.concatenate([[0], changes]).astype(np.int64)
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Steps held of each episode, (E,)."""
+    def lengths(self) -> Ints:
+        """Number of rows of each episode, (E,)."""
         return np.diff(np.append(self.starts, len(self)))
 
     @property
     def contiguous(self) -> bool:
-        """Whether every step's successor is the next row: False once steps were left out."""
+        """Whether the successor of every step is the next row of its episode; False if steps were left out."""
         inner = np.ones(len(self) - 1, dtype=bool)
         inner[self.starts[1:] - 1] = False
         return bool(np.array_equal(self.next_observations[:-1][inner], self.observations[1:][inner]))
 
-    def returns(self) -> NDArray[np.float64]:
+    def returns(self) -> Floats:
         """Undiscounted true return of each episode, (E,).
 
-        Raises ValueError where there are no rewards, or where steps were left out (the sum is no return).
+        Raises ValueError if there are no rewards, or if steps were left out, so that the sum is not the return.
         """
         if self.rewards is None:
             raise ValueError(
-                "Returns need the true rewards, and these transitions hold none; record them with "
+                "Returns need the true rewards, and these transitions have none; record them with "
                 "record_demos, or load a file that has a 'rewards' array."
             )
         if not self.contiguous:
@@ -92,7 +92,7 @@ class Transitions:
             )
         return np.add.reduceat(self.rewards.astype(np.float64), self.starts)
 
-    def rows(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Transitions:
+    def rows(self, index: NDArray[np.integer] | Bools) -> Transitions:
         """The steps at `index` (rows or a mask), in that order."""
         rewards = None if self.rewards is None else self.rewards[index]
         return Transitions(
@@ -108,31 +108,31 @@ class Transitions:
     def episodes(self, selection: int | Sequence[int]) -> Transitions:
         """The first `selection` episodes, or those whose positions are listed.
 
-        Raises ValueError where an episode is asked for that is not there.
+        Raises ValueError if the selection is not such a number or list, or names an episode that does not exist.
         """
         blocks = np.split(np.arange(len(self)), self.starts[1:])
         return self.rows(np.concatenate([blocks[p] for p in self.positions(selection)]))
 
     def positions(self, selection: int | Sequence[int]) -> list[int]:
-        """The positions of the first `selection` episodes, or those listed. Raises as `episodes` does."""
+        """The positions of the first `selection` episodes, or those listed. Raises like `episodes`."""
         count = len(self.starts)
         listed = selection.tolist() if isinstance(selection, np.ndarray | np.integer) else selection
-        asked = range(listed) if isinstance(listed, int) else listed
+        chosen = range(listed) if isinstance(listed, int) else listed
         if (
-            not isinstance(asked, Sequence)
-            or not asked
-            or not all(isinstance(p, Integral) and 0 <= p < count for p in asked)
+            not isinstance(chosen, Sequence)
+            or not chosen
+            or not all(isinstance(p, Integral) and 0 <= p < count for p in chosen)
         ):
             raise ValueError(
-                f"Episodes must be chosen among the {count} there are: how many, or a list of positions from 0 to "
-                f"{count - 1}; got {reprlib.repr(selection)}."
+                f"There are {count} episodes. Choose a number of them, from the first, or a list of positions from 0 "
+                f"to {count - 1}; got {reprlib.repr(selection)}."
             )
-        return [int(p) for p in asked]
+        return [int(p) for p in chosen]
 
     def subsample(self, every: int) -> Transitions:
-        """Every `every`-th step of each episode from its first one, and each episode's terminal step.
+        """Every `every`-th step of each episode, from its first one, and each episode's terminal step.
 
-        A kept step keeps its true successor s′ (t + 1, not t + every), so that r(s, a, s′) stays meaningful.
+        Each of these steps keeps its true successor s′ (t + 1, not t + every), so that r(s, a, s′) is still right.
 
         Raises ValueError unless `every` is at least 1.
         """
@@ -152,7 +152,7 @@ class Transitions:
 
     @staticmethod
     def concatenate(parts: Iterable[Transitions]) -> Transitions:
-        """All parts one after the other, their episodes numbered anew; rewards only where every part has them."""
+        """All parts one after the other, with new episode numbers; rewards only if every part has them."""
         parts = list(parts)
         if not parts:
             raise ValueError("There must be at least one part to concatenate; got none.")
@@ -180,7 +180,7 @@ class Transitions:
                 )
         if self.next_observations.shape != self.observations.shape:
             raise ValueError(
-                f"next_observations must be shaped like observations {self.observations.shape}; "
+                f"next_observations must have the shape of observations, {self.observations.shape}; "
                 f"got {self.next_observations.shape}."
             )
         for name in ("terminated", "truncated", "episode", "rewards"):
@@ -208,7 +208,7 @@ class Transitions:
         labels = self.episode[self.starts]
         if len(np.unique(labels)) != len(labels):
             raise ValueError(
-                "Each episode must be one contiguous block of rows; an episode number returns after another."
+                "Each episode must be one contiguous block of rows; an episode number occurs again after another one."
             )
         done = self.terminated | self.truncated
         last = np.zeros(len(self), dtype=bool)

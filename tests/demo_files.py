@@ -1,4 +1,4 @@
-"""Demonstrations with known numbers, and writers of the formats that others use."""
+"""Demonstrations with known numbers, and writers of the formats that other projects use."""
 
 import pickle
 from collections import defaultdict
@@ -6,14 +6,14 @@ from collections import defaultdict
 import h5py
 import numpy as np
 
-from irl_probe.transitions import Transitions
+from irl_probe import Transitions
 
-LENGTHS = (3, 1, 4)  # the first episode terminates, the others hit a clock
+LENGTHS = (3, 1, 4)  # the first episode terminates, the others reach a time limit
 TERMINATED = np.array([True, False, False])
 
 
 def episodes(discrete=True, dtype=np.float32):
-    """Per episode (observations with the final one, actions, rewards): observation [i, t], reward i + t / 10."""
+    """(observations with the final one, actions, rewards) of each episode: observation [i, t], reward i + t / 10."""
     made = []
     for i, length in enumerate(LENGTHS):
         t = np.arange(length + 1)
@@ -54,7 +54,7 @@ def write_flat(path, discrete=True, **changes):
 
 
 def write_imitation(path, discrete=True, clock_in_infos=True, rewards=True):
-    """As imitation.data.types.save of version 0.3 did: concatenated fields, split points, and pickled infos."""
+    """A file like those of imitation.data.types.save 0.3: concatenated fields, split points, and pickled infos."""
     made = episodes(discrete)
     infos = [[{} for _ in range(n)] for n in LENGTHS]
     if clock_in_infos:
@@ -103,7 +103,7 @@ def iq_learn_dict(discrete=True, container=tuple, **changes):
         data["next_states"].append(container(observations[1:]))
         data["actions"].append(container(actions))
         data["rewards"].append(container(rewards))
-        data["dones"].append(container([False] * (len(actions) - 1) + [True]))  # a clock is a 'done' there
+        data["dones"].append(container([False] * (len(actions) - 1) + [True]))  # a time limit is a 'done' there
         data["lengths"].append(len(actions))
     data.update(changes)
     return data

@@ -1,6 +1,6 @@
-"""Files as an accident or an attacker would leave them; the only outcomes are a correct load and an error of our own.
+"""Files damaged by accident or by an attacker: each is loaded correctly or refused with an error of irl_probe.
 
-python -m tests.fuzzing [--count 20000] [--seed 0]   prints, as its last line, the outcomes by kind of file as JSON
+python -m tests.fuzzing [--count 20000] [--seed 0]   the last line is the outcomes by kind of file, as JSON
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ JUNK = [
 
 
 def mutate_value(value, rng: random.Random):
-    """JSON with one random thing replaced, left out, renamed, repeated or added."""
+    """JSON with one random part replaced, left out, renamed, repeated or added."""
     if isinstance(value, dict) and value and rng.random() < 0.85:
         key = rng.choice(sorted(value))
         value = dict(value)
@@ -80,7 +80,7 @@ def mutate_value(value, rng: random.Random):
 
 
 def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
-    """A flipped, lost, repeated or inserted run of bytes; for the weights often in the header."""
+    """Bytes with a run of them flipped, lost, repeated or inserted; often in the header of the weights."""
     start = rng.randrange(min(len(data), rng.choice([8, 600, len(data)])))
     stop = start + rng.choice([1, 1, 2, 8, 100])
     middle = rng.choice(
@@ -90,7 +90,7 @@ def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
 
 
 def mutate_array(array: np.ndarray, rng: random.Random) -> np.ndarray:
-    """An array with rows lost or doubled, one number spoilt, or another shape or type."""
+    """An array with a row lost or repeated, one number replaced, or another shape or type."""
     array = np.array(array)
     match rng.randrange(7):
         case 0 if array.ndim and len(array):
@@ -111,7 +111,7 @@ def mutate_array(array: np.ndarray, rng: random.Random) -> np.ndarray:
 
 
 def tampered(folder: Path, change, *, weights: bytes | None = None) -> Path:
-    """reward.json after `change`, with all hashes made right again: what an attacker would hand over."""
+    """The folder with reward.json after `change` and correct hashes, as an attacker would make it."""
     described = json.loads((folder / "reward.json").read_text())
     if weights is not None:
         (folder / "reward.safetensors").write_bytes(weights)
@@ -136,7 +136,7 @@ def _draw(space, count, rng):
 
 
 def fuzz_artifact(folder: Path, count: int, seed: int) -> dict[str, int]:
-    """Mutate the artifact `count` times; count the outcomes. What loads must be evaluated without an error."""
+    """Mutate the artifact `count` times; count the outcomes. A reward that loads must evaluate without an error."""
     rng = random.Random(seed)
     originals = {name: (folder / name).read_bytes() for name in FILES[:2]}
     sample = batch(load_reward(folder))
@@ -162,10 +162,10 @@ def fuzz_artifact(folder: Path, count: int, seed: int) -> dict[str, int]:
             outcomes["refused"] += 1
             continue
         outcomes["loaded"] += 1
-        if kind == "raw":  # the hashes are those of the original, so nothing but white space can have changed
+        if kind == "raw":  # the hashes are those of the original, so only white space can have changed
             assert np.array_equal(loaded(*sample), answer)
         else:
-            with np.errstate(all="ignore"):  # weights of 1e38 are finite, what they compute is not
+            with np.errstate(all="ignore"):  # weights of 1e38 are finite, but not the rewards that they give
                 assert loaded(*batch(loaded)).shape == (40,)
     return outcomes
 
@@ -190,10 +190,10 @@ def demo_files() -> dict[str, tuple[str, Callable[[Path], Path]]]:
 
 
 def fuzz_demos(kind: str, folder: Path, count: int, seed: int) -> dict[str, int]:
-    """Mutate a file of demonstrations `count` times; count the outcomes. What loads must describe itself.
+    """Mutate a file of demonstrations `count` times; count the outcomes. What loads must also give a description.
 
-    Bytes of the file are mutated, and of the formats without a hash also single arrays in a file that is whole. A file
-    of `save_demos` carries the hash of its content: what loads from it must be what was saved.
+    The bytes of the file are mutated, and in the formats without a hash also single arrays of a file that stays whole.
+    A file of `save_demos` has the hash of its content: demonstrations that load from it must be those that were saved.
     """
     rng = random.Random(seed)
     name, write = demo_files()[kind]
@@ -244,12 +244,12 @@ def _write_with_a_mutated_array(kind: str, path: Path, rng: random.Random) -> No
     name = rng.choice(sorted(arrays))
     try:
         write(path, **{name: mutate_array(arrays[name], rng)})
-    except TypeError:  # HDF5 has no such type
+    except TypeError:  # HDF5 does not have the type
         write(path, **{name: arrays[name][:-1]})
 
 
 def main() -> None:
-    """Every kind of file, `count` mutations of each family in all: artifacts, and demonstrations."""
+    """Mutate every kind of artifact and of demonstrations, `count` times in all."""
     from tests.test_artifact import artifacts
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

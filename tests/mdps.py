@@ -8,26 +8,26 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class TabularMDP:
     """P (S, A, S), a true reward R (S, A, S), γ, the first state's distribution (S,)."""
 
-    transition: Array
-    reward: Array
+    transition: Floats
+    reward: Floats
     gamma: float
-    initial: Array
+    initial: Floats
 
     @property
-    def coverage(self) -> Array:
+    def coverage(self) -> Floats:
         """Uniform over (s, a) times P."""
         return self.transition / (self.transition.shape[0] * self.transition.shape[1])
 
     @property
-    def everything(self) -> Array:
-        """Uniform over all (s, a, s′), possible or not."""
+    def everything(self) -> Floats:
+        """Uniform over all (s, a, s′), also impossible ones."""
         return np.full(self.transition.shape, 1 / self.transition.size)
 
 
@@ -43,12 +43,17 @@ GRID_STATE_REWARDS = {
 DENSE_POTENTIAL = -np.array([4, 3, 2, 3, 2, 1, 2, 1, 0], dtype=float)
 
 
-def shaped(reward: Array, potential: Array, gamma: float) -> Array:
+def shaped(reward: Floats, potential: Floats, gamma: float) -> Floats:
     """R + γΦ(s′) − Φ(s)."""
     return reward + gamma * potential[None, None, :] - potential[:, None, None]
 
 
-def grid_transition(slip: float = 0.0, side: int = 3) -> Array:
+def expected(reward: Floats, mdp: TabularMDP) -> Floats:
+    """E_{s′~P}[R(s, a, s′)], (S, A)."""
+    return (mdp.transition * reward).sum(axis=2)
+
+
+def grid_transition(slip: float = 0.0, side: int = 3) -> Floats:
     """P of the grid, rows first, actions left, right, up, down, stay; walls block.
 
     With probability `slip` the action is replaced by one drawn uniformly from all five.
@@ -63,7 +68,7 @@ def grid_transition(slip: float = 0.0, side: int = 3) -> Array:
     return (1 - slip) * transition + slip * transition.mean(axis=1, keepdims=True)
 
 
-def grid_rewards() -> dict[str, Array]:
+def grid_rewards() -> dict[str, Floats]:
     """The six rewards of the 3×3 grid (Gleave et al. 2021, Fig. A.2), each (9, 5, 9), paid in s."""
     rewards = {
         name: np.broadcast_to(np.array(values, dtype=float)[:, None, None], (9, 5, 9))
@@ -77,7 +82,7 @@ def grid(reward: str = "sparse", slip: float = 0.0) -> TabularMDP:
 
 
 def two_states() -> TabularMDP:
-    """a0 stays, a1 switches; 1 for leaving state 0 by a1; γ = .9."""
+    """Action 0 stays, action 1 switches; reward 1 for leaving state 0 by action 1; γ = 0.9."""
     transition = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]])
     reward = np.zeros((2, 2, 2))
     reward[0, 1, 1] = 1
@@ -100,15 +105,15 @@ def random_mdp(
     return TabularMDP(transition, rng.normal(size=transition.shape), gamma, rng.dirichlet(np.ones(states)))
 
 
-def redistribution(mdp: TabularMDP, rng: np.random.Generator) -> Array:
+def redistribution(mdp: TabularMDP, rng: np.random.Generator) -> Floats:
     """A random X (S, A, S) with E_{s′~P}[X] = 0."""
-    noise: Array = rng.normal(size=mdp.transition.shape)
+    noise: Floats = rng.normal(size=mdp.transition.shape)
     return noise - (mdp.transition * noise).sum(axis=2, keepdims=True)
 
 
 @st.composite
 def mdps(draw: st.DrawFn, min_actions: int = 2) -> TabularMDP:
-    """Random MDPs of 2–7 states, dense or sparse, γ from 0 to .99."""
+    """Random MDPs of 2 to 7 states, dense or sparse, γ from 0 to 0.99."""
     states = draw(st.integers(2, 7))
     return random_mdp(
         draw(st.integers(0, 2**32 - 1)),

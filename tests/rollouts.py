@@ -1,12 +1,12 @@
-"""Transitions of a policy in an environment, recorded for tests with nothing of the project but the data type."""
+"""Transitions of a policy in an environment, recorded for tests; of the library it uses only the data type."""
 
 import numpy as np
 
-from irl_probe.transitions import Transitions
+from irl_probe import Transitions
 
 
 def rollout(env, episodes, *, steps=1000, seed=0, policy=None):
-    """`episodes` episodes of at most `steps` steps of `policy(observation)`, or of random actions."""
+    """`episodes` episodes of at most `steps` steps, by `policy(observation)` or by random actions."""
     env.action_space.seed(seed)
     rows = []
     for episode in range(episodes):
@@ -23,7 +23,7 @@ def rollout(env, episodes, *, steps=1000, seed=0, policy=None):
 
 
 def gentle(env, seed=0):
-    """A policy of random actions a tenth as large as they may be: no velocity of the locomotion tasks gets clipped."""
+    """A policy of random actions of a tenth of the allowed size, so that no velocity in locomotion tasks is clipped."""
     rng = np.random.default_rng(seed)
     low, high = env.action_space.low, env.action_space.high
     return lambda observation: (0.1 * rng.uniform(low, high)).astype(np.float32)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import struct
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -13,21 +15,24 @@ import safetensors.torch
 import torch
 from gymnasium import spaces
 
+import irl_probe as ip
+from irl_probe._spaces import space_from_json, space_to_json
 from irl_probe.rewards import (
+    DistilledReward,
     ExactExpectation,
     ObservedSuccessor,
     RecoveredReward,
     RewardError,
+    RewardNetwork,
     SimulatedExpectation,
     artifact,
     list_zoo,
     load_reward,
     recover,
     save_reward,
+    schema,
     zoo,
 )
-from irl_probe.rewards.explicit import DistilledReward, RewardNetwork
-from irl_probe.rewards.schema import Fields, canonical, read_space, space_to_json
 from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
 from tests.fuzzing import FILES, batch, fuzz_artifact, tampered
@@ -83,7 +88,7 @@ def distilled_reward(env_id="CartPole-v1", form="transition", hidden=(6,)):
 
 
 def artifacts():
-    """Every make of reward that is saved."""
+    """Every kind of reward that can be saved."""
     return {
         **rewards(),
         "distilled": distilled_reward(),
@@ -153,8 +158,38 @@ def test_a_wide_action_set_and_flat_bounds_come_back(tmp_path):
         spaces.Box(-np.inf, np.inf, (3,), np.float32),
         spaces.Box(np.array([-1.5, -np.inf]), np.array([0.1, np.inf]), dtype=np.float64),
         spaces.Discrete(7, start=2),
+        spaces.Box(0, 1, (2,), np.bool_),
+        spaces.Box(0, 1, (0,), np.float32),
+        spaces.Box(0, 1, (), np.float32),
     ):
-        assert read_space(Fields(json.loads(canonical(space_to_json(space))), "space")) == space
+        assert space_from_json(json.loads(json.dumps(space_to_json(space), allow_nan=False))) == space
+
+
+def test_bounds_that_older_files_wrote_as_numbers_are_read():
+    """Demonstrations saved by irl_probe 0.1 have Infinity, not "inf", and whole numbers for integers."""
+    box = {"type": "Box", "shape": [2], "dtype": "float32", "low": float("-inf"), "high": [float("inf"), 1.0]}
+    assert space_from_json(box) == spaces.Box(np.float32([-np.inf, -np.inf]), np.float32([np.inf, 1.0]))
+    image = {"type": "Box", "shape": [1], "dtype": "uint8", "low": 0, "high": 255}
+    assert space_from_json(image) == spaces.Box(0, 255, (1,), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"type": "Dict"}, "must be 'Box' or 'Discrete'; got 'Dict'"),
+        ({"shap": [2]}, "unexpected field 'shap'. Did you mean 'shape'"),
+        ({"shape": [1 << 40]}, "from 0 to 4194304; got 1099511627776"),
+        ({"shape": [1 << 20] * 4}, "must have at most 4194304 dimensions"),
+        ({"shape": [1] * 9}, "must be a list of at most 8 sizes"),
+        ({"low": [0.0]}, "a flat list of one for each of the 2 dimensions"),
+        ({"low": True}, "must be one number"),
+        ({"high": 10**400}, "must be within its range"),
+    ],
+)
+def test_a_space_that_cannot_be_is_refused_before_it_is_made(change, message):
+    box = {"type": "Box", "shape": [2], "dtype": "float32", "low": -1.0, "high": 1.0}
+    with pytest.raises(ValueError, match=message):
+        space_from_json(box | change)
 
 
 @pytest.mark.parametrize("dtype", [np.dtype(code) for code in "bBhHiIlLefd"], ids=str)
@@ -162,14 +197,14 @@ def test_boxes_of_every_numeric_type_come_back_to_their_last_number(dtype):
     limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     low, high = np.array([limits.min, 0], dtype), np.array([limits.max, limits.max], dtype)
     for space in (spaces.Box(low, high, dtype=dtype.type), spaces.Box(0, 9, (2, 2), dtype.type)):
-        written = json.loads(canonical(space_to_json(space)))
-        assert read_space(Fields(written, "space")) == space
+        written = json.loads(json.dumps(space_to_json(space), allow_nan=False))
+        assert space_from_json(written) == space
     for past in () if dtype == np.float64 else (1e300, -1e300):
-        with pytest.raises(RewardError, match=rf"'high' of a Box of {dtype} must be within its range"):
-            read_space(Fields(written | {"high": past}, "space"))
+        with pytest.raises(ValueError, match=rf"'high' of a Box of {dtype} must be within its range"):
+            space_from_json(written | {"high": past})
     if dtype.kind != "f":
-        with pytest.raises(RewardError, match="must be exact in its type"):
-            read_space(Fields(written | {"high": 1.5}, "space"))
+        with pytest.raises(ValueError, match="must be exact in its type"):
+            space_from_json(written | {"high": 1.5})
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64, np.float16])
@@ -197,10 +232,10 @@ def test_an_existing_folder_is_kept_unless_asked(tmp_path):
 def test_a_folder_with_other_things_is_never_replaced(tmp_path):
     folder = save_reward(network_reward(), tmp_path / "a")
     (folder / "thesis.tex").write_text("all my work")
-    with pytest.raises(RewardError, match=r"holds more than a reward \(thesis.tex\)"):
+    with pytest.raises(RewardError, match=r"holds more than a reward \(thesis.tex\), so it was not overwritten"):
         save_reward(network_reward(), folder, overwrite=True)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(RewardError, match="is no folder of a reward"):
+    with pytest.raises(RewardError, match="is not a reward folder, so it was not overwritten"):
         save_reward(network_reward(), tmp_path / "file", overwrite=True)
 
 
@@ -224,8 +259,8 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
         (unlike, {}, "All weights must be of one type"),
         (own, {}, "OwnExpectation, which loading could not build again"),
         (good, {"a": float("nan")}, "figures.a must be a finite number; got nan. Use None"),
-        (good, {"a": {1: 2}}, "Names in figures.a must be texts; got 1"),
-        (good, {"a": object()}, "figures.a must be a number, text, list or mapping; got object"),
+        (good, {"a": {1: 2}}, "Names in figures.a must be strings; got 1"),
+        (good, {"a": object()}, "figures.a must be a number, string, list or mapping; got object"),
     ):
         with pytest.raises(RewardError, match=message):
             save_reward(reward, tmp_path / "a", figures=figures)
@@ -264,7 +299,7 @@ def test_a_folder_that_was_replaced_and_put_back_is_read_again(tmp_path, monkeyp
     np.testing.assert_array_equal(found, rewards[0](*batch(rewards[0])))
 
 
-# --- Reading what is not as it should be
+# --- Reading damaged and malicious files
 
 
 def put(path, value):
@@ -282,48 +317,79 @@ def put(path, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (put("schema_version", 2), "schema version 1; got 2. Another version of irl_probe"),
-        (put("schema", "other"), "'schema' of reward.json must be 'irl_probe.reward'; got 'other'"),
-        (lambda d: d.pop("terminal"), "must have the field 'terminal'; it is missing"),
-        (lambda d: d.update(figure={}), r"unexpected field 'figure'. Did you mean 'figures'\?"),
-        (put("soft_q.gamma", "0.99"), "'gamma' of reward.json.soft_q must be a finite number; got '0.99'"),
-        (put("soft_q.gamma", True), "'gamma' of reward.json.soft_q must be a finite number; got True"),
-        (put("soft_q.gamma", 1.5), r"γ in \[0, 1\] and α > 0; reward.json has 1.5"),
-        (put("soft_q.temperature", 0.0), "α > 0"),
-        (put("soft_q.dtype", "float16"), "must be 'float32' or 'float64'; got 'float16'"),
-        (put("soft_q.networks.q.hidden", [8, 8]), "missing: q.layers.4.bias, q.layers.4.weight; unexpected: none"),
+        (put("schema_version", 3), "schema version 2; got 3. Another version of irl_probe wrote it: upgrade"),
         (
-            put("soft_q.networks.q.hidden", [9]),
+            put("schema_version", 1),
+            "version 2; got 1. It was saved by irl_probe 0.1: install .*, or export .*save_reward",
+        ),
+        (put("schema", "other"), "'schema' of reward.json must be 'irl_probe.reward'; got 'other'"),
+        (lambda d: d["reward"].pop("terminal"), "reward.json.reward must have the field 'terminal'; it is missing"),
+        (lambda d: d.update(figure={}), r"unexpected field 'figure'. Did you mean 'figures'\?"),
+        (
+            lambda d: d["reward"]["soft_q"]["networks"]["q"].update(layer_norms=True),
+            r"reward.json.reward.soft_q.networks.q has the unexpected field 'layer_norms'. Did you mean 'layer_norm'\?",
+        ),
+        (
+            put("reward.kind", "other"),
+            "'kind' of .* must be 'per-transition', 'marginal' or 'distilled'; got 'other'",
+        ),
+        (lambda d: d["reward"].pop("kind"), "reward.json.reward must have the field 'kind'; it is missing"),
+        (put("reward", []), "'reward' of reward.json must be an object; got \\[\\]"),
+        (put("reward.soft_q.temperature", 10**400), "must be a finite number"),
+        (
+            put("reward.soft_q.gamma", "0.99"),
+            "'gamma' of .*soft_q must be a finite number; got '0.99'",
+        ),
+        (put("reward.soft_q.gamma", True), "'gamma' of reward.json.reward.soft_q must be a finite number; got True"),
+        (put("reward.soft_q.gamma", 1.5), "'gamma' of reward.json.reward.soft_q must be at most 1.*; got 1.5"),
+        (put("reward.soft_q.gamma", -0.5), "'gamma' of reward.json.reward.soft_q must be at least 0.*; got -0.5"),
+        (
+            put("reward.soft_q.temperature", 0.0),
+            "'temperature' of .*soft_q must be greater than 0.*; got 0.0",
+        ),
+        (put("reward.soft_q.dtype", "float16"), "must be 'float32' or 'float64'; got 'float16'"),
+        (
+            put("reward.soft_q.networks.q.hidden", [8, 8]),
+            "missing: q.layers.4.bias, .*4.weight; unexpected: none",
+        ),
+        (
+            put("reward.soft_q.networks.q.hidden", [9]),
             r"'q.layers.0.weight' must be F32 of shape \(9, 4\); got F32 of \(8, 4\)",
         ),
         (
-            put("soft_q.networks.q.hidden", [10**12]),
-            "'hidden' of reward.json.soft_q.networks.q must be whole, from 1 to",
+            put("reward.soft_q.networks.q.hidden", [10**12]),
+            "'hidden' of reward.json.reward.soft_q.networks.q must be at most 4194304; got 1000000000000",
         ),
-        (put("soft_q.networks.q.hidden", [8] * 1000), "must be a list of at most 64"),
-        (put("soft_q.networks.q.activation", "gelu"), "must be 'relu' or 'tanh' or 'elu'; got 'gelu'"),
-        (put("soft_q.networks.q.layer_norm", 1), "must be true or false; got 1"),
+        (put("reward.soft_q.networks.q.hidden", [8] * 1000), "must be a list of at most 64"),
+        (put("reward.soft_q.networks.q.activation", "gelu"), "must be 'relu', 'tanh' or 'elu'; got 'gelu'"),
+        (put("reward.soft_q.networks.q.layer_norm", 1), "must be true or false; got 1"),
         (
-            put("soft_q.networks.q.action_count", 3),
+            put("reward.soft_q.networks.q.action_count", 3),
             r"takes actions of Discrete\(3\), and the action space is Discrete\(2\)",
         ),
-        (put("soft_q.networks.q.action_low", [-1.0]), "one low < high for every dimension"),
-        (put("terminal.convention", "zero"), "'convention' of reward.json.terminal must be 'absorbing'; got 'zero'"),
-        (put("kind", "marginal"), "'kind' of reward.json must be 'per-transition'; got 'marginal'"),
+        (put("reward.soft_q.networks.q.action_low", [-1.0]), "one low < high for every dimension"),
         (
-            put("expectation", {"name": "simulator", "env_id": "os:system", "samples": 1}),
+            put("reward.terminal.convention", "zero"),
+            "'convention' of .*terminal must be 'absorbing'; got 'zero'",
+        ),
+        (put("reward.kind", "marginal"), "'kind' of reward.json.reward must be 'per-transition'; got 'marginal'"),
+        (
+            put("reward.expectation", {"name": "simulator", "env_id": "os:system", "samples": 1}),
             "registered environment; got 'os:",
         ),
         (put("weights.file", "../../other.safetensors"), "got '../../other.safetensors'. A path that leads elsewhere"),
         (put("weights.file", "/etc/passwd"), "got '/etc/passwd'. A path that leads elsewhere"),
         (put("weights.bytes", 7), "must have 7 bytes; got"),
         (put("weights.sha256", "0" * 64), "does not have the hash"),
-        (put("observation_space.shape", [2, 2]), "takes observations of Box|a flat list of one for each"),
-        (put("observation_space.dtype", "object"), "must be 'float32' or"),
-        (put("observation_space.low", "low"), "'low' of a Box must be one number"),
-        (put("observation_space.low", 1e300), "'low' of a Box of float32 must be within its range"),
-        (put("observation_space.low", "inf"), "low ≤ high"),
-        (put("provenance", {"a": None}), "provenance.a must be a text or a number; got NoneType"),
+        (put("reward.observation_space.shape", [2, 2]), "takes observations of Box|a flat list of one for each"),
+        (put("reward.observation_space.dtype", "object"), "must be 'float32' or"),
+        (put("reward.observation_space.low", "low"), "'low' of a Box must be one number"),
+        (put("reward.observation_space.low", 1e300), "'low' of a Box of float32 must be within its range"),
+        (put("reward.observation_space.low", "inf"), "low ≤ high"),
+        (
+            put("reward.provenance", {"a": None}),
+            "'a' of .*provenance must be .*a finite number or a string; got None",
+        ),
         (put("figures", []), "'figures' of reward.json must be an object; got"),
     ],
 )
@@ -336,16 +402,16 @@ def test_a_wrong_field_is_named(change, message, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (put("distilled.form", "states"), "must be 'state' or 'state-action' or 'transition'; got 'states'"),
-        (put("distilled.form", "state"), r"'g.layers.0.weight' must be F32 of shape \(6, 4\); got F32 of \(6, 11\)"),
-        (put("distilled.shaping", False), "unexpected field 'h'"),
-        (put("distilled.shaping", "yes"), "must be true or false; got 'yes'"),
-        (put("distilled.gamma", 1.5), r"γ in \[0, 1\] and α > 0 or null; got 1.5"),
-        (put("distilled.temperature", 0), "α > 0 or null; got 0.9 and 0.0"),
-        (put("distilled.dtype", "int8"), "must be 'float32' or 'float64'; got 'int8'"),
-        (put("distilled.networks.g.action_count", 3), r"takes actions of Discrete\(3\), and the action space"),
-        (put("kind", "marginal"), "must have the field 'expectation'; it is missing"),
-        (lambda d: d["distilled"].pop("gamma"), "must have the field 'gamma'; it is missing"),
+        (put("reward.form", "states"), "must be 'state', 'state-action' or 'transition'; got 'states'"),
+        (put("reward.form", "state"), r"'g.layers.0.weight' must be F32 of shape \(6, 4\); got F32 of \(6, 11\)"),
+        (put("reward.shaping", False), "unexpected field 'h'"),
+        (put("reward.shaping", "yes"), "must be true or false; got 'yes'"),
+        (put("reward.gamma", 1.5), "'gamma' of reward.json.reward must be at most 1.*; got 1.5"),
+        (put("reward.temperature", 0), "'temperature' of reward.json.reward must be greater than 0.*; got 0"),
+        (put("reward.dtype", "int8"), "must be 'float32' or 'float64'; got 'int8'"),
+        (put("reward.networks.g.action_count", 3), r"takes actions of Discrete\(3\), and the action space"),
+        (put("reward.kind", "marginal"), "must have the field 'expectation'; it is missing"),
+        (lambda d: d["reward"].pop("gamma"), "must have the field 'gamma'; it is missing"),
     ],
 )
 def test_a_wrong_field_of_a_distilled_reward_is_named(change, message, tmp_path):
@@ -358,9 +424,10 @@ def test_a_table_too_large_to_exist_is_refused(tmp_path):
     folder = save_reward(distilled_reward("table"), tmp_path / "a")
 
     def change(described):
-        for network in described["distilled"]["networks"].values():
+        reward = described["reward"]
+        for network in reward["networks"].values():
             network |= {"observation_count": 1 << 22, "action_count": 1 << 22}
-        described["observation_space"]["n"] = described["action_space"]["n"] = 1 << 22
+        reward["observation_space"]["n"] = reward["action_space"]["n"] = 1 << 22
 
     with pytest.raises(RewardError, match="A table must have at most"):
         load_reward(tampered(folder, change))
@@ -369,15 +436,15 @@ def test_a_table_too_large_to_exist_is_refused(tmp_path):
 def test_a_simulator_that_cannot_be_built_is_said(tmp_path):
     folder = save_reward(rewards()["simulated"], tmp_path / "a")
     with pytest.raises(
-        RewardError, match=r"simulator of Pendulum-v9, which cannot be built: .*Did you mean Pendulum-v1"
+        RewardError, match=r"simulator of Pendulum-v9, which cannot be built: .*Did you mean 'Pendulum-v1'"
     ):
-        load_reward(tampered(folder, put("expectation.env_id", "Pendulum-v9")))
+        load_reward(tampered(folder, put("reward.expectation.env_id", "Pendulum-v9")))
 
 
 def test_a_simulator_of_another_environment_is_refused(tmp_path):
     folder = save_reward(rewards()["simulated"], tmp_path / "a")
     with pytest.raises(RewardError, match=r"simulator of CartPole-v1 takes .* the reward is for Box"):
-        load_reward(tampered(folder, put("expectation.env_id", "CartPole-v1")))
+        load_reward(tampered(folder, put("reward.expectation.env_id", "CartPole-v1")))
 
 
 def test_an_exact_expectation_must_be_a_distribution(tmp_path):
@@ -427,7 +494,7 @@ def test_damaged_files_are_said(tmp_path):
     for text, message in (
         ("{", "must be valid JSON"),
         ("[]", "must be one JSON object; got list"),
-        ('{"a": 1, "a": 2}', "a name stands twice"),
+        ('{"a": 1, "a": 2}', "a name appears twice"),
         ('{"a": NaN}', "NaN is not a number"),
         ('{"a": 1e999}', "must be a finite number"),
         ("[" * 100_000, "must be valid JSON"),
@@ -464,11 +531,63 @@ def test_shipped_rewards_load_by_id(tmp_path, monkeypatch):
     assert list_zoo() == ("CartPole-v1/iq-chi2", "Pendulum-v1/iq-chi2")
     assert np.array_equal(load_reward("CartPole-v1/iq-chi2")(*batch(reward)), reward(*batch(reward)))
     with pytest.raises(
-        RewardError, match=r"got 'CartPole-v1/iq-chi', which is neither. Did you mean CartPole-v1/iq-chi2"
+        RewardError, match=r"got 'CartPole-v1/iq-chi', which is neither. Did you mean 'CartPole-v1/iq-chi2'"
     ):
         load_reward("CartPole-v1/iq-chi")
     with pytest.raises(RewardError, match="Shipped are: CartPole-v1/iq-chi2, Pendulum-v1/iq-chi2"):
         load_reward("../../../secret")
+
+
+# --- Identity
+
+
+@pytest.mark.parametrize("name", list(artifacts()))
+def test_a_loaded_reward_has_the_id_of_the_one_that_was_saved_and_hashes_nothing(name, tmp_path, monkeypatch):
+    reward = artifacts()[name]
+    loaded = load_reward(save_reward(reward, tmp_path / "a", figures={"return": 1.0}))
+
+    def never(*arguments):
+        raise AssertionError("a loaded reward was serialised")
+
+    monkeypatch.setattr(safetensors.torch, "save", never)
+    known = loaded.reward_id
+    monkeypatch.undo()
+    assert known == reward.reward_id == artifacts()[name].reward_id
+    assert load_reward(save_reward(loaded, tmp_path / "b", figures={})).reward_id == known
+
+
+def test_compare_names_loaded_rewards_without_serialising_them(tmp_path, monkeypatch):
+    rewards = {name: load_reward(save_reward(made, tmp_path / name)) for name, made in some_of_cartpole().items()}
+    steps = ip.load_demos("CartPole-v1", episodes=2).transitions
+
+    def never(*arguments):
+        raise AssertionError("a loaded reward was serialised")
+
+    for kind in (RecoveredReward, DistilledReward):
+        monkeypatch.setattr(kind, "spec", never)
+        monkeypatch.setattr(kind, "tensors", never)
+    tree = ip.compare(rewards, transitions=steps)
+    named = json.loads(tree.attrs["hashes"])["rewards"]
+    monkeypatch.undo()
+    assert named == {name: made.reward_id for name, made in some_of_cartpole().items()}
+
+
+def some_of_cartpole():
+    return {"recovered": network_reward(), "distilled": distilled_reward()}
+
+
+def test_a_change_of_the_reward_changes_its_id():
+    reward = network_reward()
+    others = [network_reward(1), network_reward(terminal=1.0), replace(reward, provenance={"seed": 1})]
+    ids = [other.reward_id for other in (reward, *others)]
+    assert len(set(ids)) == len(ids)
+    assert replace(reward, figures={"return": 1.0}).reward_id == reward.reward_id
+
+
+def test_the_published_json_schema_is_that_of_the_code():
+    """After a change of the schema: python -m irl_probe.rewards.schema > docs/reward.schema.json."""
+    committed = Path(__file__).parents[1] / "docs" / "reward.schema.json"
+    assert json.loads(committed.read_text(encoding="utf-8")) == schema.json_schema()
 
 
 # --- Fuzzing: the only outcomes are a correct load and RewardError (tests/fuzzing.py)

@@ -1,9 +1,19 @@
+"""Bootstrap intervals against theory and SciPy, and the agreement of rankings."""
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from irl_probe.metrics import Estimate, iqm, ranking_agreement, stratified_bootstrap
-from irl_probe.metrics.bootstrap import accelerated_interval, jackknife_counts, percentile_interval, resample_counts
+from irl_probe.metrics import (
+    Estimate,
+    accelerated_interval,
+    iqm,
+    jackknife_counts,
+    percentile_interval,
+    ranking_agreement,
+    resample_counts,
+    stratified_bootstrap,
+)
 
 
 def test_counts_draw_every_episode_with_replacement_and_begin_with_the_sample():
@@ -44,7 +54,7 @@ def test_one_seed_has_no_interval():
     assert "one seed" in found.reason
 
 
-def test_the_jackknife_leaves_each_group_out_once_and_many_groups_in_200_runs():
+def test_the_jackknife_leaves_each_group_out_once_and_many_groups_in_200_parts():
     counts = jackknife_counts(4)
     np.testing.assert_allclose(counts, (1 - np.eye(4)) * 4 / 3)
     many = jackknife_counts(1000)
@@ -75,7 +85,7 @@ def test_a_figure_that_never_changes_has_a_point_for_its_interval():
     assert (found.low, found.high) == (0.3, 0.3)
 
 
-def test_mostly_undefined_resamples_leave_no_interval():
+def test_there_is_no_interval_if_most_resamples_are_undefined():
     assert percentile_interval(np.array([0.5, np.nan, np.nan, 0.4]), 0.95).reason == (
         "The figure is undefined in 67% of the bootstrap resamples."
     )
@@ -93,7 +103,7 @@ def test_scores_must_be_a_table_of_finite_numbers():
         stratified_bootstrap([[[1.0]]])
 
 
-# Policy ladder
+# Rankings of policies
 
 
 def ladder(means, episodes=30, noise=0.1, seed=0):
@@ -109,14 +119,14 @@ def test_ranking_is_kendalls_tau_of_the_mean_returns():
     assert ranking_agreement(ladder(true), ladder([-m for m in true])).value == pytest.approx(-1)
 
 
-def test_policies_that_the_data_cannot_order_widen_the_interval():
+def test_policies_that_the_data_cannot_rank_widen_the_interval():
     clear = ranking_agreement(ladder([0, 1, 2, 3]), ladder([0, 1, 2, 3], seed=1))
     vague = ranking_agreement(ladder([0, 1, 2, 3]), ladder([0, 1, 2, 3], seed=1, noise=10.0))
     assert clear.low == clear.high == 1
     assert vague.high - vague.low > 0.5
 
 
-def test_one_episode_a_policy_gives_an_order_without_an_interval():
+def test_one_episode_for_each_policy_gives_a_ranking_without_an_interval():
     found = ranking_agreement([[0], [1], [2]], [[0], [2], [1]])
     assert found.value == pytest.approx(1 / 3)
     assert np.isnan(found.low)

@@ -12,8 +12,9 @@ from rollouts import rollout
 from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import load_demos
 from irl_probe.envs import true_reward
+from irl_probe.judgement import warnings_of
 from irl_probe.results import load_results, save_results, to_dataframe
-from irl_probe.rewards import load_reward, reward_id, save_reward
+from irl_probe.rewards import load_reward, save_reward
 from irl_probe.rewards.expectation import ExactExpectation
 from irl_probe.rewards.recovered import recover
 from irl_probe.softq import DiscreteQ, NetworkSpec
@@ -74,7 +75,7 @@ def figure(tree, reward, level, *, metric="pearson", control="none", coverage="d
 
 
 def codes(tree):
-    return [warning["code"] for warning in json.loads(tree.attrs["warnings"])]
+    return [warning["code"] for warning in warnings_of(tree)]
 
 
 def test_the_truth_itself_correlates_perfectly_and_its_negative_inversely(noisy):
@@ -85,7 +86,7 @@ def test_the_truth_itself_correlates_perfectly_and_its_negative_inversely(noisy)
                 assert figure(tree, "truth", level, metric=metric, bound=bound) == pytest.approx(1)
                 assert figure(tree, "negated", level, metric=metric, bound=bound) == pytest.approx(-1)
     assert "Reward “negated” is negatively correlated with the truth at episode level on data (−1.00, " in (
-        " ".join(w["text"] for w in json.loads(tree.attrs["warnings"]))
+        " ".join(w["text"] for w in warnings_of(tree))
     )
 
 
@@ -268,7 +269,7 @@ def test_results_name_each_shipped_reward_by_an_id_that_a_copy_shares(tmp_path):
     named = {"iq": reward, "copy": load_reward(tmp_path / "copy"), "plain": lambda o, a, o2, d: np.ones(len(o))}
     ids = json.loads(compare(named, transitions=steps, config=CompareConfig(resamples=5)).attrs["hashes"])["rewards"]
     assert set(ids) == {"iq", "copy"}
-    assert ids["iq"] == ids["copy"] == reward_id(reward)
+    assert ids["iq"] == ids["copy"] == reward.reward_id
 
 
 def test_a_ladder_must_be_policies_with_whole_episodes(noisy):

@@ -1,3 +1,5 @@
+"""Correlations against SciPy, their intervals, what they ignore, and the reasons for undefined ones."""
+
 import time
 
 import numpy as np
@@ -6,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from irl_probe.metrics import correlations
-from irl_probe.metrics.bootstrap import resample_counts
-from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, _kendall, _pearson, _spearman
+from irl_probe.metrics import CONTROLS, LEVELS, METRICS, correlations, resample_counts
+from irl_probe.metrics.correlation import _kendall, _pearson, _spearman
 
 BY_SCIPY = {
     "pearson": lambda x, y: stats.pearsonr(x, y).statistic,
@@ -59,7 +60,7 @@ def test_the_partial_pearson_figure_is_the_correlation_of_regression_residuals()
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_reward_that_ignores_the_truth_is_unmasked_by_the_length_control(metric):
+def test_the_length_control_shows_that_a_reward_ignores_the_truth(metric):
     rng = np.random.default_rng(2)
     lengths = rng.integers(10, 500, 100)
     true, blind = 1 + 0.3 * rng.normal(size=(2, lengths.sum()))
@@ -77,7 +78,7 @@ def test_a_reward_that_ignores_the_truth_is_unmasked_by_the_length_control(metri
 )
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10**6), ties=st.booleans())
-def test_a_resample_has_the_figure_of_its_episodes_laid_end_to_end(metric, replicate, seed, ties):
+def test_the_correlation_of_a_resample_is_that_of_its_episodes_one_after_the_other(metric, replicate, seed, ties):
     recovered, true, lengths = episodes(seed, count=6, high=9)
     items = np.column_stack([recovered, true, np.random.default_rng(seed).normal(size=len(true))])
     items = np.round(items) if ties else items
@@ -106,7 +107,7 @@ def test_intervals_cover_the_true_correlation_as_often_as_they_say():
 
 
 def test_the_interval_resamples_episodes_not_steps():
-    """Steps that repeat within an episode say nothing new: the interval stays as wide as for one step an episode."""
+    """Repeated steps of an episode add no information: the interval stays as wide as with one step in each episode."""
     rng = np.random.default_rng(0)
     true, recovered = rng.normal(size=(2, 50))
     once = correlations(recovered, true, np.ones(50, dtype=int), resamples=500, seed=1).at("pearson", "step")
@@ -131,7 +132,7 @@ def test_positive_scale_and_step_offset_change_nothing():
     np.testing.assert_allclose(plain.value[:, 0], offset.value[:, 0], atol=1e-9)
 
 
-def test_beyond_the_limit_the_estimate_still_takes_every_step():
+def test_with_more_items_than_the_limit_the_estimate_still_uses_every_step():
     recovered, true, lengths = episodes(5, count=60, low=300, high=400)
     assert len(true) > 16384
     found = correlations(recovered, true, lengths, resamples=100)
@@ -171,7 +172,7 @@ def test_a_constant_reward_is_undefined_at_step_level_and_is_length_at_episode_l
     assert found.at("pearson", "episode", "length").reason.startswith("The recovered return is a function of length")
 
 
-def test_a_true_reward_of_one_a_step_leaves_nothing_once_length_is_partialled_out():
+def test_a_true_reward_of_one_at_each_step_is_undefined_once_length_is_partialled_out():
     recovered, true, lengths = episodes(7)
     found = correlations(recovered, np.ones_like(true), lengths, resamples=50)
     reasons_match_nans(found)
@@ -181,7 +182,7 @@ def test_a_true_reward_of_one_a_step_leaves_nothing_once_length_is_partialled_ou
         assert found.at(metric, "episode", "length").reason.startswith("The true return is a function of length")
 
 
-def test_where_all_lengths_agree_there_is_nothing_to_partial_out():
+def test_if_all_lengths_are_equal_there_is_nothing_to_partial_out():
     rng = np.random.default_rng(8)
     true, recovered = rng.normal(size=(2, 200))
     found = correlations(recovered, true, np.full(20, 10), resamples=50)
@@ -210,7 +211,7 @@ def test_one_step_is_undefined_with_a_reason():
 # Bad input
 
 
-def test_nan_is_named_by_its_index():
+def test_the_message_about_nan_names_its_index():
     with pytest.raises(ValueError, match=r"'recovered' must be finite; got nan at index \(2,\)"):
         correlations([0.0, 1.0, np.nan], np.zeros(3), [3])
 
@@ -243,7 +244,7 @@ def test_settings_are_checked():
         found.at("person", "step")
 
 
-def test_a_hundred_episodes_of_a_thousand_steps_take_seconds():
+def test_a_hundred_episodes_of_a_thousand_steps_take_less_than_15_seconds_of_cpu_time():
     recovered, true, lengths = episodes(0, count=100, low=1000, high=1001)
     began = time.process_time()
     correlations(recovered, true, lengths, resamples=1000)

@@ -1,6 +1,7 @@
-"""Demonstrations: what is kept, what is saved, what is recorded, and whether it fits an environment."""
+"""Demonstrations: choosing episodes and steps, saving, recording, and whether they fit an environment."""
 
 import json
+import re
 import tracemalloc
 import zipfile
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from irl_probe import Transitions
 from irl_probe.demos import (
     DemoError,
     Demonstrations,
@@ -23,7 +25,6 @@ from irl_probe.demos import (
     record_demos,
     save_demos,
 )
-from irl_probe.transitions import Transitions
 
 RETURNS = (0.3, 1.0, 8.6)
 
@@ -44,7 +45,7 @@ def balance(observations, deterministic=True):
 
 
 class Corridor(gymnasium.Env):
-    """Observation: the step, in float64. Ends at `end`, as terminated, truncated or both; never where `end` is None."""
+    """Observation: the step, in float64. It ends at step `end` (None: never), terminated, truncated or both."""
 
     def __init__(self, end=3, terminated=True, truncated=False):
         self.observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
@@ -68,8 +69,8 @@ class Corridor(gymnasium.Env):
         self.closed = True
 
 
-class TestWholeEpisodesAreKept:
-    def test_subsampled_demonstrations_still_tell_the_true_returns_and_lengths(self):
+class TestChoosing:
+    def test_subsampled_demonstrations_still_have_the_true_returns_and_lengths(self):
         described = demonstrations().subsample(3).describe()
         assert described.returns.mean == pytest.approx(np.mean(RETURNS))
         assert described.returns.max == pytest.approx(8.6)
@@ -83,7 +84,7 @@ class TestWholeEpisodesAreKept:
         assert kept.next_observations[:, 1].tolist() == [1, 3, 1, 1, 4]
         assert kept.terminated.tolist() == [False, True, False, False, False]
 
-    def test_chosen_episodes_carry_their_own_facts_in_the_order_chosen(self):
+    def test_chosen_episodes_have_their_own_facts_in_the_order_chosen(self):
         chosen = demonstrations().episodes([2, 0])
         assert chosen.whole.positions.tolist() == [2, 0]
         np.testing.assert_allclose(chosen.whole.returns, [RETURNS[2], RETURNS[0]])
@@ -91,10 +92,10 @@ class TestWholeEpisodesAreKept:
         assert chosen.transitions.observations[:, 0].tolist() == [2, 2, 2, 2, 0, 0, 0]
         assert chosen.subsample(2).episodes([1]).whole.positions.tolist() == [0]
 
-    def test_subsampling_twice_multiplies(self):
+    def test_subsampling_twice_multiplies_the_factors(self):
         assert demonstrations().subsample(2).subsample(2).subsampled == 4
 
-    def test_the_hash_is_that_of_the_transitions_and_changes_with_a_number(self):
+    def test_the_hash_is_that_of_the_transitions_and_changes_with_any_number(self):
         demos = demonstrations()
         t = demos.transitions
         changed = Transitions(**{**vars(t), "rewards": t.rewards + np.eye(1, len(t))[0] * 1e-9})
@@ -103,11 +104,14 @@ class TestWholeEpisodesAreKept:
     @pytest.mark.parametrize(
         "selection", [0, 4, 10**30, -1, [3], [-1], [], 1.5, [1.5], "x", [None], np.array([3]), None]
     )
-    def test_episodes_that_are_not_there_are_refused(self, selection):
-        with pytest.raises(DemoError, match="among the 3 there are: how many, or a list of positions from 0 to 2; got"):
+    def test_episodes_that_do_not_exist_are_refused(self, selection):
+        message = (
+            "There are 3 episodes. Choose a number of them, from the first, or a list of positions from 0 to 2; got"
+        )
+        with pytest.raises(DemoError, match=re.escape(message)):
             demonstrations().episodes(selection)
 
-    def test_a_million_episodes_are_refused_in_a_line_without_listing_them(self):
+    def test_a_million_episodes_are_refused_in_a_short_message_and_little_memory(self):
         tracemalloc.start()
         with pytest.raises(DemoError) as refused:
             demonstrations().episodes(10**6)
@@ -115,18 +119,18 @@ class TestWholeEpisodesAreKept:
         assert tracemalloc.get_traced_memory()[1] < 100_000  # bytes
         tracemalloc.stop()
 
-    def test_an_episode_is_chosen_once(self):
+    def test_an_episode_can_be_chosen_only_once(self):
         with pytest.raises(DemoError, match="names one twice"):
             demonstrations().episodes([1, 1])
 
     @pytest.mark.parametrize("every", [0, -1, 1.5, "x", None])
-    def test_subsampling_by_less_than_one_or_by_no_whole_number_is_refused(self, every):
+    def test_subsampling_takes_only_whole_numbers_of_at_least_one(self, every):
         with pytest.raises(DemoError, match=f"k must be a whole number, at least 1; got {every!r}"):
             demonstrations().subsample(every)
 
 
 class TestDescribe:
-    def test_the_text_is_aligned_and_says_what_is_there(self):
+    def test_the_description_is_an_aligned_table(self):
         text = str(demonstrations(notes=("Read by a rule.",)).subsample(3).describe())
         lines = text.splitlines()
         assert {line[12:14].strip() == "" for line in lines} == {True}
@@ -169,7 +173,7 @@ class TestSaving:
         successors=hnp.arrays(np.float64, (7, 2), elements=st.sampled_from([0.0, -0.0, 1.5])),
         splits=st.lists(st.booleans(), min_size=7, max_size=7),
     )
-    def test_any_successors_come_back_byte_for_byte(self, tmp_path_factory, observations, successors, splits):
+    def test_any_successors_are_loaded_byte_for_byte(self, tmp_path_factory, observations, successors, splits):
         nothing = np.zeros(7, bool)
         t = Transitions(observations, np.zeros((7, 1)), successors, nothing, nothing, np.cumsum(splits))
         demos = Demonstrations(t, env_id=None, source="a test")
@@ -189,7 +193,7 @@ class TestSaving:
         assert metadata["version"] == 1
         assert metadata["versions"]["gymnasium"] == gymnasium.__version__
 
-    def test_bounds_of_every_size_and_infinite_come_back(self, tmp_path):
+    def test_bounds_of_every_size_and_infinite_ones_are_loaded_unchanged(self, tmp_path):
         box = spaces.Box(np.array([-np.inf, 0.1], np.float32), np.array([1e30, np.inf], np.float32))
         image = spaces.Box(0, 255, (2,), np.uint8)
         demos = demonstrations(observation_space=box, action_space=spaces.Discrete(3, start=-1))
@@ -198,18 +202,18 @@ class TestSaving:
         demos = demonstrations(observation_space=image, action_space=None)
         assert load_demos(save_demos(demos, tmp_path / "b.npz")).observation_space == image
 
-    def test_an_existing_file_is_kept_unless_asked_otherwise(self, tmp_path):
+    def test_an_existing_file_is_not_overwritten_unless_asked(self, tmp_path):
         path = save_demos(demonstrations(), tmp_path / "a.npz")
         before = path.read_bytes()
         with pytest.raises(
-            DemoError, match="exists and is not overwritten; choose another name or pass overwrite=True"
+            DemoError, match="exists and was not overwritten; choose another name or pass overwrite=True"
         ):
             save_demos(demonstrations(False), path)
         assert path.read_bytes() == before
         save_demos(demonstrations(False), path, overwrite=True)
         assert path.read_bytes() != before
 
-    def test_a_write_that_fails_leaves_the_old_file_and_no_debris(self, tmp_path, monkeypatch):
+    def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(self, tmp_path, monkeypatch):
         path = save_demos(demonstrations(), tmp_path / "a.npz")
         before = path.read_bytes()
 
@@ -226,8 +230,8 @@ class TestSaving:
         with pytest.raises(DemoError, match=r"ending in \.npz; got"):
             save_demos(demonstrations(), tmp_path / "a.pkl")
 
-    def test_spaces_it_cannot_hold_are_refused(self, tmp_path):
-        with pytest.raises(DemoError, match="Box and Discrete spaces; got MultiDiscrete"):
+    def test_spaces_that_a_file_cannot_hold_are_refused(self, tmp_path):
+        with pytest.raises(DemoError, match="Box or Discrete spaces; got MultiDiscrete"):
             save_demos(demonstrations(action_space=spaces.MultiDiscrete([2, 2])), tmp_path / "a.npz")
 
 
@@ -258,11 +262,11 @@ class TestSavedFilesAreChecked:
             (lambda a, m: m.update(version=2), "reads version 1 of the format; the file is version 2"),
             (lambda a, m: m.update(format="other"), "must state the format"),
             (lambda a, m: m.pop("env_id"), "env_id is missing"),
-            (lambda a, m: m.update(env_id=3), "'env_id' in the metadata must be text or null; got 3"),
+            (lambda a, m: m.update(env_id=3), "'env_id' in the metadata must be a string or null; got 3"),
             (lambda a, m: m.update(subsampled=0), "at least 1; got 0"),
             (lambda a, m: m.update(notes="x"), "must be a list of sentences"),
             (lambda a, m: m.update(action_space={"type": "Dict"}), "must describe a Box or a Discrete space"),
-            (lambda a, m: m["observation_space"].update(low=[1]), "a space that cannot be"),
+            (lambda a, m: m["observation_space"].update(low=[1]), "does not describe one"),
         ],
     )
     def test_a_changed_file_is_refused(self, tmp_path, change, message):
@@ -270,7 +274,7 @@ class TestSavedFilesAreChecked:
             load_demos(resaved(tmp_path, change))
 
     @pytest.mark.parametrize("metadata", [np.array("{"), np.array(3), np.array(["{}"])])
-    def test_metadata_that_is_no_json_text_is_refused(self, tmp_path, metadata):
+    def test_metadata_that_is_not_a_json_string_is_refused(self, tmp_path, metadata):
         np.savez(tmp_path / "a.npz", metadata=metadata, **dict.fromkeys(_members(), np.zeros(1)))
         with pytest.raises(DemoError, match="'metadata' must be one JSON string"):
             load_demos(tmp_path / "a.npz")
@@ -301,7 +305,7 @@ class TestRecording:
         assert t.observations.dtype == np.float32
         check_demos(demos, env)
 
-    def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(self):
+    def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(self):
         a, b, c = (record_demos(balance, "CartPole-v1", 2, seed=s, epsilon=0.3).content_hash() for s in (1, 1, 2))
         assert a == b != c
 
@@ -326,12 +330,12 @@ class TestRecording:
         ("terminated", "truncated", "ends"),
         [(True, False, (True, False)), (False, True, (False, True)), (True, True, (True, False))],
     )
-    def test_terminated_is_not_truncated_and_wins_where_both(self, terminated, truncated, ends):
+    def test_a_step_that_is_terminated_and_truncated_counts_as_terminated(self, terminated, truncated, ends):
         env = Corridor(terminated=terminated, truncated=truncated)
         t = record_demos(lambda o, deterministic: np.zeros((1, 1)), env, 1).transitions
         assert (t.terminated[-1], t.truncated[-1]) == ends
 
-    def test_a_time_limit_truncates_an_environment_without_end(self):
+    def test_a_time_limit_truncates_an_environment_that_never_ends(self):
         t = record_demos(lambda o, deterministic: np.zeros((1, 1)), Corridor(end=None), 2, time_limit=4).transitions
         assert t.lengths.tolist() == [4, 4]
         assert t.truncated[[3, 7]].all()
@@ -344,7 +348,7 @@ class TestRecording:
         always = record_demos(lambda o, deterministic: np.zeros((1, 1)), Corridor(50), 1, epsilon=1.0)
         assert (always.transitions.actions != 0).all()
 
-    def test_deterministic_is_passed_on(self):
+    def test_deterministic_is_passed_to_the_policy(self):
         asked = []
         record_demos(lambda o, deterministic: asked.append(deterministic) or np.zeros((1, 1)), Corridor(1), 1)
         record_demos(
@@ -380,7 +384,7 @@ class TestRecording:
             ("env", (3, None), "a Gymnasium id or environment"),
         ],
     )
-    def test_arguments_that_cannot_be_are_refused(self, name, values, message):
+    def test_arguments_out_of_range_or_of_the_wrong_type_are_refused(self, name, values, message):
         for value in values:
             given = {"policy": balance, "env": "CartPole-v1", "episodes": 1, name: value}
             with pytest.raises(DemoError, match=f"{message}.*; got {value!r}"):
@@ -397,16 +401,16 @@ class TestFit:
     SPACES = (spaces.Box(-np.inf, np.inf, (2,), np.float32), spaces.Discrete(2))
     BOX = (spaces.Box(-np.inf, np.inf, (2,), np.float32), spaces.Box(-1, 1, (2,), np.float32))
 
-    def test_fitting_demonstrations_pass(self):
+    def test_demonstrations_that_fit_pass(self):
         check_demos(demonstrations(), self.SPACES)
         check_demos(demonstrations(False), self.BOX)
 
-    def test_an_environment_id_is_enough(self):
+    def test_the_environment_can_be_given_by_its_id(self):
         with pytest.raises(DemoError, match=r"have shape \(2,\), and those of the environment \(4,\)"):
             check_demos(demonstrations(), "CartPole-v1")
 
     @pytest.mark.parametrize(("discrete", "other"), [(True, BOX), (False, SPACES)])
-    def test_discrete_is_not_continuous(self, discrete, other):
+    def test_discrete_actions_do_not_fit_a_continuous_space_nor_the_reverse(self, discrete, other):
         kinds = "are discrete.*are continuous" if discrete else "are continuous.*are discrete"
         with pytest.raises(DemoError, match=f"actions of the demonstrations.*{kinds}"):
             check_demos(demonstrations(discrete), other)
@@ -415,12 +419,12 @@ class TestFit:
         with pytest.raises(DemoError, match=r"actions .* have shape \(2,\), and those of the environment \(3,\)"):
             check_demos(demonstrations(False), (self.BOX[0], spaces.Box(-1, 1, (3,), np.float32)))
 
-    def test_actions_outside_the_bounds_are_placed_and_measured(self):
+    def test_the_message_about_an_action_out_of_bounds_says_where_and_by_how_much(self):
         narrow = (self.BOX[0], spaces.Box(-0.25, 0.35, (2,), np.float32))
         with pytest.raises(DemoError, match=r"1 of 8 .*outside by 0\.05: episode 2, step 3, component 1"):
             check_demos(demonstrations(False), narrow)
 
-    def test_rounding_at_the_bound_is_no_fault(self):
+    def test_rounding_at_a_bound_is_allowed(self):
         check_demos(demonstrations(False), (self.BOX[0], spaces.Box(-0.3, 0.3 - 2e-7, (2,), np.float64)))
 
     def test_discrete_actions_out_of_range_are_refused(self):
@@ -431,7 +435,7 @@ class TestFit:
         with pytest.raises(DemoError, match=r"The worst is 0, outside by 1"):
             check_demos(demonstrations(), (self.SPACES[0], spaces.Discrete(2, start=1)))
 
-    def test_discrete_observations_are_held_to_their_range(self):
+    def test_discrete_observations_must_be_in_range(self):
         t = demonstrations().transitions
         states = Transitions(**{**vars(t), "observations": np.arange(8), "next_observations": np.arange(1, 9)})
         demos = demonstrations(transitions=states)
@@ -455,30 +459,31 @@ class TestNames:
         monkeypatch.setattr("irl_probe.demos.loading.files", lambda package: tmp_path / "package")
 
     @pytest.mark.usefixtures("bundled")
-    def test_a_bundled_name_loads_with_its_selection(self):
+    def test_a_bundled_name_loads_with_a_selection(self):
         assert bundled_demos() == ("Toy-v0",)
         demos = load_demos("Toy-v0", episodes=1, subsample=2, env_id="Other-v0")
         assert (len(demos.whole.lengths), demos.subsampled, demos.env_id) == (1, 2, "Other-v0")
 
     @pytest.mark.usefixtures("bundled")
     @pytest.mark.parametrize("name", ["toy-v0", "Toy-v1", "Toyv0"])
-    def test_a_near_miss_is_suggested(self, name):
+    def test_an_unknown_name_is_answered_with_the_nearest(self, name):
         with pytest.raises(DemoError, match=r"Did you mean 'Toy-v0'\? Bundled: Toy-v0\."):
             load_demos(name)
 
-    def test_whatever_is_bundled_loads_and_fits_its_environment(self):
+    def test_all_bundled_demonstrations_load_and_fit_their_environment(self):
+        assert "CartPole-v1" in bundled_demos()
         for name in bundled_demos():
             demos = load_demos(name)
             assert demos.env_id == name
             check_demos(demos, (demos.observation_space, demos.action_space))
 
-    def test_a_near_miss_among_files_is_suggested(self, tmp_path):
+    def test_an_unknown_file_is_answered_with_the_nearest(self, tmp_path):
         write_flat(tmp_path / "hopper.npz")
         with pytest.raises(DemoError, match=r"There is no file .*hoper\.npz'\. Did you mean '.*hopper\.npz'\?"):
             load_demos(tmp_path / "hoper.npz")
         with pytest.raises(DemoError, match=r"There is no file .*nowhere/a\.npz'\. Give"):
             load_demos(tmp_path / "nowhere" / "a.npz")
 
-    def test_truth_table_of_the_test_file(self):
+    def test_the_constants_of_this_file_agree_with_demo_files(self):
         assert TERMINATED.tolist() == [True, False, False]
         assert np.allclose(demonstrations().whole.returns, RETURNS)

@@ -1,4 +1,4 @@
-"""Each foreign format read as its spec says; damaged or hostile files end in DemoError and nothing else."""
+"""Each format of other projects is read as it is defined; damaged or hostile files raise DemoError and nothing else."""
 
 import pickle
 import random
@@ -23,8 +23,8 @@ from demo_files import (
 )
 from gymnasium import spaces
 
+from irl_probe import Transitions
 from irl_probe.demos import DemoError, load_demos, save_demos
-from irl_probe.transitions import Transitions
 from tests.fuzzing import demo_files, fuzz_demos
 
 SHARED = Path(__file__).parents[2] / "shared" / "demos"
@@ -41,7 +41,7 @@ def assert_same_steps(demos, wanted):
 
 
 def with_ends(t, terminated):
-    """`t` with the episodes listed in `terminated` ended by termination and the others by truncation."""
+    """`t`, but the episodes listed in `terminated` end by termination and the others by truncation."""
     last = np.append(t.starts[1:], len(t)) - 1
     ends = np.zeros(len(t), dtype=bool)
     ends[last[terminated]] = True
@@ -112,14 +112,14 @@ def create_minari(minari, folder, monkeypatch, discrete=True, **changes):
         "description": "a test",
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # minari urges an evaluation environment
+        warnings.simplefilter("ignore", UserWarning)  # minari warns that there is no evaluation environment
         return minari.create_dataset_from_buffers(**(given | changes))
 
 
 class TestTimeLimits:
-    """Trap 8: files from elsewhere mark the clock's end as the end of the MDP."""
+    """Files of other projects mark the end of the clock as the end of the MDP."""
 
-    def test_an_iq_learn_file_needs_the_limit_to_tell(self, tmp_path):
+    def test_an_iq_learn_file_needs_the_limit_to_separate_truncation_from_termination(self, tmp_path):
         path = write_pickle(tmp_path / "a.pkl", iq_learn_dict())
         plain, limited = load_demos(path), load_demos(path, time_limit=4)
         assert plain.whole.terminated.tolist() == [True, True, True]
@@ -129,12 +129,12 @@ class TestTimeLimits:
         assert limited.notes == ()
         assert_same_steps(limited, with_ends(expected(), [0, 1]))
 
-    def test_a_trajectory_not_marked_done_was_cut(self, tmp_path):
+    def test_a_trajectory_that_is_not_marked_done_is_truncated(self, tmp_path):
         cut = iq_learn_dict()
         cut["dones"] = [(False,) * n for n in LENGTHS]
         assert load_demos(write_pickle(tmp_path / "a.pkl", cut)).whole.truncated.all()
 
-    def test_imitation_without_infos_is_read_by_the_flag_and_says_so(self, tmp_path):
+    def test_an_imitation_file_without_infos_is_read_by_its_flag_and_a_note_says_so(self, tmp_path):
         path = write_imitation(tmp_path / "a.npz", clock_in_infos=False, rewards=False)
         demos = load_demos(path)
         assert demos.whole.terminated.all()
@@ -142,13 +142,13 @@ class TestTimeLimits:
         assert demos.transitions.rewards is None
         assert load_demos(path, time_limit=4).whole.truncated.tolist() == [False, False, True]
 
-    def test_the_flag_of_a_limit_applies_to_subsampled_saved_files_too(self, tmp_path):
+    def test_the_time_limit_also_applies_to_subsampled_saved_files(self, tmp_path):
         demos = load_demos(write_pickle(tmp_path / "a.pkl", iq_learn_dict())).subsample(3)
         limited = load_demos(save_demos(demos, tmp_path / "a.npz"), time_limit=4)
         assert limited.transitions.terminated.tolist() == [False, True, True, False, False]
         assert limited.transitions.truncated.tolist() == [False, False, False, False, True]
 
-    def test_a_limit_that_an_episode_exceeds_is_refused(self, tmp_path):
+    def test_a_limit_shorter_than_an_episode_is_refused(self, tmp_path):
         with pytest.raises(DemoError, match=r"longer than time_limit=3; episode 2 has 4 steps"):
             load_demos(write_flat(tmp_path / "a.npz"), time_limit=3)
 
@@ -161,7 +161,14 @@ class TestD4RL:
     def test_without_next_observations_no_successor_is_the_observation_after_a_reset(self, tmp_path):
         demos = load_demos(write_d4rl(tmp_path / "a.hdf5", True, next_observations=False))
         t = demos.transitions
-        assert t.observations.tolist() == [[0, 0], [0, 1], [0, 2], [2, 0], [2, 1], [2, 2]]  # of one step: nothing left
+        assert t.observations.tolist() == [
+            [0, 0],
+            [0, 1],
+            [0, 2],
+            [2, 0],
+            [2, 1],
+            [2, 2],
+        ]  # episode 1 is gone
         assert t.next_observations.tolist() == [[0, 1], [0, 2], [0, 2], [2, 1], [2, 2], [2, 3]]
         assert t.terminated.tolist() == [False, False, True, False, False, False]
         assert t.truncated.tolist() == [False] * 5 + [True]
@@ -184,7 +191,7 @@ class TestD4RL:
         assert load_demos(path).whole.lengths.tolist() == [8]
         assert load_demos(path).whole.truncated.tolist() == [True]
 
-    def test_with_timeouts_the_limit_starts_no_episode(self, tmp_path):
+    def test_with_timeouts_the_limit_does_not_start_an_episode(self, tmp_path):
         with pytest.raises(DemoError, match="longer than time_limit=2"):
             load_demos(write_d4rl(tmp_path / "a.hdf5"), time_limit=2)
 
@@ -211,7 +218,7 @@ class TestD4RL:
         with pytest.raises(DemoError, match=message):
             load_demos(write_d4rl(tmp_path / "a.hdf5", **changes))
 
-    def test_one_step_without_a_successor_is_no_transition(self, tmp_path):
+    def test_one_step_without_a_successor_is_refused(self, tmp_path):
         one = {name: np.zeros((1, 2)) for name in ("observations", "actions")}
         one |= {"rewards": np.zeros(1), "terminals": np.zeros(1, bool)}
         path = write_d4rl(tmp_path / "a.hdf5", timeouts=False, next_observations=False, **one)
@@ -231,7 +238,7 @@ class TestFlat:
             ({"episode_lengths": np.ones((3, 1))}, "vector of whole numbers"),
             ({"truncated": np.zeros(2, bool)}, "'truncated' must say how each of the 3 episodes ended"),
             ({"actions": np.array(["a"] * 8)}, "'actions' must be an array of numbers; got dtype <U1"),
-            ({"observations": None, "episode_lengths": None}, "of no known layout"),
+            ({"observations": None, "episode_lengths": None}, "not those of a known layout"),
         ],
     )
     def test_what_does_not_fit_is_refused(self, tmp_path, changes, message):
@@ -239,13 +246,13 @@ class TestFlat:
             load_demos(write_flat(tmp_path / "a.npz", **changes))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
-    def test_a_number_that_is_not_finite_is_placed(self, tmp_path, value):
+    def test_the_message_about_a_number_that_is_not_finite_names_episode_and_step(self, tmp_path, value):
         observations = np.concatenate([o for o, _, _ in episodes()])
         observations[7, 1] = value  # episode 2, its second observation
         with pytest.raises(DemoError, match=r"a\.npz: 'observations' must be finite; episode 2, step 1 holds"):
             load_demos(write_flat(tmp_path / "a.npz", observations=observations))
 
-    def test_one_dimensional_numbers_get_their_axis_and_whole_ones_stay_states(self, tmp_path):
+    def test_a_vector_of_floats_becomes_a_column_and_one_of_integers_stays_discrete(self, tmp_path):
         t = load_demos(write_flat(tmp_path / "a.npz", observations=np.arange(11.0), actions=np.ones(8))).transitions
         assert (t.observations.shape, t.actions.shape) == ((8, 1), (8, 1))
         t = load_demos(
@@ -291,7 +298,7 @@ class TestIQLearn:
         assert load_demos(write_pickle(tmp_path / "a.pkl", data)).describe().returns is None
 
     @pytest.mark.parametrize("value", [[1, 2], np.arange(3), {"a"}])
-    def test_a_file_of_something_else_is_refused(self, tmp_path, value):
+    def test_a_file_without_a_dict_is_refused(self, tmp_path, value):
         with pytest.raises(DemoError, match="hold a dict with states"):
             load_demos(write_pickle(tmp_path / "a.pkl", value))
         if isinstance(value, np.ndarray):
@@ -315,7 +322,7 @@ class TestIQLearn:
 
 
 class Hostile:
-    """Unpickled in the ordinary way this would write a file."""
+    """An object that would write a file if it were unpickled in the usual way."""
 
     def __init__(self, target):
         self.target = target
@@ -325,7 +332,7 @@ class Hostile:
 
 
 class Opcodes:
-    """Raw pickles that reach for a name in other ways."""
+    """Raw pickles that name a function in other ways."""
 
     SYSTEM = b"cos\nsystem\n(S'true'\ntR."
     STACKED = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R."
@@ -339,7 +346,7 @@ class TestHostilePickles:
             load_demos(path)
         assert not target.exists()
 
-    def test_the_attack_works_on_an_ordinary_reader(self, tmp_path):
+    def test_the_attack_works_if_pickle_reads_the_file(self, tmp_path):
         pickle.loads(pickle.dumps(Hostile(tmp_path / "owned"))).close()
         assert (tmp_path / "owned").exists()
 
@@ -349,11 +356,11 @@ class TestHostilePickles:
         path = write_pickle(tmp_path / "a.pkl", data, protocol)
         self.assert_refused_and_not_run(path, tmp_path / "owned", "(io|_io).open|__builtin__.open")
 
-    def test_in_an_npy_file(self, tmp_path):
+    def test_such_a_pickle_in_an_npy_file_is_refused(self, tmp_path):
         path = write_npy(tmp_path / "a.npy", dict(iq_learn_dict(), extra=Hostile(tmp_path / "owned")))
         self.assert_refused_and_not_run(path, tmp_path / "owned", "(io|_io).open")
 
-    def test_in_the_infos_of_an_npz_file(self, tmp_path):
+    def test_such_a_pickle_in_the_infos_of_an_npz_file_is_refused(self, tmp_path):
         path = write_imitation(tmp_path / "a.npz")
         with np.load(path, allow_pickle=True) as file:
             arrays = dict(file)
@@ -361,7 +368,7 @@ class TestHostilePickles:
         np.savez(path, **arrays)
         self.assert_refused_and_not_run(path, tmp_path / "owned", "(io|_io).open")
 
-    def test_in_any_array_of_a_flat_file(self, tmp_path):
+    def test_such_a_pickle_in_an_array_of_a_flat_file_is_refused(self, tmp_path):
         path = write_flat(tmp_path / "a.npz", rewards=np.array([Hostile(tmp_path / "owned")] * 8, dtype=object))
         self.assert_refused_and_not_run(path, tmp_path / "owned", "(io|_io).open")
 
@@ -374,7 +381,7 @@ class TestHostilePickles:
             (Opcodes.INSTANCE, "os.system"),
         ],
     )
-    def test_by_raw_opcodes(self, tmp_path, raw, name):
+    def test_a_function_named_by_raw_opcodes_is_refused(self, tmp_path, raw, name):
         (tmp_path / "a.pkl").write_bytes(raw)
         with pytest.raises(DemoError, match=f"asks for '{name}'"):
             load_demos(tmp_path / "a.pkl")
@@ -408,7 +415,7 @@ class TestMinari:
     def minari(self):
         return pytest.importorskip("minari", reason="the optional package minari is not installed")
 
-    def test_a_dataset_knows_its_environment(self, tmp_path, monkeypatch, minari):
+    def test_a_dataset_states_its_environment_and_spaces(self, tmp_path, monkeypatch, minari):
         buffer = minari.data_collector.EpisodeBuffer(
             observations=np.zeros((3, 4), np.float32),
             actions=np.array([0, 1]),
@@ -424,7 +431,9 @@ class TestMinari:
         assert (demos.env_id, demos.action_space) == ("CartPole-v1", env.action_space)
         assert demos.whole.truncated.tolist() == [True]  # not marked: cut
 
-    def test_a_dataset_that_is_not_here_says_how_to_get_it_and_what_is_near(self, tmp_path, monkeypatch, minari):
+    def test_the_message_about_a_missing_dataset_says_how_to_get_it_and_names_the_nearest(
+        self, tmp_path, monkeypatch, minari
+    ):
         create_minari(minari, tmp_path, monkeypatch)
         with pytest.raises(DemoError, match=r"Did you mean 'minari:toy/walk/test-v0'\? Download.*minari download toy/"):
             load_demos("minari:toy/walk/tset-v0")
@@ -443,7 +452,7 @@ class TestMinari:
             load_demos("minari:toy/walk/test-v0")
 
     def test_without_the_package_the_message_says_what_to_install(self, monkeypatch):
-        monkeypatch.setattr("irl_probe.demos.minari_datasets.find_spec", lambda name: None)
+        monkeypatch.setattr("irl_probe.demos.readers.minari.find_spec", lambda name: None)
         with pytest.raises(DemoError, match=r"pip install 'irl_probe\[minari\]'"):
             load_demos("minari:toy/walk/test-v0")
 
@@ -465,7 +474,7 @@ FORMATS = {
 
 @pytest.mark.parametrize("name", FORMATS)
 class TestDamage:
-    def test_an_empty_file_says_so(self, tmp_path, name):
+    def test_the_message_about_an_empty_file_says_that_it_is_empty(self, tmp_path, name):
         (tmp_path / name).touch()
         with pytest.raises(DemoError, match=r"is empty \(0 bytes\)"):
             load_demos(tmp_path / name)
@@ -479,7 +488,7 @@ class TestDamage:
             ):
                 load_demos(tmp_path / name)
 
-    def test_random_bytes_give_demonstrations_or_an_error_of_ours(self, tmp_path, name):
+    def test_random_bytes_give_demonstrations_or_a_demo_error(self, tmp_path, name):
         raw = FORMATS[name](tmp_path / name).read_bytes()
         outcomes = {True: 0, False: 0}
         for seed in range(250):
@@ -497,7 +506,7 @@ class TestDamage:
                 str(demos.describe())
         assert outcomes[False] > 10
 
-    def test_another_kind_of_file_by_that_name_is_refused(self, tmp_path, name):
+    def test_another_kind_of_file_with_that_ending_is_refused(self, tmp_path, name):
         (tmp_path / name).write_bytes(b"not what it says" * 100)
         with pytest.raises(DemoError, match=r"damaged|is not a whole"):
             load_demos(tmp_path / name)
@@ -521,7 +530,7 @@ class TestPaths:
         assert "termination 1" in str(demos.describe())
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the experts of shared/demos are not there ({SHARED})")
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"there are no experts in {SHARED}")
 class TestSharedExperts:
     """The figures of the table in shared/demos/README.md."""
 
@@ -545,7 +554,7 @@ class TestSharedExperts:
         assert described.returns.sd == pytest.approx(sd, abs=0.51)
         assert described.terminated + described.truncated == episodes
 
-    def test_acrobot_terminates_and_cartpole_is_stopped_by_the_clock(self):
+    def test_acrobot_terminates_and_cartpole_is_truncated(self):
         assert load_demos(SHARED / "Acrobot-v1.npz").whole.terminated.all()
         assert load_demos(SHARED / "CartPole-v1.npz").whole.truncated.all()
 

@@ -17,9 +17,8 @@ import irl_probe as ip
 from irl_probe.envs import TabularEnv
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.metrics import tabular
-from irl_probe.rewards import ExactExpectation, RewardError, check_reward_model
-from irl_probe.rewards.distil import lasso_weights
-from irl_probe.rewards.explicit import RewardNetwork, formula
+from irl_probe.rewards import ExactExpectation, RewardError, RewardNetwork, check_reward_model, reward_network
+from irl_probe.rewards.fitting import lasso_weights
 from irl_probe.softq import DiscreteQ, NetworkSpec
 from tests.mdps import grid_transition, random_mdp
 
@@ -51,8 +50,8 @@ def explained(distilled, coverage="data"):
 def fit(values, transition, **config):
     return ip.distil(
         table_reward(np.broadcast_to(values, transition.shape)),
-        every_transition(transition),
         ip.DistilConfig(**{"gamma": GAMMA, "held_out": 0.5, **config}),
+        transitions=every_transition(transition),
         spaces=spaces_of(transition),
     )
 
@@ -99,7 +98,9 @@ def test_a_marginal_reward_is_disentangled_in_expectation_where_the_dynamics_are
     q = tabular.soft_q(np.repeat(marginal[:, :, None], 6, axis=2), mdp.transition, GAMMA, 0.5)
     soft_q = ip.softq.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5)
     reward = ip.recover(soft_q, expectation=ExactExpectation(mdp.transition))
-    distilled = ip.distil(reward, every_transition(mdp.transition), ip.DistilConfig(form="state", shaping=True))
+    distilled = ip.distil(
+        reward, ip.DistilConfig(form="state", shaping=True), transitions=every_transition(mdp.transition)
+    )
     found = distilled.g.table.detach().numpy()
     np.testing.assert_allclose(found - found.mean(), state_reward - state_reward.mean(), atol=1e-8)
     assert explained(distilled) == pytest.approx(1.0, abs=1e-10)
@@ -124,7 +125,7 @@ def test_the_terminal_convention_is_handed_on():
     s, a, s2 = (np.tile(index, 2) for index in (s, a, s2))
     ended = np.arange(len(s)) % 2 == 0
     steps = ip.Transitions(s, a, s2, ended, np.zeros(len(s), bool), np.arange(len(s)))
-    distilled = ip.distil(reward, steps, ip.DistilConfig(form="transition", held_out=0.01))
+    distilled = ip.distil(reward, ip.DistilConfig(form="transition", held_out=0.01), transitions=steps)
     assert (distilled.terminal, distilled.terminal_value, distilled.tail) == ("absorbing", -7.0, reward.tail)
     assert (distilled.gamma, distilled.temperature) == (GAMMA, 0.5)
     known = {(int(x), int(y)) for x, y, d in zip(s, a, ended, strict=True) if d}
@@ -140,8 +141,8 @@ def test_what_the_coverage_never_met_is_the_mean_reward():
     values = np.arange(9.0)[:, None, None]
     distilled = ip.distil(
         table_reward(np.broadcast_to(values, transition.shape)),
-        seen,
         ip.DistilConfig(form="state", gamma=GAMMA, held_out=0.5),
+        transitions=seen,
         spaces=spaces_of(transition),
     )
     found = distilled.g.table.detach().numpy()
@@ -153,7 +154,7 @@ def cartpole():
     """A soft Q-network with weights of its own, and steps of a random policy."""
     torch.manual_seed(0)
     env = ip.envs.make_env("CartPole-v1")
-    network = DiscreteQ(ip.softq.NetworkSpec.of(env.observation_space, env.action_space, hidden=(16,)))
+    network = DiscreteQ(NetworkSpec.of(env.observation_space, env.action_space, hidden=(16,)))
     soft_q = ip.softq.DiscreteSoftQ(network, gamma=0.99, temperature=0.1)
     reward = ip.recover(soft_q, observation_space=env.observation_space, action_space=env.action_space)
     steps = ip.record_demos(ip.learn.random_policy(env.action_space), env, 60, seed=0).transitions
@@ -163,7 +164,7 @@ def cartpole():
 
 def test_networks_explain_more_the_more_they_see(cartpole):
     reward, steps = cartpole
-    forms = ip.rewards.distil_forms(reward, steps, ip.DistilConfig(steps=250, learning_rate=5e-3))
+    forms = ip.rewards.distil_forms(reward, ip.DistilConfig(steps=250, learning_rate=5e-3), transitions=steps)
     found = {name: explained(distilled) for name, distilled in forms.items()}
     assert found["state"] < found["state-action"] - 0.1
     assert found["state-action + shaping"] > 0.9
@@ -179,7 +180,9 @@ def test_a_linear_reward_of_continuous_observations_is_solved_exactly(cartpole):
     def linear(o, a, o2, d):
         return o.astype(float) @ weights + 2.0 * a + GAMMA * np.where(d, 0, o2 @ weights) - o @ weights
 
-    distilled = ip.distil(linear, steps, ip.DistilConfig(gamma=GAMMA, hidden=(), shaping=True), spaces=spaces_)
+    distilled = ip.distil(
+        linear, ip.DistilConfig(gamma=GAMMA, hidden=(), shaping=True), transitions=steps, spaces=spaces_
+    )
     assert explained(distilled) == pytest.approx(1.0, abs=1e-6)
 
 
@@ -191,14 +194,14 @@ def test_a_ridge_gives_the_known_weights_and_leaves_the_constant_free(cartpole, 
     y = 5.0 + x @ [1.0, -2.0, 0.5, 3.0] + np.sin(np.arange(len(x)))
     spaces_ = (spaces.Box(-np.inf, np.inf, (4,), np.float32), spaces.Discrete(2))
     config = ip.DistilConfig(form="state", gamma=GAMMA, hidden=(), ridge=0.3)
-    distilled = ip.distil(lambda o, a, o2, d: np.resize(y, len(o)), twice, config, spaces=spaces_)
+    distilled = ip.distil(lambda o, a, o2, d: np.resize(y, len(o)), config, transitions=twice, spaces=spaces_)
     centred = x - x.mean(axis=0)
     weights = np.linalg.solve(centred.T @ centred / len(x) + 0.3 * np.eye(4), centred.T @ (y - y.mean()) / len(x))
     batch = (once.observations, once.actions, once.next_observations, once.terminated)
     np.testing.assert_allclose(distilled(*batch), y.mean() + centred @ weights, rtol=1e-9)
     card = (ip.save_reward(distilled, tmp_path / "linear") / "README.md").read_text()
     assert "| distilled; linear, float64 |" in card
-    assert f"| g | `{formula(distilled)}` (weights" in card
+    assert f"| g | `{distilled.formula()}` (weights" in card
 
 
 @pytest.mark.parametrize("form", ["state", "state-action", "transition"])
@@ -213,7 +216,7 @@ def test_the_formula_of_a_linear_reward_is_the_reward(form, action_space):
     network.encoder.fit(np.array([[1.0, 2.0], [3.0, -2.0]]))
     reward = ip.rewards.DistilledReward(network, None, GAMMA, None, *spaces_)
     action = np.array([1]) if action_space.shape == () else np.array([[3.0, 1.0]], np.float32)
-    written = formula(reward).replace("·", "*").replace("−", "-").replace("s′", "after")
+    written = reward.formula().replace("·", "*").replace("−", "-").replace("s′", "after")
     for ended in (False, True):
         names = {"s": [0.5, -1.5], "after": [0.0, 0.0] if ended else [2.0, 4.0], "d": float(ended)}
         names["a"] = [0, 1] if action.ndim == 1 else action[0]
@@ -229,7 +232,7 @@ def test_only_a_linear_reward_of_few_weights_has_a_formula():
         network = RewardNetwork(NetworkSpec.of(*spaces_, hidden=hidden, activation="relu"), "state")
         for part in network.layers.parameters():
             torch.nn.init.constant_(part, weight)
-        return formula(ip.rewards.DistilledReward(network, None, GAMMA, None, *spaces_))
+        return ip.rewards.DistilledReward(network, None, GAMMA, None, *spaces_).formula()
 
     assert of(2, (), 0.25) == "0.25·s[0] + 0.25·s[1] + 0.25"
     assert of(2, (), 0.0) == "0"
@@ -244,7 +247,7 @@ def test_a_weight_that_is_rounding_is_no_term():
     with torch.no_grad():
         network.layers[-1].weight.copy_(torch.tensor([[2.0, -7e-17]]))
         network.layers[-1].bias.zero_()
-    assert formula(ip.rewards.DistilledReward(network, None, GAMMA, None, *spaces_)) == "2·s[0]"
+    assert ip.rewards.DistilledReward(network, None, GAMMA, None, *spaces_).formula() == "2·s[0]"
 
 
 def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():
@@ -253,7 +256,7 @@ def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():
     steps = ip.Transitions(observations, np.zeros(8, int), observations, np.zeros(8, bool), ends, np.repeat([0, 1], 4))
     config = ip.DistilConfig(form="state", gamma=GAMMA, ridge=0.5)
     spaces_ = (spaces.Discrete(2), spaces.Discrete(1))
-    distilled = ip.distil(lambda o, a, o2, d: 4.0 * o, steps, config, spaces=spaces_)
+    distilled = ip.distil(lambda o, a, o2, d: 4.0 * o, config, transitions=steps, spaces=spaces_)
     values = distilled(np.array([0, 1]), np.zeros(2, int), np.zeros(2, int), np.zeros(2, bool))
     np.testing.assert_allclose(values, [1 - 0.75 / (0.75 + 0.5), 1 + 0.25 * 3 / (0.25 + 0.5)])
 
@@ -266,7 +269,9 @@ def test_a_ridge_holds_a_tabular_potential_beside_a_linear_reward():
     potential = np.array([3.0, -3.0, 3.0, -3.0])
     config = ip.DistilConfig(gamma=GAMMA, hidden=(), shaping=True, ridge=100.0)
     spaces_ = (spaces.Discrete(4), spaces.Box(-1, 1, (1,), np.float32))
-    shaping = ip.distil(lambda o, a, o2, d: GAMMA * potential[o2] - potential[o], steps, config, spaces=spaces_)
+    shaping = ip.distil(
+        lambda o, a, o2, d: GAMMA * potential[o2] - potential[o], config, transitions=steps, spaces=spaces_
+    )
     assert np.ptp(shaping.potential(np.arange(4))) < 0.2
 
 
@@ -280,8 +285,8 @@ def test_a_shaped_table_is_near_the_mean_reward_where_the_steps_do_not_tell(seed
     steps = ip.Transitions(states, actions, after, terminated, ends & ~terminated, episodes)
     fitted = ip.distil(
         lambda o, a, o2, d: rng.normal(size=len(o)),
-        steps,
         ip.DistilConfig(form="transition", shaping=True, gamma=GAMMA),
+        transitions=steps,
         spaces=(spaces.Discrete(4), spaces.Discrete(2)),
     )
     assert np.abs(fitted.g.table.detach().numpy()).max() < 100
@@ -292,7 +297,7 @@ def test_a_penalty_is_of_linear_fits(cartpole, penalty):
     reward, steps = cartpole
     for hidden in ((8,), None):
         with pytest.raises(ValueError, match=rf"A {penalty} needs a linear fit.*(64|8)"):
-            ip.distil(reward, steps, ip.DistilConfig(hidden=hidden, **{penalty: 0.1}))
+            ip.distil(reward, ip.DistilConfig(hidden=hidden, **{penalty: 0.1}), transitions=steps)
     with pytest.raises(ValueError, match=rf"{penalty} must be .*-1"):
         ip.DistilConfig(hidden=(), **{penalty: -1.0})
 
@@ -341,13 +346,13 @@ def test_a_lasso_finds_the_one_feature_that_pays_in_any_unit(cartpole):
     spaces_ = (spaces.Box(-np.inf, np.inf, (4,), np.float64), spaces.Discrete(2))
     config = ip.DistilConfig(form="state", gamma=GAMMA, hidden=(), lasso=0.5)
     batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
-    plain = ip.distil(pays, steps, config, spaces=spaces_)
+    plain = ip.distil(pays, config, transitions=steps, spaces=spaces_)
     weights = plain.g.layers[-1].weight.detach().numpy()[0]
     assert (weights != 0).tolist() == [False, False, True, False]
     assert plain.provenance["distilled_lasso"] == 0.5
     units = np.array([1e3, 1.0, 1e-2, 5.0])
     scaled = replace(steps, observations=steps.observations * units, next_observations=steps.next_observations * units)
-    other = ip.distil(lambda o, *rest: pays(o / units, *rest), scaled, config, spaces=spaces_)
+    other = ip.distil(lambda o, *rest: pays(o / units, *rest), config, transitions=scaled, spaces=spaces_)
     np.testing.assert_allclose(other(batch[0] * units, *batch[1:]), plain(*batch), atol=1e-6)
 
 
@@ -362,8 +367,8 @@ def test_a_lasso_that_cannot_choose_is_refused():
     with pytest.raises(RewardError, match="discrete states have none"):
         ip.distil(
             lambda o, a, o2, d: 1.0 * o,
-            states,
             ip.DistilConfig(gamma=GAMMA, lasso=0.1),
+            transitions=states,
             spaces=(spaces.Discrete(25), spaces.Discrete(4)),
         )
 
@@ -378,13 +383,13 @@ def test_a_lasso_finds_pay_and_shaping_apart(cartpole):
 
     spaces_ = (spaces.Box(-np.inf, np.inf, (4,), np.float64), spaces.Discrete(2))
     config = ip.DistilConfig(form="state", gamma=GAMMA, hidden=(), shaping=True, lasso=1e-3)
-    distilled = ip.distil(shaped, steps, config, spaces=spaces_)
+    distilled = ip.distil(shaped, config, transitions=steps, spaces=spaces_)
     assert explained(distilled) > 0.99
 
 
 def test_the_same_config_gives_the_same_networks_and_another_seed_others(cartpole):
     reward, steps = cartpole
-    made = [ip.distil(reward, steps, ip.DistilConfig(steps=50, seed=seed)) for seed in (0, 0, 1)]
+    made = [ip.distil(reward, ip.DistilConfig(steps=50, seed=seed), transitions=steps) for seed in (0, 0, 1)]
     batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
     values = [distilled(*batch) for distilled in made]
     assert np.array_equal(values[0], values[1])
@@ -396,14 +401,16 @@ def test_distilling_leaves_the_global_generator_alone(cartpole):
     torch.manual_seed(5)
     wanted = torch.rand(1)
     torch.manual_seed(5)
-    ip.distil(reward, steps, ip.DistilConfig(steps=5))
+    ip.distil(reward, ip.DistilConfig(steps=5), transitions=steps)
     assert torch.equal(torch.rand(1), wanted)
 
 
 @pytest.mark.parametrize("shaping", [False, True])
 def test_a_distilled_reward_is_saved_loaded_checked_and_paid(cartpole, shaping, tmp_path):
     reward, steps = cartpole
-    distilled = ip.distil(reward, {"random": steps}, ip.DistilConfig(form="transition", shaping=shaping, steps=50))
+    distilled = ip.distil(
+        reward, ip.DistilConfig(form="transition", shaping=shaping, steps=50), transitions={"random": steps}
+    )
     folder = ip.save_reward(distilled, tmp_path / "a")
     loaded = ip.load_reward(folder)
     batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
@@ -426,7 +433,7 @@ def test_a_distilled_reward_is_saved_loaded_checked_and_paid(cartpole, shaping, 
 def test_every_coverage_is_judged_by_itself(cartpole):
     reward, steps = cartpole
     halves = {"early": steps.episodes(30), "late": steps.episodes(range(30, 60))}
-    figures = ip.distil(reward, halves, ip.DistilConfig(steps=100)).figures["explained_variance"]
+    figures = ip.distil(reward, ip.DistilConfig(steps=100), transitions=halves).figures["explained_variance"]
     assert set(figures) == {"early", "late", "all"}
     for figure in figures.values():
         assert figure["low"] <= figure["estimate"] <= figure["high"]
@@ -446,7 +453,7 @@ def test_the_grid_is_distilled_from_rollouts():
     reward = ip.recover(ip.softq.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5))
     policy = TabularPolicy(np.full((9, 5), 0.2))
     steps = ip.record_demos(policy, TabularEnv(mdp), 20, seed=0, deterministic=False).transitions
-    distilled = ip.distil(reward, steps, ip.DistilConfig(form="state"))
+    distilled = ip.distil(reward, ip.DistilConfig(form="state"), transitions=steps)
     np.testing.assert_allclose(distilled.g.table.detach().numpy(), mdp.reward[:, 0, 0], atol=1e-9)
 
 
@@ -458,7 +465,7 @@ def test_the_grid_is_distilled_from_rollouts():
             "form must be one of state, state-action, transition; got 'states'. Did you mean 'state'?",
         ),
         ({"activation": "gelu"}, "activation must be one of relu, tanh, elu; got 'gelu'"),
-        ({"steps": 0}, "steps must be a whole number, at least 1; got 0"),
+        ({"steps": 0}, "steps must be at least 1; got 0"),
         ({"held_out": 1.0}, "held_out must lie between 0 and 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
     ],
@@ -472,18 +479,18 @@ def test_what_cannot_be_distilled_is_said():
     transition = random_mdp(0).transition
     steps, plain = every_transition(transition), table_reward(transition)
     for arguments, message in (
-        ((plain, steps), "has no discount; give DistilConfig"),
-        ((plain, steps, ip.DistilConfig(gamma=0.9)), r"has no spaces; give spaces=\(env.observation_space"),
+        ((plain,), "has no discount; give DistilConfig"),
+        ((plain, ip.DistilConfig(gamma=0.9)), r"has no spaces; give spaces=\(env.observation_space"),
     ):
         with pytest.raises(RewardError, match=message):
-            ip.distil(*arguments)
+            ip.distil(*arguments, transitions=steps)
     config, spaces_ = ip.DistilConfig(gamma=0.9), spaces_of(transition)
     with pytest.raises(RewardError, match="at least two episodes, one of them to judge the fit by; 'data' has 1"):
-        ip.distil(plain, steps.episodes(1), config, spaces=spaces_)
+        ip.distil(plain, config, transitions=steps.episodes(1), spaces=spaces_)
     with pytest.raises(RewardError, match="at least one coverage; got an empty mapping"):
-        ip.distil(plain, {}, config, spaces=spaces_)
+        ip.distil(plain, config, transitions={}, spaces=spaces_)
     with pytest.raises(RewardError, match="must be finite"):
-        ip.distil(lambda s, a, s2, d: np.full(len(s), np.nan), steps, config, spaces=spaces_)
+        ip.distil(lambda s, a, s2, d: np.full(len(s), np.nan), config, transitions=steps, spaces=spaces_)
 
 
 @pytest.mark.parametrize("name", ["all", 1, None])
@@ -493,8 +500,8 @@ def test_a_coverage_whose_figure_would_have_no_place_is_refused_before_the_rewar
 
     transition = random_mdp(0).transition
     steps, config = every_transition(transition), ip.DistilConfig(gamma=0.9)
-    with pytest.raises(RewardError, match=f"named by a text other than 'all'.*got {name!r}"):
-        ip.distil(never, {name: steps, "rest": steps}, config, spaces=spaces_of(transition))
+    with pytest.raises(RewardError, match=f"a string other than 'all'.*got {name!r}"):
+        ip.distil(never, config, transitions={name: steps, "rest": steps}, spaces=spaces_of(transition))
 
 
 def box_and_discrete(name):
@@ -510,11 +517,7 @@ def box_and_discrete(name):
 @pytest.mark.parametrize("hidden", [(), (7, 5)])
 @pytest.mark.parametrize("form", ["state", "state-action", "transition"])
 def test_numpy_gives_what_torch_gives(name, hidden, form, monkeypatch):
-    from irl_probe.rewards import explicit
-    from irl_probe.rewards.explicit import RewardNetwork, tensors
-    from irl_probe.softq import NetworkSpec
-
-    monkeypatch.setattr(explicit, "piece_rows", lambda spec: 6)  # 20 rows in four pieces, the last one short
+    monkeypatch.setattr(reward_network, "piece_rows", lambda spec: 6)  # 20 rows in four pieces, the last one short
     observations, actions = box_and_discrete(name)
     spec = NetworkSpec.of(observations, actions, hidden=hidden)
     torch.manual_seed(0)
@@ -529,7 +532,7 @@ def test_numpy_gives_what_torch_gives(name, hidden, form, monkeypatch):
             network.table.data = torch.as_tensor(rng.standard_normal(network.table.shape))
     reward = ip.rewards.DistilledReward(g, h, 0.9, None, observations, actions)
     with torch.no_grad():
-        rows = tensors(spec, o, a, o2, d)
+        rows = reward_network.as_tensors(spec, o, a, o2, d)
         rows = (rows[0], rows[1].double() if rows[1].is_floating_point() else rows[1], *rows[2:])
         now, after = h(*rows), h(rows[2], *rows[1:])
         wanted = g(*rows) + 0.9 * torch.where(rows[3], 0.0, after) - now
@@ -540,9 +543,6 @@ def test_numpy_gives_what_torch_gives(name, hidden, form, monkeypatch):
 
 def test_the_successor_is_not_read_where_the_mdp_ended():
     observations, actions = box_and_discrete("box")
-    from irl_probe.rewards.explicit import RewardNetwork
-    from irl_probe.softq import NetworkSpec
-
     g = RewardNetwork(NetworkSpec.of(observations, actions, hidden=(4,)), "transition")
     reward = ip.rewards.DistilledReward(g, None, 0.9, None, observations, actions)
     o, a, lost = np.ones((1, 3)), np.ones((1, 2)), np.full((1, 3), np.nan)

@@ -1,8 +1,9 @@
-"""The README's Python and the documentation's run as they stand, in order; every page is reached."""
+"""The code of README.md and of the documentation runs, in order; every page can be reached."""
 
 import importlib.util
 import re
-from dataclasses import replace
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ import irl_probe as ip
 
 README = Path(__file__).parents[1] / "README.md"
 DOCS = README.parent / "docs"
+COMMANDS = sorted(
+    {
+        (match[1], option)
+        for page in [README, *DOCS.rglob("*.md")]
+        for match in re.finditer(r"irl-probe ([a-z][a-z-]+)([^`\n#]*)", page.read_text(encoding="utf-8"))
+        for option in re.findall(r"--[a-z][a-z.-]*", match[2])
+    }
+)
 SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
@@ -18,15 +27,13 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTAL
 def short(monkeypatch):
     """The README's own calls, with the budgets of a test."""
     train, retrain = ip.train, ip.retrain
-    learner = ip.RLConfig(steps=1100)
+    learner = ip.RetrainConfig(ip.RLConfig(steps=1100))
 
-    def short_train(demos, config, **rest):
-        return train(demos, replace(config, steps=200), **rest)
+    def short_train(demos, config, *, env=None):
+        return train(demos, ip.IQConfig.from_dict({**vars(config), "steps": 200}), env=env)
 
     monkeypatch.setattr(ip, "train", short_train)
-    monkeypatch.setattr(
-        ip, "retrain", lambda reward, _=None, *, env: retrain(reward, ip.RetrainConfig(learner), env=env)
-    )
+    monkeypatch.setattr(ip, "retrain", lambda reward, _=None, *, env: retrain(reward, learner, env=env))
 
 
 def test_readme_snippets_run_in_order(short, tmp_path, monkeypatch):
@@ -36,7 +43,7 @@ def test_readme_snippets_run_in_order(short, tmp_path, monkeypatch):
     for snippet in SNIPPETS:
         exec(compile(snippet, "README.md", "exec"), names)
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
-    assert names["policy"](names["demos"].transitions.observations[:3]).shape == (3,)
+    assert names["fresh"].policy(names["demos"].transitions.observations[:3]).shape == (3,)
 
 
 def python_of(page: Path) -> list[str]:
@@ -57,6 +64,27 @@ def test_tutorial_runs_in_order(page, short, tmp_path, monkeypatch):
         assert Path("out/forest.svg").stat().st_size > 1000
 
 
+def test_options_of_the_documented_commands_are_in_their_help():
+    assert len(COMMANDS) > 8
+    for command in sorted({command for command, _ in COMMANDS}):
+        asked = [sys.executable, "-m", "irl_probe", command, "--help"]
+        shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        for option in [option for known, option in COMMANDS if known == command]:
+            assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w.-])", shown), (command, option)
+
+
+def test_the_glossary_defines_the_words_that_have_a_meaning_of_their_own_here():
+    page = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    words = [word.lower() for word in re.findall(r"^\*\*([^*]+)\.\*\* \S", page, flags=re.MULTILINE)]
+    assert {"coverage", "tail", "kind of reward", "control", "ladder", "occupancy"} <= set(words)
+    assert len(words) == len(set(words)) > 40
+
+
+def test_the_readme_is_short_and_its_picture_small():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 110
+    assert (DOCS / "picture.png").stat().st_size < 200_000
+
+
 def test_the_papers_table_has_every_shipped_reward():
     table = (README.parent / "analyses" / "paper" / "README.md").read_text(encoding="utf-8")
     for reward in ip.zoo.list_zoo():
@@ -64,7 +92,10 @@ def test_the_papers_table_has_every_shipped_reward():
 
 
 def test_links_between_pages_lead_to_pages():
-    for page in DOCS.rglob("*.md"):
+    root = DOCS.parent
+    pages = [*DOCS.rglob("*.md"), *root.glob("*.md"), *(root / "analyses").rglob("*.md")]
+    assert len(pages) > 20
+    for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), (page.name, target)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from gymnasium import spaces
 
@@ -20,8 +19,8 @@ from irl_probe.rewards import (
     recover,
     save_reward,
 )
-from irl_probe.rewards.schema import Fields, expectation_tensors, expectation_to_json, read_expectation
 from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
+from tests.fuzzing import tampered
 
 BOX, PUSH = spaces.Box(-np.inf, np.inf, (2,), np.float64), spaces.Box(-1, 3, (1,), np.float32)
 NOISE = 0.2
@@ -135,29 +134,34 @@ def test_it_is_saved_with_its_reward_and_comes_back_bit_for_bit(learned, tmp_pat
     assert (first / "reward.json").read_bytes() == (again / "reward.json").read_bytes()
 
 
+@pytest.fixture
+def saved(learned, tmp_path):
+    """The folder of a reward with learned dynamics."""
+    reward = recover(soft_q(), expectation=learned, observation_space=BOX, action_space=PUSH)
+    return save_reward(reward, tmp_path / "reward")
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("samples", 1, "'samples' of reward.json.expectation must be whole, from 2"),
-        ("held_out", 0, "'held_out' of reward.json.expectation must be whole, from 1"),
-        ("log_likelihood", "high", "'log_likelihood' of reward.json.expectation must be a finite number"),
-        ("env_id", "Pendulum-v1", "unexpected field 'env_id'"),
-        ("network", {}, "must have the field"),
+        ("samples", 1, "'samples' of reward.json.reward.expectation must be at least 2; got 1"),
+        ("held_out", 0, "'held_out' of reward.json.reward.expectation must be at least 1; got 0"),
+        ("log_likelihood", "high", "'log_likelihood' of reward.json.reward.expectation must be a finite number"),
+        ("env_id", "Pendulum-v1", "reward.json.reward.expectation has the unexpected field 'env_id'"),
+        ("network", {}, "reward.json.reward.expectation.network must have the field"),
     ],
 )
-def test_a_wrong_field_of_a_saved_model_is_named(learned, tmp_path, field, value, message):
-    fields = json.loads(json.dumps(expectation_to_json(learned))) | {field: value}
+def test_a_wrong_field_of_a_saved_model_is_named(saved, field, value, message):
     with pytest.raises(RewardError, match=message):
-        read_expectation(Fields(fields, "reward.json.expectation"))
+        load_reward(tampered(saved, lambda content: content["reward"]["expectation"].update({field: value})))
 
 
-def test_a_saved_model_with_a_scale_of_zero_is_refused(learned):
-    described = read_expectation(Fields(json.loads(json.dumps(expectation_to_json(learned))), "expectation"))
-    tensors = expectation_tensors(learned)
-    assert described.tensors(learned.network.spec).keys() == tensors.keys()
+def test_a_saved_model_with_a_scale_of_zero_is_refused(saved):
+    tensors = safetensors.torch.load((saved / "reward.safetensors").read_bytes())
+    assert {name for name in tensors if name.startswith("expectation.")} >= {"expectation.network.change_scale"}
     tensors["expectation.network.change_scale"] = torch.zeros(2)
     with pytest.raises(RewardError, match="scales of learned dynamics must be positive"):
-        described.build(tensors, BOX, PUSH)
+        load_reward(tampered(saved, lambda content: None, weights=safetensors.torch.save(tensors)))
 
 
 def test_as_a_simulator_it_draws_the_successors_and_ends_of_the_data():
@@ -234,10 +238,10 @@ def test_what_no_dynamics_are_learned_from_is_said(arguments, message):
     ("setting", "message"),
     [
         ({"samples": 1}, "at least 2 successors"),
-        ({"members": 0}, "'members' must be at least 1"),
-        ({"hidden": ()}, "'hidden' must be one or more"),
-        ({"held_out": 1.0}, r"held-out share in \(0, 1\)"),
-        ({"learning_rate": 0.0}, "learning rate must be positive"),
+        ({"members": 0}, "members must be at least 1; got 0"),
+        ({"hidden": ()}, "hidden must be one or more widths of at least 1"),
+        ({"held_out": 1.0}, "held_out must lie between 0 and 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(setting, message):

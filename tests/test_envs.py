@@ -1,3 +1,5 @@
+"""Tabular MDPs, their expert and occupancy, environments by name, and the spaces that they may have."""
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def two_states(**changes):
     return TabularMDP(**(arrays | changes))
 
 
-# --- tabular MDPs
+# Tabular MDPs
 
 
 def test_grid_numbers_states_by_rows_and_its_walls_block():
@@ -51,7 +53,7 @@ def test_default_grid_is_five_by_five_with_uniform_start_and_its_reward_in_the_l
     np.testing.assert_allclose(mdp.initial, 1 / 25)
 
 
-def test_slip_replaces_the_action_by_a_uniform_one_the_chosen_included():
+def test_slip_replaces_the_action_by_a_uniform_draw_from_all_actions():
     corner = gridworld(np.zeros((3, 3)), slip=0.2).transition[0]
     np.testing.assert_allclose(corner[RIGHT], [0.12, 0.84, 0, 0.04, 0, 0, 0, 0, 0], atol=1e-15)
     np.testing.assert_allclose(corner[STAY], [0.92, 0.04, 0, 0.04, 0, 0, 0, 0, 0], atol=1e-15)
@@ -80,7 +82,7 @@ def test_gridworld_makes_the_grids_whose_distances_are_known(name, slip):
         ({"shape": (2, 2)}, "as many cells as there are states"),
     ],
 )
-def test_tabular_mdp_refuses(changes, message):
+def test_a_tabular_mdp_refuses_wrong_shapes_and_numbers(changes, message):
     with pytest.raises(ValueError, match=message):
         two_states(**changes)
 
@@ -94,15 +96,15 @@ def test_tabular_mdp_cannot_be_changed():
     ("arguments", "message"),
     [({"rewards": [1, 2]}, r"shape \(rows, columns\)"), ({"slip": 1.5}, "slip must be a probability")],
 )
-def test_gridworld_refuses(arguments, message):
+def test_gridworld_refuses_wrong_rewards_and_slip(arguments, message):
     with pytest.raises(ValueError, match=message):
         gridworld(**arguments)
 
 
-# --- expert and occupancy
+# Expert and occupancy
 
 
-def test_soft_expert_of_the_two_states_switches_where_switching_pays():
+def test_the_soft_expert_of_two_states_switches_in_both():
     policy = soft_expert(two_states(), temperature=0.01)
     np.testing.assert_allclose(policy, [[0, 1], [0, 1]], atol=1e-12)
 
@@ -112,7 +114,7 @@ def test_soft_expert_at_high_temperature_is_nearly_uniform():
 
 
 def test_occupancy_of_a_cycle_is_geometric():
-    # start in 0, switch for ever: 0, 1, 0, 1, ... so that state 0 has (1 - γ)/(1 - γ²) = 1/(1 + γ)
+    # Start in 0 and always switch: 0, 1, 0, 1, ... so that state 0 has (1 - γ)/(1 - γ²) = 1/(1 + γ).
     rho = occupancy(two_states(), [[0, 1], [0, 1]])
     np.testing.assert_allclose(rho, [[0, 1 / 1.9], [0, 0.9 / 1.9]], atol=1e-12)
 
@@ -134,7 +136,7 @@ def test_occupancy_sums_to_one_and_obeys_the_bellman_flow(seed, gamma):
     ("policy", "message"),
     [(np.ones((2, 3)), r"shape \(S, A\) = \(2, 2\); got \(2, 3\)"), (np.ones((2, 2)), "distributions over actions")],
 )
-def test_occupancy_refuses(policy, message):
+def test_occupancy_refuses_a_wrong_policy(policy, message):
     with pytest.raises(ValueError, match=message):
         occupancy(two_states(), policy)
 
@@ -149,12 +151,12 @@ def test_tabular_policy_draws_from_its_table():
     np.testing.assert_array_equal(TabularPolicy(table)(np.array([0, 1])), [1, 0])
 
 
-def test_tabular_policy_refuses_a_table_that_is_no_distribution():
+def test_tabular_policy_refuses_rows_that_are_not_distributions():
     with pytest.raises(ValueError, match=r"rows are distributions over actions.*got shape \(2, 2\).* 2 to 2"):
         TabularPolicy(np.ones((2, 2)))
 
 
-# --- the environment
+# The environment
 
 
 def test_grid_environment_passes_gymnasiums_checker():
@@ -211,25 +213,25 @@ def test_horizon_must_be_positive():
         make_env("GridWorld", horizon=0)
 
 
-# --- environments by name
+# Environments by name
 
 
 @pytest.mark.parametrize(
     ("env_id", "message"),
     [
-        ("Cartpole-v1", "Did you mean CartPole-v1"),
-        ("gridworld", r"Did you mean GridWorld\?"),
-        ("LunarLander-v2", "Did you mean LunarLander-v3"),
+        ("Cartpole-v1", "Did you mean 'CartPole-v1'"),
+        ("gridworld", r"Did you mean 'GridWorld'\?"),
+        ("LunarLander-v2", "Did you mean 'LunarLander-v3'"),
         ("zzzzzz", "pprint_registry"),
     ],
 )
-def test_unknown_environment_names_the_nearest(env_id, message):
+def test_an_unknown_environment_is_answered_with_the_nearest(env_id, message):
     with pytest.raises(ValueError, match=message):
         make_env(env_id)
 
 
 @pytest.mark.parametrize(("env_id", "extra"), [("LunarLander-v3", "box2d"), ("Hopper-v5", "mujoco")])
-def test_missing_packages_name_the_extra(monkeypatch, env_id, extra):
+def test_the_message_about_missing_packages_names_the_extra(monkeypatch, env_id, extra):
     def fail(*_, **__):
         raise gym.error.DependencyNotInstalled("no such module")
 
@@ -242,7 +244,7 @@ def test_keyword_arguments_reach_the_environment():
     assert make_env("Pendulum-v1", g=3.0).unwrapped.g == 3.0
 
 
-# --- spaces
+# Spaces
 
 
 class Spaces(gym.Env):
@@ -309,11 +311,11 @@ def test_unsupported_spaces_are_refused(observation, action, message):
         (spaces.Box(np.float32([-1, 0]), np.float32([1, 0])), lambda a: np.insert(a, 1, 0), spaces.Box(-1, 1, (1,))),
     ],
 )
-def test_what_the_messages_advise_makes_the_spaces_fit(action, function, instead):
+def test_the_advice_of_the_messages_makes_the_spaces_fit(action, function, instead):
     env = TransformAction(Spaces(BOX, action), function, instead)
     check_spaces(env)
     assert action.contains(env.action(instead.sample()))
 
 
-def test_a_boolean_box_is_cast_as_the_message_advises():
+def test_the_advice_for_a_boolean_box_makes_it_fit():
     check_spaces(DtypeObservation(Spaces(spaces.Box(0, 1, (3,), np.bool_), BOX), np.float32))

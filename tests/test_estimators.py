@@ -1,4 +1,4 @@
-"""Sampled against exact, in small: the study of analyses/estimators with fewer replications."""
+"""Sampled measures against exact ones: the study of analyses/estimators with fewer replications."""
 
 import importlib.util
 import sys
@@ -15,7 +15,7 @@ STUDY = Path(__file__).parents[1] / "analyses" / "estimators" / "study.py"
 def study():
     spec = importlib.util.spec_from_file_location("estimators_study", STUDY)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look up their module
     spec.loader.exec_module(module)
     yield module
     del sys.modules[spec.name]
@@ -27,7 +27,7 @@ def small(study):
     return study.run(20, episodes=(10, 80), seed=3, chosen=[study.problems()[1]])
 
 
-def test_every_interval_of_the_study_covers_in_nine_of_ten_replications(study):
+def test_every_interval_of_the_study_covers_the_exact_value_in_nine_of_ten_replications(study):
     with xr.open_dataset(STUDY.parent / "results.nc", engine="h5netcdf") as data:
         shares = study.covered(data.load())
     assert data.sizes["replication"] == 200
@@ -38,8 +38,8 @@ def test_every_interval_of_the_study_covers_in_nine_of_ten_replications(study):
 
 def test_intervals_cover_the_exact_values(study, small):
     shares = study.covered(small).sel(episodes=80, problem="random 1")
-    # Twenty replications, whose measures go together; the 200 of the study decide. At 90 % the chance of 13 or fewer
-    # of 20 is 2 in 1,000.
+    # These are 20 replications, and their measures are correlated; the 200 of the study decide. At a coverage of 90 %
+    # the chance of 13 or fewer of 20 is 2 in 1,000.
     assert float(shares.mean()) >= 0.8
     assert (shares >= 0.7).all(), shares.to_series()
 

@@ -59,7 +59,7 @@ def test_the_command_prints_the_table_and_refuses_what_is_distilled(tmp_path, mo
     assert "| state + shaping |" in capsys.readouterr().out
     assert (tmp_path / "out" / "report.html").exists()
     steps = ip.coverages("GridWorld", episodes=6)["random"]
-    ip.save_reward(ip.distil(ip.load_reward("GridWorld/iq"), steps), tmp_path / "distilled")
+    ip.save_reward(ip.distil(ip.load_reward("GridWorld/iq"), transitions=steps), tmp_path / "distilled")
     with pytest.raises(SystemExit):
         call("forms", tmp_path / "distilled", *grid, tmp_path / "other")
     assert "is distilled already" in " ".join(capsys.readouterr().err.split())

@@ -1,4 +1,4 @@
-"""What docs/measures.md says that measures ignore is a property of random MDPs; what they do not, an MDP shows."""
+"""What measures ignore (docs/measures.md), checked on random MDPs; what they do not ignore, shown on one MDP."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ quick = settings(deadline=None, max_examples=30)
 
 
 def assert_replaceable(name, mdp, other, changed):
-    """`changed` may stand for the reward on either side, and is at distance 0 from it."""
+    """`changed` can replace the reward on either side of the measure, and is at distance 0 from it."""
     measure = MEASURES[name]
     assert measure(mdp.reward, changed, mdp) < 1e-8
     expected = measure(mdp.reward, other, mdp)
@@ -72,14 +72,14 @@ def test_redistribution_over_successors_changes_nothing(name, mdp, seed):
 
 
 @pytest.mark.parametrize("name", REDISTRIBUTION_SENSITIVE)
-def test_redistribution_over_successors_changes_these(name):
+def test_redistribution_over_successors_changes_the_other_measures(name):
     for mdp in (grid("sparse", slip=0.2), random_mdp(0)):
         changed = mdp.reward + redistribution(mdp, np.random.default_rng(1))
         assert MEASURES[name](mdp.reward, changed, mdp) > 0.1
 
 
-def test_redistribution_under_one_dynamics_is_none_under_another():
-    """Regret, VAL and Minimal ignore X only where E_{s′~P}[X] = 0 holds for the P they are measured under."""
+def test_a_redistribution_under_one_dynamics_is_not_one_under_another():
+    """Regret, VAL and Minimal ignore X only if E_{s′~P}[X] = 0 for the P that they are given."""
     mdp, elsewhere = random_mdp(0), random_mdp(1)
     changed = mdp.reward + 3 * redistribution(mdp, np.random.default_rng(0))
     for name in REDISTRIBUTION_INVARIANT:

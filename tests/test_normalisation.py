@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 import irl_probe as ip
 from irl_probe.rewards import Normalisation, RewardError
-from irl_probe.rewards.schema import canonical
+from tests.fuzzing import tampered
 from tests.test_wrappers import Countdown, cartpole_reward, spelled_out
 
 FLOATS = st.floats(-1e3, 1e3, width=32)
@@ -89,7 +89,7 @@ def test_saving_again_gives_the_same_bytes_and_a_reward_without_it_is_as_before(
     one, two = (ip.save_reward(env.paid_reward, tmp_path / name) / "reward.json" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
     bare = json.loads((ip.save_reward(reward, tmp_path / "bare") / "reward.json").read_text())
-    assert "normalisation" not in bare
+    assert bare["reward"]["normalisation"] is None
     assert ip.load_reward(tmp_path / "bare").normalisation is None
     assert "rewards of standard deviation" in (tmp_path / "one" / "README.md").read_text()
 
@@ -97,7 +97,7 @@ def test_saving_again_gives_the_same_bytes_and_a_reward_without_it_is_as_before(
 def test_a_distilled_reward_keeps_it_too(tmp_path):
     env = gym.make("CartPole-v1")
     steps = ip.record_demos(ip.learn.random_policy(env.action_space), env, 6, seed=0).transitions
-    reward = ip.distil(cartpole_reward(), steps, ip.DistilConfig(form="state", hidden=(), steps=1))
+    reward = ip.distil(cartpole_reward(), ip.DistilConfig(form="state", hidden=(), steps=1), transitions=steps)
     wrapped = ip.RewardWrapper(env, reward, normalise="running")
     play(wrapped)
     loaded = ip.load_reward(ip.save_reward(wrapped.paid_reward, tmp_path / "reward"))
@@ -156,20 +156,14 @@ def test_what_cannot_be_is_said(tmp_path):
     ("change", "message"),
     [
         ({"variance": -1.0}, "neither below 0"),
-        ({"count": 1.5}, "'count' of reward.json.normalisation must be whole"),
-        ({"mean": "0"}, "'mean' of reward.json.normalisation must be a finite number"),
+        ({"count": 1.5}, "'count' of reward.json.reward.normalisation must be a whole number; got 1.5"),
+        ({"mean": "0"}, "'mean' of reward.json.reward.normalisation must be a finite number"),
         ({"std": 1.0}, "unexpected field 'std'"),
     ],
 )
 def test_a_wrong_field_of_a_saved_one_is_named(change, message, tmp_path):
-    from irl_probe.rewards.schema import content_id
-
     env = ip.RewardWrapper(gym.make("CartPole-v1"), cartpole_reward(), normalise="running")
     play(env)
-    path = ip.save_reward(env.paid_reward, tmp_path / "reward") / "reward.json"
-    content = json.loads(path.read_text())
-    content["normalisation"] |= change
-    content["id"] = content_id(content)
-    path.write_bytes(canonical(content))
+    folder = ip.save_reward(env.paid_reward, tmp_path / "reward")
     with pytest.raises(RewardError, match=message):
-        ip.load_reward(tmp_path / "reward")
+        ip.load_reward(tampered(folder, lambda content: content["reward"]["normalisation"].update(change)))

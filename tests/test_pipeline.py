@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 import irl_probe as ip
-from irl_probe.judgement.verdict import answers, judge
+from irl_probe.judgement import answers, judge, read
 from irl_probe.learn import TrainingInterrupted
 from irl_probe.learn.replay import Replay
 from irl_probe.pipeline import environment, grid
 from irl_probe.pipeline.coverages import off_data
-from irl_probe.rewards import reward_id
 
 SMALL = ip.pipeline.ProbeConfig(
     episodes=2,
@@ -67,11 +66,12 @@ def test_retraining_is_judged_by_every_seed_with_an_interval_over_them(cartpole)
 
 
 def test_the_grids_verdict_is_about_the_reward_that_was_saved_and_names_those_beside_it(gridworld):
-    verdict = judge(gridworld.results)
+    figures = read(gridworld.results)
+    verdict = judge(figures)
     assert verdict.reward == "30 demonstrations"
     hashes = json.loads(gridworld.results.attrs["hashes"])["rewards"]
-    assert hashes["30 demonstrations"] == reward_id(ip.load_reward(gridworld.reward))
-    first = answers(gridworld.results, verdict)[0]
+    assert hashes["30 demonstrations"] == ip.load_reward(gridworld.reward).reward_id
+    first = answers(figures, verdict)[0]
     assert "“30 demonstrations, known grid”, learned from the same demonstrations" in first.sentence
     assert "“exact occupancy”, learned from the expert's exact occupancy" in first.sentence
     page = gridworld.report.read_text()
@@ -138,7 +138,7 @@ def test_an_interrupted_probe_says_how_to_go_on_and_ends_as_if_it_had_not_been(c
         ip.probe("CartPole-v1", config, out=folder)
     resumed = ip.probe("CartPole-v1", config, out=folder, resume=True)
     whole = ip.probe("CartPole-v1", config, out=tmp_path / "whole")
-    assert reward_id(ip.load_reward(resumed.reward)) == reward_id(ip.load_reward(whole.reward))
+    assert ip.load_reward(resumed.reward).reward_id == ip.load_reward(whole.reward).reward_id
     with pytest.raises(ValueError, match="finished"):
         ip.probe("CartPole-v1", config, out=folder, resume=True)
 

@@ -166,7 +166,7 @@ class TestStableBaselines:
 
     def test_another_environment_of_the_same_spaces_is_warned_of(self, make):
         reward = ip.load_reward("HalfCheetah-v5/sqil-linear")
-        with pytest.warns(UserWarning, match="learned in HalfCheetah-v5 and is to pay in Walker2d-v5") as warned:
+        with pytest.warns(UserWarning, match="learned in HalfCheetah-v5 and pays in Walker2d-v5") as warned:
             make(reward, lambda: ip.envs.make_env("Walker2d-v5"))
         assert warned[0].filename == __file__
         make(reward, lambda: ip.envs.make_env("HalfCheetah-v5"))  # a warning would be an error here

@@ -157,7 +157,9 @@ def found(pages, tmp_path_factory):
 
 def hostile() -> xr.DataTree:
     name = "</svg></script><script>document.title='broken into'</script>"
-    return new_results({}, title=name, env_id=name, warnings=[{"code": name, "text": name}], config={name: name})
+    tree = new_results({}, title=name, env_id=name, config={name: name})
+    tree.attrs["no_distances"] = name  # a warning
+    return tree
 
 
 @pytest.mark.parametrize("name", ["cartpole", "full", "gridworld", "hostile"])

@@ -149,6 +149,14 @@ def test_average_is_the_mean_over_runs_with_an_interval_over_runs(runs):
     assert averaged.attrs["runs_averaged"] == 3
 
 
+def test_runs_are_counted_and_not_the_seeds_that_they_retrained_with():
+    group = retraining_group([[9.0, 8.0]], rewards=["iq"], seeds=[0, 1], normalised=[[0.9, 0.8]])
+    runs = {seed: new_results({"retraining": group}) for seed in range(3)}
+    averaged = average_runs(stack_runs(runs, "seed"))
+    assert averaged["retraining"].sizes["seed"] == 6
+    assert averaged.attrs["runs_averaged"] == 3
+
+
 def test_transfers_are_averaged_over_runs_by_their_normalised_value():
     def transferred(value: float) -> xr.DataTree:
         figures = np.full((1, 2, 3), value)

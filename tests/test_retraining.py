@@ -223,7 +223,7 @@ def test_a_study_that_cannot_be_is_refused(values, message):
 def test_a_study_needs_rewards_with_names_of_their_own(mdp):
     with pytest.raises(ValueError, match="at least one reward"):
         ip.retraining.retrain_study({}, replace(STUDY, on_true_reward=False), env=maker(mdp))
-    with pytest.raises(ValueError, match="is that of the environment's own reward"):
+    with pytest.raises(ValueError, match="is the name of the environment's own reward"):
         ip.retraining.retrain_study({"true reward": good}, env=maker(mdp))
     with pytest.raises(ValueError, match="give its id, or a function that makes it"):
         ip.retraining.retrain_study({"good": good}, env=TabularEnv(mdp))

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import irl_probe as ip
-from irl_probe.rewards import DistilledReward, RewardError
-from irl_probe.rewards.explicit import RewardNetwork
+from irl_probe.rewards import DistilledReward, RewardError, RewardNetwork
 from irl_probe.softq import NetworkSpec
 
 OBSERVATIONS = np.zeros((3, 4), np.float32)

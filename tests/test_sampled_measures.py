@@ -1,4 +1,4 @@
-"""The sampled measures: exact where the sample is whole, what they ignore, and what is said about bad input."""
+"""The sampled measures: exact on a complete sample, what they ignore, and the messages about bad input."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdps import GRID_GAMMA, grid, grid_rewards, mdps, random_mdp, redistribution, seeds, shaped
 
+from irl_probe import Transitions
 from irl_probe.metrics import (
     Dynamics,
     RewardTerms,
@@ -21,7 +22,6 @@ from irl_probe.metrics import (
     tabular,
 )
 from irl_probe.metrics import terms as terms_module
-from irl_probe.transitions import Transitions
 
 MEASURES = ("epic", "dard", "starc_val", "starc_minimal")
 quick = settings(deadline=None, max_examples=15)
@@ -39,7 +39,7 @@ def steps_of(observations, actions, successors, episode=None, terminated=None):
 
 
 def whole(mdp):
-    """Every (s, a) of a deterministic MDP once."""
+    """Every (s, a) of a deterministic MDP, once each."""
     states, actions = (x.ravel() for x in np.indices(mdp.transition.shape[:2]))
     return steps_of(states, actions, mdp.transition.argmax(axis=2)[states, actions])
 
@@ -89,13 +89,13 @@ def test_on_every_transition_of_a_deterministic_mdp_they_are_the_exact_measures(
     assert found["epic"].value == pytest.approx(tabular.epic(*pair, GRID_GAMMA, coverage=mdp.coverage), abs=1e-9)
     assert found["dard"].value == pytest.approx(tabular.dard(*pair, *dynamics), abs=1e-9)
     assert found["starc_minimal"].value == pytest.approx(tabular.starc(*pair, *dynamics, canonical="minimal"), abs=1e-9)
-    # VAL is held back by its shrinkage, which the 45 steps make visible.
+    # The shrinkage of VAL shows with only 45 steps.
     assert found["starc_val"].value == pytest.approx(tabular.starc(*pair, *dynamics), abs=0.02)
 
 
 @quick
 @given(mdps(), seeds)
-def test_shaping_scale_and_a_constant_change_nothing_however_small_the_sample(mdp, seed):
+def test_shaping_scale_and_a_constant_change_nothing_even_on_a_small_sample(mdp, seed):
     rng = np.random.default_rng(seed)
     other = shaped(2.5 * mdp.reward, rng.normal(size=len(mdp.transition)), mdp.gamma) + 3
     found = distances(mdp, sample(mdp, rng), {"a": table(mdp.reward), "b": table(other)}, rng)
@@ -105,7 +105,7 @@ def test_shaping_scale_and_a_constant_change_nothing_however_small_the_sample(md
 
 @quick
 @given(seeds)
-def test_the_opposite_is_as_far_as_can_be(seed):
+def test_the_opposite_reward_is_at_the_largest_distance(seed):
     rng = np.random.default_rng(seed)
     mdp = random_mdp(rng)
     steps = sample(mdp, rng, 200)
@@ -123,7 +123,7 @@ def test_redistribution_is_ignored_by_val_and_minimal_only():
     assert found["starc_minimal"].value < 0.12
 
 
-def test_a_redistribution_is_called_so_by_the_decomposition():
+def test_the_decomposition_of_a_sample_gives_the_exact_shares():
     rng = np.random.default_rng(1)
     mdp = random_mdp(1)
     potential = rng.normal(size=len(mdp.transition))
@@ -139,7 +139,7 @@ def test_a_redistribution_is_called_so_by_the_decomposition():
         assert share.value == pytest.approx(exact[name], abs=0.04), name
 
 
-def test_terms_give_the_same_forms_as_the_plain_function_and_cost_n_not_n_times_m():
+def test_terms_give_the_forms_of_the_plain_function_with_fewer_evaluations():
     rng = np.random.default_rng(0)
     rows = {"plain": 0, "terms": 0}
     q_weights, v_weights = rng.normal(size=4), rng.normal(size=3)
@@ -187,7 +187,7 @@ def test_no_query_batch_is_larger_than_the_stated_bound(monkeypatch):
     assert len(largest) > 10
 
 
-def test_a_potential_in_the_span_of_the_features_changes_no_form_though_episodes_end():
+def test_a_potential_in_the_span_of_the_features_changes_no_form_even_if_episodes_end():
     rng = np.random.default_rng(0)
     states, successors = rng.normal(size=(2, 400, 3))
     ended = rng.random(400) < 0.1
@@ -220,7 +220,7 @@ def test_erc_is_the_pearson_distance_of_discounted_returns():
     assert episode_return_distance(x, 2 * x, lengths).value == pytest.approx(0, abs=1e-7)
 
 
-def test_off_support_counts_what_was_never_seen():
+def test_off_support_is_the_share_of_queries_that_were_never_observed():
     steps = steps_of(np.array([0, 1, 2]), np.array([0, 0, 1]), np.array([1, 2, 0]))
     asked = (np.array([0, 1, 2, 2]), np.array([0, 1, 1, 1]), np.array([1, 2, 0, 1]))
     assert off_support(steps, *asked) == 0.5
@@ -273,7 +273,7 @@ def test_one_step_has_no_distance_by_epic():
     assert "is 0 on these steps" in forms.distance("a", "b").reason
 
 
-def test_float32_rewards_are_taken_as_they_are():
+def test_float32_rewards_give_float64_forms():
     mdp = random_mdp(0)
     rng = np.random.default_rng(0)
     steps = sample(mdp, rng)
@@ -294,7 +294,7 @@ def test_float32_rewards_are_taken_as_they_are():
         (lambda s, *_: np.full(len(s), "high"), "'bad' must give real numbers; got dtype"),
     ],
 )
-def test_a_reward_that_returns_something_else_is_named(returned, message):
+def test_the_message_about_a_bad_return_value_names_the_reward(returned, message):
     mdp = random_mdp(0)
     steps = sample(mdp, np.random.default_rng(0))
     rewards = {"fine": table(mdp.reward), "bad": returned}

@@ -1,3 +1,5 @@
+"""Simulators start from any observation, take the environment's own step, and leave the environment unchanged."""
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from irl_probe.envs import gridworld, make_env, simulator
         ("Reacher-v5", 1e-6),
     ],
 )
-def test_step_from_an_observation_is_the_step_that_was_made(env_id, tolerance):
+def test_a_step_from_a_recorded_observation_is_the_recorded_step(env_id, tolerance):
     env = make_env(env_id)
     t = rollout(env, 3, steps=50)
     source = simulator(env)
@@ -35,7 +37,7 @@ def test_step_from_an_observation_is_the_step_that_was_made(env_id, tolerance):
 
 
 @pytest.mark.parametrize("env_id", ["Hopper-v5", "Walker2d-v5"])
-def test_where_no_velocity_is_clipped_the_step_is_exact(env_id):
+def test_the_step_is_exact_if_no_velocity_is_clipped(env_id):
     env = make_env(env_id)
     t = rollout(env, 3, steps=50, policy=gentle(env))
     source = simulator(env_id)
@@ -47,7 +49,7 @@ def test_where_no_velocity_is_clipped_the_step_is_exact(env_id):
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Acrobot-v1", "Hopper-v5", "Humanoid-v5"])
-def test_environment_is_left_as_it_was(env_id):
+def test_a_simulator_does_not_change_the_environment(env_id):
     def play(disturb):
         env = make_env(env_id)
         observation, _ = env.reset(seed=0)
@@ -64,7 +66,7 @@ def test_environment_is_left_as_it_was(env_id):
 
 
 @pytest.mark.parametrize("env_id", ["Hopper-v5", "HalfCheetah-v5", "Reacher-v5"])
-def test_the_whole_state_of_mujoco_is_left_as_it_was(env_id):
+def test_a_simulator_does_not_change_the_state_of_mujoco(env_id):
     env = make_env(env_id)
     t = rollout(env, 1, steps=7)
     data = env.unwrapped.data
@@ -77,7 +79,7 @@ def test_the_whole_state_of_mujoco_is_left_as_it_was(env_id):
         np.testing.assert_array_equal(getattr(data, name), values, err_msg=name)
 
 
-def test_changed_physics_are_honoured():
+def test_a_simulator_uses_changed_physics():
     env = make_env("Hopper-v5")
     t = rollout(env, 1, steps=5)
     usual = simulator(env).step(t.observations, t.actions)
@@ -120,7 +122,7 @@ def test_tabular_simulator_without_slip_is_deterministic():
     assert source.step(np.array([0]), np.array([1])).next_observations == [1]
 
 
-def test_noisy_acrobot_is_not_deterministic_and_is_reproducible_from_its_seed():
+def test_noisy_acrobot_is_not_deterministic_and_the_same_seed_gives_the_same_steps():
     env = make_env("Acrobot-v1")
     env.unwrapped.torque_noise_max = 1.0
     t = rollout(env, 1, steps=5)
@@ -131,7 +133,7 @@ def test_noisy_acrobot_is_not_deterministic_and_is_reproducible_from_its_seed():
 
 
 @pytest.mark.parametrize("env_id", ["LunarLander-v3", "Pusher-v5", "FrozenLake-v1"])
-def test_environment_whose_state_is_hidden_is_refused_with_the_alternatives(env_id):
+def test_an_environment_whose_state_cannot_be_set_is_refused_with_alternatives(env_id):
     with pytest.raises(ValueError, match=f"state of {env_id} cannot be set from an observation.*observed successor"):
         simulator(env_id)
 

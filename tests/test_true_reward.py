@@ -1,3 +1,5 @@
+"""The true reward as a function: by formula or simulated, it is the environment's own."""
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -38,7 +40,7 @@ def test_acrobot_pays_nothing_at_the_end_and_minus_one_before():
     reward = true_reward(env)
     np.testing.assert_array_equal(reward.discrepancy(t), 0)
     unflagged = reward(t.observations, t.actions, t.next_observations, np.zeros(len(t)))
-    np.testing.assert_array_equal(unflagged, t.rewards)  # the height of s′ tells
+    np.testing.assert_array_equal(unflagged, t.rewards)  # the height of s′ is enough
 
 
 def test_continuous_mountain_car_pays_for_the_goal():
@@ -48,7 +50,7 @@ def test_continuous_mountain_car_pays_for_the_goal():
     np.testing.assert_allclose(true_reward(env).discrepancy(t), 0, atol=1e-6)
 
 
-def test_lunar_lander_tells_a_landing_from_a_crash():
+def test_lunar_lander_pays_for_a_landing_and_not_for_a_crash():
     from gymnasium.envs.box2d.lunar_lander import heuristic
 
     env = make_env("LunarLander-v3")
@@ -67,10 +69,10 @@ def test_lunar_lander_tells_a_landing_from_a_crash():
         ("InvertedPendulum-v5", 0),
         ("InvertedDoublePendulum-v5", 1e-9),
         ("Reacher-v5", 1e-9),
-        ("HumanoidStandup-v5", 1e-5),  # of contact forces, which the constraint solver's warm start touches
+        ("HumanoidStandup-v5", 1e-5),  # contact forces depend on the warm start of the constraint solver
     ],
 )
-def test_simulated_reward_is_the_environments_where_no_velocity_is_clipped(env_id, tolerance):
+def test_the_simulated_reward_is_the_environments_if_no_velocity_is_clipped(env_id, tolerance):
     env = make_env(env_id)
     t = rollout(env, 3, steps=50, policy=gentle(env))
     np.testing.assert_allclose(true_reward(env).discrepancy(t), 0, atol=tolerance)
@@ -80,7 +82,7 @@ def test_simulated_reward_is_the_environments_where_no_velocity_is_clipped(env_i
     ("env_id", "arguments"),
     [("Walker2d-v5", {}), ("Ant-v5", {}), ("Ant27-v5", {}), ("Humanoid-v5", {})],
 )
-def test_inexact_simulated_reward_says_so_and_is_off_by_little(env_id, arguments):
+def test_an_inexact_simulated_reward_says_so_and_has_a_small_error(env_id, arguments):
     reward = true_reward(env_id, **arguments)
     t = rollout(make_env(env_id, **arguments), 4, steps=50)
     gap = np.abs(reward.discrepancy(t))
@@ -128,7 +130,7 @@ def test_reward_reads_the_parameters_of_the_environment_given():
             "reward of Pusher-v5 is neither known as a formula.*Transitions.rewards.*Known: GridWorld",
         ),
         (lambda: "FrozenLake-v1", "reward of FrozenLake-v1 is neither known"),
-        (lambda: "Cartpole-v1", "Did you mean CartPole-v1"),
+        (lambda: "Cartpole-v1", "Did you mean 'CartPole-v1'"),
         (lambda: gym.wrappers.RescaleObservation(make_env("Pendulum-v1"), -1, 1), "wrapper of Pendulum-v1 changes its"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Changed dynamics: what changes, by how much, and that the true reward does not."""
+"""Changed dynamics: what changes, by how much, and that the true reward stays the same."""
 
 import mujoco
 import numpy as np
@@ -26,7 +26,7 @@ def after_one_step(variant):
 
 
 @pytest.mark.parametrize("env_id", EVERY)
-def test_each_variant_moves_otherwise_and_is_made_again_by_its_id(env_id):
+def test_each_variant_has_other_dynamics_and_is_made_again_from_its_id(env_id):
     usual, *others = ip.envs.variants(env_id)
     assert usual.name == "unchanged"
     assert usual.id == env_id
@@ -34,7 +34,7 @@ def test_each_variant_moves_otherwise_and_is_made_again_by_its_id(env_id):
     for variant in others:
         env = variant.make()
         assert env.spec.id == variant.id
-        if variant.parameter not in ("friction", "disabled leg", "moved wall", "damping", "gravity"):  # felt later
+        if variant.parameter not in ("friction", "disabled leg", "moved wall", "damping", "gravity"):  # no effect yet
             assert not np.array_equal(after_one_step(variant), before), variant.name
         np.testing.assert_array_equal(after_one_step(variant), after_one_step(variant))
         assert ip.envs.make_env(variant.id).spec.id == variant.id
@@ -53,11 +53,11 @@ def test_the_true_reward_of_a_variant_is_that_of_the_environment(env_id):
 @pytest.mark.parametrize(
     "variant_id", ["HalfCheetah-v5[mass=2]", "PointMaze-v0[moved wall]", "Hopper-v5[leg length=1.2]", "Ant-v5[mass=2]"]
 )
-def test_simulators_honour_the_change(variant_id):
+def test_simulators_use_the_changed_dynamics(variant_id):
     env = ip.envs.make_env(variant_id)
     env.reset(seed=0)
     if "Maze" in variant_id:
-        env.unwrapped.set_state(np.array([0.45, -0.09]), np.array([0.0, 1.0]))  # straight ahead is now a wall
+        env.unwrapped.set_state(np.array([0.45, -0.09]), np.array([0.0, 1.0]))  # now there is a wall ahead
         before, action = np.array([[0.45, -0.09, 0.0, 1.0]]), np.array([[0.0, 1.0]], dtype=np.float32)
         expected = env.step(action[0])[0][None]
     else:
@@ -69,7 +69,7 @@ def test_simulators_honour_the_change(variant_id):
     assert np.abs(other - expected).max() > 1e-3
 
 
-def test_cartpole_keeps_its_derived_quantities_right():
+def test_cartpole_also_changes_its_derived_quantities():
     env = ip.envs.make_env("CartPole-v1[mass=2]").unwrapped
     assert env.masspole == pytest.approx(0.2)
     assert env.total_mass == pytest.approx(1.2)
@@ -79,7 +79,7 @@ def test_cartpole_keeps_its_derived_quantities_right():
     assert ip.envs.make_env("CartPole-v1").unwrapped.total_mass == pytest.approx(1.1)
 
 
-def test_twice_the_mass_is_half_the_acceleration_of_the_same_force():
+def test_twice_the_mass_halves_the_acceleration():
     """A point in the maze without damping: v = F t/m."""
     speeds = []
     for name in ("PointMaze-v0", "PointMaze-v0[mass=2]"):
@@ -96,7 +96,7 @@ def test_free_fall_follows_gravity():
         assert model.opt.gravity[2] == pytest.approx(-9.81 * factor)
 
 
-def test_a_disabled_leg_pulls_at_nothing_and_the_others_do():
+def test_a_disabled_leg_has_no_force_and_the_others_are_unchanged():
     usual, model = (ip.envs.make_env(i).unwrapped.model for i in ("Ant-v5", "Ant-v5[disabled leg=2]"))
     joints = [model.joint(j).name for j in model.actuator_trnid[:, 0]]
     gears = dict(zip(joints, model.actuator_gear[:, 0], strict=True))
@@ -118,7 +118,7 @@ CONSTANTS = (
 
 
 def compiled_longer(env, geoms, factor):
-    """The same change written into the model's specification before MuJoCo compiles it."""
+    """The same change, made in the specification of the model before MuJoCo compiles it."""
     spec = mujoco.MjSpec.from_file(env.fullpath)
     for name in geoms:
         geom = spec.geom(name)
@@ -143,7 +143,7 @@ def test_a_longer_limb_is_the_model_that_mujoco_would_compile(env_id, parameter)
         np.testing.assert_allclose(getattr(ours.model, name), getattr(expected, name), atol=1e-6, err_msg=name)
 
 
-def test_a_longer_limb_starts_as_high_above_the_ground_as_before():
+def test_a_robot_with_a_longer_limb_starts_at_the_same_height_above_the_ground():
     usual, long = (ip.envs.make_env(i).unwrapped for i in ("Hopper-v5", "Hopper-v5[leg length=1.2]"))
     assert long.init_qpos[1] - usual.init_qpos[1] == pytest.approx(0.1, abs=1e-9)  # a leg of 0.5 m, 20 % longer
 
@@ -164,14 +164,14 @@ def test_slip_mixes_in_the_mean_action():
     assert (slipped.name, slipped.id, slipped.mdp.gamma) == ("slip 0.3", "GridWorld[slip=0.3]", 0.9)
 
 
-def test_swapped_actions_do_what_their_partners_did_and_are_paid_for_what_they_are():
+def test_swapped_actions_have_the_transitions_of_their_partners_and_their_own_rewards():
     mdp = ip.envs.gridworld()
     swapped = ip.envs.variants(mdp, ["swapped actions"])[1].mdp
     np.testing.assert_array_equal(swapped.transition, mdp.transition[:, [1, 0, 3, 2, 4]])
     np.testing.assert_array_equal(swapped.reward, mdp.reward)
 
 
-def test_a_grids_variant_is_an_environment_of_its_own():
+def test_a_variant_of_the_grid_is_a_tabular_environment():
     env = ip.envs.variants("GridWorld", ["slip=0.5"], unchanged=False)[0].make()
     assert isinstance(env, TabularEnv)
     assert env.spec.id == "GridWorld[slip=0.5]"
@@ -180,7 +180,7 @@ def test_a_grids_variant_is_an_environment_of_its_own():
     assert same.horizon == 7
 
 
-def test_a_change_of_ones_own_is_a_variant():
+def test_a_variant_can_be_made_by_a_function_of_the_user():
     variant = ip.envs.Variant("CartPole-v1", "wind", 3.0, function=lambda: ip.envs.make_env("CartPole-v1"))
     assert (variant.name, variant.make().spec.id) == ("wind ×3", "CartPole-v1")
 
@@ -190,7 +190,7 @@ def test_options_reach_the_variants():
     assert variant.make().observation_space.shape == (27,)
 
 
-def test_the_planner_solves_the_maze_wherever_the_wall_is_and_the_wall_stops_the_old_plan():
+def test_the_planner_solves_both_mazes_and_its_plan_for_one_fails_in_the_other():
     usual, moved = ip.envs.variants("PointMaze-v0", ["moved wall"])
     plan, new_plan = MazePlanner(usual.make()), MazePlanner(moved.make())
     at_home = ip.evaluate(plan, usual.make, episodes=10).returns.mean()
@@ -198,7 +198,7 @@ def test_the_planner_solves_the_maze_wherever_the_wall_is_and_the_wall_stops_the
     assert ip.evaluate(plan, moved.make, episodes=10).returns.max() < at_home - 30
 
 
-def test_the_maze_has_an_exact_simulator_and_ends_by_the_clock_alone():
+def test_the_maze_has_an_exact_simulator_and_never_terminates():
     env = ip.envs.make_env("PointMaze-v0")
     t = rollout(env, 2, steps=100)
     assert t.truncated[99]
@@ -220,15 +220,15 @@ def test_the_maze_has_an_exact_simulator_and_ends_by_the_clock_alone():
         ("CartPole-v1", {"length": [float("inf")]}, "'length' takes a positive factor.*got inf"),
         ("Ant-v5", ["disabled leg=5"], "'disabled leg' takes a whole number from 1 to 4; got 5"),
         ("GridWorld", ["slip=1.5"], "'slip' takes a probability above 0 and at most 1; got 1.5"),
-        ("GridWorld", ["swapped actions=2"], "'swapped actions' takes 1, for it is on or absent; got 2"),
+        ("GridWorld", ["swapped actions=2"], "'swapped actions' takes 1, since it is on or absent; got 2"),
         ("GridWorld", ["slipp"], r"got 'slipp'. Did you mean 'slip'\?"),
         ("Hopper-v5", ["mass=two"], "name=factor with a number, as in 'mass=2'; got 'mass=two'"),
-        ("Hopper-v5", "mass", "must be a list of names or a mapping to factors; got the text 'mass'"),
-        ("FrozenLake-v1", None, "can be changed in tabular MDPs and in these environments: .*FrozenLake-v1 is none"),
-        ("Hoper-v5", None, "Did you mean Hopper-v5"),
+        ("Hopper-v5", "mass", "must be a list of names or a mapping to factors; got the string 'mass'"),
+        ("FrozenLake-v1", None, "can be changed in tabular MDPs and in these environments: .*FrozenLake-v1 is not"),
+        ("Hoper-v5", None, "Did you mean 'Hopper-v5'"),
     ],
 )
-def test_variants_that_cannot_be_are_refused(env, changes, message):
+def test_impossible_variants_are_refused(env, changes, message):
     with pytest.raises(ValueError, match=message):
         ip.envs.variants(env, changes)
 
@@ -241,7 +241,7 @@ def test_variants_that_cannot_be_are_refused(env, changes, message):
         ("FrozenLake-v1[mass=2]", "Dynamics can be changed in"),
     ],
 )
-def test_an_id_of_a_variant_that_cannot_be_is_refused(env_id, message):
+def test_ids_of_impossible_variants_are_refused(env_id, message):
     with pytest.raises(ValueError, match=message):
         ip.envs.make_env(env_id)
 

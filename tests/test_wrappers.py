@@ -12,8 +12,15 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from irl_probe.envs import make_env
-from irl_probe.rewards import DistilledReward, RewardError, RewardWrapper, VectorRewardWrapper, load_reward, recover
-from irl_probe.rewards.explicit import RewardNetwork
+from irl_probe.rewards import (
+    DistilledReward,
+    RewardError,
+    RewardNetwork,
+    RewardWrapper,
+    VectorRewardWrapper,
+    load_reward,
+    recover,
+)
 from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
 
@@ -291,9 +298,9 @@ def test_spaces_that_do_not_fit_are_both_named():
 
 def test_a_reward_of_another_environment_of_the_same_shape_warns():
     reward = load_reward("HalfCheetah-v5/sqil-linear")
-    with pytest.warns(UserWarning, match=r"learned in HalfCheetah-v5 and is to pay in Walker2d-v5"):
+    with pytest.warns(UserWarning, match=r"learned in HalfCheetah-v5 and pays in Walker2d-v5"):
         RewardWrapper(make_env("Walker2d-v5"), reward)
-    with pytest.warns(UserWarning, match=r"learned in HalfCheetah-v5 and is to pay in Walker2d-v5"):
+    with pytest.warns(UserWarning, match=r"learned in HalfCheetah-v5 and pays in Walker2d-v5"):
         VectorRewardWrapper(gym.make_vec("Walker2d-v5", num_envs=2), reward)
     for same in ("HalfCheetah-v5", "HalfCheetah-v5[mass=2]"):
         RewardWrapper(make_env(same), reward)  # a warning would be an error here

@@ -95,15 +95,6 @@ def cartpole(title: str = "CartPole-v1, one demonstration") -> xr.DataTree:
         stochastic=False,
         demonstrations={"episodes": 1, "steps": 25, "returns": [500.0], "hash": "9f2c" * 16},
         config={"train": {"objective": "iq", "divergence": "chi2", "value_term": "expert", "hidden": [64, 64]}},
-        warnings=[
-            {
-                "code": "length-confound",
-                "text": "The episode-level correlation is mostly length: a reward that is the same at every step "
-                "reaches "
-                "1.00 on the mixture. Read the length-controlled figure instead.",
-            },
-            {"code": "one-seed", "text": "There is one training run; another seed may come out differently."},
-        ],
     )
 
 

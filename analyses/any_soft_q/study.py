@@ -1,10 +1,10 @@
-"""What reward does a trained Stable-Baselines3 agent behave as if it had? SAC and DQN where the reward is known.
+"""Which reward does the behaviour of a trained Stable-Baselines3 agent imply? SAC and DQN on tasks with known reward.
 
 python analyses/any_soft_q/study.py sac [--seeds 1]     SAC on Pendulum-v1; about 4 minutes a seed
 python analyses/any_soft_q/study.py dqn [--seeds 3]     DQN on the 5×5 grid; about 5 seconds a seed
 
-Each writes its results (results.nc, dqn.nc) and its table in README.md. Models are kept under runs/any_soft_q/ and are
-not trained again.
+Each writes its results (results.nc, dqn.nc) and its table in README.md. Trained models are stored under
+runs/any_soft_q/ and are not trained again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LEVELS = {"step": ("step", "none"), "partial return": ("partial", "none"), "epis
 
 @dataclass(frozen=True)
 class Agent:
-    """A learner, its environment and settings, and how its soft Q is read: each of `readings` is a row of the table."""
+    """A learner, its environment and settings, and options of `recover`: each of `readings` is a row of the table."""
 
     learner: type[SAC] | type[DQN]
     env_id: str
@@ -72,7 +72,7 @@ def trained(name: str, seed: int) -> SAC | DQN:
 
 
 def coverage(reward: ip.rewards.RecoveredReward, env_id: str, seed: int) -> ip.Transitions:
-    """Episodes of the agent with a share of random actions, `EPISODES` of each share."""
+    """`EPISODES` episodes of the agent at each share of random actions."""
     env = ip.envs.make_env(env_id)
     parts = [
         ip.record_demos(reward.soft_q.policy, env, EPISODES, seed=1000 * seed + i, epsilon=share).transitions
@@ -83,13 +83,13 @@ def coverage(reward: ip.rewards.RecoveredReward, env_id: str, seed: int) -> ip.T
 
 
 def measure(name: str, seed: int) -> xr.Dataset:
-    """Every reading of one trained agent."""
+    """All readings of one trained agent."""
     model, agent = trained(name, seed), AGENTS[name]
     return xr.concat([reading(model, agent.env_id, seed, **options) for options in agent.readings], dim="reading")
 
 
 def reading(model: SAC | DQN, env_id: str, seed: int, **options: Any) -> xr.Dataset:
-    """Pearson's correlation with the recorded true reward with its 95 % bootstrap interval over episodes."""
+    """Pearson's correlation with the recorded true reward, with its 95 % bootstrap interval over episodes."""
     reward = ip.recover(model, **options)
     steps = coverage(reward, env_id, seed)
     tree = ip.compare({"recovered": reward}, transitions={"mixture": steps})

@@ -1,10 +1,10 @@
-"""Discrete actions: which variant imitates, and which variant's reward is worth something.
+"""Discrete actions: which variant imitates the expert, and which variant's reward is useful?
 
 python analyses/discrete/study.py run [--tasks ...] [--variants ...] [--seeds ...]   what is missing, a JSON a cell
-python analyses/discrete/study.py merge   results.nc, the tables of README.md and the one of the project's README.md
+python analyses/discrete/study.py merge   results.nc and the tables of README.md; then `make results`
 
-A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration(s). A cell that stands with
-today's settings in results.nc or in runs/discrete/ is not computed again.
+A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration and those after it. A cell
+that is in results.nc or in runs/discrete/ with today's settings is not computed again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Cell = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned from: so many demonstrations, every so-manieth step; and how long online."""
+    """What is learned from (how many demonstrations, of which every k-th step) and how long online."""
 
     demonstrations: int
     subsample: int
@@ -61,7 +61,8 @@ PAPER = {
     "weight_decay": 0.0,
     "learning_starts": 0,
 }
-VARIANTS: dict[str, tuple[dict[str, object], bool]] = {  # what differs from the default, and whether it is online
+# Name → the settings that differ from the defaults, and whether the variant is online.
+VARIANTS: dict[str, tuple[dict[str, object], bool]] = {
     "bc": ({"objective": "bc"}, False),
     "offline": ({}, False),
     "online": ({}, True),
@@ -80,8 +81,9 @@ SEEDS = {variant: 5 if variant in ("bc", "offline", "online", "online, zero") el
 
 
 def retrains(task: str, variant: str, seed: int) -> bool:
-    """Whether a fresh policy learns from this cell's reward: three seeds of the defaults (LunarLander: one), and three
-    of CartPole's other variants.
+    """Whether a new policy is trained on the reward of this cell.
+
+    This is done for three seeds of the defaults (one for LunarLander), and for three of CartPole's other variants.
     """
     if variant in ("offline", "online"):
         return seed < (1 if task == "LunarLander-v3" else 3)
@@ -89,15 +91,15 @@ def retrains(task: str, variant: str, seed: int) -> bool:
 
 
 def learner(task: str, seed: int) -> ip.RLConfig:
-    """How a fresh policy learns from a recovered reward."""
+    """How a new policy learns from a recovered reward."""
     return ip.RLConfig(steps=TASKS[task].retrain_steps, seed=100 + seed, evaluate_every=0)
 
 
 def settings(task: str, variant: str, seed: int) -> str:
-    """All that decides a cell's figures, as JSON: from what it learns, how, and how it is retrained.
+    """Everything that determines the figures of a cell, as JSON: what it learns from, how, and how it is retrained.
 
-    What is 0, off or None is left out, so that an option to come leaves old cells standing; so is the seed, which the
-    cell's place says.
+    Settings that are 0, false or None are left out, so that a new option does not make old cells invalid. The seed is
+    left out too, since the place of the cell says it.
     """
     changed, online = VARIANTS[variant]
     config = ip.IQConfig.from_dict(
@@ -116,7 +118,7 @@ def _told(config: ResolvedIQ | ResolvedRL) -> dict[str, object]:
 
 @cache
 def coverage(env_id: str) -> ip.Transitions:
-    """A mixture of noisy experts, the same for every variant: the clone of all bundled demonstrations, with noise."""
+    """The mixture, the same for every variant: the clone of all bundled demonstrations with more and more noise."""
     clone = ip.train(ip.load_demos(env_id), ip.IQConfig(objective="bc"), progress=False)
     return ip.pipeline.noisy_rollouts(clone.policy, env_id)
 
@@ -150,7 +152,7 @@ def path_of(task: str, variant: str, seed: int) -> Path:
 
 
 def finished() -> dict[Cell, dict[str, float]]:
-    """The cells of results.nc and of runs/discrete/ that have today's settings; the latter first."""
+    """The cells of runs/discrete/, or else of results.nc, that have today's settings."""
     stored = xr.load_dataset(HERE / "results.nc", engine="h5netcdf") if (HERE / "results.nc").exists() else None
     cells: dict[Cell, dict[str, float]] = {}
     for task, variant in product(TASKS, VARIANTS):
@@ -200,7 +202,6 @@ def merge() -> None:
     )
     results.to_netcdf(HERE / "results.nc", engine="h5netcdf")
     replace_between(HERE / "README.md", "tables", "\n".join(table(results.sel(task=task)) for task in TASKS))
-    replace_between(HERE.parents[1] / "README.md", "imitation", summary(results))
 
 
 def replace_between(path: Path, name: str, text: str) -> None:
@@ -214,7 +215,7 @@ def replace_between(path: Path, name: str, text: str) -> None:
 
 
 def mean(values: xr.DataArray, digits: int, *, interval: bool) -> str:
-    """The mean over seeds, with a 95 % bootstrap interval over seeds; a dash where there is none."""
+    """The mean over seeds, with a 95 % bootstrap interval over seeds; a dash if there is no seed."""
     seeds = values.dropna("seed").values
     if not len(seeds):
         return "–"
@@ -227,7 +228,7 @@ def mean(values: xr.DataArray, digits: int, *, interval: bool) -> str:
 
 
 def table(results: xr.Dataset) -> str:
-    """One task, a line a variant."""
+    """The table of one task, with one line for each variant."""
     task = str(results["task"].values)
     target = f"{TASKS[task].target:g}".replace("-", "−")
     lines = [
@@ -242,17 +243,6 @@ def table(results: xr.Dataset) -> str:
             returns = [mean(cell[name], 1, interval=True) for name in ("return", "retrained")]
             figures = [mean(cell[name], 2, interval=name == "episode") for name in FIGURES]
             lines.append(f"| {' | '.join([variant, str(count), *returns, *figures])} |")
-    return "\n".join(lines) + "\n"
-
-
-def summary(results: xr.Dataset) -> str:
-    """The defaults beside behavioural cloning, a line a task."""
-    lines = ["| task | demonstrations | offline | online | behavioural cloning |", "|---|---|---|---|---|"]
-    for name, task in TASKS.items():
-        returns = results["return"].sel(task=name)
-        figures = [mean(returns.sel(variant=v), 1, interval=True) for v in ("offline", "online", "bc")]
-        steps = "whole" if task.subsample == 1 else f"every {task.subsample}th step"
-        lines.append(f"| {name} | {task.demonstrations}, {steps} | {' | '.join(figures)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""Sampled against exact: do the estimators' intervals cover the exact value, and does the error fall like N^-1/2?
+"""Sampled against exact measures: do the intervals cover the exact value, and does the error fall like N^-1/2?
 
-Tabular MDPs are turned into sampled problems: episodes of the uniform policy, whose distribution of (s, a, s′) is known
-exactly, and a simulator that draws successors. Each replication draws everything anew.
+Tabular MDPs become sampled problems: episodes of the uniform policy, whose distribution of (s, a, s′) is known exactly,
+and a simulator that draws successors. Each replication draws new episodes and successors.
 
     python analyses/estimators/study.py run                 # 200 replications, some 20 minutes on two cores
     python analyses/estimators/study.py run --replications 20 --out quick.nc
@@ -37,13 +37,13 @@ HORIZON = 20
 EPISODES = (25, 50, 100)
 MEASURES = ("epic", "dard", "starc_val", "starc_minimal", "erc", "share_scale", "share_potential", "share_residual")
 CANONICAL = 512  # states S′ of EPIC
-DRAWS = 4  # of each successor, where it is random
+DRAWS = 4  # of each successor, if it is random
 RESAMPLES = 500
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An MDP, and a reward to hold against its own."""
+    """An MDP, and a reward to compare with its own."""
 
     name: str
     transition: Floats
@@ -63,7 +63,7 @@ class Problem:
 
 
 def problems() -> list[Problem]:
-    """Two random MDPs, and the grid with slip and without: the first and last have rewards of s′ too."""
+    """Two random MDPs, whose rewards depend on s′ too, and the grid with slip and without."""
     found = []
     for seed in (0, 1):
         rng = np.random.default_rng(seed)
@@ -111,7 +111,7 @@ def _exact_erc(problem: Problem) -> float:
 def estimate(
     problem: Problem, episodes: int, rng: np.random.Generator, *, resamples: int = RESAMPLES
 ) -> dict[str, Estimate]:
-    """Every sampled measure from fresh episodes, with its interval."""
+    """Every sampled measure on newly drawn episodes, with its interval."""
     states, actions, _ = problem.transition.shape
     cumulated = np.cumsum(problem.transition, axis=2)
 
@@ -188,12 +188,12 @@ def run(replications: int, *, episodes=EPISODES, seed: int = 0, chosen: list[Pro
 def covered(data: xr.Dataset) -> xr.DataArray:
     """Share of replications whose interval holds the exact value, (problem, episodes, measure)."""
     low, high = data["value"].sel(bound="low"), data["value"].sel(bound="high")
-    # An exact 0 that is estimated as exactly 0 has a point for its interval; rounding must not count as a miss.
+    # If an exact 0 is estimated as 0, the interval is a single point; a difference by rounding is not a miss.
     return ((low <= data["exact"] + 1e-9) & (high >= data["exact"] - 1e-9)).mean("replication")
 
 
 def slope(data: xr.Dataset) -> xr.DataArray:
-    """Slope of log RMS error against log episodes, (problem, measure); −½ is the law of averages."""
+    """Slope of log RMS error against log episodes, (problem, measure); −½ for an average of independent draws."""
     error = np.sqrt(((data["value"].sel(bound="estimate") - data["exact"]) ** 2).mean("replication"))
     x = np.log(data["episodes"].astype(float))
     x = x - x.mean()
@@ -201,7 +201,7 @@ def slope(data: xr.Dataset) -> xr.DataArray:
 
 
 def table(data: xr.Dataset) -> str:
-    """Markdown: coverage at the most episodes, and the slope."""
+    """Markdown: the error at the most episodes, the coverage at each number of episodes, and the slope."""
     shares, slopes, most = covered(data), slope(data), int(data["episodes"].max())
     error = np.sqrt(((data["value"].sel(bound="estimate") - data["exact"]) ** 2).mean("replication"))
     lines = ["| problem | measure | exact | RMS error | covered, by episodes | slope |", "|---|---|---|---|---|---|"]

@@ -2,7 +2,7 @@
 
 python analyses/experts/study.py [ENV ...]   resumes what was interrupted
 
-One takes 2 to 10 minutes; Hopper, HalfCheetah and Ant take up to an hour of a core.
+Each takes 2 to 10 minutes; Hopper, HalfCheetah and Ant take up to an hour of one core.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ SHARED = ip.RLConfig(  # the learner of the time when these were trained; Pendul
 
 @dataclass(frozen=True)
 class Expert:
-    """How an expert learns and what is kept of it.
+    """How an expert learns, and which of its episodes become demonstrations.
 
     Attributes:
-        config: of the learner.
-        episodes: demonstrations to keep.
-        scale: what the true reward is multiplied by while learning, which changes no optimal policy at α/scale.
-        least_return: only episodes of at least this true return are kept.
+        config: of the learner. episodes: the number of demonstrations. scale: multiplies the true reward during
+        learning; the optimal policies at α are those of the true one at α/scale. least_return: only episodes with at
+        least this true return become demonstrations.
     """
 
     config: ip.RLConfig
@@ -117,7 +116,7 @@ CARD = """# {env_id}
 Evaluated on {evaluated} other episodes, all counted: {evaluation}. A random policy gets {random}.
 
 Made by `python analyses/experts/study.py {env_id}`: soft Q-learning on the true reward{scale} (`train_on_reward`), then
-`record_demos` with the most likely action at each step{kept}.
+`record_demos` with the most likely action at each step{chosen}.
 irl_probe {irl_probe}, torch {torch}, gymnasium {gymnasium}.
 
 | setting | value |
@@ -146,7 +145,7 @@ def make(env_id: str) -> None:
         episodes=len(good),
         returns=described.returns,
         lengths=described.lengths,
-        kept=f"; kept are those of at least {expert.least_return:g}" if expert.least_return > -math.inf else "",
+        chosen=f"; only returns of at least {expert.least_return:g}" if expert.least_return > -math.inf else "",
         evaluated=EVALUATION_EPISODES,
         evaluation=evaluation,
         random=random,

@@ -1,11 +1,11 @@
-"""One demonstration: does IQ-Learn reach the expert on MuJoCo, in how many steps, and what is its reward worth?
+"""One demonstration: does IQ-Learn reach the expert on MuJoCo, in how many steps, and how good is its reward?
 
-python analyses/one_demo/study.py run [--tasks ...] [--seeds ...]   one process a core; resumes what was interrupted
+python analyses/one_demo/study.py run [--tasks ...] [--seeds ...]   resumes runs; start one process for each core
 python analyses/one_demo/study.py merge                             results.nc, report.html and the table of README.md
 
-A cell is a task and a seed: seed i learns from the i-th demonstration, with the defaults of `IQConfig`. Its run is kept
-in --runs/<task>/<seed>/; `merge` puts every finished cell into the results.nc that is there. The demonstrations
-are not ours to ship: --demos is the folder they are in.
+A cell is a task and a seed: seed i learns from the i-th demonstration, with the defaults of `IQConfig`. Its run is in
+--runs/<task>/<seed>/; `merge` adds every finished cell to results.nc. The demonstrations belong to others and are not
+in this repository: --demos is their folder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CONTROLS = ("none", "constant", "length")
 
 @dataclass(frozen=True)
 class Task:
-    """An environment, the steps taken in it, and the mean return that was asked for (NaN: none)."""
+    """An environment, the number of steps in it, and the target for the mean return (NaN: no target)."""
 
     env_id: str
     steps: int
@@ -52,7 +52,7 @@ TASKS = {
 
 
 def run_cell(name: str, seed: int, demos: Path, runs: Path) -> None:
-    """Train, judge the policy and the reward, and write figures.json."""
+    """Train, measure the policy and the reward, and write figures.json."""
     task, folder = TASKS[name], runs / name / str(seed)
     done = folder / "figures.json"
     if done.exists():
@@ -81,7 +81,7 @@ def run_cell(name: str, seed: int, demos: Path, runs: Path) -> None:
 
 
 def seconds_by_step(folder: Path) -> dict[int, float]:
-    """Wall-clock from the run's beginning to each of its evaluations; pauses between sittings are left out."""
+    """Wall-clock time from the start of the run to each evaluation, without pauses between interrupted parts."""
     seconds, before = {}, 0.0
     for path in sorted(folder.glob("events.out.tfevents.*"), key=lambda p: int(p.name.split(".")[3])):
         events = list(EventFileLoader(str(path)).Load())
@@ -128,7 +128,7 @@ def cell_dataset(name: str, seed: int, runs: Path) -> xr.Dataset:
 
 
 def merge(runs: Path) -> None:
-    """Every finished cell into results.nc, over what it held of them; then the page and the table."""
+    """Put every finished cell into results.nc, replacing older figures of it; then write the page and the table."""
     path = HERE / "results.nc"
     cells = {}
     if path.exists():

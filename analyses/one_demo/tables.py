@@ -1,4 +1,4 @@
-"""The table of README.md and the page of the study, from its results alone."""
+"""The tables of README.md and the page of the study, made only from its results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 HEAD = (
-    "| task | seed | expert | asked for | last evaluations | final 10 episodes [95 %] | steps to 90 % | 99 % "
+    "| task | seed | expert | target | last evaluations | final 10 episodes [95 %] | steps to 90 % | 99 % "
     "| minutes to 90 % | 99 % | all |\n|---|---|---|---|---|---|---|---|---|---|---|"
 )
 REWARD_HEAD = (
@@ -38,7 +38,7 @@ def cells(results: xr.Dataset) -> list[xr.Dataset]:
 
 
 def reached(cell: xr.Dataset, share: float, figure: str) -> float:
-    """Steps or seconds to the first evaluation at that share of the expert's mean return; NaN where there is none."""
+    """Steps or seconds to the first evaluation that reaches this share of the expert's mean return, or NaN."""
     there = np.flatnonzero(cell["return_mean"].values >= share * float(cell["expert"]))
     return float(cell[figure].values[there[0]]) if len(there) else float("nan")
 
@@ -58,7 +58,7 @@ def _minutes(value: float) -> str:
 
 
 def return_table(results: xr.Dataset, targets: dict[str, float], last: int) -> str:
-    """One row a cell: what it reached, in how many steps and minutes."""
+    """One row a cell: its returns, and the steps and minutes to reach shares of the expert's."""
     lines = [HEAD]
     for cell in cells(results):
         task = str(cell["task"].values)
@@ -92,7 +92,7 @@ def reward_table(results: xr.Dataset) -> str:
 
 
 def write_readme(path: Path, results: xr.Dataset, targets: dict[str, float], last: int) -> None:
-    """Put both tables between the marks of README.md."""
+    """Write both tables between the marks in README.md."""
     before, _, rest = path.read_text().partition("<!-- tables -->")
     _, _, after = rest.partition("<!-- end -->")
     text = f"{return_table(results, targets, last)}\n\n{reward_table(results)}"

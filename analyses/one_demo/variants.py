@@ -1,10 +1,11 @@
-"""Which variant of the objective imitates from one demonstration, and which one's reward is worth more?
+"""Which variant of the objective imitates from one demonstration, and which variant's reward is better?
 
-python analyses/one_demo/variants.py run [--variants ...] [--demos DIR]   a folder a variant in --runs; resumes
+python analyses/one_demo/variants.py run [--variants ...] [--demos DIR]   one folder a variant in --runs; resumes
 python analyses/one_demo/variants.py merge                                variants.nc and its table in README.md
 
-HalfCheetah-v5-smooth, whose episodes all have one length, so that no correlation is one with it; the first
-demonstration. All rewards are judged on the same steps: a clone of it with more and more random actions.
+The task is HalfCheetah-v5-smooth with its first demonstration. Its episodes all have one length, so no correlation
+comes from length. All rewards are measured on the same steps: a clone of the demonstration with more and more random
+actions.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def coverage(demos: ip.Demonstrations) -> ip.Transitions:
 
 
 def run_variant(name: str, demos: ip.Demonstrations, runs: Path) -> None:
-    """Train, judge the reward, and write figures.json."""
+    """Train, measure the reward, and write figures.json."""
     folder = runs / name.replace(" ", "-")
     done = folder / "figures.json"
     if done.exists():
@@ -73,7 +74,7 @@ def run_variant(name: str, demos: ip.Demonstrations, runs: Path) -> None:
             "steps": STEPS,
             "evaluate_every": STEPS // EVALUATIONS,
             "evaluate_episodes": EPISODES,
-            "policy_average": 1e-3,  # the default when these were run, without today's averaging_rate
+            "policy_average": 1e-3,  # the default when these were run; averaging_rate did not exist then
             **VARIANTS[name],
         }
     )
@@ -92,7 +93,7 @@ def run_variant(name: str, demos: ip.Demonstrations, runs: Path) -> None:
 
 
 def merge(runs: Path) -> None:
-    """Every finished variant into variants.nc, over what it held of them; then the table."""
+    """Put every finished variant into variants.nc, replacing older figures of it; then write the table."""
     path = HERE / "variants.nc"
     cells: dict[str, xr.Dataset] = {}
     if path.exists():
@@ -120,7 +121,7 @@ def merge(runs: Path) -> None:
 
 
 def table(results: xr.Dataset) -> str:
-    """A line a variant."""
+    """A table with one line for each variant."""
     lines = [
         f"| variant | best evaluation | mean of the last {LAST} | {' | '.join(LEVELS)} |",
         "|---|---|---|---|---|---|",

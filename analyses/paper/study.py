@@ -7,7 +7,7 @@ python analyses/paper/study.py page                           report.html: the p
 python analyses/paper/study.py write                          the tables of README.md and docs/what_99_means.md
 
 DEMOS is a file of expert demonstrations of Hopper-v5 with true rewards, or "minari:mujoco/hopper/expert-v0". The
-results hold figures; no demonstration is kept.
+results hold only figures and no demonstrations.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SEED = 0
 
 
 def correlations(episodes: int) -> None:
-    """Every shipped reward against the truth in its own environment, with a constant reward beside it."""
+    """Compare every shipped reward, and a constant one, with the true reward of its environment."""
     tasks: dict[str, list[str]] = {}
     for reward in ip.zoo.list_zoo():
         tasks.setdefault(reward.rpartition("/")[0], []).append(reward)
@@ -60,7 +60,7 @@ def grid() -> None:
 
 
 def blind_rewards(sizes: tuple[int, int]) -> dict[str, object]:
-    """Rewards that know nothing of the task: 1 a step; 1 plus noise; 1 plus a random linear function of (s, a)."""
+    """Rewards without knowledge of the task: 1 at each step; 1 plus noise; 1 plus a random linear one of (s, a)."""
     rng = np.random.default_rng(SEED)
     weights = rng.normal(size=sum(sizes)) / 10
 
@@ -78,7 +78,7 @@ def blind_rewards(sizes: tuple[int, int]) -> dict[str, object]:
 
 
 def hopper(demos: str) -> None:
-    """Blind rewards, and one learned offline, against Hopper's truth on an ever noisier clone of the expert."""
+    """Compare blind rewards, and one learned offline, with Hopper's true reward on a clone with more and more noise."""
     loaded = ip.load_demos(demos, env_id="Hopper-v5")
     found = ip.coverages("Hopper-v5", demos=loaded, episodes=60, seed=SEED)
     steps = {"mixture": found["mixture"]}
@@ -106,7 +106,7 @@ def page() -> None:
 
 
 def write() -> None:
-    """Put the tables between their marks."""
+    """Write the tables between their marks."""
     blocks = {}
     if (HERE / "results.nc").exists():
         tree = ip.results.load_results(HERE / "results.nc")

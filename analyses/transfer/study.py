@@ -5,9 +5,9 @@ python analyses/transfer/study.py run grid cartpole cartpole_forms cartpole_far 
 python analyses/transfer/study.py run Walker2d-v5 --reward DIR [--changes "mass=2"] [--steps 300000]
 python analyses/transfer/study.py tables                               the tables of README.md from results/
 
-A seed of the maze is its own run of SQIL; CartPole's seeds share the shipped reward CartPole-v1/iq, HalfCheetah's
-HalfCheetah-v5/sqil-sparse and Ant's Ant27-v5/sqil-sparse, whose imitators `analyses/zoo/study.py make` leaves in runs/.
-Cells (one policy, one variant, one seed) are kept in runs/transfer/ and are never done twice.
+Each seed of the maze has its own run of SQIL. CartPole's seeds share the shipped reward CartPole-v1/iq, HalfCheetah's
+HalfCheetah-v5/sqil-sparse and Ant's Ant27-v5/sqil-sparse; `analyses/zoo/study.py make` leaves their imitators in runs/.
+Finished cells (one policy, one variant, one seed) are in runs/transfer/ and are not computed again.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from irl_probe.envs import TabularEnv, TabularMDP, TabularPolicy, occupancy, sof
 from irl_probe.envs.point_maze import MazePlanner
 from irl_probe.learn.exact import solve_exactly
 from irl_probe.rewards import ExactExpectation
-from irl_probe.transfers.config import FORMS
+from irl_probe.transfers import FORMS
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "zoo"))  # whose rewards, and with them settings and random actions, are tried here
-from entries import QUADRUPED, RUNNER  # noqa: E402  # found through the line above
-from steps import held_actions  # noqa: E402  # found through the line above
+sys.path.insert(0, str(HERE.parent / "zoo"))  # this study uses the settings and the random actions of that one
+from entries import QUADRUPED, RUNNER  # noqa: E402  # found by the line above
+from steps import held_actions  # noqa: E402  # found by the line above
 
 CELLS = HERE.parents[1] / "runs" / "transfer"
-ALPHA = 0.5  # of the grids' experts
+ALPHA = 0.5  # of the experts of the grids
 DEMONSTRATIONS = 30
 
 
 @dataclass(frozen=True)
 class Task:
-    """A learned task: what changes, where the reward comes from, and the budget of every policy trained on one.
+    """A learned task: what changes, where the reward comes from, and the budget of every policy that is trained on it.
 
-    With `recover` each seed is its own run of that learner; without, all have the shipped reward `reward`, so that the
-    intervals are those of the training on it alone. `policy` is the folder in runs/ of the run that it was distilled
-    from, whose policy is carried over: a distilled reward has none.
+    With `recover` each seed has its own run of that learner. Without it all seeds have the shipped reward `reward`, so
+    that the intervals are only those of training on it. A distilled reward has no policy: `policy` is the folder in
+    runs/ of the run that it was distilled from, whose policy is carried over.
     """
 
     env_id: str
@@ -86,7 +86,7 @@ TASKS = {
     ),
     "cartpole": _CARTPOLE,
     "cartpole_forms": replace(_CARTPOLE, forms=FORMS),
-    # the policy carried over balances the smaller changes that were tried; here it fails
+    # The policy that is carried over still balances under the smaller changes that were tried; here it fails.
     "cartpole_far": replace(_CARTPOLE, changes=("length=5", "force=0.1"), forms=("r(s)", "disentangled")),
     "maze": Task(
         "PointMaze-v0",
@@ -111,7 +111,7 @@ TASKS = {
 
 
 def run_grid() -> None:
-    """Exact: a reward from the expert's policy alone, IQ-Learn's at the exact occupancy, then from demonstrations."""
+    """Exact results for a reward from the expert's policy, from the exact occupancy, and from demonstrations."""
     for source in ("policy of the expert", "exact occupancy", "30 demonstrations"):
         for name, slip in (("grid", 0.0), ("slippery grid", 0.2)):
             path = HERE / "results" / f"{name} from {source}.nc".replace(" ", "_")
@@ -150,7 +150,7 @@ def learned_on_grid(mdp: TabularMDP, expert: np.ndarray, seed: int, expectation:
 
 
 def demonstrations(env_id: str, seed: int) -> ip.Demonstrations:
-    """The maze: 10 episodes of the scripted planner."""
+    """10 episodes of the scripted planner of the maze."""
     env = ip.envs.make_env(env_id)
     demos = ip.record_demos(MazePlanner(env, seed=seed), env, 10, seed=seed, deterministic=False)
     env.close()
@@ -159,12 +159,12 @@ def demonstrations(env_id: str, seed: int) -> ip.Demonstrations:
 
 @cache
 def held(env_id: str) -> ip.Transitions:
-    """Random actions that are held for a while: some come through the maze's gap."""
+    """Random actions that are held for some steps: some go through the gap of the maze."""
     return held_actions(partial(ip.envs.make_env, env_id))
 
 
 def imitator(task: Task, seed: int) -> ip.Run:
-    """Learned from that seed's demonstrations, beside random actions."""
+    """The run that learns from the demonstrations of that seed, with random actions as other steps."""
     assert task.recover is not None
     folder = CELLS / task.env_id / f"imitator-{seed}"
     return ip.train(
@@ -179,14 +179,14 @@ def imitator(task: Task, seed: int) -> ip.Run:
 
 
 def distilled_on(task: Task) -> dict[str, ip.Transitions] | None:
-    """Of the maze the first seed's demonstrations and the held random actions; None leaves it to `transfer`."""
+    """For the maze, the first seed's demonstrations and the held random actions; None lets `transfer` choose."""
     if task.recover is None:
         return None
     return {"demonstrations": demonstrations(task.env_id, 0).transitions, "held random actions": held(task.env_id)}
 
 
 def run_learned(name: str, task: Task, seeds: int) -> None:
-    """Seed after seed; results/<name>.nc holds those that are done."""
+    """One seed after the other; results/<name>.nc holds the finished ones."""
     variants = ip.envs.variants(task.env_id, task.changes)
     runs: list[ip.Run] = []
     for seed in range(seeds):
@@ -205,7 +205,7 @@ def run_learned(name: str, task: Task, seeds: int) -> None:
 
 
 def run_saved(env_id: str, folder: str, changes: Sequence[str], steps: int, seeds: int) -> None:
-    """A reward that was learned and saved elsewhere, such as one of Walker2d."""
+    """A reward that was learned and saved before, such as one of Walker2d."""
     config = ip.transfers.TransferConfig(learner=ip.RLConfig(steps=steps), seeds=tuple(range(seeds)))
     variants = ip.envs.variants(env_id, changes or None)
     tree = ip.transfer(ip.load_reward(folder), config, env=variants, out=CELLS / env_id / "cells", progress=True)
@@ -229,7 +229,7 @@ def warnings(tree: object) -> str:
 
 
 def table(tree: object) -> str:
-    """One row a policy: value [interval] in each variant, of exact ones the greedy and soft regret behind it."""
+    """One row a policy: value [interval] in each variant, then the regrets if it is exact, else the mean return."""
     group = tree["transfer"].to_dataset()
     lines = [
         f"{group.sizes['seed']} seed(s).\n",

@@ -1,4 +1,4 @@
-"""How each shipped reward comes about: what it is learned from and how, and how policies are trained on it."""
+"""How each shipped reward is made: what it is learned from and how, and how policies are trained on it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import irl_probe as ip
 
 @dataclass(frozen=True)
 class Entry:
-    """How one reward comes about.
+    """How one reward is made.
 
     Attributes:
         learner: of the soft Q-function.
         online: whether it collects steps of its own.
-        retrain: of the policies trained on the reward; at the reward's α unless it says another.
+        retrain: of the policies trained on the reward; at the reward's α unless it states another.
         on_true_reward: of the policies trained on the true reward, with the same budget; None trains none.
         demos: what to learn from; None takes the bundled demonstrations.
-        episodes: the first so many of them; None takes all.
+        episodes: how many of them, from the first; None takes all.
         source, licence: of the demonstrations, in words.
-        held: whether random actions that are held for a while are among the learner's steps from the beginning.
+        held: whether the learner's steps contain, from the start, random actions that are held for some steps.
         distil: ship this form of the recovered reward; None ships the recovered reward itself.
-        distil_on: which of `coverages`, with the imitator's steps in the mixture, it is fitted to.
+        distil_on: which of `coverages` it is fitted to; the mixture is that of the imitator.
     """
 
     learner: ip.IQConfig = field(default_factory=ip.IQConfig)
@@ -51,7 +51,7 @@ GRID = ip.RLConfig(
 )
 PENDULUM = ip.IQConfig(
     objective="sqil",
-    epsilon=1.0,  # beside random steps the reward stands out; beside the imitator's own the two are alike
+    epsilon=1.0,  # the expert differs clearly from random steps, but in the end not from the imitator's own
     steps=30_000,
     learning_starts=4900,
     warm_start=0,
@@ -60,7 +60,7 @@ PENDULUM = ip.IQConfig(
     weight_decay=0.0,
     target_rate=0.02,
     policy_average=0.0,
-    seed=1,  # on seed 0's reward fresh policies end in a cycle; README.md has the figures of both
+    seed=1,  # new policies on the reward of seed 0 end in a cycle; docs/lab_notes.md has the figures of both
 )
 PENDULUM_RL = ip.RLConfig(
     steps=15_000,
@@ -75,7 +75,7 @@ LOCOMOTION = ip.RLConfig(
     steps=400_000,
     hidden=(128, 128),
     batch_size=128,
-    temperature=0.02,  # a fifth of analyses/experts': these rewards pay an eighth or so of the true pay for speed
+    temperature=0.02,  # a fifth of analyses/experts': these rewards pay about an eighth of the true pay for speed
     entropy_target=-1.0,
     policy_average=1e-3,
 )
@@ -87,7 +87,7 @@ RUNNER = replace(
     learning_rate=7.3e-4,
     actor_learning_rate=7.3e-4,
     target_rate=0.02,
-    episode_steps=200,  # a policy on its back stays there to the end, and learns to run on it
+    episode_steps=200,  # a policy on its back stays there until the episode ends, and would learn to run like that
 )
 QUADRUPED = replace(
     RUNNER,
@@ -97,12 +97,12 @@ QUADRUPED = replace(
     learning_starts=10_000,
     replay_capacity=400_000,
     temperature=0.01,
-    entropy_target=None,  # a fixed α: where actions cost nothing, their entropy is what holds them down
+    entropy_target=None,  # a fixed α: only the entropy limits actions that cost nothing
 )
 HALF_CHEETAH = Entry(
     learner=replace(SQIL, epsilon=0.5, steps=15_000),
     online=True,
-    held=True,  # without them the reward pays more for pitch, and more policies end on their backs
+    held=True,  # without these steps the reward pays more for pitch, and more policies end on their backs
     retrain=replace(LOCOMOTION, steps=500_000),
     on_true_reward=None,
     distil=replace(LINEAR, ridge=1.0),
@@ -123,7 +123,7 @@ ENTRIES = {
     ),
     "HalfCheetah-v5/sqil-linear": HALF_CHEETAH,
     "HalfCheetah-v5/sqil-sparse": replace(
-        HALF_CHEETAH,  # of whose 17 weights this leaves one, the speed's: pay for poses misleads beginners
+        HALF_CHEETAH,  # this leaves one of its 17 weights, that of speed: pay for poses misleads beginners
         distil=ip.DistilConfig(form="state", hidden=(), lasso=0.3),
         retrain=RUNNER,
         on_true_reward=replace(RUNNER, temperature=0.1),
@@ -132,7 +132,7 @@ ENTRIES = {
         learner=replace(SQIL, epsilon=0.1, steps=20_000),
         online=True,
         retrain=QUADRUPED,
-        on_true_reward=None,  # the expert is that, with as many steps, but for its α, which it learns
+        on_true_reward=None,  # the expert is such a policy, with as many steps, except that it learns its α
         distil=ip.DistilConfig(form="state", hidden=(), lasso=0.3),
     ),
     "Pendulum-v1/sqil-linear": Entry(

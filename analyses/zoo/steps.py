@@ -1,4 +1,4 @@
-"""Steps that the shipped rewards are learned beside, distilled on and compared on."""
+"""The steps that shipped rewards are distilled and compared on, and random ones that learners use besides their own."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 import irl_probe as ip
 
 Maker = Callable[[], gym.Env]
-HOLD = (5, 20, 100)  # steps for which a random action is held
+HOLD = (5, 20, 100)  # number of steps for which a random action is held
 
 
 def clone(demos: ip.Demonstrations, maker: Maker) -> ip.learn.Policy:
     """Behavioural cloning of the demonstrations."""
     env = maker()
-    here = replace(demos, observation_space=env.observation_space, action_space=env.action_space)  # with its options
+    here = replace(demos, observation_space=env.observation_space, action_space=env.action_space)  # of these options
     env.close()
     return ip.train(here, ip.IQConfig(objective="bc"), progress=False).policy
 
 
 def coverages(demos: ip.Demonstrations, policy: ip.learn.Policy, maker: Maker) -> dict[str, ip.Transitions]:
-    """The demonstrations, random steps, and a policy's with more and more random actions."""
+    """The demonstrations, random steps, and steps of a policy with more and more random actions."""
     env = maker()
     random = ip.record_demos(ip.learn.random_policy(env.action_space), env, 20, seed=1)
     mixture = ip.pipeline.noisy_rollouts(policy, env)
@@ -32,7 +32,7 @@ def coverages(demos: ip.Demonstrations, policy: ip.learn.Policy, maker: Maker) -
 
 
 def held_actions(maker: Maker) -> ip.Transitions:
-    """Episodes of random actions, each held for 5, 20 or 100 steps: poses that no single step's noise reaches."""
+    """Episodes of random actions that are held for 5, 20 or 100 steps, which reach poses that other noise does not."""
     episodes, env = [], maker()
     for hold in HOLD:
         rng = np.random.default_rng(5000 + hold)

@@ -1,15 +1,15 @@
 """Make the shipped rewards from scratch: demonstrations, soft Q, reward, measures, retraining, card, index.
 
-python analyses/zoo/study.py make [ID ...]    each reward of entries.py; resumes what was interrupted (runs/zoo/)
+python analyses/zoo/study.py make [ID ...]    each reward of entries.py; resumes interrupted runs (runs/zoo/)
 python analyses/zoo/study.py add RUN ID [--demos FILE] [--source TEXT] [--licence TEXT]
                                     a reward from a finished run's folder, whose demonstrations are not shipped
-python analyses/zoo/study.py true ID ...      policies on the true reward, beside a shipped reward's figures
+python analyses/zoo/study.py true ID ...      adds policies on the true reward to the figures of a shipped reward
 python analyses/zoo/study.py forms [ID ...]   what distilled forms explain and cost: forms/, and the tables of README.md
-python analyses/zoo/study.py index            index.json and the table of README.md, from what is there
+python analyses/zoo/study.py index            index.json and the table of README.md, from the shipped rewards
 
-A reward's id is ENV/NAME. Retraining: three seeds, the true return of 20 episodes each, beside policies trained on the
-true reward with the same learner and budget. Correlations: on the demonstrations, on random steps, and on a mixture of
-noisy clones.
+The id of a reward is ENV/NAME. Retraining: three seeds, the true return of 20 episodes each, compared with policies
+trained on the true reward with the same learner and budget. Correlations: on the demonstrations, on random steps, and
+on a mixture of noisy clones.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def make(reward_id: str, entry: Entry) -> None:
 
 
 def make_grid(reward_id: str, entry: Entry) -> None:
-    """The grid's marginal reward, every measure of it exact (the probe of the paper's grid), and retraining."""
+    """The marginal reward of the grid with exact measures (the probe of the paper's grid), and retraining."""
     folder = RUNS / reward_id
     if not (folder / "probe" / "report.html").exists():
         ip.probe("GridWorld", out=folder / "probe")
@@ -62,25 +62,25 @@ def make_grid(reward_id: str, entry: Entry) -> None:
         {name: reward}, config, env="GridWorld", expert=expert, out=folder / "retrain", progress=False
     )
     figures: dict[str, object] = {**ip.results.reward_figures(tree, name), **ip.results.reward_figures(retrained, name)}
-    ship(reward_id, reward, {**figures, **budget(retrained, entry)}, entry)
+    ship(reward_id, reward, {**figures, **budget(retrained, name, entry)}, entry)
 
 
 def add(reward_id: str, run_folder: Path, entry: Entry) -> None:
-    """A reward from a run that is finished."""
+    """One reward from a finished run."""
     env_id = reward_id.split("/")[0]
     demos = ip.load_demos(entry.demos or env_id, episodes=entry.episodes, env_id=env_id)
     finish(reward_id, ip.load_run(run_folder), demos, entry)
 
 
 def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) -> None:
-    """Recover, measure, retrain, and put into the zoo."""
+    """Recover, measure and retrain, and put the reward into the zoo."""
     env_id, folder = reward_id.split("/")[0], RUNS / reward_id
     maker = partial(ip.envs.make_env, env_id)
     recovered = ip.recover(run)
     rewards: dict[str, ip.rewards.RecoveredReward | ip.rewards.DistilledReward] = {"this reward": recovered}
     if entry.distil is not None:
         steps = coverages(demos, run.policy, maker)
-        distilled = ip.distil(recovered, {name: steps[name] for name in entry.distil_on}, entry.distil)
+        distilled = ip.distil(recovered, entry.distil, transitions={name: steps[name] for name in entry.distil_on})
         rewards = {"this reward": distilled, "recovered": recovered}
     reward = rewards["this reward"]
     env = maker()
@@ -108,11 +108,11 @@ def finish(reward_id: str, run: ip.Run, demos: ip.Demonstrations, entry: Entry) 
     if entry.distil is not None:
         section = "correlation, mixture"
         figures[f"{section}, of what it was distilled from"] = ip.results.reward_figures(compared, "recovered")[section]
-    ship(reward_id, reward, {**figures, **budget(retrained, entry)}, entry)
+    ship(reward_id, reward, {**figures, **budget(retrained, "this reward", entry)}, entry)
 
 
 def beside_true_reward(reward_id: str, entry: Entry) -> None:
-    """Policies on the true reward, with the budget of a shipped reward's own, into its figures."""
+    """Train policies on the true reward with the budget of a shipped reward, and add them to its figures."""
     if entry.on_true_reward is None:
         raise SystemExit(
             f"entries.py must say how policies are trained on the true reward of {reward_id}; it does not."
@@ -130,13 +130,13 @@ def beside_true_reward(reward_id: str, entry: Entry) -> None:
     ship(reward_id, reward, {**reward.figures, "retraining": retraining, **on_the_truth(tree, entry)}, entry)
 
 
-def budget(retrained: xr.DataTree, entry: Entry) -> dict[str, object]:
-    """What the retrained policies had, and what they are measured by."""
+def budget(retrained: xr.DataTree, name: str, entry: Entry) -> dict[str, object]:
+    """The budget, settings and returns of the retrained policies, and the returns that they are normalised by."""
     facts = retrained["retraining"].attrs
     seeds = retrained["retraining"].sizes["seed"]
     return {
         "retrained policies": f"{seeds} seeds, {facts['steps']} environment steps each",
-        "their true returns": returns_of(retrained, 0),
+        "their true returns": returns_of(retrained, name),
         "retrained with": settings(entry.retrain),
         "expert's true return": facts.get("expert_return"),
         "random policy's true return": facts["random_return"],
@@ -145,17 +145,18 @@ def budget(retrained: xr.DataTree, entry: Entry) -> dict[str, object]:
 
 
 def on_the_truth(retrained: xr.DataTree, entry: Entry) -> dict[str, object]:
-    """The same of the policies on the true reward, which are the last of the study's."""
+    """The returns and settings of the policies on the true reward."""
     assert entry.on_true_reward is not None
     return {
-        "true reward, their true returns": returns_of(retrained, -1),
+        "true reward, their true returns": returns_of(retrained, "true reward"),
         "true reward, retrained with": settings(entry.on_true_reward),
     }
 
 
-def returns_of(retrained: xr.DataTree, reward: int) -> str:
-    """The true returns of one reward's policies, by seed."""
-    return ", ".join(f"{each:.4g}" for each in retrained["retraining"].to_dataset()["return_mean"][reward].values)
+def returns_of(retrained: xr.DataTree, reward: str) -> str:
+    """The true returns of the policies on one reward, by seed."""
+    returns = retrained["retraining"].to_dataset()["return_mean"].sel(reward=reward)
+    return ", ".join(f"{each:.4g}" for each in returns.values)
 
 
 def settings(learner: ip.RLConfig) -> str:
@@ -165,7 +166,7 @@ def settings(learner: ip.RLConfig) -> str:
 
 
 def bootstrap(returns: np.ndarray) -> dict[str, float]:
-    """Mean over episodes with a 95 % interval."""
+    """The mean over episodes with its 95 % bootstrap interval."""
     draws = np.random.default_rng(0).choice(returns, (2000, len(returns))).mean(axis=1)
     low, high = np.quantile(draws, [0.025, 0.975])
     return {"estimate": float(returns.mean()), "low": float(low), "high": float(high)}
@@ -177,7 +178,7 @@ def ship(
     figures: dict[str, object],
     entry: Entry,
 ) -> None:
-    """Save it into the zoo with a card, and write the index anew."""
+    """Save a reward into the zoo with a card, and write the index again."""
     command = f"python analyses/zoo/study.py {'add' if entry.demos else 'make'} {reward_id}"
     provenance = {**reward.provenance, "zoo_id": reward_id, "made_by": command}
     provenance |= {"demonstrations_source": entry.source, "licence": entry.licence}
@@ -189,7 +190,7 @@ def ship(
 
 
 def index() -> None:
-    """index.json, and the table of README.md."""
+    """Write index.json and the table of README.md."""
     ip.zoo.write_index(ZOO)
     before, _, rest = README.read_text().partition("<!-- table -->")
     _, _, after = rest.partition("<!-- end -->")
@@ -197,11 +198,11 @@ def index() -> None:
 
 
 def forms(ids: list[str]) -> None:
-    """What each distilled form of a shipped reward explains and costs, in each measure."""
+    """Compare the distilled forms of shipped rewards in each measure, and write the tables of README.md."""
     for reward_id in ids:
         reward = ip.load_reward(reward_id)
         tree = ip.pipeline.compare_forms(reward, reward_id.split("/")[0], episodes=EPISODES)
-        del tree["points"]  # every step's rewards; the figures are kept
+        del tree["points"]  # the rewards of every step, which are not needed here
         ip.results.save_results(tree, README.parent / "forms" / f"{reward_id}.nc", overwrite=True)
     parts = []
     for path in sorted((README.parent / "forms").glob("*/*.nc")):
@@ -213,7 +214,7 @@ def forms(ids: list[str]) -> None:
 
 
 def table() -> str:
-    """One line a reward: its retrain return, that of the true reward, and its correlations."""
+    """One line a reward: the return of policies on it and on the true reward, and its correlations."""
     lines = [
         "| reward | retrained on it alone, normalised | on the true reward | imitator's true return "
         "| Pearson per step, mixture | per episode, length out |",
@@ -249,13 +250,13 @@ if __name__ == "__main__":
     making = verbs.add_parser("make")
     making.add_argument("ids", nargs="*", default=list(ENTRIES))
     making.add_argument("--seeds", type=int, nargs="+", help="of the retrained policies; default three")
-    making.add_argument("--skip-true", action="store_true", help="train none on the true reward")
+    making.add_argument("--skip-true", action="store_true", help="train no policies on the true reward")
     adding = verbs.add_parser("add")
     adding.add_argument("run", type=Path)
     adding.add_argument("id")
     adding.add_argument("--demos", required=True, help="the file that the run learned from")
-    adding.add_argument("--episodes", type=int, help="the first so many of them")
-    adding.add_argument("--source", default="not shipped with irl_probe, and made by nobody of its authors")
+    adding.add_argument("--episodes", type=int, help="how many of them, from the first; default all")
+    adding.add_argument("--source", default="not shipped with irl_probe, and not made by its authors")
     adding.add_argument("--licence", default="MIT for the weights, like irl_probe")
     adding.add_argument("--steps", type=int, default=100_000, help="of the retrained policies")
     adding.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

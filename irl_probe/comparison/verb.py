@@ -19,12 +19,10 @@ from irl_probe.comparison.distances import distances as distance_groups
 from irl_probe.comparison.ladder import ranking
 from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
-from irl_probe.judgement.warnings import verdicts
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, correlations
-from irl_probe.results import correlation_group, new_results, points_group
-from irl_probe.rewards.artifact import reward_id
+from irl_probe.results import correlation_group, coverages_group, new_results, points_group
 from irl_probe.rewards.dynamics import LearnedDynamics
-from irl_probe.rewards.explicit import DistilledReward
+from irl_probe.rewards.model import RewardModel
 from irl_probe.rewards.protocol import Reward, RewardError, evaluate_reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.transitions import Transitions
@@ -77,7 +75,7 @@ def compare(
 
     Returns:
         Results with /correlation, with `distances` also /distance and /decomposition, with `ladder` also /ranking, a
-        group /points/<coverage> for each coverage, and the warnings that `verdicts` derives from them. Kind,
+        group /points/<coverage> for each coverage, and their numbers of episodes in /coverages. Kind,
         expectation and terminal convention are those of the recovered rewards among `rewards`; γ and α too, where these
         agree. The attribute `hashes` has the SHA-256 of each coverage and policy, and the `reward_id` of each reward
         that can be saved.
@@ -95,7 +93,7 @@ def compare(
     shape = (len(rewards), 1, len(coverages), len(METRICS), len(LEVELS), len(CONTROLS))
     value = np.full((*shape, 3), np.nan)
     reason = np.full(shape, "", dtype=object)
-    groups = {}
+    groups = {"coverages": coverages_group({name: len(steps.lengths) for name, steps in coverages.items()})}
     for column, (coverage, steps) in enumerate(coverages.items()):
         true = truths[coverage]
         recovered = {n: evaluate_reward(r, steps, name=f"{n} on {coverage}") for n, r in rewards.items()}
@@ -131,7 +129,6 @@ def compare(
     hashes = {"rewards": _reward_ids(rewards), "transitions": {n: t.content_hash() for n, t in coverages.items()}}
     hashes |= {} if ladder is None else {"ladder": {name: t.content_hash() for name, t in ladder.items()}}
     tree.attrs["hashes"] = json.dumps(hashes)
-    tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
 
 
@@ -174,9 +171,9 @@ def _reward_ids(rewards: Mapping[str, Reward]) -> dict[str, str]:
     """The id of each reward that has one; a plain function has none, nor has one that cannot be saved."""
     ids = {}
     for name, reward in rewards.items():
-        if isinstance(reward, RecoveredReward | DistilledReward):
+        if isinstance(reward, RewardModel):
             with contextlib.suppress(RewardError):
-                ids[name] = reward_id(reward)
+                ids[name] = reward.reward_id
     return ids
 
 

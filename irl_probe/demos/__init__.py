@@ -1,4 +1,4 @@
-"""Demonstrations: readers, a recorder, the project's own file, and the check that they fit an environment."""
+"""Demonstrations: load them (`demos.readers`, one a format), record them, save them, check that they fit a task."""
 
 from irl_probe.demos.checking import check_demos
 from irl_probe.demos.demonstrations import DemoDescription, DemoError, Demonstrations, Spread, WholeEpisodes

@@ -1,4 +1,4 @@
-"""A .npz file as checked arrays; written atomically, and the same arrays always give the same bytes."""
+"""A .npz file as checked arrays. It is written whole or not at all, and the same arrays always give the same bytes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from irl_probe._files import whole_file
-from irl_probe._types import Array
+from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.assembly import flags, numbers
 from irl_probe.demos.demonstrations import DemoError
-from irl_probe.demos.iq_learn import read_npy
+from irl_probe.demos.readers.iq_learn import read_npy
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
@@ -25,33 +24,33 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip file can hold
 
 @dataclass(frozen=True)
 class Archive:
-    """The members of a .npz file, each decoded when asked for.
+    """The members of a .npz file, each decoded when it is needed.
 
     Attributes:
-        where: the file, as messages name it.
-        members: the bytes of each .npy member by its name.
+        where: the name of the file in messages.
+        members: name → bytes of each .npy member.
     """
 
     where: str
     members: Mapping[str, bytes]
 
     def value(self, name: str) -> object:
-        """Member `name`, whatever it is; objects are read without running a pickle."""
+        """Member `name`, of any type; objects are read without running a pickle."""
         return read_npy(self.members[name], f"{self.where}, '{name}'")
 
     def numbers(self, name: str) -> Array:
         """Member `name` as real numbers of any shape."""
-        return numbers(self.value(name), self.where, name)  # type: ignore[arg-type]  # numbers() refuses what is no array
+        return numbers(self.value(name), self.where, name)  # type: ignore[arg-type]  # numbers() refuses all else
 
     def optional_numbers(self, name: str) -> Array | None:
-        """Member `name` as real numbers, or None where the file has none."""
+        """Member `name` as real numbers, or None if the file does not have it."""
         return self.numbers(name) if name in self.members else None
 
-    def flags(self, name: str) -> NDArray[np.bool_]:
+    def flags(self, name: str) -> Bools:
         """Member `name` as booleans."""
         return flags(self.numbers(name), self.where, name)
 
-    def integers(self, name: str) -> NDArray[np.int64]:
+    def integers(self, name: str) -> Ints:
         """Member `name` as a vector of whole numbers."""
         values = self.numbers(name)
         if values.dtype.kind not in "iu" or values.ndim != 1:
@@ -62,26 +61,26 @@ class Archive:
 
 
 def read_archive(path: Path) -> Archive:
-    """The members of the .npz file. Raises DemoError where it is no zip file, cut off or damaged."""
+    """The members of the .npz file. Raises DemoError if it is not a zip file, or is cut off or damaged."""
     try:
         with zipfile.ZipFile(path) as file:
             members = {name.removesuffix(".npy"): file.read(name) for name in file.namelist() if name.endswith(".npy")}
     except (*_BROKEN, MemoryError) as error:
         raise DemoError(
             f"{path}: this is not a whole .npz file ({error or type(error).__name__}). It is damaged or cut off: "
-            "fetch or write it again."
+            "download or write it again."
         ) from error
     return Archive(str(path), members)
 
 
 def write_archive(path: Path, arrays: Mapping[str, Array], overwrite: bool) -> None:
-    """Write the arrays as a compressed .npz: beside the target first, then moved there in one step.
+    """Write the arrays as a compressed .npz: first to a file beside the target, which then replaces it in one step.
 
-    Zip entries carry no time of writing, so that equal arrays give equal bytes.
-    Raises DemoError where the file exists and `overwrite` is false.
+    Zip entries have a fixed date, so that equal arrays give equal bytes.
+    Raises DemoError if the file exists and `overwrite` is false.
     """
     if path.exists() and not overwrite:
-        raise DemoError(f"{path} exists and is not overwritten; choose another name or pass overwrite=True.")
+        raise DemoError(f"{path} exists and was not overwritten; choose another name or pass overwrite=True.")
     with whole_file(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
         for name, array in arrays.items():
             content = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What every reader shares: from the arrays of a file to Demonstrations, with its checks."""
+"""From the arrays of a file to Demonstrations, with the checks that all readers share: `assemble`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from irl_probe._config import check_count
 from irl_probe._spaces import Space
-from irl_probe._types import Array
+from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.demonstrations import DemoError, Demonstrations, WholeEpisodes
 from irl_probe.transitions import Transitions
 
@@ -25,7 +25,7 @@ SINGLE_FLAG_NOTE = (
 
 
 def guarded(where: str, build: Callable[[], Result]) -> Result:
-    """The value of `build()`, with an error of Transitions or NumPy turned into a DemoError that names `where`."""
+    """The value of `build()`; an error of Transitions or NumPy becomes a DemoError that names `where`."""
     try:
         return build()
     except DemoError:
@@ -35,7 +35,7 @@ def guarded(where: str, build: Callable[[], Result]) -> Result:
 
 
 def require(where: str, found: Iterable[str], needed: Collection[str], form: str) -> None:
-    """Raise DemoError, naming the keys needed and those found, unless every needed key is there."""
+    """Raise DemoError, naming the needed keys and those found, unless every needed key is there."""
     present = list(found)
     if missing := [key for key in needed if key not in present]:
         raise DemoError(
@@ -45,7 +45,7 @@ def require(where: str, found: Iterable[str], needed: Collection[str], form: str
 
 
 def numbers(values: ArrayLike, where: str, name: str) -> Array:
-    """`values` as an array of real numbers; DemoError where they are text, objects or ragged."""
+    """`values` as an array of real numbers; DemoError if they are strings, objects, or rows of several lengths."""
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
@@ -57,8 +57,8 @@ def numbers(values: ArrayLike, where: str, name: str) -> Array:
     return array
 
 
-def flags(values: ArrayLike, where: str, name: str) -> NDArray[np.bool_]:
-    """`values` as booleans; DemoError where a number is neither 0 nor 1."""
+def flags(values: ArrayLike, where: str, name: str) -> Bools:
+    """`values` as booleans; DemoError if a number is neither 0 nor 1."""
     array = numbers(values, where, name)
     if not np.isin(array, (0, 1)).all():
         raise DemoError(f"{where}: '{name}' must hold true or false (1 or 0); it holds other numbers.")
@@ -83,14 +83,14 @@ def action_rows(actions: Array) -> Array:
 
 
 def observation_rows(observations: Array) -> Array:
-    """Discrete observations as (N,) int64, vectors as (N, k); images keep their type."""
+    """Discrete observations as (N,) int64, vectors as (N, k); arrays of more dimensions are not changed."""
     if observations.ndim > 1:
         return observations
     return observations[:, None] if observations.dtype.kind == "f" else observations.astype(np.int64)
 
 
-def split_final(observations: Array, lengths: NDArray[np.int64], where: str) -> tuple[Array, Array]:
-    """(observations, next_observations) from episodes that each hold their final observation too (length + 1 rows)."""
+def split_final(observations: Array, lengths: Ints, where: str) -> tuple[Array, Array]:
+    """(observations, next_observations) of episodes that include their final observation (length + 1 rows each)."""
     ends = np.cumsum(lengths + 1)
     if len(observations) != ends[-1]:
         raise DemoError(
@@ -100,6 +100,12 @@ def split_final(observations: Array, lengths: NDArray[np.int64], where: str) -> 
     return np.delete(observations, ends - 1, axis=0), np.delete(observations, ends - 1 - lengths, axis=0)
 
 
+def check_lengths(lengths: Ints, where: str) -> None:
+    """Raise DemoError unless there is an episode and each (E,) has at least one step."""
+    if not len(lengths) or lengths.min() < 1:
+        raise DemoError(f"{where}: there must be at least one episode, each of at least one step; lengths: {lengths}.")
+
+
 def assemble(
     where: str,
     *,
@@ -107,9 +113,9 @@ def assemble(
     next_observations: Array,
     actions: Array,
     rewards: Array | None,
-    lengths: NDArray[np.int64],
-    terminated: NDArray[np.bool_],
-    truncated: NDArray[np.bool_],
+    lengths: Ints,
+    terminated: Bools,
+    truncated: Bools,
     env_id: str | None = None,
     observation_space: Space | None = None,
     action_space: Space | None = None,
@@ -117,8 +123,8 @@ def assemble(
 ) -> Demonstrations:
     """Demonstrations of whole episodes from (N, …) steps and (E,) lengths and endings.
 
-    An episode marked as both terminated and truncated terminated.
-    Raises DemoError where shapes do not fit or a number is not finite (naming episode and step).
+    An episode that is marked as both terminated and truncated counts as terminated.
+    Raises DemoError if shapes do not fit or a number is not finite (the episode and step are named).
     """
     lengths = np.asarray(lengths).astype(np.int64)
     steps = {"observations": observations, "next_observations": next_observations, "actions": actions}
@@ -136,8 +142,7 @@ def assemble(
             raise DemoError(
                 f"{where}: '{name}' must say how each of the {len(lengths)} episodes ended; got {ends.shape}."
             )
-    if not len(lengths) or lengths.min() < 1:
-        raise DemoError(f"{where}: there must be at least one episode, each of at least one step; lengths: {lengths}.")
+    check_lengths(lengths, where)
     truncated = truncated & ~terminated
     last = np.cumsum(lengths) - 1
     rows = {name: np.zeros(int(lengths.sum()), dtype=bool) for name in ("terminated", "truncated")}
@@ -167,17 +172,17 @@ def assemble(
 
 
 def with_time_limit(demos: Demonstrations, limit: int) -> Demonstrations:
-    """A terminal at step `limit` of its episode read as what it is: a truncation (V(s′) still counts).
+    """The demonstrations with each termination at step `limit` of its episode as a truncation (V(s′) still counts).
 
-    Raises DemoError where an episode is longer than the limit, so that the limit cannot be the environment's.
+    Raises DemoError if an episode is longer than the limit, so that it cannot be the limit of the environment.
     """
     whole = demos.whole
     guarded(demos.source, partial(check_count, limit, 1, "The time limit in steps"))
     if (whole.lengths > limit).any():
         episode = int(np.argmax(whole.lengths > limit))
         raise DemoError(
-            f"{demos.source}: no episode can be longer than time_limit={limit}; episode {episode} has "
-            f"{whole.lengths[episode]} steps. Give the environment's true limit."
+            f"{demos.source}: an episode cannot be longer than time_limit={limit}; episode {episode} has "
+            f"{whole.lengths[episode]} steps. Give the true limit of the environment."
         )
     clocked = whole.terminated & (whole.lengths == limit)
     t = demos.transitions

@@ -1,4 +1,4 @@
-"""The verb check_demos: do demonstrations fit an environment?"""
+"""`check_demos`: do demonstrations fit an environment?"""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from irl_probe._spaces import Space
+from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
-from irl_probe.demos.recording import Environment
 
-_ROUNDING = 1e-6  # float32 actions stored at a bound
+_ROUNDING = 1e-6  # allowed beyond a bound, for actions that were stored as float32
 
 
-def check_demos(demos: Demonstrations, env: str | Environment | tuple[Space, Space]) -> None:
-    """Raise DemoError, naming both sides, unless `demos` could have been made in `env`.
+def check_demos(demos: Demonstrations, env: str | Env | tuple[Space, Space]) -> None:
+    """Raise DemoError, with the values of both, unless `demos` could have been made in `env`.
 
     Args:
         demos: the demonstrations.
         env: a Gymnasium id, an environment, or the pair (observation space, action space).
 
-    Checked are the kind (discrete or not) and shape of observations and actions, that discrete ones are in range,
-    and that continuous actions are within the bounds (1e-6 of rounding allowed). Observations are not held to the
-    bounds of their space, which environments often state loosely.
+    It checks the kind (discrete or continuous) and shape of observations and actions, that discrete ones are in range,
+    and that continuous actions are within the bounds, up to a rounding error of 1e-6. It does not check the bounds of
+    continuous observations, which many environments state only roughly.
     """
     if isinstance(env, str):
         made = gymnasium.make(env)
@@ -44,7 +43,7 @@ def check_demos(demos: Demonstrations, env: str | Environment | tuple[Space, Spa
 
 def _check_kind(demos: Demonstrations, what: str, values: Array, space: Space) -> None:
     if not isinstance(space, spaces.Box | spaces.Discrete):
-        raise DemoError(f"Demonstrations fit Box and Discrete spaces; the environment's {what} space is {space}.")
+        raise DemoError(f"Demonstrations need Box or Discrete spaces; the environment's {what} space is {space}.")
     discrete = values.ndim == 1 and values.dtype.kind in "iu"
     wants_discrete = isinstance(space, spaces.Discrete)
     if discrete != wants_discrete:

@@ -1,4 +1,4 @@
-"""Demonstrations: transitions with where they came from and what the whole episodes were worth."""
+"""Demonstrations: transitions with their source and the facts of their whole episodes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from gymnasium import spaces
-from numpy.typing import NDArray
 
 from irl_probe._spaces import Space
+from irl_probe._types import Array, Bools, Floats, Ints
 from irl_probe.transitions import Transitions
 
 
@@ -18,26 +17,115 @@ class DemoError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class WholeEpisodes:
-    """What was true of the whole episodes, kept when steps or episodes are left out.
+class Demonstrations:
+    """Transitions and where they come from.
 
     Attributes:
-        positions: (E,) int64; where each episode stood in its source.
-        lengths: (E,) int64; environment steps of the whole episode.
-        returns: (E,) float64 undiscounted true returns, or None where the source has no rewards.
-        terminated: (E,) bool; the MDP ended the episode.
-        truncated: (E,) bool; the clock (or the end of the file) did. Neither where the episode was cut without a mark.
+        transitions: the steps, in time order.
+        env_id: the Gymnasium id of their environment, or None if the source does not say.
+        source: where they come from, in words.
+        observation_space: of the environment, or None if the source does not say.
+        action_space: of the environment, or None if the source does not say.
+        kept: facts of the whole episodes if `transitions` does not have all their steps; None if it does.
+        subsampled: k if only every k-th step is here; 1 if all are.
+        notes: sentences about what the source does not say and which rule was used instead.
     """
 
-    positions: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    returns: NDArray[np.float64] | None
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
+    transitions: Transitions
+    env_id: str | None
+    source: str
+    observation_space: Space | None = None
+    action_space: Space | None = None
+    kept: WholeEpisodes | None = None
+    subsampled: int = 1
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.transitions)
+
+    @property
+    def whole(self) -> WholeEpisodes:
+        """Positions, lengths, true returns and ends of the whole episodes, as they were before subsampling."""
+        return WholeEpisodes.of(self.transitions) if self.kept is None else self.kept
+
+    def episodes(self, selection: int | Sequence[int]) -> Demonstrations:
+        """The first `selection` episodes, or those at the listed positions; `whole.positions` says where they were.
+
+        Raises DemoError if an episode does not exist or is chosen twice.
+        """
+        try:
+            positions = self.transitions.positions(selection)
+        except ValueError as error:
+            raise DemoError(f"{self.source}: {error}") from error
+        if len(set(positions)) < len(positions):
+            raise DemoError(f"Each episode can be chosen only once; got {selection!r}, which names one twice.")
+        return replace(self, transitions=self.transitions.episodes(positions), kept=self.whole.at(positions))
+
+    def subsample(self, every: int) -> Demonstrations:
+        """Every `every`-th step of each episode, from its first, and each terminal step, with their true successors.
+
+        `whole` still has the returns, lengths and ends of the whole episodes.
+
+        Raises DemoError unless `every` is at least 1.
+        """
+        try:
+            steps = self.transitions.subsample(every)
+        except ValueError as error:
+            raise DemoError(f"{self.source}: {error}") from error
+        return replace(self, transitions=steps, kept=self.whole, subsampled=self.subsampled * every)
+
+    def content_hash(self) -> str:
+        """SHA-256 of the transitions (names, shapes, types and bytes of all arrays), as hexadecimal digits."""
+        return self.transitions.content_hash()
+
+    def describe(self) -> DemoDescription:
+        """Counts, returns, lengths, ends, spaces and content hash; `print(demos.describe())` shows them as a table."""
+        t, whole = self.transitions, self.whole
+        return DemoDescription(
+            env_id=self.env_id,
+            source=self.source,
+            episodes=len(whole.lengths),
+            steps=len(t),
+            recorded_steps=int(whole.lengths.sum()),
+            subsampled=self.subsampled,
+            returns=None if whole.returns is None else Spread.of(whole.returns),
+            lengths=Spread.of(whole.lengths),
+            terminated=int(whole.terminated.sum()),
+            truncated=int(whole.truncated.sum()),
+            unfinished=int((~whole.terminated & ~whole.truncated).sum()),
+            observation_shape=t.observations.shape[1:],
+            observation_dtype=str(t.observations.dtype),
+            action_shape=t.actions.shape[1:],
+            action_dtype=str(t.actions.dtype),
+            observation_space=_one_line(self.observation_space),
+            action_space=_one_line(self.action_space),
+            content_hash=self.content_hash(),
+            notes=self.notes,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class WholeEpisodes:
+    """Facts of the whole episodes, which stay the same when steps or other episodes are left out.
+
+    Attributes:
+        positions: (E,) int64; the place of each episode in its source.
+        lengths: (E,) int64; environment steps of the whole episode.
+        returns: (E,) float64 undiscounted true returns, or None if the source has no rewards.
+        terminated: (E,) bool; the MDP ended the episode.
+        truncated: (E,) bool; the clock (or the end of the file) ended it. Both are false if the episode was cut without
+            a mark.
+    """
+
+    positions: Ints
+    lengths: Ints
+    returns: Floats | None
+    terminated: Bools
+    truncated: Bools
 
     @staticmethod
     def of(transitions: Transitions) -> WholeEpisodes:
-        """The facts of transitions that hold every step of their episodes; no returns where steps were left out."""
+        """The facts of transitions that have every step of their episodes; if steps are missing, without returns."""
         lengths = transitions.lengths
         last = np.cumsum(lengths) - 1
         summable = transitions.rewards is not None and transitions.contiguous
@@ -50,7 +138,7 @@ class WholeEpisodes:
         )
 
     def at(self, positions: Sequence[int]) -> WholeEpisodes:
-        """The facts of the episodes listed, in that order."""
+        """The facts of the listed episodes, in that order."""
         index = list(positions)
         return WholeEpisodes(
             positions=self.positions[index],
@@ -62,29 +150,10 @@ class WholeEpisodes:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean, population standard deviation, least and greatest of one number per episode."""
-
-    mean: float
-    sd: float
-    min: float
-    max: float
-
-    @staticmethod
-    def of(values: NDArray[np.generic]) -> Spread:
-        """The spread of (E,) values."""
-        x = values.astype(np.float64)
-        return Spread(float(x.mean()), float(x.std()), float(x.min()), float(x.max()))
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f} ± {self.sd:.2f} (min {self.min:.2f}, max {self.max:.2f})"
-
-
-@dataclass(frozen=True)
 class DemoDescription:
-    """What a set of demonstrations holds; `str()` gives it as aligned text.
+    """What a set of demonstrations holds; `str()` gives it as an aligned table.
 
-    Returns, lengths and endings are those of the whole episodes, also where `steps` were subsampled from them.
+    Returns, lengths and ends are those of the whole episodes, also if only some of their `steps` are here.
     """
 
     env_id: str | None
@@ -133,131 +202,24 @@ class DemoDescription:
         return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
 
 
-@dataclass(frozen=True, eq=False)
-class Demonstrations:
-    """Transitions and their provenance.
+@dataclass(frozen=True)
+class Spread:
+    """Mean, population standard deviation, smallest and largest value of one number for each episode."""
 
-    Attributes:
-        transitions: the steps, in time order.
-        env_id: the Gymnasium id they were made in, or None where the source does not say.
-        source: where they came from, in words.
-        observation_space: the environment's, or None where the source does not say.
-        action_space: the environment's, or None where the source does not say.
-        kept: facts of the whole episodes, where `transitions` no longer holds all their steps; None while it does.
-        subsampled: k where every k-th step was kept; 1 when all were.
-        notes: sentences about what the source could not say and which rule was used instead.
-    """
+    mean: float
+    sd: float
+    min: float
+    max: float
 
-    transitions: Transitions
-    env_id: str | None
-    source: str
-    observation_space: Space | None = None
-    action_space: Space | None = None
-    kept: WholeEpisodes | None = None
-    subsampled: int = 1
-    notes: tuple[str, ...] = ()
+    @staticmethod
+    def of(values: Array) -> Spread:
+        """The spread of (E,) values."""
+        x = values.astype(np.float64)
+        return Spread(float(x.mean()), float(x.std()), float(x.min()), float(x.max()))
 
-    def __len__(self) -> int:
-        return len(self.transitions)
-
-    @property
-    def whole(self) -> WholeEpisodes:
-        """Positions, lengths, true returns and endings of the whole episodes, as they were before subsampling."""
-        return WholeEpisodes.of(self.transitions) if self.kept is None else self.kept
-
-    def episodes(self, selection: int | Sequence[int]) -> Demonstrations:
-        """The first `selection` episodes, or those at the positions listed; `whole.positions` keeps their origin.
-
-        Raises DemoError where an episode is asked for that is not there, or twice.
-        """
-        try:
-            positions = self.transitions.positions(selection)
-        except ValueError as error:
-            raise DemoError(f"{self.source}: {error}") from error
-        if len(set(positions)) < len(positions):
-            raise DemoError(f"Each episode can be chosen once; got {selection!r}, which names one twice.")
-        return replace(self, transitions=self.transitions.episodes(positions), kept=self.whole.at(positions))
-
-    def subsample(self, every: int) -> Demonstrations:
-        """Every `every`-th step of each episode from its first, and each terminal step, with their true successors.
-
-        The returns, lengths and endings of the whole episodes stay in `whole`.
-
-        Raises DemoError unless `every` is at least 1.
-        """
-        try:
-            steps = self.transitions.subsample(every)
-        except ValueError as error:
-            raise DemoError(f"{self.source}: {error}") from error
-        return replace(self, transitions=steps, kept=self.whole, subsampled=self.subsampled * every)
-
-    def content_hash(self) -> str:
-        """SHA-256 of the transitions (names, shapes, types and bytes of all arrays), as hexadecimal digits."""
-        return self.transitions.content_hash()
-
-    def describe(self) -> DemoDescription:
-        """Counts, returns, lengths, termination, spaces and content hash; `print(demos.describe())` reads well."""
-        t, whole = self.transitions, self.whole
-        return DemoDescription(
-            env_id=self.env_id,
-            source=self.source,
-            episodes=len(whole.lengths),
-            steps=len(t),
-            recorded_steps=int(whole.lengths.sum()),
-            subsampled=self.subsampled,
-            returns=None if whole.returns is None else Spread.of(whole.returns),
-            lengths=Spread.of(whole.lengths),
-            terminated=int(whole.terminated.sum()),
-            truncated=int(whole.truncated.sum()),
-            unfinished=int((~whole.terminated & ~whole.truncated).sum()),
-            observation_shape=t.observations.shape[1:],
-            observation_dtype=str(t.observations.dtype),
-            action_shape=t.actions.shape[1:],
-            action_dtype=str(t.actions.dtype),
-            observation_space=_one_line(self.observation_space),
-            action_space=_one_line(self.action_space),
-            content_hash=self.content_hash(),
-            notes=self.notes,
-        )
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.sd:.2f} (min {self.min:.2f}, max {self.max:.2f})"
 
 
 def _one_line(space: Space | None) -> str | None:
     return None if space is None else " ".join(str(space).split())
-
-
-def space_to_json(space: Space | None) -> dict[str, object] | None:
-    """The space as plain values; a bound that is the same everywhere is written once. DemoError for other spaces."""
-    if space is None:
-        return None
-    if isinstance(space, spaces.Discrete):
-        return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
-    if isinstance(space, spaces.Box):
-        bounds = {
-            name: values.flat[0].item() if values.size and (values == values.flat[0]).all() else values.ravel().tolist()
-            for name, values in (("low", space.low), ("high", space.high))
-        }
-        return {"type": "Box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
-    raise DemoError(
-        f"Demonstrations hold Box and Discrete spaces; got {space}. Wrap the environment so that it has one of those "
-        "(gymnasium.wrappers.FlattenObservation)."
-    )
-
-
-def space_from_json(value: object) -> Space | None:
-    """The space that `space_to_json` wrote. Raises DemoError where the values do not describe one."""
-    if value is None:
-        return None
-    try:
-        match value:
-            case {"type": "Discrete", "n": int(n), "start": int(start)}:
-                return spaces.Discrete(n, start=start)
-            case {"type": "Box", "shape": list(shape), "dtype": str(dtype), "low": low, "high": high}:
-                sides, kind = tuple(int(n) for n in shape), np.dtype(dtype)
-                low, high = (
-                    np.full(sides, b, kind) if not isinstance(b, list) else np.array(b, kind).reshape(sides)
-                    for b in (low, high)
-                )
-                return spaces.Box(low, high, sides, kind.type)
-    except (ValueError, TypeError, AssertionError, OverflowError, MemoryError) as error:
-        raise DemoError(f"The metadata describes a space that cannot be: {value!r} ({error}).") from error
-    raise DemoError(f"The metadata must describe a Box or a Discrete space; got {value!r}.")

@@ -1,4 +1,4 @@
-"""The verb load_demos: from a name, a path or a dataset id to Demonstrations."""
+"""`load_demos`: from a name, a path or a dataset id to Demonstrations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from irl_probe._words import did_you_mean
 from irl_probe.demos.assembly import with_time_limit
-from irl_probe.demos.d4rl import read_d4rl
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
-from irl_probe.demos.iq_learn import read_iq_learn
-from irl_probe.demos.minari_datasets import read_minari
-from irl_probe.demos.npz import read_npz
+from irl_probe.demos.readers.d4rl import read_d4rl
+from irl_probe.demos.readers.iq_learn import read_iq_learn
+from irl_probe.demos.readers.minari import read_minari
+from irl_probe.demos.readers.npz import read_npz
 
 SUFFIXES = (".npz", ".hdf5", ".h5", ".npy", ".pkl")
 _MINARI = "minari:"
@@ -40,22 +40,23 @@ def load_demos(
         source: a bundled name ("CartPole-v1"); "minari:<dataset id>"; or a path: .npz (of `save_demos`, the flat
             layout, or imitation), .hdf5 or .h5 (D4RL's keys), .npy or .pkl (IQ-Learn's dict of lists, read without
             running the pickle).
-        episodes: the first so many, or the positions of those wanted; all by default.
-        subsample: keep every k-th step of each episode from its first, and terminal steps, with their true successors.
-        time_limit: the environment's limit in steps, for files that mark it as termination: a terminal at that step is
-            read as a truncation. IQ-Learn's files, imitation's without infos and D4RL's without timeouts cannot tell
-            the two apart: without this argument each marked end counts as a termination, and `describe()` says so.
-        env_id: the Gymnasium id, where the file does not state it or states another.
+        episodes: the number of episodes, from the first, or a list of their positions; all by default.
+        subsample: k, to use every k-th step of each episode from its first, and terminal steps, with their true
+            successors.
+        time_limit: the environment's limit in steps, for files that mark it as termination: an end at that step is
+            read as a truncation. IQ-Learn's files, imitation's without infos and D4RL's without timeouts have one flag
+            for both: without this argument each marked end counts as a termination, and `describe()` says so.
+        env_id: the Gymnasium id, if the file states none or another one.
 
-    Raises DemoError, a ValueError, where the source is unknown, empty, damaged, lacks keys, asks to run code, holds
-    shapes that do not fit or numbers that are not finite, and where an episode is asked for that is not there.
+    Raises DemoError, a ValueError, if the source is unknown, empty, damaged, lacks keys, asks to run code, has shapes
+    that do not fit or numbers that are not finite, or if an episode does not exist.
     """
     demos = _read(source, time_limit)
     if time_limit is not None:
         demos = with_time_limit(demos, time_limit)
     if env_id is not None:
         if not isinstance(env_id, str):
-            raise DemoError(f"'env_id' must be a text, such as 'CartPole-v1'; got {env_id!r}.")
+            raise DemoError(f"'env_id' must be a string, such as 'CartPole-v1'; got {env_id!r}.")
         demos = replace(demos, env_id=env_id)
     if episodes is not None:
         demos = demos.episodes(episodes)
@@ -66,7 +67,7 @@ def load_demos(
 
 def _read(source: str | Path, time_limit: int | None) -> Demonstrations:
     if not isinstance(source, str | PathLike):
-        raise DemoError(f"Demonstrations are named by a text or a path; got {source!r}.")
+        raise DemoError(f"Demonstrations must be named by a string or a path; got {source!r}.")
     name = str(source)
     if isinstance(source, str) and name.startswith(_MINARI):
         return read_minari(name.removeprefix(_MINARI))
@@ -87,7 +88,7 @@ def _read(source: str | Path, time_limit: int | None) -> Demonstrations:
         )
     try:
         if path.stat().st_size == 0:
-            raise DemoError(f"{path} is empty (0 bytes). Fetch or write it again.")
+            raise DemoError(f"{path} is empty (0 bytes). Download or write it again.")
         if path.suffix == ".npz":
             return read_npz(path)
         return read_d4rl(path, time_limit) if path.suffix in (".hdf5", ".h5") else read_iq_learn(path)

@@ -1,11 +1,11 @@
-"""The verb record_demos: from a policy and an environment to Demonstrations."""
+"""`record_demos`: from a policy and an environment to Demonstrations."""
 
 from __future__ import annotations
 
 import copy
 from functools import partial
 from numbers import Real
-from typing import Any, Protocol
+from typing import Protocol
 
 import gymnasium
 import numpy as np
@@ -13,12 +13,10 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike
 
 from irl_probe._config import check_count
-from irl_probe._spaces import Space
+from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
 from irl_probe.demos.assembly import assemble, guarded
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
-
-Environment = gymnasium.Env[Any, Any]
 
 
 class Policy(Protocol):
@@ -29,7 +27,7 @@ class Policy(Protocol):
 
 def record_demos(
     policy: Policy,
-    env: str | Environment,
+    env: str | Env,
     episodes: int,
     *,
     seed: int = 0,
@@ -37,22 +35,22 @@ def record_demos(
     deterministic: bool = True,
     time_limit: int | None = None,
 ) -> Demonstrations:
-    """Run `policy` in `env` for whole episodes and keep every step with its true successor and reward.
+    """Run `policy` in `env` for whole episodes and record every step with its true successor and reward.
 
     Args:
         policy: `policy(observations, deterministic=True) -> actions`, with a batch axis of 1, in the environment's
             units.
-        env: a Gymnasium id (made and closed here) or an environment (left open).
-        episodes: how many episodes, at least one.
+        env: a Gymnasium id, which is made and closed here, or an environment, which stays open.
+        episodes: the number of episodes, at least one.
         seed: the same seed gives the same demonstrations; the first episodes do not depend on how many follow.
         epsilon: probability of a uniformly random action at each step, in [0, 1]: a noisy expert.
         deterministic: passed to the policy.
         time_limit: truncate after this many steps, for an environment that has no limit of its own.
 
-    Observations keep the environment's dtype. Where a step is both terminated and truncated it is terminated.
+    Observations keep the environment's dtype. A step that is both terminated and truncated counts as terminated.
 
-    Raises DemoError where `episodes`, `epsilon` or `time_limit` is out of range, where the environment's spaces are not
-    Box or Discrete, and where the policy's action does not fit the action space.
+    Raises DemoError if `episodes`, `seed`, `epsilon` or `time_limit` is out of range, if a space of the environment is
+    neither Box nor Discrete, or if an action of the policy does not fit the action space.
     """
     limit = 1 if time_limit is None else time_limit
     for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("time_limit", limit, 1)):
@@ -62,7 +60,7 @@ def record_demos(
     if not callable(policy):
         raise DemoError(
             f"record_demos: the policy must be a function policy(observations, deterministic=True); got {policy!r}. "
-            "Of a run, give run.policy."
+            "For a run, give run.policy."
         )
     if not isinstance(env, str | gymnasium.Env):
         raise DemoError(f"record_demos: 'env' must be a Gymnasium id or environment; got {env!r}.")
@@ -77,7 +75,7 @@ def record_demos(
 
 def _record(
     policy: Policy,
-    env: Environment,
+    env: Env,
     episodes: int,
     seed: int,
     epsilon: float,
@@ -87,7 +85,7 @@ def _record(
     for name, space in (("observation", env.observation_space), ("action", env.action_space)):
         if not isinstance(space, spaces.Box | spaces.Discrete):
             raise DemoError(
-                f"Demonstrations hold Box and Discrete spaces; the {name} space is {space}. Wrap the environment first "
+                f"Demonstrations need Box or Discrete spaces; the {name} space is {space}. Wrap the environment first "
                 "(gymnasium.wrappers.FlattenObservation)."
             )
     noise = np.random.default_rng([seed, 1])
@@ -138,7 +136,7 @@ def _record(
 
 
 def _action(batch: ArrayLike, space: Space, episode: int, step: int) -> object:
-    """The one action of the batch, as the environment wants it."""
+    """The one action of the batch, in the type that the environment takes."""
     given = np.asarray(batch)
     wanted = space.shape or ()
     if given.shape != (1, *wanted):

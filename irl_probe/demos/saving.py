@@ -1,9 +1,9 @@
 """The project's own .npz of demonstrations.
 
 Members: `metadata`, one JSON string (format, version, env_id, source, spaces, subsampled, notes, hash, versions);
-`observations`, `actions`, `terminated`, `truncated`, `episode` and, where known, `rewards`, as in Transitions;
-`successors`, the next observations that are not the next row's observation, and `successor_rows`, where they belong;
-`whole_positions`, `whole_lengths`, `whole_terminated`, `whole_truncated` and, where known, `whole_returns`.
+`observations`, `actions`, `terminated`, `truncated`, `episode` and, if known, `rewards`, as in Transitions;
+`successors`, the next observations that differ from the observation of the next row, and `successor_rows`, their rows;
+`whole_positions`, `whole_lengths`, `whole_terminated`, `whole_truncated` and, if known, `whole_returns`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from irl_probe._config import check_kind
+from irl_probe._spaces import Space, space_from_json, space_to_json
 from irl_probe._types import Array
 from irl_probe.demos.archive import Archive, write_archive
 from irl_probe.demos.assembly import guarded, require
-from irl_probe.demos.demonstrations import DemoError, Demonstrations, WholeEpisodes, space_from_json, space_to_json
+from irl_probe.demos.demonstrations import DemoError, Demonstrations, WholeEpisodes
 from irl_probe.transitions import Transitions
 
 FORMAT = "irl_probe demonstrations"
@@ -28,11 +29,11 @@ _WHOLE = ("whole_positions", "whole_lengths", "whole_terminated", "whole_truncat
 
 
 def save_demos(demos: Demonstrations, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write `demos` to a compressed .npz that `load_demos` gives back unchanged; returns the path.
+    """Write `demos` to a compressed .npz, from which `load_demos` reads the same demonstrations; returns the path.
 
-    The file holds no pickles; the same demonstrations give the same bytes, and it is moved into place whole.
+    The file holds no pickles, the same demonstrations give the same bytes, and it is written whole or not at all.
 
-    Raises DemoError where the path does not end in .npz or exists (unless `overwrite`), and where a space is
+    Raises DemoError if the path does not end in .npz, if the file exists and `overwrite` is false, or if a space is
     neither Box nor Discrete.
     """
     check_kind(demos, Demonstrations, "What is saved", "Make it by load_demos or record_demos.")
@@ -46,8 +47,8 @@ def save_demos(demos: Demonstrations, path: str | Path, *, overwrite: bool = Fal
         "version": VERSION,
         "env_id": demos.env_id,
         "source": demos.source,
-        "observation_space": space_to_json(demos.observation_space),
-        "action_space": space_to_json(demos.action_space),
+        "observation_space": _write_space(demos.observation_space),
+        "action_space": _write_space(demos.action_space),
         "subsampled": demos.subsampled,
         "notes": list(demos.notes),
         "content_hash": demos.content_hash(),
@@ -76,8 +77,8 @@ def save_demos(demos: Demonstrations, path: str | Path, *, overwrite: bool = Fal
 def read_saved(archive: Archive) -> Demonstrations:
     """The demonstrations that `save_demos` wrote.
 
-    Raises DemoError where a member is missing or does not fit, where the file is of a newer version, and where the
-    content is not the one whose hash the file states.
+    Raises DemoError if a member is missing or does not fit, if the file is of another version, or if the content does
+    not have the hash that the file states.
     """
     where = archive.where
     require(where, archive.members, _NEEDED + _WHOLE, "a file of save_demos")
@@ -104,7 +105,7 @@ def read_saved(archive: Archive) -> Demonstrations:
     if transitions.content_hash() != metadata["content_hash"]:
         raise DemoError(
             f"{where}: the arrays do not have the content hash that the file states; it was changed after it was "
-            "saved. Fetch or record it again."
+            "saved. Download or record it again."
         )
     returns = archive.optional_numbers("whole_returns")
     whole = WholeEpisodes(
@@ -120,18 +121,18 @@ def read_saved(archive: Archive) -> Demonstrations:
         any(fact is not None and fact.shape != episodes for fact in facts)
         or (whole.lengths < transitions.lengths).any()
     ):
-        raise DemoError(f"{where}: what it says of the whole episodes does not fit its {episodes[0]} episodes.")
+        raise DemoError(f"{where}: what it says about the whole episodes does not fit its {episodes[0]} episodes.")
     return guarded(
         where,
         lambda: Demonstrations(
             transitions,
-            env_id=_text_or_none(metadata, "env_id"),
+            env_id=_string_or_none(metadata, "env_id"),
             source=str(metadata["source"]),
-            observation_space=space_from_json(metadata["observation_space"]),
-            action_space=space_from_json(metadata["action_space"]),
+            observation_space=_read_space(metadata["observation_space"]),
+            action_space=_read_space(metadata["action_space"]),
             kept=whole,
             subsampled=_positive(metadata, "subsampled"),
-            notes=_texts(metadata, "notes"),
+            notes=_strings(metadata, "notes"),
         ),
     )
 
@@ -169,10 +170,26 @@ def _metadata(archive: Archive) -> dict[str, object]:
     return metadata
 
 
-def _text_or_none(metadata: dict[str, object], key: str) -> str | None:
+def _write_space(space: Space | None) -> dict[str, object] | None:
+    try:
+        return None if space is None else space_to_json(space)
+    except ValueError as error:
+        raise DemoError(f"Demonstrations need Box or Discrete spaces; got {space}. {error}") from error
+
+
+def _read_space(value: object) -> Space | None:
+    try:
+        return None if value is None else space_from_json(value)
+    except ValueError as error:
+        raise DemoError(
+            f"The metadata must describe a Box or a Discrete space; {value!r} does not describe one. {error}"
+        ) from error
+
+
+def _string_or_none(metadata: dict[str, object], key: str) -> str | None:
     value = metadata[key]
     if value is not None and not isinstance(value, str):
-        raise DemoError(f"'{key}' in the metadata must be text or null; got {value!r}.")
+        raise DemoError(f"'{key}' in the metadata must be a string or null; got {value!r}.")
     return value
 
 
@@ -183,7 +200,7 @@ def _positive(metadata: dict[str, object], key: str) -> int:
     return value
 
 
-def _texts(metadata: dict[str, object], key: str) -> tuple[str, ...]:
+def _strings(metadata: dict[str, object], key: str) -> tuple[str, ...]:
     value = metadata[key]
     if not isinstance(value, list):
         raise DemoError(f"'{key}' in the metadata must be a list of sentences; got {value!r}.")

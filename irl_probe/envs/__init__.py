@@ -1,10 +1,15 @@
-"""Environments: by name, tabular and exact, their true rewards, and simulators that start from any observation."""
+"""Environments: by name, tabular ones, their true rewards, their variants, and simulators that start anywhere.
 
-from irl_probe.envs.make import check_spaces, env_name, make_env
+The maze and its planner are in `irl_probe.envs.point_maze`, which needs MuJoCo.
+"""
+
+from irl_probe._names import UNCHANGED
+from irl_probe.envs.changes import env_name
+from irl_probe.envs.make import check_spaces, make_env
 from irl_probe.envs.simulator import SimulatedStep, Simulator, TabularSimulator, simulator
 from irl_probe.envs.tabular import ACTIONS, TabularEnv, TabularMDP, TabularPolicy, gridworld, occupancy, soft_expert
 from irl_probe.envs.true_reward import TrueReward, true_reward
-from irl_probe.envs.variants import UNCHANGED, Variant, variants
+from irl_probe.envs.variants import Variant, variants
 
 __all__ = [
     "ACTIONS",

@@ -1,4 +1,4 @@
-"""Which parameters of which environment can be changed, and how: dynamics only, never the reward."""
+"""Changes to the dynamics of an environment: which parameters of which environment, and how. Rewards never change."""
 
 from __future__ import annotations
 
@@ -16,20 +16,185 @@ from irl_probe._types import Floats
 from irl_probe._words import did_you_mean
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
+# Makes a change of this size in an environment, or maps P of a tabular MDP to the changed P.
+Change = Callable[[Any, float], Any]
+Unit = Literal["factor", "probability", "number", "switch"]
 
-def kind(env: gym.Env[Any, Any]) -> str:
-    """The module of the environment, "cartpole", "hopper_v5" or our "point_maze"; elsewhere its class's full path."""
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of an environment's dynamics that can be changed.
+
+    Attributes:
+        change: makes the change in the environment without its wrappers; for a tabular MDP, it maps P to the changed P.
+        factors: the values that `variants` uses by default.
+        unit: what a value is: a "factor" (positive), a "probability", a "number" from 1 to the largest of `factors`, or
+            1 for a "switch".
+    """
+
+    change: Change
+    factors: tuple[float, ...] = (0.5, 2.0)
+    unit: Unit = "factor"
+
+    def check(self, name: str, factor: float) -> None:
+        """Raise ValueError unless this parameter can have the value `factor`."""
+        must = {
+            "factor": ("a positive factor, 1 for no change", 0 < factor < np.inf),
+            "probability": ("a probability above 0 and at most 1", 0 < factor <= 1),
+            "number": (
+                f"a whole number from 1 to {max(self.factors):g}",
+                factor in range(1, int(max(self.factors)) + 1),
+            ),
+            "switch": ("1, since it is on or absent", factor == 1),
+        }
+        what, holds = must[self.unit]
+        if not holds:
+            raise ValueError(f"The change {name!r} takes {what}; got {factor:g}.")
+
+
+def changed(env: Env, parameter: str, factor: float) -> Env:
+    """A newly made environment with a change to its dynamics; its reward for a transition stays the same.
+
+    Its id becomes that of the variant, "Hopper-v5[mass=2]", from which `make_env` can make it again.
+
+    Raises ValueError for an environment without changes, an unknown parameter, or a value that it cannot have.
+    """
+    name = env_name(env)
+    base: Any = env.unwrapped
+    if isinstance(base, TabularEnv):
+        mdp = changed_mdp(base.mdp, parameter, factor)
+        return tabular_variant(mdp, variant_id(name, parameter, factor), horizon=base.horizon)
+    found = find_parameter(parameters_of(env), parameter, name)
+    found.check(parameter, factor)
+    found.change(base, factor)
+    spec = copy.deepcopy(base.spec)
+    if spec is not None:
+        spec.id = variant_id(name, parameter, factor)
+        base.spec = spec
+        layer = env
+        while isinstance(layer, gym.Wrapper):  # each keeps a copy of the spec after it was first read
+            layer._cached_spec = None
+            layer = layer.env
+    return env
+
+
+def changed_mdp(mdp: TabularMDP, parameter: str, factor: float) -> TabularMDP:
+    """The MDP with changed transitions and its old reward table R(s, a, s′). Raises ValueError like `changed`."""
+    found = find_parameter(TABULAR, parameter, mdp.name)
+    found.check(parameter, factor)
+    transition: Floats = found.change(mdp.transition, factor)
+    return replace(mdp, transition=transition)
+
+
+def tabular_variant(mdp: TabularMDP, name: str, **options: Any) -> TabularEnv:
+    """The environment of a changed MDP, with the id of the variant."""
+    env = TabularEnv(mdp, **options)
+    assert env.spec is not None
+    env.spec.id = name
+    return env
+
+
+def parameters_of(env: Env) -> Mapping[str, Parameter]:
+    """The parameters of an environment that can be changed, by name. Raises ValueError if there are none."""
+    if isinstance(env.unwrapped, TabularEnv):
+        return TABULAR
+    found = CHANGES.get(kind(env))
+    if found is None:
+        raise ValueError(
+            "Dynamics can be changed in tabular MDPs and in these environments: "
+            f"{', '.join(sorted(CHANGES))}; {env_name(env)} "
+            "is not one of them. Make the changed environment yourself and give transfer an "
+            "irl_probe.envs.Variant(env_id, parameter, factor, function=...) of it."
+        )
+    return found
+
+
+def find_parameter(known: Mapping[str, Parameter], parameter: str, name: str) -> Parameter:
+    """The parameter of that name; ValueError for an unknown one, with the nearest."""
+    if parameter in known:
+        return known[parameter]
+    hint = did_you_mean(parameter, known)
+    raise ValueError(f"{name} can be changed in {', '.join(known)}; got {parameter!r}.{hint}")
+
+
+def variant_id(env_id: str, parameter: str, factor: float) -> str:
+    """The id of a variant, such as "Hopper-v5[mass=2]"."""
+    return f"{env_id}[{parameter}={factor:g}]"
+
+
+def split_variant_id(env_id: str) -> tuple[str, str, float] | None:
+    """Base id, parameter and factor of a variant's id; [parameter] alone means [parameter=1]. None for any other id.
+
+    Raises ValueError if the factor is not a number.
+    """
+    match = re.fullmatch(r"(?P<base>[^\[]+)\[(?P<parameter>[^\]=]+)(=(?P<factor>[^\]]*))?\]", env_id)
+    if match is None:
+        return None
+    try:
+        factor = float(match["factor"] or 1)
+    except ValueError:
+        raise ValueError(
+            f"The factor of a variant must be a number, as in {match['base']}[{match['parameter']}=2]; got "
+            f"{match['factor']!r}."
+        ) from None
+    return match["base"], match["parameter"], factor
+
+
+def env_name(env: Env) -> str:
+    """The id under which the environment is registered, or the name of its class."""
+    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+
+
+def kind(env: Env) -> str:
+    """The kind of an environment: its module in Gymnasium or here ("cartpole", "hopper_v5"), or its class's path."""
     module = type(env.unwrapped).__module__
     if module.startswith(("gymnasium.envs.", "irl_probe.envs.")):
         return module.rpartition(".")[2]
     return f"{module}.{type(env.unwrapped).__qualname__}"
 
 
-Change = Callable[[Any, float], None]
+# Changes to tabular MDPs and to classic control
+
+
+def _slip(transition: Floats, probability: float) -> Floats:
+    """P′(·|s, a) = (1 − p)·P(·|s, a) + p·mean_b P(·|s, b): with probability p a uniformly drawn action replaces a."""
+    mixed: Floats = (1 - probability) * transition + probability * transition.mean(axis=1, keepdims=True)
+    return mixed
+
+
+def _swap(transition: Floats, _: float) -> Floats:
+    """Swap actions 0 and 1, 2 and 3, and so on (left and right, up and down); a last action without partner stays."""
+    actions = np.arange(transition.shape[1])
+    partner = np.where((actions ^ 1) < len(actions), actions ^ 1, actions)
+    return np.asarray(transition[:, partner])
+
+
+def _times(*attributes: str) -> Change:
+    """The change that multiplies these attributes of the environment by the factor."""
+
+    def change(env: Any, factor: float) -> None:
+        for attribute in attributes:
+            setattr(env, attribute, getattr(env, attribute) * factor)
+
+    return change
+
+
+def _cartpole(*attributes: str) -> Change:
+    """Like `_times`, for CartPole, which also keeps sums and products of its attributes."""
+
+    def change(env: Any, factor: float) -> None:
+        _times(*attributes)(env, factor)
+        env.total_mass = env.masspole + env.masscart
+        env.polemass_length = env.masspole * env.length
+
+    return change
+
+
+# Changes to MuJoCo models
 
 
 def mass(env: Any, factor: float) -> None:
-    """All masses, and with them the inertias, times `factor`: the bodies' shapes stay as they are."""
+    """All masses, and with them the inertias, times `factor`; the shapes of the bodies stay the same."""
     env.model.body_mass[:] *= factor
     env.model.body_inertia[:] *= factor
     _recompute(env)
@@ -41,12 +206,12 @@ def gravity(env: Any, factor: float) -> None:
 
 
 def friction(env: Any, factor: float) -> None:
-    """Sliding friction of all geoms times `factor`; a contact takes the larger of its two."""
+    """Sliding friction of all geoms times `factor`; a contact uses the larger friction of its two geoms."""
     env.model.geom_friction[:, 0] *= factor
 
 
 def strength(env: Any, factor: float) -> None:
-    """The actuators' gear, and so their forces, times `factor`; what an action costs stays."""
+    """The gear of the actuators, and so their forces, times `factor`; the cost of an action stays the same."""
     env.model.actuator_gear[:] *= factor
 
 
@@ -56,24 +221,25 @@ def damping(env: Any, factor: float) -> None:
 
 
 def disabled_leg(env: Any, number: float) -> None:
-    """The motors of Ant's leg `number` (1 to 4, as in the model's joint names) pull at nothing: gear 0."""
+    """Gear 0 for the motors of Ant's leg `number` (1 to 4, as in the model's joint names): they have no force."""
     for joint in (f"hip_{number:g}", f"ankle_{number:g}"):
         actuators = env.model.actuator_trnid[:, 0] == env.model.joint(joint).id
         env.model.actuator_gear[actuators] = 0.0
 
 
 def moved_wall(env: Any, _: float) -> None:
-    """The maze's wall mirrored, x → −x: its gap changes sides."""
+    """The wall of the maze mirrored, x → −x: its gap is on the other side."""
     env.model.body("wall").pos[0] *= -1
     _recompute(env)
 
 
 def length(*geoms: str) -> Change:
-    """The bodies that hold these capsules (the only geom of each), `factor` times as long and as thick as before.
+    """The change that makes the bodies of these capsules (the only geom of each) `factor` times as long.
 
-    The capsule is stretched from the joint that its body hangs on; what hangs on its end moves along; mass and inertia
-    follow at the old density. Where the body would then stand in the ground the first position is raised by as much.
-    Not changed: joint limits, springs, damping, armature, actuators, and the heights at which an episode ends.
+    The radius stays the same. The capsule is stretched from the joint on which its body hangs, and the bodies at its
+    end move with it. Mass and inertia follow at the old density. If the body would then be in the ground, the first
+    position is raised by that height. Joint limits, springs, damping, armature, actuators, and the heights at which an
+    episode ends do not change.
     """
 
     def change(env: Any, factor: float) -> None:
@@ -91,8 +257,8 @@ def length(*geoms: str) -> Change:
 def capsule(radius: float, half_length: float) -> tuple[float, float, float]:
     """Volume, and the moments of inertia across and along the axis, of a capsule of density 1.
 
-    A cylinder of length 2l and two half spheres: with m_c = 2πr²l and m_s = 4πr³/3 the moment along is
-    m_c r²/2 + 2 m_s r²/5, that across m_c (r²/4 + l²/3) + m_s (2r²/5 + l² + 3rl/4).
+    It is a cylinder of length 2l and two half spheres. With m_c = 2πr²l and m_s = 4πr³/3 the moment along the axis is
+    m_c r²/2 + 2 m_s r²/5, and the moment across it is m_c (r²/4 + l²/3) + m_s (2r²/5 + l² + 3rl/4).
     """
     r, half = radius, half_length
     cylinder, sphere = 2 * np.pi * r**2 * half, 4 / 3 * np.pi * r**3
@@ -102,7 +268,7 @@ def capsule(radius: float, half_length: float) -> tuple[float, float, float]:
 
 
 def _stretch(model: Any, geom: int, factor: float) -> None:
-    """One capsule, its body's mass and inertia, and the places of the bodies at its end."""
+    """Stretch one capsule, with the mass and inertia of its body and the positions of the bodies at its end."""
     body = int(model.geom_bodyid[geom])
     anchor = _anchor(model, body)
     radius, half, _ = model.geom_size[geom]
@@ -125,7 +291,7 @@ def _stretch(model: Any, geom: int, factor: float) -> None:
 
 
 def _anchor(model: Any, body: int) -> Floats:
-    """Where a body hangs on its parent, in its own frame: its last joint, or its origin."""
+    """The point where a body hangs on its parent, in its own frame: its last joint, or its origin."""
     joints = model.body_jntnum[body]
     if joints == 0:
         return np.zeros(3)
@@ -134,7 +300,7 @@ def _anchor(model: Any, body: int) -> Floats:
 
 def _root_height(model: Any) -> int:
     """The index in qpos of the root's height: of a free joint, or of the first that slides along z."""
-    import mujoco  # an extra: here it is installed, for the environment runs on it
+    import mujoco  # an optional package, installed here because the environment runs on it
 
     for joint in range(model.njnt):
         address = int(model.jnt_qposadr[joint])
@@ -142,7 +308,7 @@ def _root_height(model: Any) -> int:
             return address + 2
         if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_SLIDE and model.jnt_axis[joint, 2] == 1:
             return address
-    raise ValueError("A body whose lengths change must have a root that can be raised; this model's cannot.")
+    raise ValueError("A body whose lengths change must have a root that can be raised; the root of this model cannot.")
 
 
 def _lowest_point(env: Any) -> float:
@@ -160,165 +326,13 @@ def _lowest_point(env: Any) -> float:
 
 
 def _recompute(env: Any) -> None:
-    """The constants that MuJoCo derives from masses and positions (inverse weights, total masses, lengths)."""
+    """Compute again what MuJoCo derives from masses and positions (inverse weights, total masses, lengths)."""
     import mujoco
 
     mujoco.mj_setConst(env.model, mujoco.MjData(env.model))
 
 
-Unit = Literal["factor", "probability", "number", "switch"]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """Something about an environment's dynamics that can be changed.
-
-    Attributes:
-        change: carries it out on the environment without its wrappers; of a tabular MDP, it maps P to the changed P.
-        factors: those that `variants` takes by default.
-        unit: what the number is: a "factor" (positive), a "probability", a "number" that counts from 1 to the last of
-            `factors`, or 1 for a "switch".
-    """
-
-    change: Callable[[Any, float], Any]
-    factors: tuple[float, ...] = (0.5, 2.0)
-    unit: Unit = "factor"
-
-    def check(self, name: str, factor: float) -> None:
-        """Raise ValueError unless `factor` is one for this parameter."""
-        must = {
-            "factor": ("a positive factor, 1 for no change", 0 < factor < np.inf),
-            "probability": ("a probability above 0 and at most 1", 0 < factor <= 1),
-            "number": (
-                f"a whole number from 1 to {max(self.factors):g}",
-                factor in range(1, int(max(self.factors)) + 1),
-            ),
-            "switch": ("1, for it is on or absent", factor == 1),
-        }
-        what, holds = must[self.unit]
-        if not holds:
-            raise ValueError(f"The change {name!r} takes {what}; got {factor:g}.")
-
-
-def changed_mdp(mdp: TabularMDP, parameter: str, factor: float) -> TabularMDP:
-    """The MDP with changed transitions and its old reward table R(s, a, s′). Raises ValueError as `changed`."""
-    found = find_parameter(TABULAR, parameter, mdp.name)
-    found.check(parameter, factor)
-    transition: Floats = found.change(mdp.transition, factor)
-    return replace(mdp, transition=transition)
-
-
-def changed(env: Env, parameter: str, factor: float) -> Env:
-    """The environment, just made, with a change to its dynamics; what it pays for a transition is not touched.
-
-    Its id becomes that of the variant, "Hopper-v5[mass=2]", by which `make_env` makes it again.
-
-    Raises ValueError for an environment or a parameter that has no changes, or a factor that cannot be.
-    """
-    name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-    base: Any = env.unwrapped
-    if isinstance(base, TabularEnv):
-        mdp = changed_mdp(base.mdp, parameter, factor)
-        return tabular_variant(mdp, variant_id(name, parameter, factor), horizon=base.horizon)
-    found = find_parameter(parameters_of(env), parameter, name)
-    found.check(parameter, factor)
-    found.change(base, factor)
-    spec = copy.deepcopy(base.spec)
-    if spec is not None:
-        spec.id = variant_id(name, parameter, factor)
-        base.spec = spec
-        layer = env
-        while isinstance(layer, gym.Wrapper):  # each keeps its own copy of the spec once it was asked for it
-            layer._cached_spec = None
-            layer = layer.env
-    return env
-
-
-def tabular_variant(mdp: TabularMDP, name: str, **options: Any) -> TabularEnv:
-    """The environment of a changed MDP, under its variant's id."""
-    env = TabularEnv(mdp, **options)
-    assert env.spec is not None
-    env.spec.id = name
-    return env
-
-
-def parameters_of(env: Env) -> Mapping[str, Parameter]:
-    """What can be changed about an environment, by name. Raises ValueError where nothing can."""
-    if isinstance(env.unwrapped, TabularEnv):
-        return TABULAR
-    found = CHANGES.get(kind(env))
-    if found is None:
-        name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-        raise ValueError(
-            f"Dynamics can be changed in tabular MDPs and in these environments: {', '.join(sorted(CHANGES))}; {name} "
-            "is none of them. Make the changed environment yourself and give transfer a "
-            "irl_probe.envs.Variant(env_id, parameter, factor, function=...) of it."
-        )
-    return found
-
-
-def find_parameter(known: Mapping[str, Parameter], parameter: str, name: str) -> Parameter:
-    """Raises ValueError for a name that is not known, with the nearest."""
-    if parameter in known:
-        return known[parameter]
-    hint = did_you_mean(parameter, known)
-    raise ValueError(f"{name} can be changed in {', '.join(known)}; got {parameter!r}.{hint}")
-
-
-def variant_id(env_id: str, parameter: str, factor: float) -> str:
-    """As in "Hopper-v5[mass=2]"."""
-    return f"{env_id}[{parameter}={factor:g}]"
-
-
-def split_variant_id(env_id: str) -> tuple[str, str, float] | None:
-    """Base id, parameter and factor of a variant's id; a bare [parameter] stands for [parameter=1]; None for any other.
-
-    Raises ValueError where the factor is no number.
-    """
-    match = re.fullmatch(r"(?P<base>[^\[]+)\[(?P<parameter>[^\]=]+)(=(?P<factor>[^\]]*))?\]", env_id)
-    if match is None:
-        return None
-    try:
-        factor = float(match["factor"] or 1)
-    except ValueError:
-        raise ValueError(
-            f"The factor of a variant must be a number, as in {match['base']}[{match['parameter']}=2]; got "
-            f"{match['factor']!r}."
-        ) from None
-    return match["base"], match["parameter"], factor
-
-
-def _times(*attributes: str) -> Callable[[Any, float], None]:
-    """Multiplies these attributes of the environment by the factor."""
-
-    def change(env: Any, factor: float) -> None:
-        for attribute in attributes:
-            setattr(env, attribute, getattr(env, attribute) * factor)
-
-    return change
-
-
-def _cartpole(*attributes: str) -> Callable[[Any, float], None]:
-    def change(env: Any, factor: float) -> None:
-        _times(*attributes)(env, factor)
-        env.total_mass = env.masspole + env.masscart
-        env.polemass_length = env.masspole * env.length
-
-    return change
-
-
-def _slip(transition: Floats, probability: float) -> Floats:
-    """P′(·|s, a) = (1 − p)·P(·|s, a) + p·mean_b P(·|s, b): with probability p a uniformly drawn action in its place."""
-    mixed: Floats = (1 - probability) * transition + probability * transition.mean(axis=1, keepdims=True)
-    return mixed
-
-
-def _swap(transition: Floats, _: float) -> Floats:
-    """Actions 0 and 1 change places, 2 and 3, and so on (left and right, up and down); an odd last one stays."""
-    actions = np.arange(transition.shape[1])
-    partner = np.where((actions ^ 1) < len(actions), actions ^ 1, actions)
-    return np.asarray(transition[:, partner])
-
+# What can be changed, by kind of environment
 
 TABULAR: Mapping[str, Parameter] = {
     "slip": Parameter(_slip, (0.2, 0.5), "probability"),
@@ -326,11 +340,13 @@ TABULAR: Mapping[str, Parameter] = {
 }
 
 _LINKS = ("LINK_LENGTH_1", "LINK_LENGTH_2", "LINK_COM_POS_1", "LINK_COM_POS_2")
+
 _MODEL = {
     "mass": Parameter(mass),
     "strength": Parameter(strength),
     "damping": Parameter(damping),
 }
+
 _STANDING = _MODEL | {"gravity": Parameter(gravity, (0.7, 1.3)), "friction": Parameter(friction)}
 
 
@@ -377,4 +393,9 @@ CHANGES: Mapping[str, Mapping[str, Parameter]] = {
     "inverted_double_pendulum_v5": _MODEL | {"gravity": _STANDING["gravity"]},
     "reacher_v5": _MODEL,
     "pusher_v5": _MODEL,
+}
+
+# The unit of every parameter above, by name: those of one name have one unit.
+UNITS: Mapping[str, Unit] = {
+    name: parameter.unit for table in (TABULAR, *CHANGES.values()) for name, parameter in table.items()
 }

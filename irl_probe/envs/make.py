@@ -1,4 +1,4 @@
-"""Environments by name."""
+"""Environments by name, and the spaces that they may have."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from gymnasium import spaces
 from irl_probe._config import check_kind
 from irl_probe._spaces import Env
 from irl_probe._words import did_you_mean
-from irl_probe.envs.changes import changed, split_variant_id
+from irl_probe.envs.changes import changed, env_name, split_variant_id
 from irl_probe.envs.tabular import TabularEnv, gridworld
 
-# The packages of an environment's module, and the extra that installs them.
+# A part of the name of an environment's module, and the extra that installs the packages that it needs.
 _EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "point_maze": "mujoco"}
+
 _OURS: dict[str, dict[str, Any]] = {
     "PointMaze-v0": {"entry_point": "irl_probe.envs.point_maze:PointMaze", "max_episode_steps": 100},
     "Ant27-v5": {
@@ -24,22 +25,23 @@ _OURS: dict[str, dict[str, Any]] = {
         "kwargs": {"include_cfrc_ext_in_observation": False},
     },
 }
+
 for _name, _options in _OURS.items():
     if _name not in gym.registry:
         gym.register(_name, **_options)
 
 
 def make_env(env_id: str, **kwargs: Any) -> Env:
-    """The environment called `env_id`: "GridWorld" (`gridworld` in a `TabularEnv`) or anything Gymnasium knows.
+    """The environment called `env_id`: "GridWorld" (`gridworld` in a `TabularEnv`), or any that Gymnasium knows.
 
-    "Hopper-v5[mass=2]" is one with changed dynamics; see `irl_probe.envs.variants`. "PointMaze-v0" is our own maze, and
-    "Ant27-v5" is Ant-v5 with its 27 observations of position and velocity alone, without the contact forces.
+    "Hopper-v5[mass=2]" has changed dynamics; see `irl_probe.envs.variants`. "PointMaze-v0" is a maze of this library,
+    and "Ant27-v5" is Ant-v5 with only its 27 observations of position and velocity, without the contact forces.
 
     Keyword arguments go to the environment: `make_env("Ant-v5", healthy_reward=0.1)`. GridWorld takes those of
     `gridworld` and `horizon` (steps to truncation).
 
-    Raises TypeError for what is no name, ValueError where no environment has it (with the nearest names), ImportError
-    where the packages that it needs are not installed (with the extra to install).
+    Raises TypeError if `env_id` is not a string, ValueError if no environment has that name (with the nearest names),
+    ImportError if the packages that it needs are not installed (with the extra to install).
     """
     check_kind(env_id, str, "The name of an environment", "Give one such as 'CartPole-v1'.")
     if (variant := split_variant_id(env_id)) is not None:
@@ -48,7 +50,7 @@ def make_env(env_id: str, **kwargs: Any) -> Env:
     if env_id == "GridWorld":
         horizon = {"horizon": kwargs.pop("horizon")} if "horizon" in kwargs else {}
         return TabularEnv(gridworld(**kwargs), **horizon)
-    if env_id not in gym.registry and ":" not in env_id:  # "module:Env-v0" registers itself as it is made
+    if env_id not in gym.registry and ":" not in env_id:  # "module:Env-v0" is registered when it is made
         raise ValueError(_unknown(env_id))
     try:
         return gym.make(env_id, **kwargs)
@@ -56,37 +58,14 @@ def make_env(env_id: str, **kwargs: Any) -> Env:
         raise ImportError(_missing_packages(env_id, error)) from error
 
 
-def env_name(env: Env) -> str:
-    """The id under which the environment is registered, or the name of its class."""
-    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-
-
-def _missing_packages(env_id: str, error: Exception) -> str:
-    entry = str(gym.registry[env_id].entry_point) if env_id in gym.registry else ""
-    extra = next((extra for part, extra in _EXTRAS.items() if part in entry), None)
-    remedy = f"Install them with: pip install 'irl_probe[{extra}]'." if extra else "Install what the message names."
-    return f"{env_id} needs packages that are not installed ({error}). {remedy}"
-
-
-def _unknown(env_id: str) -> str:
-    known = ["GridWorld", *gym.registry]
-    hint = did_you_mean(env_id, known, most=3) or " See gymnasium.pprint_registry() for what there is."
-    return f"An environment must be GridWorld or one that Gymnasium has registered; got {env_id!r}.{hint}"
-
-
-_REMEDIES = {
-    "observation": "Wrap the environment, with gymnasium.wrappers.FlattenObservation for observations made of parts.",
-    "action": "Encode the actions as one Discrete, or as a Box of floats, with gymnasium.wrappers.TransformAction.",
-}
-
-
 def check_spaces(env: Env) -> None:
-    """Check that the project supports the environment's spaces.
+    """Check that irl_probe supports the spaces of the environment.
 
     Observations: a Box of any shape (networks flatten it) or Discrete. Actions: Discrete, or a Box of floats with
     finite bounds, low < high in each component. Discrete spaces count from 0, and a Box holds at least one number.
 
-    Raises ValueError that says which space does not fit and what to do.
+    Raises ValueError, which says which space does not fit and what to do, and TypeError for anything that is not an
+    environment.
     """
     if not isinstance(env, gym.Env):
         raise TypeError(f"An environment must be a Gymnasium id or a gymnasium.Env; got {env!r}.")
@@ -105,15 +84,34 @@ def check_spaces(env: Env) -> None:
 
 
 def check_unwrapped_spaces(env: Env) -> None:
-    """Check that no wrapper changes the spaces, so that observations and actions mean what the environment says.
+    """Check that no wrapper changes the spaces, so that observations and actions are those of the environment itself.
 
-    Raises ValueError where one does.
+    Raises ValueError if a wrapper changes them.
     """
     base = env.unwrapped
     if env.observation_space != base.observation_space or env.action_space != base.action_space:
         raise ValueError(
             f"A wrapper of {env_name(env)} changes its observations or actions; give the environment without it."
         )
+
+
+def _missing_packages(env_id: str, error: Exception) -> str:
+    entry = str(gym.registry[env_id].entry_point) if env_id in gym.registry else ""
+    extra = next((extra for part, extra in _EXTRAS.items() if part in entry), None)
+    remedy = f"Install them with: pip install 'irl_probe[{extra}]'." if extra else "Install what the message names."
+    return f"{env_id} needs packages that are not installed ({error}). {remedy}"
+
+
+def _unknown(env_id: str) -> str:
+    known = ["GridWorld", *gym.registry]
+    hint = did_you_mean(env_id, known, most=3) or " gymnasium.pprint_registry() lists them."
+    return f"An environment must be GridWorld or one that Gymnasium has registered; got {env_id!r}.{hint}"
+
+
+_REMEDIES = {
+    "observation": "Wrap the environment, with gymnasium.wrappers.FlattenObservation for observations made of parts.",
+    "action": "Encode the actions as one Discrete, or as a Box of floats, with gymnasium.wrappers.TransformAction.",
+}
 
 
 def _check_discrete(space: spaces.Discrete, what: str) -> None:
@@ -123,7 +121,7 @@ def _check_discrete(space: spaces.Discrete, what: str) -> None:
 
 def _check_size(space: spaces.Box[Any], what: str) -> None:
     if 0 in space.shape:
-        raise ValueError(f"{what} must hold at least one number; got {space}. Where there is none, use Discrete(1).")
+        raise ValueError(f"{what} must hold at least one number; got {space}. If there is none, use Discrete(1).")
 
 
 def _check_observations(space: spaces.Box[Any], name: str) -> None:
@@ -149,6 +147,6 @@ def _check_actions(space: spaces.Box[Any], name: str) -> None:
     if fixed := [at[0] if len(at) == 1 else tuple(at) for at in np.argwhere(space.low == space.high).tolist()]:
         raise ValueError(
             f"Continuous actions of {name} must have low < high in each component; got {space}, where component "
-            f"{', '.join(map(str, fixed))} cannot vary. Leave it out, and put it back in by "
-            "gymnasium.wrappers.TransformAction."
+            f"{', '.join(map(str, fixed))} cannot vary. Leave it out, and let gymnasium.wrappers.TransformAction put "
+            "it back."
         )

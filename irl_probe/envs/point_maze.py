@@ -1,8 +1,8 @@
 """PointMaze-v0: a point mass that must go round a wall to reach a goal, and a planner that does so.
 
-A small MuJoCo model of our own in the manner of the maze on which AIRL (Fu et al. 2018, §7.2) and IQ-Learn (Garg et
-al. 2021, §5.3) test transfer: the reward depends on where the goal is and not on where the wall's gap is, so that a
-reward learned with the gap on the right should still be right with the gap on the left.
+It is a small MuJoCo model, similar to the maze on which AIRL (Fu et al. 2018, §7.2) and IQ-Learn (Garg et al. 2021,
+§5.3) test transfer. The reward depends on the place of the goal but not on the place of the wall's gap, so a reward
+that was learned with the gap on the right should still be right with the gap on the left.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ except ImportError as error:
 FRAME_SKIP = 5  # simulator steps of 0.01 s in an environment step
 CONTROL_COST = 0.001
 START = np.array([[-0.5, -0.5], [0.5, -0.15]])  # corners of the box of first positions, before the wall
-CLEARANCE = 0.12  # how far before and behind the wall the planner turns
+CLEARANCE = 0.12  # distance from the wall at which the planner turns, m
 
 
 class PointMaze(gym.Env[Any, Any]):
     """Observation (x, y, ẋ, ẏ) in m and m/s; action: the forces along x and y, in [−1, 1] N.
 
-    Reward of a step from s: −‖(x, y) − goal‖ − 0.001‖a‖², the distance at s, so that it is known before the step.
-    An episode starts at rest, uniformly in the room before the wall, and never terminates. The room is 1.2 m wide, the
-    wall 0.9 m with its gap on the right; a body of radius 0.05 m fits through.
+    The reward of a step from s is −‖(x, y) − goal‖ − 0.001‖a‖² with the distance at s, so it is known before the step.
+    An episode starts at rest, uniformly in the room before the wall, and never terminates. The room is 1.2 m wide and
+    the wall 0.9 m, with its gap on the right, through which the point, of radius 0.05 m, fits.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012  # gymnasium.Env declares it so; a ClassVar would contradict it
@@ -53,7 +53,7 @@ class PointMaze(gym.Env[Any, Any]):
 
     @property
     def gap(self) -> Floats:
-        """(x, y) of the middle of the gap: between the end of the wall and the side of the room that it leaves free."""
+        """(x, y) of the middle of the gap, which is between the end of the wall and the side of the room."""
         x, y, _ = self.model.body("wall").pos
         half_wall = self.model.geom("wall").size[0]
         room = self.model.geom("right").pos[0] - self.model.geom("right").size[0]
@@ -76,7 +76,7 @@ class PointMaze(gym.Env[Any, Any]):
         return self._observation(), float(paid[0]), False, False, {}
 
     def set_state(self, qpos: Floats, qvel: Floats) -> None:
-        """Put the point somewhere; (2,) each."""
+        """Set the position and the velocity of the point, (2,) each."""
         self.data.qpos[:], self.data.qvel[:] = qpos, qvel
         mujoco.mj_forward(self.model, self.data)
 
@@ -92,18 +92,18 @@ def maze_reward(observations: Array, actions: Array, goal: Floats) -> Floats:
 
 
 class MazePlanner:
-    """The scripted expert: to the gap, through it, to the goal, with the wall where it is in `env`.
+    """A scripted expert that goes to the gap, through it, and to the goal, for the place of the wall in `env`.
 
-    As a policy it maps observations (N, 4) to actions (N, 2): a pull towards the next way point, damped by velocity.
-    Not deterministic, it adds normal noise of standard deviation `noise`, from `rng` or a generator of its own.
+    As a policy it maps observations (N, 4) to actions (N, 2): a force towards the next way point, damped by velocity.
+    With `deterministic=False` it adds normal noise of standard deviation `noise`, from `rng` or its own generator.
 
-    Raises ValueError for an environment that is no PointMaze.
+    Raises ValueError for an environment that is not a PointMaze.
     """
 
     def __init__(self, env: gym.Env[Any, Any], *, noise: float = 0.1, seed: int = 0) -> None:
         base = env.unwrapped
         if not isinstance(base, PointMaze):
-            raise ValueError(f"The planner knows the way in PointMaze-v0 only; got {type(base).__name__}.")
+            raise ValueError(f"The planner is for PointMaze-v0 only; got {type(base).__name__}.")
         self.gap, self.goal, self.noise = base.gap, base.goal, noise
         self._rng = np.random.default_rng(seed)
 

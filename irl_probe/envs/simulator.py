@@ -11,28 +11,27 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from gymnasium.utils.seeding import np_random
-from numpy.typing import NDArray
 
 from irl_probe._spaces import Env
-from irl_probe._types import Array
-from irl_probe.envs.changes import kind
-from irl_probe.envs.make import check_unwrapped_spaces, env_name, make_env
+from irl_probe._types import Array, Bools, Floats
+from irl_probe.envs.changes import env_name, kind
+from irl_probe.envs.make import check_unwrapped_spaces, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 
 class SimulatedStep(NamedTuple):
-    """What one step from each (s, a) gave: s′ (N, *obs_shape), rewards (N,) float64, terminated (N,) bool."""
+    """The results of one step from each (s, a): s′ (N, *obs_shape), rewards (N,) float64, terminated (N,) bool."""
 
     next_observations: Array
-    rewards: NDArray[np.float64]
-    terminated: NDArray[np.bool_]
+    rewards: Floats
+    terminated: Bools
 
 
 class Simulator(Protocol):
-    """One environment step from any observation and action, for E_{s′} and for rewards off the data.
+    """One environment step from any observation and action, for E_{s′} and for rewards that are not in the data.
 
     Attributes:
-        name: the environment's name.
+        name: of the environment.
         deterministic: whether s′ is a function of (s, a), so that one step is the exact expectation.
         exact: whether the observation holds the whole state on which the step depends.
         note: in words, what is inexact.
@@ -47,25 +46,25 @@ class Simulator(Protocol):
     @property
     def note(self) -> str: ...
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
-        """One step from each row: observations (N, *obs_shape), actions (N, *action_shape) in env units."""
+        """One step from each row: observations (N, *obs_shape), and actions (N, *action_shape) in env units."""
         ...
 
 
 def simulator(env: str | Env | TabularMDP, *, seed: int = 0, workers: int | None = None, **kwargs: Any) -> Simulator:
-    """A simulator of `env` that can be started from any observation.
+    """A simulator of `env` that can start from any observation.
 
-    Classic control, the MuJoCo v5 tasks but Pusher, the point maze and tabular MDPs have one. The environment's own
-    `step` is run on a copy with a state of its own and the physical parameters that `env` has now: changed masses or
-    gravity are honoured, and `env` is left as it was.
+    Classic control, the MuJoCo v5 tasks except Pusher, the point maze and tabular MDPs have one. It runs the
+    environment's own `step` on a copy with its own state and the physical parameters that `env` has now. So changed
+    masses or gravity count, and `env` itself does not change.
 
     Args:
         env: an id for `make_env`, an environment, or a tabular MDP.
-        seed: of the draws, where the environment is stochastic.
-        workers: threads for MuJoCo; None is one a core. The result does not depend on their number.
-        **kwargs: for `make_env`, where `env` is an id.
+        seed: of the draws, if the environment is stochastic.
+        workers: threads for MuJoCo; None is one for each core. The result does not depend on their number.
+        **kwargs: for `make_env`, if `env` is an id.
 
-    Raises ValueError where the state cannot be set from the observation, with what to use instead, or where wrappers
-    change the spaces.
+    Raises ValueError if the state cannot be set from the observation, with what to use instead, or if wrappers change
+    the spaces.
     """
     if isinstance(env, TabularMDP):
         return TabularSimulator(env, seed=seed)
@@ -77,9 +76,9 @@ def simulator(env: str | Env | TabularMDP, *, seed: int = 0, workers: int | None
     reset = RESETS.get(kind(env))
     if reset is None:
         raise ValueError(
-            f"The state of {name} cannot be set from an observation, which leaves part of it out. Use the observed "
-            "successor s′ in place of E over s′, recorded rewards in place of simulated ones, or one of the "
-            f"environments that can be set: {', '.join(sorted(RESETS))}, and tabular MDPs."
+            f"The state of {name} cannot be set from an observation, which does not hold all of it. Use the observed "
+            "successor s′ instead of E over s′, recorded rewards instead of simulated ones, or one of the "
+            f"environments whose state can be set: {', '.join(sorted(RESETS))}, and tabular MDPs."
         )
     check_unwrapped_spaces(env)
     return EnvSimulator(base, reset, name, seed=seed, workers=workers)
@@ -100,16 +99,16 @@ class TabularSimulator:
 
     @property
     def name(self) -> str:
-        """The MDP's name."""
+        """The name of the MDP."""
         return self.mdp.name
 
     @property
     def deterministic(self) -> bool:
-        """Whether every row of P has one possible successor."""
+        """Whether every row of P has only one possible successor."""
         return bool((np.count_nonzero(self.mdp.transition, axis=-1) == 1).all())
 
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
-        """One draw of s′ from each row; observations and actions (N,) integers. Nothing terminates."""
+        """One draw of s′ from each row; observations and actions (N,) integers. No step terminates."""
         states, chosen = observations.astype(np.int64), actions.astype(np.int64)
         cumulated = np.cumsum(self.mdp.transition[states, chosen], axis=-1)
         draws = self._rng.random((len(states), 1)) * cumulated[:, -1:]
@@ -120,28 +119,28 @@ class TabularSimulator:
 
 @dataclass(frozen=True)
 class Reset:
-    """How the state of an environment is set from an observation, and what the observation leaves out."""
+    """How the state of an environment is set from an observation, and what is missing in the observation."""
 
-    set_state: Callable[[Any, NDArray[np.float64]], None]
+    set_state: Callable[[Any, Floats], None]
     exact: bool = True
     note: str = ""
 
 
 class EnvSimulator:
-    """Runs the environment's own `step` from states set by a `Reset`, on copies of it."""
+    """Runs the environment's own `step` on copies of it, from states that a `Reset` sets."""
 
     def __init__(self, env: Any, reset: Reset, name: str, *, seed: int = 0, workers: int | None = None) -> None:
         self.name, self.exact, self.note = name, reset.exact, reset.note
         self.deterministic = not (kind(env) == "acrobot" and env.torque_noise_max > 0)
         self._set_state, self._spaces = reset.set_state, (env.observation_space, env.action_space)
-        # MuJoCo leaves the interpreter's lock while it steps; classic control is Python, where threads do not help.
+        # MuJoCo releases the interpreter's lock during a step; classic control is Python, where threads do not help.
         count = (workers or os.cpu_count() or 1) if kind(env) in _MUJOCO else 1
         self._copies = [_copy(env, seed + i) for i in range(count)]
 
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
         """One step from each row.
 
-        Raises ValueError where the shapes are not those of the environment's spaces.
+        Raises ValueError if the shapes are not those of the environment's spaces.
         """
         for role, array, space in zip(("observations", "actions"), (observations, actions), self._spaces, strict=True):
             expected = (len(observations), *(space.shape or ()))
@@ -168,63 +167,63 @@ class EnvSimulator:
 
 
 def _copy(env: Any, seed: int) -> Any:
-    """The environment with its own state and generator and its parameters of now (`copy.copy` would make it anew)."""
+    """A copy with its own state and generator and with the parameters of now (`copy.copy` would make a new one)."""
     twin = object.__new__(type(env))
     twin.__dict__.update(env.__dict__)
     twin.render_mode = None
     twin.np_random = np_random(seed)[0]
     if kind(env) in _MUJOCO:
-        import mujoco  # an extra: here it is installed, for the environment runs on it
+        import mujoco  # an optional package, installed here because the environment runs on it
 
         twin.model = copy.copy(env.model)
         twin.data = mujoco.MjData(twin.model)
     return twin
 
 
-def _set_cartpole(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_cartpole(env: Any, observation: Floats) -> None:
     env.state, env.steps_beyond_terminated = observation, None
 
 
-def _set_acrobot(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_acrobot(env: Any, observation: Floats) -> None:
     cos1, sin1, cos2, sin2, speed1, speed2 = observation
     env.state = np.array([np.arctan2(sin1, cos1), np.arctan2(sin2, cos2), speed1, speed2])
 
 
-def _set_pendulum(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_pendulum(env: Any, observation: Floats) -> None:
     cos, sin, speed = observation
     env.state = np.array([np.arctan2(sin, cos), speed])
 
 
-def _set_mountain_car(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_mountain_car(env: Any, observation: Floats) -> None:
     env.state = observation.copy()
 
 
-def _set_mujoco(env: Any, qpos: NDArray[np.float64], qvel: NDArray[np.float64]) -> None:
-    """Time 0, no controls, no warm start: what came before leaves no trace."""
+def _set_mujoco(env: Any, qpos: Floats, qvel: Floats) -> None:
+    """Set time 0, no controls and no warm start, so that earlier steps have no effect."""
     import mujoco
 
     mujoco.mj_resetData(env.model, env.data)
     env.set_state(qpos, qvel)
 
 
-def _set_locomotion(env: Any, observation: NDArray[np.float64]) -> None:
-    """Observations that begin with qpos (but x, or x and y, which stay 0) and qvel."""
+def _set_locomotion(env: Any, observation: Floats) -> None:
+    """Observations that begin with qpos (without x, or x and y, which are set to 0) and qvel."""
     skipped = env.observation_structure.get("skipped_qpos", 0)
     qpos = np.concatenate([np.zeros(skipped), observation[: env.model.nq - skipped]])
     _set_mujoco(env, qpos, observation[env.model.nq - skipped :][: env.model.nv])
 
 
-def _set_double_pendulum(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_double_pendulum(env: Any, observation: Floats) -> None:
     x, sin1, sin2, cos1, cos2 = observation[:5]
     _set_mujoco(env, np.array([x, np.arctan2(sin1, cos1), np.arctan2(sin2, cos2)]), observation[5:8])
 
 
-def _set_reacher(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_reacher(env: Any, observation: Floats) -> None:
     angles = np.arctan2(observation[2:4], observation[:2])
     _set_mujoco(env, np.concatenate([angles, observation[4:6]]), np.concatenate([observation[6:8], np.zeros(2)]))
 
 
-def _set_point_maze(env: Any, observation: NDArray[np.float64]) -> None:
+def _set_point_maze(env: Any, observation: Floats) -> None:
     _set_mujoco(env, observation[:2], observation[2:])
 
 
@@ -233,7 +232,7 @@ _LAGGED = (
     "The reward takes positions from the integrator's last stage, at the start of a step as at its end; set from an "
     "observation the start is the state itself, which shifts the forward velocity"
 )
-# The figures in the notes are |simulated − recorded reward| on three expert episodes, where the recorded rewards have
+# The figures in the notes are |simulated − recorded reward| on three expert episodes, whose recorded rewards have
 # standard deviations of 0.67 (Hopper), 0.90 (Ant) and 1.2 (Humanoid), and on random actions for Walker2d (0.53).
 _MUJOCO = {
     "half_cheetah_v5": Reset(_set_locomotion),

@@ -9,9 +9,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from irl_probe._types import Floats
+from irl_probe._types import Array, Floats, Ints
 from irl_probe.metrics.tabular import soft_policy, soft_q
 
 ACTIONS = ("left", "right", "up", "down", "stay")
@@ -28,11 +28,11 @@ class TabularMDP:
         reward: (S, A, S), R(s, a, s′) in reward units per step.
         gamma: discount γ in [0, 1).
         initial: (S,), distribution of the first state.
-        name: what results and messages call it.
+        name: in results and messages.
         shape: (rows, columns) of a grid whose states are numbered row by row, or None; for heat maps.
 
-    The arrays are float64 and read-only. Raises ValueError where a shape is wrong, a value is not finite, a row of
-    `transition` or `initial` is no distribution (to 1e-9), γ is outside [0, 1), or `shape` does not have S cells.
+    The arrays are float64 and read-only. Raises ValueError if a shape is wrong, a value is not finite, a row of
+    `transition` or `initial` is not a distribution (to 1e-9), γ is outside [0, 1), or `shape` does not have S cells.
     """
 
     transition: Floats
@@ -57,7 +57,7 @@ class TabularMDP:
         if self.reward.shape != p.shape:
             raise ValueError(
                 f"'reward' must have the shape of 'transition' {p.shape}, R(s, a, s′); got {self.reward.shape}. "
-                "Spread a state reward with np.broadcast_to(r[:, None, None], transition.shape)."
+                "Give a reward of states as np.broadcast_to(r[:, None, None], transition.shape)."
             )
         if self.initial.shape != p.shape[:1]:
             raise ValueError(
@@ -66,12 +66,12 @@ class TabularMDP:
         for field, array in (("transition", p), ("initial", self.initial)):
             if (array < 0).any() or not np.allclose(array.sum(axis=-1), 1.0, rtol=0, atol=1e-9):
                 raise ValueError(
-                    f"Each row of '{field}' must be a distribution (none negative, sum 1); "
-                    f"the least value is {array.min():g}, "
-                    f"sums run from {array.sum(-1).min():g} to {array.sum(-1).max():g}."
+                    f"Each row of '{field}' must be a distribution (no value negative, sum 1); "
+                    f"the smallest value is {array.min():g}, "
+                    f"sums are from {array.sum(-1).min():g} to {array.sum(-1).max():g}."
                 )
         if not 0 <= self.gamma < 1:
-            raise ValueError(f"The discount γ must be in [0, 1), for the horizon is infinite; got {self.gamma}.")
+            raise ValueError(f"The discount γ must be in [0, 1), since the horizon is infinite; got {self.gamma}.")
         if self.shape is not None and self.shape[0] * self.shape[1] != p.shape[0]:
             raise ValueError(
                 f"A grid of shape {self.shape} must have as many cells as there are states; got {p.shape[0]}."
@@ -92,23 +92,23 @@ def gridworld(
 ) -> TabularMDP:
     """A grid with the five actions left, right, up, down, stay (IQ-Learn, Garg et al. 2021, fig. 4).
 
-    The paper says of its grid only this: these five actions, "agent starts in a random state", 30 expert
-    demonstrations. Its size and reward are shown as an image alone; here the default is 5×5 with reward 1 in the last
-    cell and 0 elsewhere.
+    The paper says only this about its grid: these five actions, "agent starts in a random state", 30 expert
+    demonstrations. It shows size and reward only in an image; here the default is 5×5 with reward 1 in the last cell
+    and 0 elsewhere.
 
-    States are numbered row by row; walls block (the agent stays where it is); the reward is that of the state left,
-    R(s, a, s′) = rewards[s]; there is no terminal state. Rewards of shape (3, 3) give small grids
-    whose distances can be worked out by hand.
+    States are numbered row by row. Walls block: the agent stays in its cell. The reward is that of the state that the
+    agent leaves, R(s, a, s′) = rewards[s]. There is no terminal state. Rewards of shape (3, 3) give small grids whose
+    distances can be computed by hand.
 
     Args:
         rewards: (rows, columns) reward of each cell; None is the default above.
-        slip: probability that the action is replaced by one drawn uniformly from all five (the chosen one included):
+        slip: probability that the action is replaced by one drawn uniformly from all five, itself included:
             P_slip(·|s, a) = (1 − slip)·P(·|s, a) + slip·mean_b P(·|s, b).
         gamma: discount γ in [0, 1).
         initial: (rows, columns) or (S,) distribution of the first state; None is uniform.
-        name: the MDP's name.
+        name: of the MDP.
 
-    Raises ValueError unless `rewards` has two dimensions and `slip` is in [0, 1], and where TabularMDP does.
+    Raises ValueError unless `rewards` has two dimensions and `slip` is in [0, 1], and like TabularMDP.
     """
     if rewards is None:
         rewards = np.zeros((5, 5))
@@ -156,7 +156,7 @@ class TabularEnv(gym.Env[np.int64, np.int64]):
         )
         self._state = np.int64(-1)
         self._steps = 0
-        # Normalised so that the sum is exactly 1 from the last possible successor on: no draw can be impossible.
+        # Normalised so that the sum is exactly 1 from the last possible successor on; so every draw is possible.
         cumulated = np.cumsum(mdp.transition, axis=-1)
         self._cumulated = cumulated / cumulated[..., -1:]
         initial = np.cumsum(mdp.initial)
@@ -193,12 +193,12 @@ def soft_expert(mdp: TabularMDP, temperature: float = 1.0) -> Floats:
 
 
 class TabularPolicy:
-    """A policy table π(a|s), (S, A), as the callable that recorders and evaluations take.
+    """A policy table π(a|s), (S, A), as a policy that `record_demos` and `evaluate` take.
 
-    Not deterministic, it draws actions from a generator of its own, seeded with `seed`: two policies with the same
-    table and seed draw the same.
+    With `deterministic=False` it draws actions from its own generator, seeded with `seed`: two policies with the same
+    table and seed draw the same actions.
 
-    Raises ValueError where a row of the table is no distribution.
+    Raises ValueError if a row of the table is not a distribution.
     """
 
     def __init__(self, table: ArrayLike, *, seed: int = 0) -> None:
@@ -206,7 +206,7 @@ class TabularPolicy:
         self.table = probabilities / probabilities.sum(axis=1, keepdims=True)
         self._rng = np.random.default_rng(seed)
 
-    def __call__(self, observations: NDArray[np.generic], deterministic: bool = True) -> NDArray[np.int64]:
+    def __call__(self, observations: Array, deterministic: bool = True) -> Ints:
         """The most likely action, or a draw, of each state: observations (N,) to actions (N,)."""
         rows = self.table[observations.astype(np.int64)]
         if deterministic:
@@ -217,8 +217,8 @@ class TabularPolicy:
 def _check_policy(table: Floats) -> Floats:
     if table.ndim != 2 or (table < 0).any() or not np.allclose(table.sum(axis=1), 1.0, rtol=0, atol=1e-9):
         raise ValueError(
-            "A policy must be a table (S, A) whose rows are distributions over actions (none negative, sum 1); "
-            f"got shape {table.shape}, whose last axis sums to {table.sum(-1).min():g} to {table.sum(-1).max():g}."
+            "A policy must be a table (S, A) whose rows are distributions over actions (no value negative, sum 1); "
+            f"got shape {table.shape} with row sums from {table.sum(-1).min():g} to {table.sum(-1).max():g}."
         )
     return table
 
@@ -232,7 +232,7 @@ def occupancy(mdp: TabularMDP, policy: ArrayLike) -> Floats:
         mdp: the MDP.
         policy: (S, A), each row a distribution over actions.
 
-    Raises ValueError where the policy has another shape or a row is no distribution.
+    Raises ValueError if the policy has another shape or a row is not a distribution.
     """
     table = np.asarray(policy, dtype=np.float64)
     if table.shape != mdp.transition.shape[:2]:

@@ -1,4 +1,4 @@
-"""The environment's own reward as a function of (s, a, s′, terminated), also where no rollout has been."""
+"""The environment's own reward as a function of (s, a, s′, terminated), also for transitions not in the data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools, Floats
-from irl_probe.envs.changes import kind
-from irl_probe.envs.make import check_unwrapped_spaces, env_name, make_env
+from irl_probe.envs.changes import env_name, kind
+from irl_probe.envs.make import check_unwrapped_spaces, make_env
 from irl_probe.envs.simulator import RESETS, Simulator, simulator
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 from irl_probe.transitions import Transitions
@@ -22,14 +22,14 @@ RewardFunction = Callable[[Array, Array, Array, Bools], Floats]
 
 @dataclass(frozen=True)
 class TrueReward:
-    """What the environment pays for a transition: a reward as `irl_probe.rewards.Reward` has it.
+    """The environment's reward of a transition, called like `irl_probe.rewards.Reward`.
 
     Attributes:
-        name: the environment's name.
+        name: of the environment.
         exact: whether it is the environment's reward up to the rounding of the observations.
-        note: in words, how it is computed and what is inexact. For the results.
-        function: computes it on whole batches.
-        of_pair: whether it depends on s and a alone.
+        note: in words, how it is computed and what is inexact; it is stored in the results.
+        function: computes it for a batch.
+        of_pair: whether it depends only on s and a.
     """
 
     name: str
@@ -47,7 +47,7 @@ class TrueReward:
             next_observations: like observations.
             terminated: (N,), whether the MDP ended at s′.
 
-        Raises ValueError where the lengths or shapes differ.
+        Raises ValueError if the lengths or shapes differ.
         """
         count = len(observations)
         if next_observations.shape != observations.shape or len(actions) != count or terminated.shape != (count,):
@@ -59,13 +59,13 @@ class TrueReward:
         return np.asarray(self.function(observations, actions, next_observations, flags), dtype=np.float64)
 
     def discrepancy(self, transitions: Transitions) -> Floats:
-        """Difference from the recorded rewards at each step, (N,): by how much the `note` matters on this data.
+        """This reward minus the recorded one at each step, (N,): the error that `note` describes, on this data.
 
-        Raises ValueError where the transitions hold no rewards.
+        Raises ValueError if the transitions have no rewards.
         """
         if transitions.rewards is None:
             raise ValueError(
-                f"The discrepancy of {self.name}'s reward needs recorded rewards; these transitions hold none."
+                f"The discrepancy of {self.name}'s reward needs recorded rewards; these transitions have none."
             )
         t = transitions
         return self(t.observations, t.actions, t.next_observations, t.terminated) - transitions.rewards.astype(
@@ -76,16 +76,16 @@ class TrueReward:
 def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
     """The reward of `env` as a function of (s, a, s′, terminated).
 
-    By a formula for CartPole, Acrobot, Pendulum, both mountain cars, LunarLander, the point maze and tabular MDPs; by
-    `simulator` for the other environments that have one (MuJoCo v5 but Pusher). The simulated reward is that of the
-    step from (s, a) and does not depend on the s′ given: for a deterministic simulator the s′ of (s, a) is the only
-    one possible.
+    It is a formula for CartPole, Acrobot, Pendulum, both mountain cars, LunarLander, the point maze and tabular MDPs.
+    For the other environments with a `simulator` (MuJoCo v5 except Pusher) it is simulated. A simulated reward is that
+    of the step from (s, a) and does not depend on the given s′, since a deterministic simulator has only one s′ for
+    (s, a).
 
     Args:
         env: an id for `make_env`, an environment (whose parameters are read now), or a tabular MDP.
-        **kwargs: for `make_env`, where `env` is an id.
+        **kwargs: for `make_env`, if `env` is an id.
 
-    Raises ValueError where neither a formula nor a simulator is known, or where wrappers change the spaces.
+    Raises ValueError if there is neither a formula nor a simulator, or if wrappers change the spaces.
     """
     if isinstance(env, TabularMDP):
         return _tabular(env)
@@ -100,9 +100,9 @@ def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
         return TrueReward(name, True, note, formula(base), of_pair=kind(env) in ("pendulum", "mountain_car"))
     if kind(env) not in RESETS:
         raise ValueError(
-            f"The reward of {name} is neither known as a formula of (s, a, s′) nor readable from a simulator set to an "
-            "observation. Use the rewards recorded with the transitions (Transitions.rewards), on observed transitions "
-            f"only. Known: GridWorld, {', '.join(sorted(_FORMULAS | RESETS))}."
+            f"The reward of {name} is neither known as a formula of (s, a, s′), nor can a simulator start from an "
+            "observation and give it. Use the rewards recorded with the transitions (Transitions.rewards), for "
+            f"observed transitions only. Known: GridWorld, {', '.join(sorted(_FORMULAS | RESETS))}."
         )
     return _simulated(simulator(env))
 
@@ -115,7 +115,7 @@ def _tabular(mdp: TabularMDP) -> TrueReward:
 
 
 def _simulated(source: Simulator) -> TrueReward:
-    cache: dict[bytes, Floats] = {}  # the last few batches: several measures ask for the same one
+    cache: dict[bytes, Floats] = {}  # of the last few batches, since several measures ask for the same one
 
     def reward(s: Array, a: Array, _: Array, __: Bools) -> Floats:
         key = hashlib.sha256(s.tobytes() + a.tobytes()).digest()
@@ -133,7 +133,7 @@ def _simulated(source: Simulator) -> TrueReward:
 
 
 def _cartpole(env: Any) -> RewardFunction:
-    """1 at every step, the last one included; with `sutton_barto_reward` −1 where the pole falls and 0 before."""
+    """1 at every step, the last one included; with `sutton_barto_reward` −1 when the pole falls and 0 before."""
     falling, standing = (-1.0, 0.0) if env._sutton_barto_reward else (1.0, 1.0)
 
     def reward(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
@@ -143,7 +143,7 @@ def _cartpole(env: Any) -> RewardFunction:
 
 
 def _acrobot(env: Any) -> RewardFunction:
-    """−1, and 0 where the tip gets above the line: −cos θ₁ − cos(θ₁ + θ₂) > 1."""
+    """−1, but 0 when the tip is above the line: −cos θ₁ − cos(θ₁ + θ₂) > 1."""
 
     def reward(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
         cos1, sin1, cos2, sin2 = t[:, :4].astype(np.float64).T
@@ -187,7 +187,7 @@ def _continuous_mountain_car(env: Any) -> RewardFunction:
 
 
 def _lunar_lander(env: Any) -> RewardFunction:
-    """Φ(s′) − Φ(s) − fuel; at the end +100 where the lander sleeps (Box2D sets its velocities to exactly 0), else −100.
+    """Φ(s′) − Φ(s) − fuel; at the end +100 if the lander sleeps (Box2D sets its velocities to exactly 0), else −100.
 
     Φ = −100 |position| − 100 |velocity| − 100 |angle| + 10 per leg on the ground; fuel 0.3 × main + 0.03 × side power.
     """
@@ -212,7 +212,7 @@ def _lunar_lander(env: Any) -> RewardFunction:
 
 def _point_maze(env: Any) -> RewardFunction:
     """−‖position − goal‖ − 0.001‖a‖²."""
-    from irl_probe.envs.point_maze import maze_reward  # needs MuJoCo: here it is installed, for `env` runs on it
+    from irl_probe.envs.point_maze import maze_reward  # needs MuJoCo, installed here because `env` runs on it
 
     goal = env.goal
 

@@ -6,33 +6,35 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from irl_probe._names import UNCHANGED
 from irl_probe._spaces import Env
 from irl_probe.envs.changes import (
     TABULAR,
+    UNITS,
     changed_mdp,
+    env_name,
     find_parameter,
     parameters_of,
     tabular_variant,
     variant_id,
 )
-from irl_probe.envs.make import env_name, make_env
+from irl_probe.envs.make import make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
-UNCHANGED = "nothing"
 Changes = Mapping[str, Iterable[float]] | Iterable[str]
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """One change to an environment's dynamics; what it pays for a transition is the same.
+    """An environment with one change to its dynamics; its reward for a transition is the same.
 
     Attributes:
         env_id: the unchanged environment.
-        parameter: what is changed, "mass"; "nothing" where it is the environment itself.
-        factor: by what it is multiplied. For slip it is the probability, for a disabled leg its number, 1 for a switch.
+        parameter: what is changed, such as "mass"; "nothing" for the environment itself.
+        factor: what it is multiplied by; for slip its probability, for a disabled leg its number, 1 for a switch.
         options: keyword arguments for `make_env`.
-        mdp: the changed MDP, of a tabular variant.
-        function: makes the environment, where it is a change of your own.
+        mdp: the changed MDP of a tabular variant.
+        function: makes the environment, for a change of your own.
     """
 
     env_id: str
@@ -54,7 +56,7 @@ class Variant:
 
     @property
     def id(self) -> str:
-        """The id under which `make_env` makes it: "Hopper-v5[mass=2]"."""
+        """The id from which `make_env` makes it: "Hopper-v5[mass=2]"."""
         return self.env_id if self.parameter == UNCHANGED else variant_id(self.env_id, self.parameter, self.factor)
 
     def make(self) -> Env:
@@ -69,9 +71,6 @@ class Variant:
         return f"Variant({self.id!r})"
 
 
-UNITS = {"slip": "probability", "swapped actions": "switch", "moved wall": "switch", "disabled leg": "number"}
-
-
 def variants(
     env: str | TabularMDP, changes: Changes | None = None, *, unchanged: bool = True, **options: Any
 ) -> tuple[Variant, ...]:
@@ -79,18 +78,17 @@ def variants(
 
     Args:
         env: an id for `make_env`, or a tabular MDP.
-        changes: which parameters, and by which factors: {"mass": [0.5, 2]}; or names alone, ["mass", "length=2"], where
-            a name without a factor takes the default ones. None takes every parameter with its default factors.
+        changes: parameters with their factors, {"mass": [0.5, 2]}, or a list of names, ["mass", "length=2"], where a
+            name without a factor has its default factors. None is every parameter with its default factors.
         unchanged: whether the environment itself comes first.
-        **options: for `make_env`, where `env` is an id.
+        **options: for `make_env`, if `env` is an id.
 
-    Raises ValueError for an environment without variants, a parameter that it does not have (with the nearest), and a
-    factor that is not positive, is no probability, or is not one of those there are; TypeError for what is
-    neither an id nor an MDP.
+    Raises ValueError for an environment without variants, a parameter that it does not have (with the nearest), or a
+    factor that the parameter cannot have; TypeError if `env` is neither an id nor an MDP.
     """
     if not isinstance(env, str | TabularMDP):
         raise TypeError(
-            f"Variants are of an environment's id or of a TabularMDP, and make it anew; got {env!r}. "
+            f"Variants are made from an environment's id or from a TabularMDP; got {env!r}. "
             "Give its id, such as 'CartPole-v1', or env.unwrapped.mdp of a TabularEnv."
         )
     tabular = _mdp(env, options)
@@ -123,11 +121,11 @@ def _mdp(env: str | TabularMDP, options: Mapping[str, Any]) -> TabularMDP | None
 
 
 def _choice(changes: Changes) -> dict[str, list[float]]:
-    """Factors by parameter; an empty list where the default ones are meant."""
+    """Factors by parameter; an empty list means the default ones."""
     if isinstance(changes, Mapping):
         return {name: [float(f) for f in factors] for name, factors in changes.items()}
     if isinstance(changes, str):
-        raise ValueError(f"Changes must be a list of names or a mapping to factors; got the text {changes!r}.")
+        raise ValueError(f"Changes must be a list of names or a mapping to factors; got the string {changes!r}.")
     chosen: dict[str, list[float]] = {}
     for word in changes:
         name, equals, factor = word.partition("=")

@@ -1,4 +1,4 @@
-"""What each name on the page means, in a sentence or two: on hover and focus, and listed at the end."""
+"""What each term means, in a sentence or two. The page shows these on hover and focus and lists them at its end."""
 
 from __future__ import annotations
 
@@ -14,16 +14,27 @@ class Term:
     definition: str
 
 
+def terms() -> list[tuple[str, str]]:
+    """All terms as (term, definition), in alphabetical order."""
+    return sorted(((term.label, term.definition) for term in TERMS.values()), key=lambda pair: pair[0].lower())
+
+
+def term_of(name: str) -> str | None:
+    """The key of TERMS for a name as results use it ("none" is "raw"), or None where there is no definition."""
+    key = {"none": "raw", "state": "value"}.get(name, name)
+    return key if key in TERMS else None
+
+
 TERMS: Mapping[str, Term] = {
     "recovered": Term(
         "recovered reward",
-        "The reward that the learned soft Q-function implies: r = Q(s, a) − γ V(s′), with V the soft value. It "
-        "is known "
-        "only up to scale, a constant and potential shaping.",
+        "The reward that the learned soft Q-function implies: r = Q(s, a) − γ V(s′), with V the soft value. It is "
+        "known only up to scale, a constant and potential shaping.",
     ),
     "true": Term("true reward", "The environment's own reward. It is used for evaluation only; no learner reads it."),
     "value": Term(
-        "soft value", "V(s) = α log Σ exp(Q(s, a)/α) over the actions a: the worth of a state, in units of the reward."
+        "soft value",
+        "V(s) = α log Σ exp(Q(s, a)/α) over the actions a: how much a state is worth, in units of the reward.",
     ),
     "return": Term("true return", "Undiscounted sum of the true reward over one episode, in reward units."),
     "normalised": Term(
@@ -32,9 +43,8 @@ TERMS: Mapping[str, Term] = {
     ),
     "interval": Term(
         "interval",
-        "The 95 % bootstrap interval, given in brackets. Unless said otherwise whole episodes are resampled, so "
-        "that it "
-        "says how sure the figure is for this reward, not how another training run would come out.",
+        "The 95\u00a0% bootstrap interval, given in brackets. Unless stated otherwise, whole episodes are resampled: "
+        "the interval says how certain the figure is for this reward, not how another training run would come out.",
     ),
     "expert": Term("expert", "The policy that made the demonstrations, or the demonstrations' own returns."),
     "learned": Term("learned", "The policy that was learned together with the reward: softmax of Q/α."),
@@ -53,7 +63,7 @@ TERMS: Mapping[str, Term] = {
     "spearman": Term("Spearman", "Correlation of the ranks, −1 to 1: 1 where both rewards order everything alike."),
     "kendall": Term(
         "Kendall",
-        "τ_b: share of pairs that both rewards order alike, less those they order unlike; −1 to 1.",
+        "τ_b: share of pairs that both rewards order alike, minus the share that they order differently; −1 to 1.",
     ),
     "step": Term(
         "step",
@@ -62,6 +72,11 @@ TERMS: Mapping[str, Term] = {
     ),
     "partial": Term("partial", "Sums of the reward over stretches of an episode: between the step and the episode."),
     "episode": Term("episode", "Sums of the reward over whole episodes, undiscounted."),
+    "control": Term(
+        "control",
+        "What a correlation is compared with, or corrected for, to see how much of it is episode length: a constant "
+        "reward, or length taken out.",
+    ),
     "raw": Term("raw", "The correlation itself, with nothing controlled for."),
     "constant": Term(
         "constant baseline",
@@ -74,7 +89,8 @@ TERMS: Mapping[str, Term] = {
     ),
     "coverage": Term(
         "coverage",
-        "Whose transitions the rewards were compared on: a figure holds for these, not for others.",
+        "The data that rewards are compared on, named after the policy that made it: expert, learned, random, or a "
+        "mixture. A figure holds for this data and not for other data.",
     ),
     "epic": Term(
         "EPIC",
@@ -87,9 +103,8 @@ TERMS: Mapping[str, Term] = {
     ),
     "starc_val": Term(
         "STARC (value)",
-        "Distance, 0 to 2, of both rewards after subtracting the value of a fixed policy and dividing by the "
-        "norm (Skalse "
-        "et al. 2024). Invariant to shaping, scale, constant and redistribution over successors.",
+        "Distance, 0 to 2, of both rewards after subtracting the value of a fixed policy and dividing by the norm "
+        "(Skalse et al. 2024). Invariant to shaping, scale, constant and redistribution over successors.",
     ),
     "starc_val_potential": Term(
         "STARC (value potential)",
@@ -99,6 +114,7 @@ TERMS: Mapping[str, Term] = {
         "STARC (minimal)",
         "Like STARC (value), with the least-norm reward of each equivalence class in place of it; 0 to 2.",
     ),
+    "ladder": Term("ladder", "A row of policies from bad to good: random, several amounts of noise, learned, expert."),
     "ranking": Term(
         "agreement τ",
         "Kendall's τ_b between the order of policies by mean recovered return and by mean true return: 1 is the same "
@@ -116,9 +132,8 @@ TERMS: Mapping[str, Term] = {
     ),
     "calibration": Term(
         "calibration",
-        "What the sampled measure says of rewards whose distance is known: the truth + a shaping should come out at "
-        "0, an "
-        "independent random reward far off. Where it does not, differences of that size mean nothing.",
+        "What the sampled measure says of rewards whose distance is known: the truth + a shaping should come out at 0, "
+        "an independent random reward far off. Where it does not, differences of that size mean nothing.",
     ),
     "scale": Term("scale", "λ times the true reward: the part of the recovered reward that is the truth itself."),
     "potential": Term(
@@ -144,11 +159,20 @@ TERMS: Mapping[str, Term] = {
         "temperature α",
         "The policy is softmax(Q/α), so that the reward is in units of α. It scales everything.",
     ),
+    "occupancy": Term(
+        "occupancy",
+        "How often a policy visits each state and action, discounted by γ and summing to 1. Demonstrations are a "
+        "sample of the expert's; in a tabular environment it is known exactly.",
+    ),
     "terminal": Term(
         "terminal convention",
-        "What follows a terminal step: 'zero' sets V = 0, 'absorbing' the value of staying for ever. It decides "
-        "the sign "
-        "of surviving.",
+        "What follows a terminal step: 'zero' sets V = 0, 'absorbing' the value of staying for ever. It decides the "
+        "sign of surviving.",
+    ),
+    "tail": Term(
+        "tail",
+        "γ times the value of staying for ever after a terminal step. Under the convention 'absorbing' a learner that "
+        "stops there is paid the tail at once; under 'zero' it is 0.",
     ),
     "expectation": Term(
         "expectation over s′",
@@ -157,15 +181,8 @@ TERMS: Mapping[str, Term] = {
     ),
     "reward_kind": Term(
         "kind of reward",
-        "Per transition, Q(s, a) − γ V(s′), is log-policy plus shaping; marginal, Q(s, a) − γ E[V(s′)], is the "
-        "reward of a "
-        "state and action. In a stochastic environment they differ, and EPIC and DARD do not see the second in "
+        "Per transition, Q(s, a) − γ V(s′), is log-policy plus shaping; marginal, Q(s, a) − γ E[V(s′)], is the reward "
+        "of a state and action. In a stochastic environment they differ, and EPIC and DARD do not see the second in "
         "the first.",
     ),
 }
-
-
-def term_of(name: str) -> str | None:
-    """The key of TERMS for a name as results use it ("none" is "raw"), or None where there is no definition."""
-    key = {"none": "raw", "state": "value"}.get(name, name)
-    return key if key in TERMS else None

@@ -1,8 +1,8 @@
-"""What a figure and its interval allow to be said: no claim is stronger than the nearer end of the interval.
+"""What may be said of a figure and its interval: no claim is stronger than the weaker end of the interval.
 
 A share (of the expert's return, random 0 and expert 1) and a correlation each fall into bands. A claim is made outright
 where the whole interval lies in or beyond the band that it names; where the interval reaches into another band, the
-words say so. A figure without an interval is never more than a perhaps.
+words say so. A figure without an interval gives a "perhaps" at most.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Literal
 
 import numpy as np
 
-from irl_probe.results.files import fixed
+from irl_probe.results.tables import fixed
 
 GOOD_SHARE, FAIR_SHARE = 0.9, 0.5  # of the expert's normalised return
 STRONG, WEAK = 0.7, 0.3  # absolute correlation
 
 Tone = Literal["good", "caution", "bad", "open", "note"]
 Bounds = tuple[float, float, float]
+NOTHING: Bounds = (np.nan, np.nan, np.nan)  # a figure that is undefined or was not measured
 
 
 @dataclass(frozen=True)
 class Grade:
-    """How good, the answer in a word or two, and what stands before the adjective or verb that it qualifies."""
+    """How good a figure is: its tone, the answer in a word or two, and the prefix of a phrase ("probably usable")."""
 
     tone: Tone
     word: str
@@ -62,9 +63,9 @@ def share_grade(bounds: Bounds) -> Grade:
 
 
 def short_of_steps(share: Bounds, truth: Bounds) -> bool:
-    """Whether as many steps on the true reward do not bring the expert's return either, nor clearly more than `share`.
+    """Whether as many steps on the true reward miss the expert's return too, and are not clearly above `share`.
 
-    Then what a policy falls short of is not the reward's doing. False where nobody trained on the truth (NaN).
+    If so, the reward is not to blame for the shortfall. False where no policy was trained on the truth (NaN).
     """
     return truth[0] < GOOD_SHARE and not truth[1] > share[2]
 
@@ -73,7 +74,7 @@ def agreement(bounds: Bounds) -> tuple[Tone, str]:
     """The tone and the strength in words of a correlation (estimate, low, high).
 
     "strong", "moderate" or "weak" where estimate and weaker end agree; else "at least moderate" or "weak to strong" by
-    the weaker end; "unclear" where the interval includes 0; "contrary" from −.3 down, "weakly contrary" above it.
+    the weaker end; "unclear" where the interval includes 0; "contrary" from −.3 down, "weakly contrary" above that.
     """
     estimate, low, high = bounds
     if np.isnan(low) or np.isnan(high):
@@ -84,12 +85,6 @@ def agreement(bounds: Bounds) -> tuple[Tone, str]:
     if estimate < 0:
         return ("bad" if high <= -WEAK else "caution"), _signed(estimate, high)
     return ("good" if low >= STRONG else "caution"), _signed(estimate, low)
-
-
-def with_interval(bounds: Bounds) -> str:
-    """A figure as "0.93 [0.90, 0.95]", without an interval where it has none or is exact."""
-    estimate, low, high = bounds
-    return fixed(estimate) if np.isnan(low) or low == high else f"{fixed(estimate)} [{fixed(low)}, {fixed(high)}]"
 
 
 def _signed(estimate: float, end: float) -> str:
@@ -105,3 +100,18 @@ def _signed(estimate: float, end: float) -> str:
 
 def _band(value: float) -> str:
     return "strong" if value >= STRONG else "moderate" if value >= WEAK else "weak"
+
+
+def with_interval(bounds: Bounds) -> str:
+    """A figure as "0.93 [0.90, 0.95]", without an interval where it has none or is exact."""
+    estimate, low, high = bounds
+    return fixed(estimate) if np.isnan(low) or low == high else f"{fixed(estimate)} [{fixed(low)}, {fixed(high)}]"
+
+
+def percent(bounds: Bounds, *, exact: bool = True) -> str:
+    """A share as "93 % [90, 95]"; three equal numbers have no interval unless they are not `exact`."""
+    estimate, low, high = bounds
+    text = f"{fixed(100 * estimate, 0)}\u00a0%"
+    if np.isnan(low) or (exact and low == high):
+        return text
+    return f"{text} [{fixed(100 * low, 0)}, {fixed(100 * high, 0)}]"

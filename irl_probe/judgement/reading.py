@@ -1,269 +1,472 @@
-"""Reading figures out of a results tree: which rewards are judged, and the three numbers of each figure."""
+"""Reads a results tree once into plain figures. Verdict, warnings, tables and page are functions of these alone."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from irl_probe.envs.variants import UNCHANGED
-from irl_probe.judgement.grades import Bounds
-from irl_probe.judgement.warnings import BASELINES, TRUE_REWARD
-from irl_probe.results import retraining_share
-from irl_probe.results.files import fixed
+from irl_probe._names import BASELINES, NOT_REWARDS, RECOVERED, TRUE, TRUE_REWARD, UNCHANGED
+from irl_probe._types import Floats, Ints
+from irl_probe.judgement.grades import NOTHING, Bounds
+from irl_probe.results import BOUND, average_runs, retraining_share
+from irl_probe.results.schema import checked
 
-IDEALS = ("exact occupancy",)  # made from what no demonstrations tell: the most that could be reached
-RECOVERED = "recovered"  # what /transfer calls the reward as it was recovered, beside its distilled forms
-TRANSFER_COMPARISONS = ("random", "true reward", "carried over")  # policies of /transfer that are no reward's
-
-NOTHING: Bounds = (np.nan, np.nan, np.nan)
+IDEALS = ("exact occupancy",)  # rewards made from what no demonstrations show: the best that could be reached
+WINDOW = 20  # steps of a partial sum where the results do not say, as in metrics.correlations
 
 
-def rewards_of(tree: xr.DataTree) -> list[str]:
-    """The rewards under judgement, in the order of the results: not the truth itself, nor the constant baseline."""
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Figures by their labels: (estimate, low, high) each, and a reason where one is undefined.
+
+    Attributes:
+        labels: dimension → its labels, in the order of the axes.
+        values: (*dimensions, 3), NaN where undefined.
+        reasons: (*dimensions), "" where none was recorded.
+    """
+
+    labels: Mapping[str, tuple[str, ...]]
+    values: Floats
+    reasons: NDArray[np.str_]
+
+    def of(self, **where: str) -> Bounds:
+        """The figure at these labels, e.g. `of(reward="iq", metric="epic")`; NaN where a label is unknown.
+
+        Of a dimension that is not named the first label is taken.
+        """
+        place = self._place(where)
+        if place is None:
+            return NOTHING
+        estimate, low, high = (float(value) for value in self.values[place])
+        return estimate, low, high
+
+    def why(self, **where: str) -> str | None:
+        """Why the figure at these labels is undefined, "" where no reason was recorded; None for an unknown label."""
+        place = self._place(where)
+        return None if place is None else str(self.reasons[place])
+
+    def _place(self, where: Mapping[str, str]) -> tuple[int, ...] | None:
+        if any(label not in self.labels[dim] for dim, label in where.items()):
+            return None
+        return tuple(names.index(where[dim]) if dim in where else 0 for dim, names in self.labels.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Returns:
+    """/returns: by policy, the mean and normalised return, the mean length, and the number of episodes."""
+
+    mean: Measured
+    normalised: Measured | None
+    lengths: Mapping[str, float] | None
+    episodes: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Retraining:
+    """/retraining: by reward, the normalised return over seeds, and the seeds' own returns, NaN where one is missing.
+
+    `normalised` (reward → seeds) is None where the results have no random policy and expert to normalise by.
+    """
+
+    share: Mapping[str, Bounds]
+    returns: Mapping[str, Floats]
+    normalised: Mapping[str, Floats] | None
+    seeds: int
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """/transfer: normalised returns (variant, policy) and over all changes (policy).
+
+    Attributes:
+        value: (variant, policy).
+        overall: (policy), or None.
+        changed: the variants that change the environment.
+        seeds: how many seeds the results hold; 0 where they hold means only.
+        known: (variant, policy) → how many of the seeds have a return.
+        exact: whether the returns are exact and not those of seeds.
+        carried: the reward whose own policy "carried over" is, or None where the results do not say.
+    """
+
+    value: Measured
+    overall: Measured | None
+    changed: tuple[str, ...]
+    seeds: int
+    known: Mapping[tuple[str, str], int]
+    exact: bool
+    carried: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """/distance (reward, reference, coverage, metric), and the calibration of sampled distances."""
+
+    value: Measured
+    exact: bool
+    shaped: Measured | None
+    random: Measured | None
+    off_support: Measured | None
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """/decomposition: shares of variance (reward, reference, coverage, part) and λ (reward, reference, coverage)."""
+
+    value: Measured
+    scale: Measured
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """/ranking: τ_b by reward and of a constant reward, and mean returns in the order of `policies`."""
+
+    value: Measured
+    constant: Bounds
+    policies: tuple[str, ...]
+    true: Floats
+    recovered: Mapping[str, Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """/points/<coverage>: the episode, the true reward and each recovered reward at every step (N,)."""
+
+    episode: Ints
+    true: Floats
+    recovered: Mapping[str, Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """All that a results tree holds, read once. A group that is not in the results is None.
+
+    Attributes:
+        attributes: the root's, as they are stored.
+        beside: rewards that are shown for comparison only → what each is.
+        runs: how many training runs were averaged.
+        window: steps of a partial sum.
+        episodes: coverage → number of episodes; without those for which the results do not say it.
+        datasets: path → group, as the plots take it ("learning", "points/expert", ...).
+    """
+
+    attributes: Mapping[str, object]
+    beside: Mapping[str, str]
+    runs: int
+    window: int
+    returns: Returns | None
+    retraining: Retraining | None
+    transfer: Transfer | None
+    correlation: Measured | None
+    distance: Distances | None
+    decomposition: Decomposition | None
+    ranking: Ranking | None
+    points: Mapping[str, Points]
+    episodes: Mapping[str, int]
+    datasets: Mapping[str, xr.Dataset]
+
+
+def read(tree: xr.DataTree) -> Figures:
+    """The figures of a results tree; of runs stacked along "seed" those of their average (`average_runs`).
+
+    Raises ValueError as `results.validate` does, and where runs are stacked along something else, for a task or variant
+    has a page of its own.
+    """
+    stacked = [dim for dim in str(tree.attrs.get("stacked", "")).split(",") if dim]
+    others = [dim for dim in stacked if dim != "seed"]
+    if others:
+        raise ValueError(
+            f"A page is about one environment and one variant; these results are stacked along {', '.join(others)}. "
+            "Give the results of each its own page."
+        )
+    if stacked:
+        tree = average_runs(tree, "seed")
+    groups = checked(tree)
+    points = {path.partition("/")[2]: _points(data) for path, data in groups.items() if path.startswith("points/")}
+    correlation = groups.get("correlation")
+    compare = json.loads(str(tree.attrs["config"])).get("compare", {})
+    return Figures(
+        attributes={str(name): value for name, value in tree.attrs.items()},
+        beside={str(n): str(what) for n, what in json.loads(str(tree.attrs.get("beside", "{}"))).items()},
+        runs=int(tree.attrs.get("runs_averaged", 1)),
+        window=int((correlation.attrs if correlation is not None else {}).get("window", compare.get("window", WINDOW))),
+        returns=_returns(groups["returns"]) if "returns" in groups else None,
+        retraining=_retraining(groups["retraining"]) if "retraining" in groups else None,
+        transfer=_transfer(groups["transfer"]) if "transfer" in groups else None,
+        correlation=None if correlation is None else _measured(correlation, "value"),
+        distance=_distances(groups["distance"]) if "distance" in groups else None,
+        decomposition=_decomposition(groups["decomposition"]) if "decomposition" in groups else None,
+        ranking=_ranking(groups["ranking"]) if "ranking" in groups else None,
+        points=points,
+        episodes=_episodes(groups.get("coverages"), points),
+        datasets=groups,
+    )
+
+
+def _measured(group: xr.Dataset, name: str) -> Measured:
+    """A variable of a group; one without the dimension "bound" has no intervals."""
+    array = group[name]
+    dims = [str(dim) for dim in array.dims if dim != "bound"]
+    labels = {dim: tuple(str(label) for label in group[dim].values) for dim in dims}
+    if "bound" in array.dims:
+        values = array.transpose(*dims, "bound").values.astype(np.float64)
+    else:
+        values = np.stack([array.values, *np.full((2, *array.shape), np.nan)], axis=-1)
+    reasons = np.full(values.shape[:-1], "")
+    if name == "value" and "reason" in group:
+        reasons = group["reason"].transpose(*dims).values.astype(str)
+    return Measured(labels, values, reasons)
+
+
+def _optional(group: xr.Dataset, name: str) -> Measured | None:
+    return _measured(group, name) if name in group else None
+
+
+def _returns(group: xr.Dataset) -> Returns:
+    policies = [str(policy) for policy in group["policy"].values]
+    lengths, episodes = None, None
+    if "lengths" in group:
+        means = group["lengths"].mean("episode").values
+        lengths = dict(zip(policies, map(float, means), strict=True))
+    if "returns" in group:
+        episodes = dict(zip(policies, map(int, group["returns"].notnull().sum("episode").values), strict=True))
+    return Returns(_measured(group, "mean"), _optional(group, "normalised"), lengths, episodes)
+
+
+def _retraining(group: xr.Dataset) -> Retraining:
+    rewards = [str(reward) for reward in group["reward"].values]
+
+    def by_seed(name: str) -> dict[str, Floats]:
+        return dict(zip(rewards, group[name].transpose("reward", "seed").values, strict=True))
+
+    return Retraining(
+        share={reward: retraining_share(group, reward) for reward in rewards},
+        returns=by_seed("return_mean"),
+        normalised=by_seed("normalised") if "normalised" in group else None,
+        seeds=group.sizes["seed"],
+    )
+
+
+def _transfer(group: xr.Dataset) -> Transfer:
+    value = _measured(group, "value")
+    known: dict[tuple[str, str], int] = {}
+    if "return_mean" in group:
+        counts = group["return_mean"].notnull().sum("seed").transpose("variant", "policy").values
+        for row, variant in enumerate(value.labels["variant"]):
+            known |= {(variant, policy): int(counts[row, p]) for p, policy in enumerate(value.labels["policy"])}
+    variants = zip(value.labels["variant"], group["parameter"].values, strict=True)
+    return Transfer(
+        value=value,
+        overall=_optional(group, "overall"),
+        changed=tuple(variant for variant, parameter in variants if str(parameter) != UNCHANGED),
+        seeds=group.sizes["seed"] if "return_mean" in group else 0,
+        known=known,
+        exact=bool(group.attrs.get("exact")),
+        carried=str(group.attrs["carried"]) if "carried" in group.attrs else None,
+    )
+
+
+def _distances(group: xr.Dataset) -> Distances:
+    calibration = (_optional(group, name) for name in ("shaped", "random", "off_support"))
+    return Distances(_measured(group, "value"), bool(group.attrs.get("exact")), *calibration)
+
+
+def _decomposition(group: xr.Dataset) -> Decomposition:
+    return Decomposition(_measured(group, "value"), _measured(group, "scale"))
+
+
+def _ranking(group: xr.Dataset) -> Ranking:
+    rewards = [str(reward) for reward in group["reward"].values]
+    recovered = group["recovered"].transpose("reward", "policy").values
+    return Ranking(
+        _measured(group, "value"),
+        _measured(group, "constant").of(),
+        tuple(str(policy) for policy in group["policy"].values),
+        group["true"].values,
+        dict(zip(rewards, recovered, strict=True)),
+    )
+
+
+def _points(group: xr.Dataset) -> Points:
+    recovered = group["recovered"].transpose("reward", "step").values
+    rewards = [str(reward) for reward in group["reward"].values]
+    return Points(group["episode"].values, group["true"].values, dict(zip(rewards, recovered, strict=True)))
+
+
+def _episodes(coverages: xr.Dataset | None, points: Mapping[str, Points]) -> dict[str, int]:
+    """The number of episodes of each coverage, as /coverages has it; in older results counted in /points."""
+    found = {coverage: len(np.unique(one.episode)) for coverage, one in points.items()}
+    if coverages is not None:
+        found |= {str(c): int(coverages["episodes"].sel(coverage=c)) for c in coverages["coverage"].values}
+    return found
+
+
+def rewards_of(figures: Figures) -> list[str]:
+    """The rewards of the results in their order, without the truth itself and the constant baseline."""
     found: dict[str, None] = {}
-    for group in ("correlation", "distance", "retraining"):
-        if group in tree.children:
-            found |= dict.fromkeys(str(r) for r in tree[group].to_dataset()["reward"].values)
-    if not found and "transfer" in tree.children:
-        policies = (str(p) for p in tree["transfer"].to_dataset()["policy"].values)
-        found = dict.fromkeys(p for p in policies if p not in TRANSFER_COMPARISONS)
+    if figures.correlation is not None:
+        found |= dict.fromkeys(figures.correlation.labels["reward"])
+    if figures.distance is not None:
+        found |= dict.fromkeys(figures.distance.value.labels["reward"])
+    if figures.retraining is not None:
+        found |= dict.fromkeys(figures.retraining.share)
+    if not found and figures.transfer is not None:
+        found = dict.fromkeys(p for p in figures.transfer.value.labels["policy"] if p not in NOT_REWARDS)
     return [reward for reward in found if reward not in BASELINES]
 
 
-def main_coverage(group: xr.Dataset) -> str:
+def judged(figures: Figures) -> list[str]:
+    """The rewards that a verdict can be about: not ideal ones, nor those shown for comparison only.
+
+    All of them where there is nothing else.
+    """
+    rewards = rewards_of(figures)
+    return [reward for reward in rewards if reward not in IDEALS and reward not in figures.beside] or rewards
+
+
+def main_coverage(measured: Measured) -> str:
     """The coverage that the verdict uses: a mixture where there is one, else the first."""
-    coverages = [str(c) for c in group["coverage"].values]
+    coverages = measured.labels["coverage"]
     return next((c for c in coverages if "mixture" in c), coverages[0])
 
 
 def correlation_bounds(
-    tree: xr.DataTree, reward: str, level: str, control: str, *, coverage: str | None = None, metric: str = "pearson"
+    figures: Figures,
+    reward: str,
+    level: str,
+    control: str,
+    *,
+    coverage: str | None = None,
 ) -> Bounds:
-    """(estimate, low, high) with the first reference; NaN where it is undefined or not in the results."""
-    group = tree["correlation"].to_dataset() if "correlation" in tree.children else xr.Dataset()
-    if "coverage" not in group.coords:
+    """The Pearson correlation with the first reference; NaN where it is undefined or not in the results."""
+    group = figures.correlation
+    if group is None:
         return NOTHING
-    wanted = {"reward": reward, "level": level, "control": control, "metric": metric}
-    wanted["coverage"] = coverage or main_coverage(group)
-    if any(label not in group[dim].values for dim, label in wanted.items()):
+    coverage = coverage or main_coverage(group)
+    return group.of(reward=reward, level=level, control=control, metric="pearson", coverage=coverage)
+
+
+def correlation_reason(
+    figures: Figures, reward: str, level: str, control: str = "none", *, coverage: str | None = None
+) -> str:
+    """Why a Pearson correlation is undefined, as the results say it."""
+    group = figures.correlation
+    if group is None:
+        return "it was not measured"
+    coverage = coverage or main_coverage(group)
+    reason = group.why(reward=reward, level=level, control=control, metric="pearson", coverage=coverage)
+    return "it was not measured" if reason is None else clause(reason) or "no reason was recorded"
+
+
+def clause(sentence: str) -> str:
+    """A sentence without its capital and full stop, to write behind a colon."""
+    return f"{sentence[:1].lower()}{sentence[1:]}".rstrip(".")
+
+
+def distance_bounds(figures: Figures, reward: str, metric: str) -> Bounds:
+    """A distance to the first reference on the main coverage; NaN where it is undefined or not in the results."""
+    if figures.distance is None:
         return NOTHING
-    values = group["value"].isel(reference=0).sel(wanted)
-    return bounds_of(values)
+    value = figures.distance.value
+    return value.of(reward=reward, metric=metric, coverage=main_coverage(value))
 
 
-def bounds_of(values: xr.DataArray) -> Bounds:
-    """The three numbers along `bound`."""
-    estimate, low, high = (float(v) for v in values.sel(bound=["estimate", "low", "high"]).values)
-    return estimate, low, high
+def exact_distances(figures: Figures) -> bool:
+    """Whether the distances are exact."""
+    return figures.distance is not None and figures.distance.exact
 
 
-def retrained_bounds(tree: xr.DataTree, reward: str) -> Bounds:
+def normalised_bounds(figures: Figures, policy: str) -> Bounds:
+    """A policy's normalised return in /returns; NaN where there is none."""
+    if figures.returns is None or figures.returns.normalised is None:
+        return NOTHING
+    return figures.returns.normalised.of(policy=policy)
+
+
+def retrained_bounds(figures: Figures, reward: str) -> Bounds:
     """Normalised return after retraining: over seeds where there are several, else over episodes.
 
     From /retraining's own mean, else from its seeds (their mean with a bootstrap interval); with one seed and one
     reward from /returns' policy "retrained".
     """
-    group = tree["retraining"].to_dataset() if "retraining" in tree.children else xr.Dataset()
-    found = retraining_share(group, TRUE_REWARD if reward == "true" else reward)
-    if np.isnan(found[1]) and reward not in BASELINES and judged(tree) in ([], [reward]):
-        alone = normalised_bounds(tree, "retrained")
+    name = TRUE_REWARD if reward == TRUE else reward
+    found = NOTHING if figures.retraining is None else figures.retraining.share.get(name, NOTHING)
+    if np.isnan(found[1]) and reward not in BASELINES and judged(figures) in ([], [reward]):
+        alone = normalised_bounds(figures, "retrained")
         return found if np.isnan(alone[0]) else alone
     return found
 
 
-def retraining_seeds(tree: xr.DataTree, reward: str | None) -> int:
+def retraining_seeds(figures: Figures, reward: str | None) -> int:
     """How many policies were retrained on a reward, over all seeds."""
-    if "retraining" in tree.children:
-        returns = tree["retraining"].to_dataset()["return_mean"]
-        if reward in returns["reward"].values:
-            return int(returns.sel(reward=reward).notnull().sum())
-    return 0 if np.isnan(normalised_bounds(tree, "retrained")[0]) else 1
+    if figures.retraining is not None and reward in figures.retraining.returns:
+        return int(np.isfinite(figures.retraining.returns[str(reward)]).sum())
+    return 0 if np.isnan(normalised_bounds(figures, "retrained")[0]) else 1
 
 
-def transfer_policy(tree: xr.DataTree, reward: str) -> str | None:
-    """The policy of /transfer that was trained on a reward: of its name, or the "recovered" one of an only reward."""
-    names = tree["transfer"].to_dataset()["policy"].values if "transfer" in tree.children else ()
-    if reward in names:
+def transfer_policy(figures: Figures, reward: str | None) -> str | None:
+    """The policy of /transfer that was trained on a reward: the one of its name, or "recovered" for the only reward."""
+    if figures.transfer is None or reward is None:
+        return None
+    policies = figures.transfer.value.labels["policy"]
+    if reward in policies:
         return reward
-    return RECOVERED if RECOVERED in names and judged(tree) == [reward] else None
+    return RECOVERED if RECOVERED in policies and judged(figures) == [reward] else None
 
 
-def changed(transfer: xr.Dataset) -> list[bool]:
-    """Of each variant of /transfer whether it is a change of the environment, not the environment itself."""
-    return [str(parameter) != UNCHANGED for parameter in transfer["parameter"].values]
-
-
-def transfer_bounds(tree: xr.DataTree, reward: str) -> Bounds:
+def transfer_bounds(figures: Figures, reward: str) -> Bounds:
     """A reward's (or "carried over"'s) normalised return over all changed dynamics; see `overall_bounds`."""
-    policy = transfer_policy(tree, reward)
-    return NOTHING if policy is None else overall_bounds(tree["transfer"].to_dataset(), policy)
+    policy = transfer_policy(figures, reward)
+    return NOTHING if policy is None or figures.transfer is None else overall_bounds(figures.transfer, policy)
 
 
-def overall_bounds(transfer: xr.Dataset, policy: str) -> Bounds:
+def overall_bounds(transfer: Transfer, policy: str) -> Bounds:
     """A policy's normalised return over the changes: random is 0, one trained there on the true reward 1.
 
     Of one change it is that change's own. Where the results do not hold it over several, the mean of the changes'
-    estimates and of their ends, which is no narrower.
+    estimates and of their ends, which is at least as wide.
     """
-    values = transfer["value"].sel(policy=policy).isel(variant=changed(transfer))
-    known = values.isel(variant=values.sel(bound="estimate").notnull().values)
-    if known.sizes["variant"] != 1 and "overall" in transfer:
-        found = bounds_of(transfer["overall"].sel(policy=policy))
+    every = [transfer.value.of(variant=variant, policy=policy) for variant in transfer.changed]
+    known = [bounds for bounds in every if not np.isnan(bounds[0])]
+    if len(known) != 1 and transfer.overall is not None:
+        found = transfer.overall.of(policy=policy)
         if not np.isnan(found[0]):
             return found
-    return bounds_of(known.mean("variant", skipna=False)) if known.sizes["variant"] else NOTHING
+    if not known:
+        return NOTHING
+    estimate, low, high = (float(value) for value in np.mean(known, axis=0))
+    return estimate, low, high
 
 
-def exact_transfer(tree: xr.DataTree) -> bool:
-    """Whether /transfer holds exact returns, not those of seeds."""
-    return "transfer" in tree.children and bool(tree["transfer"].attrs.get("exact"))
+def exact_transfer(figures: Figures) -> bool:
+    """Whether /transfer holds exact returns and not those of seeds."""
+    return figures.transfer is not None and figures.transfer.exact
 
 
-def transfer_counts(tree: xr.DataTree, reward: str | None) -> tuple[int, int]:
-    """In how many changes a reward's transfer is known, and by how many seeds at most (0 where only means are kept)."""
-    policy = transfer_policy(tree, reward) if reward else None
-    if policy is None:
+def transfer_counts(figures: Figures, reward: str | None) -> tuple[int, int]:
+    """In how many changes a reward's transfer is known, and by how many seeds at most (0 if only means are known)."""
+    policy, transfer = transfer_policy(figures, reward), figures.transfer
+    if policy is None or transfer is None:
         return 0, 0
-    group = tree["transfer"].to_dataset().sel(policy=policy).isel(variant=changed(tree["transfer"].to_dataset()))
-    seeds = group["return_mean"].notnull().sum("seed").values if "return_mean" in group else np.zeros(0)
-    return int(group["value"].sel(bound="estimate").notnull().sum()), int(seeds.max(initial=0))
+    estimates = [transfer.value.of(variant=variant, policy=policy)[0] for variant in transfer.changed]
+    seeds = [transfer.known.get((variant, policy), 0) for variant in transfer.changed]
+    return int(np.isfinite(estimates).sum()), max(seeds, default=0)
 
 
-def steady_truth(tree: xr.DataTree) -> bool:
+def steady_truth(figures: Figures) -> bool:
     """Whether the true reward is the same at every step that was compared."""
-    points = tree["points"].children.values() if "points" in tree.children else ()
-    true = np.concatenate([np.zeros(0), *(node["true"].values for node in points)])
+    true = np.concatenate([np.zeros(0), *(points.true for points in figures.points.values())])
     if true.size:
         return bool(np.ptp(true) <= 1e-12 * np.abs(true).max())
-    group = tree["correlation"].to_dataset() if "correlation" in tree.children else xr.Dataset()
-    if "level" not in group.coords or "step" not in group["level"].values:
+    group = figures.correlation
+    if group is None or "step" not in group.labels["level"]:
         return False
-    reasons = group["reason"].sel(level="step").values
-    return bool(np.char.find(reasons.astype(str), "true reward does not vary").max(initial=-1) >= 0) and bool(
-        group["value"].sel(level="step").isnull().all()
-    )
-
-
-def distance_bounds(tree: xr.DataTree, reward: str, metric: str) -> Bounds:
-    """A distance to the first reference on the main coverage."""
-    group = tree["distance"].to_dataset() if "distance" in tree.children else xr.Dataset()
-    if "metric" not in group.coords or metric not in group["metric"].values or reward not in group["reward"].values:
-        return NOTHING
-    return bounds_of(group["value"].isel(reference=0).sel(reward=reward, metric=metric, coverage=main_coverage(group)))
-
-
-def normalised_bounds(tree: xr.DataTree, policy: str) -> Bounds:
-    """A policy's normalised return in /returns."""
-    group = tree["returns"].to_dataset() if "returns" in tree.children else xr.Dataset()
-    if "normalised" not in group or policy not in group["policy"].values:
-        return NOTHING
-    return bounds_of(group["normalised"].sel(policy=policy))
-
-
-def reason_of(group: xr.Dataset, reward: str, level: str, control: str = "none", *, coverage: str | None = None) -> str:
-    """Why a Pearson figure is undefined, as the results have it."""
-    labels = {"reward": reward, "level": level, "control": control, "metric": "pearson"}
-    labels["coverage"] = coverage or main_coverage(group)
-    if any(label not in group[dim].values for dim, label in labels.items()):
-        return "it was not measured"
-    return clause(str(group["reason"].isel(reference=0).sel(labels).values)) or "no reason was recorded"
-
-
-def clause(sentence: str) -> str:
-    """A sentence without its capital and full stop, to stand behind a colon."""
-    return f"{sentence[:1].lower()}{sentence[1:]}".rstrip(".")
-
-
-def judged(tree: xr.DataTree) -> list[str]:
-    """The rewards that a verdict can be about: not ideal ones, nor those that the results set beside the others.
-
-    All of them where there is nothing else.
-    """
-    rewards, others = rewards_of(tree), beside(tree)
-    return [reward for reward in rewards if reward not in IDEALS and reward not in others] or rewards
-
-
-def beside(tree: xr.DataTree) -> dict[str, str]:
-    """The rewards that the results hold for comparison → what each is."""
-    return {str(name): str(what) for name, what in json.loads(str(tree.attrs.get("beside", "{}"))).items()}
-
-
-def percent(bounds: Bounds, *, exact: bool = True) -> str:
-    """A share as "93 % [90, 95]"; three equal numbers have no interval unless they are not `exact`."""
-    estimate, low, high = bounds
-    text = f"{fixed(100 * estimate, 0)}\u00a0%"
-    return (
-        text if np.isnan(low) or (exact and low == high) else f"{text} [{fixed(100 * low, 0)}, {fixed(100 * high, 0)}]"
-    )
-
-
-EXACT_MERITS = {"regret": "regret", "distance (STARC minimal)": "starc_minimal"}
-CORRELATION_MERITS = (
-    ("episode", "length", "length-controlled episode Pearson"),
-    ("step", "none", "step Pearson"),
-)
-
-
-def ranked(tree: xr.DataTree) -> list[str]:
-    """The rewards under judgement, the best first: by the first of `merits` that tells two apart."""
-    order = judged(tree)
-    scores = {reward: [as_read(bounds) * sign for _, bounds, sign in merits(tree, reward)] for reward in order}
-    return sorted(order, key=lambda reward: [-float(np.nan_to_num(s, nan=-np.inf)) for s in scores[reward]])
-
-
-def as_read(bounds: Bounds) -> float:
-    """The estimate to the two decimals that are shown: what reads alike is alike."""
-    return round(bounds[0], 2)
-
-
-def decided(tree: xr.DataTree, first: str, second: str) -> tuple[str, Bounds, Bounds, int] | None:
-    """By what the first of two ranked rewards comes before the second: (name, its figure, the other's, the sign)."""
-    for (name, ours, sign), (_, theirs, _) in zip(merits(tree, first), merits(tree, second), strict=True):
-        if not np.isnan(ours[0]) and as_read(ours) != as_read(theirs):
-            return name, ours, theirs, sign
-    return None
-
-
-def clearly(ours: Bounds, theirs: Bounds, sign: int) -> bool:
-    """Whether an interval lies wholly beyond the other, on the better side."""
-    return ours[1] > theirs[2] if sign > 0 else ours[2] < theirs[1]
-
-
-def lead(tree: xr.DataTree, rewards: Sequence[str]) -> Literal["clear", "slight", "none"]:
-    """How far the first of ranked rewards is ahead of all the others."""
-    found = [decided(tree, rewards[0], other) for other in rewards[1:]]
-    if any(one is None for one in found):
-        return "none"
-    return "clear" if all(one is not None and clearly(*one[1:]) for one in found) else "slight"
-
-
-def leading(figures: Sequence[Bounds], sign: int) -> list[bool]:
-    """Which figures of a column lead it: the best as it reads, and all that it is not clearly better than.
-
-    None where that is all of them, for then nothing is told apart; a figure that is NaN does not compete.
-    """
-    read = np.array([as_read(bounds) * sign for bounds in figures])
-    if np.isnan(read).all():
-        return [False] * len(figures)
-    best = int(np.nanargmax(read))
-    tied = [
-        bool(one == read[best] or (not np.isnan(one) and not clearly(figures[best], bounds, sign)))
-        for one, bounds in zip(read, figures, strict=True)
-    ]
-    return tied if sum(tied) < np.isfinite(read).sum() else [False] * len(figures)
-
-
-def merits(tree: xr.DataTree, reward: str) -> list[tuple[str, Bounds, int]]:
-    """What rewards are ranked by, most telling first: (its name in words, the figure, 1 if more is better else −1)."""
-    exact = "distance" in tree.children and bool(tree["distance"].attrs.get("exact"))
-    found: list[tuple[str, Bounds, int]] = [("normalised return after retraining", retrained_bounds(tree, reward), 1)]
-    if exact:
-        found += [(f"exact {n}", distance_bounds(tree, reward, m), -1) for n, m in EXACT_MERITS.items()]
-    found += [("return in changed dynamics", transfer_bounds(tree, reward), 1)]
-    for level, control, name in CORRELATION_MERITS:
-        found.append((name, correlation_bounds(tree, reward, level, control), 1))
-    return found
+    at = list(group.labels).index("level"), group.labels["level"].index("step")
+    reasons = np.take(group.reasons, at[1], axis=at[0])
+    estimates = np.take(group.values[..., BOUND.index("estimate")], at[1], axis=at[0])
+    does_not_vary = np.char.find(reasons, "true reward does not vary").max(initial=-1) >= 0
+    return bool(does_not_vary and np.isnan(estimates).all())

@@ -1,7 +1,7 @@
-"""The verdict on a recovered reward: what the figures say in plain words, by rules that the page states.
+"""The verdict on a recovered reward and four answers: what the figures say, by rules that the page prints.
 
-The rules are thresholds on figures that are in the results; nothing else is judged. See `rules`.
-Warnings are another matter (`irl_probe.judgement.warnings`).
+`RULES` are thresholds on figures that are in the results; nothing else is judged. Warnings have rules of their own
+(`irl_probe.judgement.warnings`).
 """
 
 from __future__ import annotations
@@ -10,37 +10,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
-from irl_probe._words import counted
+from irl_probe._names import CARRIED_OVER, NOT_REWARDS, RECOVERED, TRUE
+from irl_probe._words import counted, listed
 from irl_probe.judgement.grades import (
     FAIR_SHARE,
     GOOD_SHARE,
+    NOTHING,
     STRONG,
     WEAK,
     Bounds,
     Tone,
     agreement,
+    percent,
     share_grade,
     short_of_steps,
     with_interval,
 )
+from irl_probe.judgement.ranking import clearly, decided, lead, merits, ranked
 from irl_probe.judgement.reading import (
-    RECOVERED,
-    TRANSFER_COMPARISONS,
-    beside,
-    changed,
-    clearly,
+    Figures,
+    Transfer,
     correlation_bounds,
-    decided,
+    correlation_reason,
     distance_bounds,
-    exact_transfer,
-    lead,
-    merits,
+    exact_distances,
     normalised_bounds,
-    percent,
-    ranked,
-    reason_of,
     retrained_bounds,
     retraining_seeds,
     rewards_of,
@@ -50,7 +45,7 @@ from irl_probe.judgement.reading import (
     transfer_policy,
 )
 from irl_probe.judgement.warnings import LENGTH_MARGIN, LENGTH_MATTERS
-from irl_probe.results.files import fixed
+from irl_probe.results.tables import fixed
 
 SMALL_REGRET, LARGE_REGRET = 0.05, 0.2
 MANY_RUNS, SOME_RUNS = 5, 3
@@ -75,7 +70,7 @@ RULES: Sequence[str] = (
     f"length controlled, the interval stays below {WEAK:g} or nothing is left.",
     "Apart from shaping: the STARC (minimal) distance d is that of two unit vectors with cosine 1 − d²/2, which is "
     "judged as a correlation is.",
-    "Where nobody retrained but the regret is exact, 1 − regret is judged as the return of a retrained policy.",
+    "Where no policy was retrained but the regret is exact, 1 − regret is judged as the return of a retrained policy.",
     f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}, by the larger end of its interval.",
     f"How sure: well supported by {MANY_RUNS} or more training runs and {MANY_RUNS} or more retrained policies whose "
     f"interval leaves no doubt of the answer; fairly by {SOME_RUNS} or more retrained policies or runs, or where "
@@ -83,9 +78,8 @@ RULES: Sequence[str] = (
     "Correlations are judged on the mixture coverage where there is one, else on the first.",
 )
 
-
 RETRAIN_COMMAND = "irl-probe retrain-study REWARD --env ENV --out DIR"
-TRANSFER_COMMAND = "irl-probe transfer REWARD ENV --out DIR"
+TRANSFER_COMMAND = "irl-probe transfer REWARD --env ENV --out DIR"
 _IMITATES = {
     "Yes": "imitates", "Probably": "probably imitates", "Perhaps": "perhaps imitates",
     "In part": "only partly imitates", "At least in part": "at least partly imitates",
@@ -93,15 +87,16 @@ _IMITATES = {
 }  # fmt: skip
 STEADY = (
     "The true reward is the same at every step here, so correlations with it and distances to it only follow episode "
-    "length or shaping. The return after retraining is the figure to go by: poor agreement does not speak against a "
-    "reward that retrains well, nor good agreement for one that does not."
+    "length or shaping. The return after retraining is the figure to go by: poor agreement is not "
+    "evidence against a reward that retrains well, and good agreement is not evidence for one that does not."
 )
-ANSWERED = (None, "retrained", "transfer")  # the terms of claims that the four answers tell already
+NOT_MEASURED = "Not measured"
+ANSWERED = (None, "retrained", "transfer")  # the terms of claims that the four answers give already
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One finding: how good it is, a phrase for the headline, a sentence with its figures, and a word that answers."""
+    """One finding: how good it is, a phrase for the headline, a sentence with its figures, and a one-word answer."""
 
     tone: Tone
     phrase: str
@@ -112,8 +107,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The reward that was judged (None where the results hold none), the claims, most telling first, and how to weigh
-    them where that is not plain.
+    """The reward that was judged (None where the results hold none), the claims, most telling first, and a note.
+
+    The note says how to weigh the claims where that is not plain.
     """
 
     reward: str | None
@@ -127,21 +123,42 @@ class Verdict:
         return f"{text[:1].upper()}{text[1:]}." if text else "These results hold no figure to judge."
 
 
-def judge(tree: xr.DataTree) -> Verdict:
-    """The verdict on the (best) recovered reward of a results tree, by `rules.RULES`."""
-    rewards = ranked(tree)
+@dataclass(frozen=True)
+class Answer:
+    """A question, its answer in a few words, how good that is, and the sentence behind it."""
+
+    question: str
+    short: str
+    tone: Tone
+    sentence: str
+    term: str | None = None
+
+
+def judge(figures: Figures) -> Verdict:
+    """The verdict on the (best) recovered reward of a results tree, by `RULES`."""
+    rewards = ranked(figures)
     best = rewards[0] if rewards else None
-    claims = [_best(tree, rewards), _retraining(tree, best), _transfer(tree, best), _imitation(tree)]
-    if best is not None and "correlation" in tree.children:
-        claims += [_steps(tree, best), _episodes(tree, best)]
-    claims += [_distance(tree, best), _regret(tree, best)]
-    agrees = "correlation" in tree.children or "distance" in tree.children
+    claims = [_best(figures, rewards), _retraining(figures, best), _transfer(figures, best), _imitation(figures)]
+    if best is not None and figures.correlation is not None:
+        claims += [_steps(figures, best), _episodes(figures, best)]
+    claims += [_distance(figures, best), _regret(figures, best)]
+    agrees = figures.correlation is not None or figures.distance is not None
     return Verdict(
-        best, [claim for claim in claims if claim is not None], STEADY if agrees and steady_truth(tree) else ""
+        best, [claim for claim in claims if claim is not None], STEADY if agrees and steady_truth(figures) else ""
     )
 
 
-def _best(tree: xr.DataTree, rewards: Sequence[str]) -> Claim | None:
+def answers(figures: Figures, verdict: Verdict) -> list[Answer]:
+    """Which reward is best, can it be used for retraining, does it transfer, and how sure are we."""
+    return [
+        _which_is_best(figures),
+        _can_i_retrain(verdict),
+        _does_it_transfer(figures, verdict),
+        _certainty(figures, verdict.reward),
+    ]
+
+
+def _best(figures: Figures, rewards: Sequence[str]) -> Claim | None:
     if len(rewards) < 2:
         return None
     best, count = rewards[0], len(rewards)
@@ -149,14 +166,14 @@ def _best(tree: xr.DataTree, rewards: Sequence[str]) -> Claim | None:
     phrase = {
         "clear": f"“{best}” is clearly the best of {count} rewards",
         "slight": f"“{best}” leads {count} rewards, though not beyond doubt",
-        "none": f"“{best}” is first of {count} rewards, but not told apart from the next",
-    }[lead(tree, rewards)]
+        "none": f"“{best}” is first of {count} rewards, but not distinguishable from the next",
+    }[lead(figures, rewards)]
     return Claim("note", phrase, text)
 
 
-def _retraining(tree: xr.DataTree, reward: str | None) -> Claim:
-    bounds = retrained_bounds(tree, reward) if reward else normalised_bounds(tree, "retrained")
-    regret = exact_regret(tree, reward)
+def _retraining(figures: Figures, reward: str | None) -> Claim:
+    bounds = retrained_bounds(figures, reward) if reward else normalised_bounds(figures, "retrained")
+    regret = exact_regret(figures, reward)
     if np.isnan(bounds[0]) and not np.isnan(regret):
         grade = share_grade((1 - regret,) * 3)
         text = (
@@ -173,8 +190,8 @@ def _retraining(tree: xr.DataTree, reward: str | None) -> Claim:
     grade = share_grade(bounds)
     where = " in this environment" if bounds[0] >= GOOD_SHARE else ""
     phrase = f"{grade.prefix}usable for retraining{where}"
-    text = f"{_policies(tree, reward, bounds)} of the expert's true return (random is 0\u00a0%).{_alone(bounds)}"
-    truth = retrained_bounds(tree, "true")
+    text = f"{_policies(figures, reward, bounds)} of the expert's true return (random is 0\u00a0%).{_alone(bounds)}"
+    truth = retrained_bounds(figures, TRUE)
     if np.isnan(truth[0]):
         return Claim(grade.tone, phrase, text, "retrained", grade.word)
     text += f" As many steps on the true reward bring {percent(truth)}."
@@ -183,8 +200,8 @@ def _retraining(tree: xr.DataTree, reward: str | None) -> Claim:
     return Claim(grade.tone, phrase, text, "retrained", grade.word)
 
 
-def _policies(tree: xr.DataTree, reward: str | None, bounds: Bounds) -> str:
-    count = retraining_seeds(tree, reward)
+def _policies(figures: Figures, reward: str | None, bounds: Bounds) -> str:
+    count = retraining_seeds(figures, reward)
     if count < 2:
         return f"A fresh policy trained on this reward alone reaches {percent(bounds)}"
     each = "each " if bounds[1] == bounds[2] else ""
@@ -195,32 +212,31 @@ def _alone(bounds: Bounds) -> str:
     return " That is a figure without an interval." if np.isnan(bounds[1]) else ""
 
 
-def _transfer(tree: xr.DataTree, reward: str | None) -> Claim | None:
-    bounds = transfer_bounds(tree, reward) if reward else (np.nan, np.nan, np.nan)
-    if np.isnan(bounds[0]):
+def _transfer(figures: Figures, reward: str | None) -> Claim | None:
+    transfer, bounds = figures.transfer, transfer_bounds(figures, reward) if reward else NOTHING
+    if transfer is None or np.isnan(bounds[0]):
         return None
     grade = share_grade(bounds)
     phrase = f"{grade.prefix}transferable"
-    changes, seeds = transfer_counts(tree, reward)
-    exact = exact_transfer(tree)
+    changes, seeds = transfer_counts(figures, reward)
     basis = counted(changes, "change", "changes") + (f", {counted(seeds, 'seed', 'seeds')}" if seeds else "")
     text = (
-        f"In changed dynamics ({basis}) a policy trained on it reaches {percent(bounds, exact=exact)} of what training "
-        f"on the true reward there reaches (random is 0\u00a0%).{_alone(bounds)}"
+        f"In changed dynamics ({basis}) a policy trained on it reaches {percent(bounds, exact=transfer.exact)} of what "
+        f"training on the true reward there reaches (random is 0\u00a0%).{_alone(bounds)}"
     )
-    carried = transfer_bounds(tree, "carried over")
+    carried = transfer_bounds(figures, CARRIED_OVER)
     if not np.isnan(carried[0]):
-        of = str(tree["transfer"].attrs.get("carried", reward))
+        of = transfer.carried or reward
         whose = "imitator's own policy" if of in (reward, RECOVERED) else f"policy that came with “{of}”"
-        text += f" The {whose}, carried over unchanged, reaches {percent(carried, exact=exact)}."
+        text += f" The {whose}, carried over unchanged, reaches {percent(carried, exact=transfer.exact)}."
         if of in (reward, RECOVERED) and not clearly(bounds, carried, 1) and grade.word not in ("No", "Not shown"):
             verb = "no better than" if carried[0] >= bounds[0] else "not shown to be better than"
             return Claim("caution", f"{phrase}, but {verb} the policy it came from", text, "transfer", "In part")
     return Claim(grade.tone, phrase, text, "transfer", grade.word)
 
 
-def _imitation(tree: xr.DataTree) -> Claim | None:
-    bounds = normalised_bounds(tree, "learned")
+def _imitation(figures: Figures) -> Claim | None:
+    bounds = normalised_bounds(figures, "learned")
     if np.isnan(bounds[0]):
         return None
     grade = share_grade(bounds)
@@ -229,11 +245,11 @@ def _imitation(tree: xr.DataTree) -> Claim | None:
     return Claim(grade.tone, phrase, reach, "learned", grade.word)
 
 
-def _steps(tree: xr.DataTree, reward: str) -> Claim:
-    bounds = correlation_bounds(tree, reward, "step", "none")
+def _steps(figures: Figures, reward: str) -> Claim:
+    bounds = correlation_bounds(figures, reward, "step", "none")
     estimate = bounds[0]
     if np.isnan(estimate):
-        reason = reason_of(tree["correlation"].to_dataset(), reward, "step")
+        reason = correlation_reason(figures, reward, "step")
         text = f"Step by step, correlation with the true reward is undefined: {reason}."
         return Claim("open", "step-level agreement undefined", text, "step")
     tone, strength = agreement(bounds)
@@ -247,19 +263,19 @@ def _steps(tree: xr.DataTree, reward: str) -> Claim:
     return Claim(tone, f"step-level agreement is {strength}", text, "step")
 
 
-def _episodes(tree: xr.DataTree, reward: str) -> Claim:
-    raw = correlation_bounds(tree, reward, "episode", "none")
-    constant = correlation_bounds(tree, reward, "episode", "constant")[0]
-    controlled = correlation_bounds(tree, reward, "episode", "length")
+def _episodes(figures: Figures, reward: str) -> Claim:
+    raw = correlation_bounds(figures, reward, "episode", "none")
+    constant = correlation_bounds(figures, reward, "episode", "constant")[0]
+    controlled = correlation_bounds(figures, reward, "episode", "length")
     if np.isnan(raw[0]):
-        reason = reason_of(tree["correlation"].to_dataset(), reward, "episode")
+        reason = correlation_reason(figures, reward, "episode")
         return Claim(
             "open", "episode-level agreement undefined", f"Over episodes it is undefined: {reason}.", "episode"
         )
     figure = f"Over episodes: Pearson {with_interval(raw)}"
     figure += "" if np.isnan(constant) else f"; a constant reward gets {fixed(constant)}"
     figure += "" if np.isnan(controlled[0]) else f"; with length controlled {with_interval(controlled)}"
-    # The constant's sign is free: where true rewards are negative, −1 at every step is as blind as 1.
+    # The constant's sign does not matter: where true rewards are negative, −1 at every step knows as little as 1.
     near = abs(constant) >= LENGTH_MATTERS and abs(raw[0] - abs(constant)) <= LENGTH_MARGIN
     if raw[2] < 0 or (raw[0] < 0 and np.isnan(raw[2])):
         return Claim("bad", "ranks episodes against the truth", f"{figure}.", "episode")
@@ -277,14 +293,14 @@ def _episodes(tree: xr.DataTree, reward: str) -> Claim:
     if near:
         phrase = f"episode correlation is mostly length, with {strength} agreement beyond it"
         return Claim("caution", phrase, f"{figure}.", "length")
-    if raw[1] < controlled[1]:  # length hides more than it feigns: what is left without it does not make up for that
+    if raw[1] < controlled[1]:  # length lowers the raw correlation, so grade the raw one
         tone, strength = agreement(raw)
         return Claim(tone, f"episode-level agreement is {strength}", f"{figure}.", "episode")
     return Claim(tone, f"episode-level agreement is {strength} beyond length", f"{figure}.", "length")
 
 
-def _distance(tree: xr.DataTree, reward: str | None) -> Claim | None:
-    bounds = distance_bounds(tree, reward, "starc_minimal") if reward else (np.nan, np.nan, np.nan)
+def _distance(figures: Figures, reward: str | None) -> Claim | None:
+    bounds = distance_bounds(figures, reward, "starc_minimal") if reward else NOTHING
     if np.isnan(bounds[0]):
         return None
     cosine = tuple(1 - bounds[place] ** 2 / 2 for place in (0, 2, 1))  # of two unit vectors that far apart
@@ -296,8 +312,8 @@ def _distance(tree: xr.DataTree, reward: str | None) -> Claim | None:
     return Claim(tone, f"agreement apart from shaping is {strength}", text, "starc_minimal")
 
 
-def _regret(tree: xr.DataTree, reward: str | None) -> Claim | None:
-    bounds = distance_bounds(tree, reward, "regret") if reward else (np.nan, np.nan, np.nan)
+def _regret(figures: Figures, reward: str | None) -> Claim | None:
+    bounds = distance_bounds(figures, reward, "regret") if reward else NOTHING
     if np.isnan(bounds[0]):
         return None
     worst = bounds[0] if np.isnan(bounds[2]) else bounds[2]
@@ -307,66 +323,33 @@ def _regret(tree: xr.DataTree, reward: str | None) -> Claim | None:
     return Claim(tone, f"{size} regret under the truth", text, "regret")
 
 
-def exact_regret(tree: xr.DataTree, reward: str | None) -> float:
+def exact_regret(figures: Figures, reward: str | None) -> float:
     """A reward's regret where it is exact; NaN elsewhere."""
-    exact = "distance" in tree.children and bool(tree["distance"].attrs.get("exact"))
-    return distance_bounds(tree, reward, "regret")[0] if exact and reward else np.nan
+    return distance_bounds(figures, reward, "regret")[0] if exact_distances(figures) and reward else np.nan
 
 
-NOT_MEASURED = "Not measured"
+def _can_i_retrain(verdict: Verdict) -> Answer:
+    claim = next(claim for claim in verdict.claims if claim.term == "retrained")
+    return Answer("Can I retrain on it?", claim.word or NOT_MEASURED, claim.tone, claim.sentence, claim.term)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A question, its answer in a few words, how good that is, and the sentence behind it."""
-
-    question: str
-    short: str
-    tone: Tone
-    sentence: str
-    term: str | None = None
-
-
-def answers(tree: xr.DataTree, verdict: Verdict) -> list[Answer]:
-    """Which reward is best, can it be used for retraining, does it transfer, how sure is that."""
-    claims = {claim.term: claim for claim in verdict.claims}
-    return [
-        _which_is_best(tree),
-        _asked("Can I retrain on it?", claims.get("retrained"), ""),
-        _does_it_transfer(tree, verdict.reward, claims["transfer"])
-        if "transfer" in claims
-        else _asked(
-            "Does it transfer?",
-            None,
-            f"{_untransferred(tree, verdict.reward)} “{TRANSFER_COMMAND}” measures it.",
-        ),
-        _certainty(tree, verdict.reward),
-    ]
-
-
-def _asked(question: str, claim: Claim | None, otherwise: str) -> Answer:
-    if claim is None:
-        return Answer(question, NOT_MEASURED, "open", otherwise, "transfer")
-    return Answer(question, claim.word or NOT_MEASURED, claim.tone, claim.sentence, claim.term)
-
-
-def _which_is_best(tree: xr.DataTree) -> Answer:
+def _which_is_best(figures: Figures) -> Answer:
     question = "Which reward is best?"
-    rewards = ranked(tree)
+    rewards = ranked(figures)
     if not rewards:
         return Answer(question, "None here", "open", "These results hold no recovered reward.", "recovered")
     if len(rewards) == 1:
-        others = [f"“{name}”, {what}" for name, what in beside(tree).items() if name in rewards_of(tree)]
+        others = [f"“{name}”, {what}" for name, what in figures.beside.items() if name in rewards_of(figures)]
         text = "It is the only recovered reward in these results."
         if others:
-            text = f"It is the one that was saved. Beside it, for comparison only, stand {'; and '.join(others)}."
+            text = f"It is the one that was saved. Shown beside it, for comparison only: {'; and '.join(others)}."
         return Answer(question, f"“{rewards[0]}”", "note", text, "recovered")
     first, second = rewards[:2]
-    found = decided(tree, first, second)
+    found = decided(figures, first, second)
     if found is None:
-        names = ", ".join(name for name, *_ in merits(tree, first))
-        text = f"None of the figures that order rewards ({names}) tells it from “{second}”."
-        return Answer(question, f"“{first}”, not told apart", "open", text, "recovered")
+        names = ", ".join(name for name, *_ in merits(figures, first))
+        text = f"None of the figures that order rewards ({names}) distinguishes it from “{second}”."
+        return Answer(question, f"“{first}”, not distinguishable", "open", text, "recovered")
     name, ours, theirs, _ = found
     text = f"By {name}: {with_interval(ours)}; next comes “{second}” with "
     text += "no such figure." if np.isnan(theirs[0]) else f"{with_interval(theirs)}."
@@ -374,53 +357,59 @@ def _which_is_best(tree: xr.DataTree) -> Answer:
         return Answer(
             question, f"“{first}”", "caution", f"{text} Without both intervals the lead is uncertain.", "recovered"
         )
-    if lead(tree, rewards) == "clear":
+    if lead(figures, rewards) == "clear":
         text += " No other reward's interval reaches its own." if len(rewards) > 2 else " The intervals do not overlap."
         return Answer(question, f"“{first}”, clearly", "good", text, "recovered")
-    rivals = [r for r in rewards[1:] if (one := decided(tree, first, r)) is None or not clearly(*one[1:])]
-    who = "The intervals overlap" if rivals == [second] else f"Its interval overlaps those of {_listed(rivals)}"
+    rivals = [r for r in rewards[1:] if (one := decided(figures, first, r)) is None or not clearly(*one[1:])]
+    who = "The intervals overlap" if rivals == [second] else f"Its interval overlaps those of {_quoted(rivals)}"
     return Answer(
-        question, f"“{first}”, by a little", "caution", f"{text} {who}: another run may turn the order.", "recovered"
+        question, f"“{first}”, by a little", "caution", f"{text} {who}: another run may reverse the order.", "recovered"
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    quoted = [f"“{name}”" for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+def _quoted(names: Sequence[str]) -> str:
+    return listed([f"“{name}”" for name in names])
 
 
-def _does_it_transfer(tree: xr.DataTree, reward: str | None, claim: Claim) -> Answer:
-    group = tree["transfer"].to_dataset()
-    values = group["value"].sel(policy=transfer_policy(tree, str(reward))).isel(variant=changed(group))
-    estimates = values.sel(bound="estimate").dropna("variant")
-    worst = ""
-    if estimates.sizes["variant"] > 1:
-        name = str(estimates["variant"].values[int(estimates.values.argmin())])
-        low, mid, high = (float(v) for v in values.sel(variant=name, bound=["low", "estimate", "high"]).values)
-        share = percent((mid, low, high), exact=exact_transfer(tree))
-        worst = f" Worst of {estimates.sizes['variant']} changes: {name}, {share}."
-    return Answer("Does it transfer?", claim.word, claim.tone, f"{claim.sentence}{worst}", claim.term)
+def _does_it_transfer(figures: Figures, verdict: Verdict) -> Answer:
+    question = "Does it transfer?"
+    claim = next((claim for claim in verdict.claims if claim.term == "transfer"), None)
+    if claim is None or figures.transfer is None:
+        sentence = f"{_untransferred(figures, verdict.reward)} “{TRANSFER_COMMAND}” measures it."
+        return Answer(question, NOT_MEASURED, "open", sentence, "transfer")
+    sentence = f"{claim.sentence}{_worst(figures.transfer, transfer_policy(figures, verdict.reward))}"
+    return Answer(question, claim.word, claim.tone, sentence, claim.term)
 
 
-def _untransferred(tree: xr.DataTree, reward: str | None) -> str:
-    if reward is None or transfer_policy(tree, reward) is None:
-        names = [] if "transfer" not in tree.children else tree["transfer"].to_dataset()["policy"].values.tolist()
-        others = [name for name in names if name not in TRANSFER_COMPARISONS]
-        of_others = f" The section on transfer is about others: {_listed(others)}." if others else ""
+def _worst(transfer: Transfer, policy: str | None) -> str:
+    """The change that a policy does worst in, as a sentence; nothing where there is one change only."""
+    shares = {variant: transfer.value.of(variant=variant, policy=str(policy)) for variant in transfer.changed}
+    shares = {variant: share for variant, share in shares.items() if not np.isnan(share[0])}
+    if len(shares) < 2:
+        return ""
+    worst = min(shares, key=lambda variant: shares[variant][0])
+    return f" Worst of {len(shares)} changes: {worst}, {percent(shares[worst], exact=transfer.exact)}."
+
+
+def _untransferred(figures: Figures, reward: str | None) -> str:
+    if transfer_policy(figures, reward) is None:
+        policies = () if figures.transfer is None else figures.transfer.value.labels["policy"]
+        others = [policy for policy in policies if policy not in NOT_REWARDS]
+        of_others = f" The section on transfer is about others: {_quoted(others)}." if others else ""
         return f"No policy was trained on it in changed dynamics.{of_others}"
     return "In the changed dynamics, training on the true reward itself was no better than random actions."
 
 
-def _certainty(tree: xr.DataTree, reward: str | None) -> Answer:
+def _certainty(figures: Figures, reward: str | None) -> Answer:
     question = "How sure are we?"
-    runs = int(tree.attrs.get("runs_averaged", 1))
-    retrained = retraining_seeds(tree, reward)
-    exact = "distance" in tree.children and bool(tree["distance"].attrs.get("exact"))
-    several = len(ranked(tree)) > 1
+    runs = figures.runs
+    retrained = retraining_seeds(figures, reward)
+    exact = exact_distances(figures)
+    several = len(ranked(figures)) > 1
     learned = f"It rests on {counted(runs, 'training run', 'training runs')}{' of each reward' if several else ''}"
     learned += f"; of “{reward}”: " if several else ": "
-    learned += f"{'; '.join(_grounds(tree, reward, retrained))}."
-    doubt = retrained > 0 and share_grade(retrained_bounds(tree, str(reward))).tone == "caution"
+    learned += f"{'; '.join(_grounds(figures, reward, retrained))}."
+    doubt = retrained > 0 and share_grade(retrained_bounds(figures, str(reward))).tone == "caution"
     if doubt:
         learned += " Its interval leaves open how well retraining works."
     if runs >= MANY_RUNS and retrained >= MANY_RUNS and not doubt:
@@ -433,15 +422,15 @@ def _certainty(tree: xr.DataTree, reward: str | None) -> Answer:
     return Answer(question, "Not very", "caution", f"{learned} {_missing(runs, retrained)}", "interval")
 
 
-def _grounds(tree: xr.DataTree, reward: str | None, retrained: int) -> list[str]:
+def _grounds(figures: Figures, reward: str | None, retrained: int) -> list[str]:
     """What the answer on retraining rests on, that on transfer, and the agreement with the truth."""
-    changes, seeds = transfer_counts(tree, reward)
+    changes, seeds = transfer_counts(figures, reward)
     transfer = [counted(seeds, "seed", "seeds")] if seeds else []
     transfer = [*transfer, counted(changes, "change", "changes")] if changes else ["not measured"]
     return [
         f"retraining, {counted(retrained, 'seed', 'seeds') if retrained else 'not measured'}",
         f"transfer, {' and '.join(transfer)}",
-        f"agreement, {_counted_episodes(tree)}",
+        f"agreement, {_counted_episodes(figures)}",
     ]
 
 
@@ -451,10 +440,9 @@ def _missing(runs: int, retrained: int) -> str:
     return f"More retrained policies than {retrained} would narrow the intervals."
 
 
-def _counted_episodes(tree: xr.DataTree) -> str:
-    points: Sequence[xr.DataTree] = list(tree["points"].children.values()) if "points" in tree.children else []
-    counts = sorted({len(np.unique(node["episode"])) for node in points})
+def _counted_episodes(figures: Figures) -> str:
+    counts = sorted(set(figures.episodes.values()))
     if not counts:
-        return "number of episodes not kept" if "correlation" in tree.children else "not measured"
+        return "not measured" if figures.correlation is None else "number of episodes not kept"
     spread = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    return f"{spread} episodes on each kind of data" if len(points) > 1 else f"{spread} episodes"
+    return f"{spread} episodes on each kind of data" if len(figures.episodes) > 1 else f"{spread} episodes"

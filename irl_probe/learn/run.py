@@ -16,8 +16,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from irl_probe._files import LOCK
+from irl_probe._spaces import space_to_json
 from irl_probe._types import Array
-from irl_probe.demos.demonstrations import space_to_json
 from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
 from irl_probe.learn.folder import CheckpointError, differences, write_atomically
 from irl_probe.learn.logs import read_log

@@ -13,10 +13,9 @@ import torch
 from gymnasium import spaces
 
 from irl_probe._config import check_kind, takes_config
-from irl_probe._spaces import Env, Space
+from irl_probe._spaces import Env, Space, space_from_json
 from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
-from irl_probe.demos.demonstrations import space_from_json
 from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
 from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
 from irl_probe.learn.continuous import SoftActorCritic
@@ -202,7 +201,7 @@ def _finish(
         with alone_in(loop.folder):
             begin_folder(loop.folder, description, resume=resume)
             loop.run(resume=resume and not stopped_early(loop.folder, loop.config), progress=progress)
-    return _run(loop.learner, loop.config, loop.log.rows, description, loop.step)
+    return _run(loop.learner, loop.config, loop.log.rows, description, spaces_, loop.step)
 
 
 def _run(
@@ -210,6 +209,7 @@ def _run(
     config: ResolvedIQ | ResolvedRL,
     rows: list[dict[str, float]],
     description: dict[str, Any],
+    of: tuple[Space, Space],
     steps: int,
 ) -> Run:
     end = learner.terminal_value
@@ -219,8 +219,7 @@ def _run(
         0.0 if end is None else end.item(),
         history_dataset(rows),
         description["env_id"],
-        _space(description["observation_space"]),
-        _space(description["action_space"]),
+        *of,
         provenance_of(description, steps),
     )
 
@@ -233,12 +232,12 @@ def load_run(folder: str | Path) -> Run:
     description = read_description(Path(folder))
     state = load_checkpoint(Path(folder) / CHECKPOINT)
     try:
-        action_space = _space(description["action_space"])
-        config = config_of(description, discrete=isinstance(action_space, spaces.Discrete))
         spec = NetworkSpec.from_dict(description["spec"])
-        learner = _learner(spec, config, action_space)
+        of = space_from_json(description["observation_space"]), space_from_json(description["action_space"])
+        config = config_of(description, discrete=isinstance(of[1], spaces.Discrete))
+        learner = _learner(spec, config, of[1])
         learner.restore(state["learner"])
-        return _run(learner, config, state["rows"], description, state["step"])
+        return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"The run in {folder} does not hold what a run should ({error}). Train it again."
@@ -262,12 +261,6 @@ def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], 
             raise
         return partial(copy.deepcopy, env)
     return partial(make_env, env.spec.id, **env.spec.kwargs)
-
-
-def _space(written: object) -> Space:
-    space = space_from_json(written)
-    assert space is not None
-    return space
 
 
 def _learner(

@@ -1,7 +1,15 @@
-"""What a recovered reward is worth, in NumPy and SciPy alone; exact tabular measures in `irl_probe.metrics.tabular`."""
+"""Measures of a recovered reward, in NumPy and SciPy alone; the exact ones are in `irl_probe.metrics.tabular`."""
 
-from irl_probe.metrics.bootstrap import Estimate, iqm, stratified_bootstrap
-from irl_probe.metrics.correlation import Correlations, correlations
+from irl_probe.metrics.bootstrap import (
+    Estimate,
+    accelerated_interval,
+    iqm,
+    jackknife_counts,
+    percentile_interval,
+    resample_counts,
+    stratified_bootstrap,
+)
+from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, Correlations, correlations
 from irl_probe.metrics.draws import Draws, Dynamics, Evaluations, draw, evaluate_on_draws, off_support
 from irl_probe.metrics.epic import EpicForms, epic_forms
 from irl_probe.metrics.ranking import episode_return_distance, ranking_agreement
@@ -11,6 +19,9 @@ from irl_probe.metrics.tabular.identifiability import sampled_ambiguity_dimensio
 from irl_probe.metrics.terms import RewardTerms, random_network, state_features
 
 __all__ = [
+    "CONTROLS",
+    "LEVELS",
+    "METRICS",
     "Correlations",
     "Draws",
     "Dynamics",
@@ -20,6 +31,7 @@ __all__ = [
     "RewardTerms",
     "SampledDecomposition",
     "StarcForms",
+    "accelerated_interval",
     "correlations",
     "decompose_sample",
     "draw",
@@ -27,9 +39,12 @@ __all__ = [
     "episode_return_distance",
     "evaluate_on_draws",
     "iqm",
+    "jackknife_counts",
     "off_support",
+    "percentile_interval",
     "random_network",
     "ranking_agreement",
+    "resample_counts",
     "sampled_ambiguity_dimension",
     "starc_forms",
     "state_features",

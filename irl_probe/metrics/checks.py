@@ -1,4 +1,4 @@
-"""What the measures ask of their input; every function returns the checked float64 array or raises ValueError."""
+"""Checks of what the measures are given. Each returns what it checked, arrays as float64, or raises ValueError."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROBABILITY_TOLERANCE = 1e-6
 
 
 def check_numbers(values: ArrayLike, name: str) -> Floats:
-    """`values` as float64; raises where they are no real numbers or one is NaN or infinite (named by its index)."""
+    """`values` as float64. Raises if they are not real numbers, or if one is NaN or infinite (its index is named)."""
     array = np.asarray(values)
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_) or np.iscomplexobj(array):
         raise ValueError(f"'{name}' must be real numbers; got dtype {array.dtype}.")
@@ -25,13 +25,13 @@ def check_numbers(values: ArrayLike, name: str) -> Floats:
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
             f"'{name}' must be finite; got {array[index]} at index {index} ({int(bad.sum())} such entries in all). "
-            "Find out where it comes from: no measure is defined on it."
+            "Find out where it comes from: no measure is defined for it."
         )
     return array
 
 
 def check_gamma(gamma: float, *, one_allowed: bool = False) -> float:
-    """The discount γ in [0, 1), or in [0, 1] where the measure is defined without discounting."""
+    """The discount γ in [0, 1), or in [0, 1] if the measure is also defined without discounting."""
     interval = "[0, 1]" if one_allowed else "[0, 1)"
     if not isinstance(gamma, Real):
         raise ValueError(f"The discount γ must be a number in {interval}; got {gamma!r}.")
@@ -51,7 +51,7 @@ def check_temperature(temperature: float) -> float:
 
 
 def check_choice(value: str, options: Sequence[str], name: str) -> str:
-    """One of `options`; a near miss is suggested."""
+    """One of `options`; for any other value the message suggests the nearest."""
     if value in options:
         return value
     hint = did_you_mean(value, options)
@@ -93,11 +93,11 @@ def check_shape(values: ArrayLike, shape: tuple[int, ...], name: str) -> Floats:
 
 
 def check_reward(reward: ArrayLike, shape: tuple[int, int, int], name: str) -> Floats:
-    """R as (S, A, S). One of shape (S, A) or (S,) does not depend on what is left out, and is broadcast (a view)."""
+    """R as (S, A, S). One of shape (S, A) or (S,) does not depend on the missing axes and is broadcast (a view)."""
     array = check_numbers(reward, name)
     if array.ndim == 0 or array.shape != shape[: array.ndim]:
         raise ValueError(
-            f"'{name}' must have shape {shape}, {shape[:2]} where it does not depend on s′, or {shape[:1]} where it "
+            f"'{name}' must have shape {shape}, {shape[:2]} if it does not depend on s′, or {shape[:1]} if it "
             f"depends on s alone; got {array.shape}."
         )
     return np.broadcast_to(array.reshape(array.shape + (1,) * (3 - array.ndim)), shape)
@@ -106,7 +106,9 @@ def check_reward(reward: ArrayLike, shape: tuple[int, int, int], name: str) -> F
 def _check_non_negative(array: Floats, name: str) -> None:
     if array.min() < 0:
         index = tuple(int(i) for i in np.unravel_index(np.argmin(array), array.shape))
-        raise ValueError(f"'{name}' holds probabilities, which are not negative; got {array[index]} at index {index}.")
+        raise ValueError(
+            f"'{name}' must hold probabilities, which are not negative; got {array[index]} at index {index}."
+        )
 
 
 def _check_rows(array: Floats, name: str, row_name: str) -> None:
@@ -117,5 +119,5 @@ def _check_rows(array: Floats, name: str, row_name: str) -> None:
         index = tuple(int(i) for i in np.unravel_index(np.argmax(error), sums.shape))
         raise ValueError(
             f"Every row {row_name} of '{name}' must sum to 1; the row at {index} sums to {sums[index]:.9g}. "
-            "Divide counts by their row's sum, or give the missing probability to the entry it belongs to."
+            "Divide counts by the sum of their row, or add the missing probability to the entry that it belongs to."
         )

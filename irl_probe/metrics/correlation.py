@@ -1,14 +1,17 @@
-"""Correlation of a recovered with the true reward on observed episodes, with the length confound beside it.
+"""Correlation of a recovered reward with the true one on observed episodes, controlled for their lengths.
 
 Rewards are summed at three levels. "step": each step. "partial": each run of `window` consecutive steps of an episode
-(the last one of an episode may be shorter). "episode": whole episodes, as in IQ-Learn §7.4. Sums from an episode's
-start to each step would grow with the step whatever the reward is, and windows of one length do not: hence windows.
+(the last one of an episode may be shorter). "episode": whole episodes, as in IQ-Learn §7.4. Partial sums are over
+windows of one length, because sums from an episode's start to each step grow with the step for any reward.
 
-Where lengths vary, sums follow length whatever the reward is. So each figure comes under three controls. "none": as it
-is. "constant": the same figure for the reward 1 at every step, whose sum is the length. "length": the partial
-correlation given length, (r_xy − r_xl·r_yl)/√((1 − r_xl²)(1 − r_yl²)), from Pearson's r, from Spearman's ρ (linear in
-ranks), or from Kendall's τ_b (Kendall 1942). Where all lengths agree, as at step level, "length" equals "none" and
-"constant" is undefined.
+If episodes differ in length, sums grow with length for any reward. So each correlation is given under three controls.
+"none": the correlation itself. "constant": the same for the reward 1 at every step, whose sum is the length. "length":
+the partial correlation given length, (r_xy − r_xl·r_yl)/√((1 − r_xl²)(1 − r_yl²)), from Pearson's r, from Spearman's ρ
+(linear in ranks), or from Kendall's τ_b (Kendall 1942). If all lengths are equal, as at step level, "length" equals
+"none" and "constant" is undefined.
+
+Intervals are made here: `correlations` draws episodes (`resample_counts`), `_replicates` computes the correlation of
+every resample, and `_controlled` makes the interval of these by `percentile_interval` (metrics/bootstrap.py).
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from scipy import sparse
 from scipy.stats import kendalltau
 
 from irl_probe._config import check_confidence
-from irl_probe._types import Floats
+from irl_probe._types import Floats, Ints
 from irl_probe.metrics.bootstrap import (
+    ONE_EPISODE,
     Estimate,
     Seed,
     percentile_interval,
@@ -34,30 +38,28 @@ METRICS = ("pearson", "spearman", "kendall")
 LEVELS = ("step", "partial", "episode")
 CONTROLS = ("none", "constant", "length")
 
-Index = NDArray[np.int64]
-
 # Variances, and 1 − r², below this share count as zero: what is left is rounding error.
 ZERO = 1e-12
-# Ranking every resample anew costs O(M) for Spearman, and all pairs O(M²) for Kendall. Beyond this many items the
-# interval is made from M evenly spaced ones and shifted to the estimate, which always takes all.
+# To rank every resample costs O(M) for Spearman, and all pairs O(M²) for Kendall. With more items than this the
+# interval is made from that many evenly spaced ones and shifted to the estimate, which always uses all.
 INTERVAL_ITEMS = {"spearman": 16384, "kendall": 4096}
-# Resamples × steps held at once by Spearman's re-ranking (numbers of 8 bytes, a handful of such arrays).
+# Resamples × steps that Spearman's ranking holds at once, as numbers of 8 bytes in each of a few arrays.
 CHUNK = 2_000_000
 
 
 @dataclass(frozen=True)
 class Correlations:
-    """All figures at once: `value` (metric, level, control, bound) and `reason` (metric, level, control).
+    """All correlations: `value` (metric, level, control, bound) and `reason` (metric, level, control).
 
-    Axes are METRICS, LEVELS, CONTROLS and (estimate, low, high). A reason, in words, stands where an estimate or its
-    interval is NaN; elsewhere it is empty.
+    Axes are METRICS, LEVELS, CONTROLS and (estimate, low, high). If an estimate or its interval is NaN, the reason says
+    why, in words; otherwise it is the empty string.
     """
 
     value: Floats
     reason: NDArray[np.str_]
 
     def at(self, metric: str, level: str, control: str = "none") -> Estimate:
-        """One figure. Raises ValueError for an unknown name."""
+        """One correlation with its interval. Raises ValueError for an unknown name."""
         index = (
             METRICS.index(check_choice(metric, METRICS, "metric")),
             LEVELS.index(check_choice(level, LEVELS, "level")),
@@ -79,23 +81,23 @@ def correlations(
 ) -> Correlations:
     """Pearson, Spearman and Kendall τ_b of two rewards at every level, under every control, with intervals.
 
-    Intervals are percentile bootstrap intervals over episodes, and ranks are taken anew in every resample. The estimate
-    always takes all items; the interval of Spearman beyond 16,384 items and of Kendall beyond 4,096 takes that many
-    evenly spaced ones, which can only widen it, and is shifted to the estimate.
+    Intervals are percentile bootstrap intervals over episodes; every resample has ranks of its own. The estimate always
+    uses all items. The interval of Spearman uses at most 16,384 and that of Kendall at most 4,096 evenly spaced items,
+    which can only widen it, and is shifted to the estimate.
 
     Args:
         recovered: (N,) recovered reward of each step, in time order, one episode after the other.
         true: (N,) true reward of each step.
-        lengths: (E,) steps of each episode; they sum to N.
-        window: steps of a partial return.
+        lengths: (E,) number of steps of each episode; they sum to N.
+        window: number of steps of a partial return.
         confidence: of the intervals.
         resamples: how many bootstrap resamples.
         seed: an int or a Generator; the same seed gives the same intervals.
 
-    All ignore a reward's positive scale, and its offset at step level. None ignores potential shaping: a perfect reward
-    can correlate badly at step level.
-    Raises ValueError where lengths do not fit or are below 1, where a reward is not finite (the index is named), and
-    where window or resamples is below 1.
+    All are invariant to a positive scale of a reward, and at step level to a constant added to it. None is invariant to
+    potential shaping: a reward that is right up to shaping can correlate badly at step level.
+    Raises ValueError if lengths do not fit or are below 1, if a reward is not finite (the index is named), or if window
+    or resamples is below 1.
     """
     check_confidence(confidence, resamples)
     if window < 1:
@@ -115,8 +117,8 @@ def correlations(
     return Correlations(value, reason.astype(np.str_))
 
 
-def _sums(rewards: Floats, lengths: Index, level: str, window: int) -> tuple[Floats, Index]:
-    """Per item: (recovered, true, length) (M, 3) and its episode (M,), scaled so that each column's largest is 1."""
+def _sums(rewards: Floats, lengths: Ints, level: str, window: int) -> tuple[Floats, Ints]:
+    """(recovered, true, length) of each item, (M, 3), scaled so that each column's largest is 1; its episode, (M,)."""
     window = {"step": 1, "partial": window, "episode": int(lengths.max())}[level]
     pieces = -(-lengths // window)
     episode = np.repeat(np.arange(len(lengths)), pieces)
@@ -126,20 +128,20 @@ def _sums(rewards: Floats, lengths: Index, level: str, window: int) -> tuple[Flo
     items = np.column_stack([np.add.reduceat(rewards, starts, axis=0), sizes])
     largest = np.abs(items).max(axis=0)
     scaled = items / np.where(largest > 0, largest, 1.0)
-    # Equal sums may differ in their last bits by the order of addition; ranks must see them as tied.
+    # Equal sums may differ in their last bits by the order of addition; as ranks they must be tied.
     return (scaled if level == "step" else np.round(scaled, 12)), episode
 
 
 def _controlled(
-    items: Floats, episode: Index, counts: Floats, metric: str, level: str, confidence: float
+    items: Floats, episode: Ints, counts: Floats, metric: str, level: str, confidence: float
 ) -> list[Estimate]:
-    """The figures under no control, of the constant reward, and given length."""
+    """The correlation under each of CONTROLS, with its interval: none, of the constant reward, given length."""
     varies = np.ptp(items, axis=0) > ZERO
     if len(items) < 2 or not varies[1]:
         what = f"There is one {level}" if len(items) < 2 else f"The true reward does not vary at {level} level"
         return [Estimate.undefined(f"{what}, so no reward has a correlation with it.")] * len(CONTROLS)
     xy, xl, yl = _replicates(items, episode, counts, metric).T
-    without = "There is one episode, so there is no interval over episodes." if counts.shape[1] == 1 else ""
+    without = ONE_EPISODE if counts.shape[1] == 1 else ""
 
     def with_interval(replicates: Floats) -> Estimate:
         return percentile_interval(replicates, confidence, without=without)
@@ -163,7 +165,7 @@ def _controlled(
     return [with_interval(xy), constant, Estimate.undefined(why)]
 
 
-def _replicates(items: Floats, episode: Index, counts: Floats, metric: str) -> Floats:
+def _replicates(items: Floats, episode: Ints, counts: Floats, metric: str) -> Floats:
     """r_xy, r_xl, r_yl of each resample, (B, 3); row 0 is the sample itself."""
     if metric == "pearson":
         return _pearson(items, episode, counts)
@@ -182,7 +184,7 @@ def _replicates(items: Floats, episode: Index, counts: Floats, metric: str) -> F
     return np.vstack([exact, np.clip(thinned[1:] + (exact - thinned[0]), -1, 1)])
 
 
-def _pearson(items: Floats, episode: Index, counts: Floats) -> Floats:
+def _pearson(items: Floats, episode: Ints, counts: Floats) -> Floats:
     """r_xy, r_xl, r_yl of each resample (B, 3), from each episode's first and second moments."""
     z = items - items.mean(axis=0)
     z = z / np.maximum(z.std(axis=0), ZERO)
@@ -197,11 +199,11 @@ def _pearson(items: Floats, episode: Index, counts: Floats) -> Floats:
     return _ratio(cross - first[:, left] * first[:, right], variance[:, left] * variance[:, right])
 
 
-def _spearman(items: Floats, episode: Index, counts: Floats) -> Floats:
+def _spearman(items: Floats, episode: Ints, counts: Floats) -> Floats:
     """ρ of each resample (B, 3): Pearson's r of the mid-ranks within that resample.
 
-    A resample only weights the values, so a value's mid-rank is the weight below it plus half its own: no sorting per
-    resample.
+    A resample only weights the values, so a value's mid-rank is the weight below it plus half its own weight. Thus no
+    resample has to be sorted.
     """
     order = np.argsort(items[:, 0], kind="stable")
     items, episode = items[order], episode[order]
@@ -217,7 +219,7 @@ def _spearman(items: Floats, episode: Index, counts: Floats) -> Floats:
     )
 
 
-def _rank_correlation(counts: Floats, positions: list[Index], tables: list[sparse.csr_array], episode: Index) -> Floats:
+def _rank_correlation(counts: Floats, positions: list[Ints], tables: list[sparse.csr_array], episode: Ints) -> Floats:
     weights = counts[:, episode]
     total = weights.sum(axis=1, keepdims=True)
     ranks, variances = [], []
@@ -233,11 +235,11 @@ def _rank_correlation(counts: Floats, positions: list[Index], tables: list[spars
     return np.stack(columns, axis=1)
 
 
-def _kendall(items: Floats, episode: Index, counts: Floats) -> Floats:
-    """τ_b of each resample (B, 3), from the concordant less discordant pairs between every two episodes.
+def _kendall(items: Floats, episode: Ints, counts: Floats) -> Floats:
+    """τ_b of each resample (B, 3), from the concordant minus the discordant pairs between every two episodes.
 
     With K[e, f] = Σ sign(x_i − x_j)·sign(y_i − y_j) over i in e and j in f, a resample that draws episode e w_e times
-    has wᵀKw: copies of one step tie with each other, as they do in the resample itself.
+    has wᵀKw: copies of one step are tied with each other, as they are in the resample itself.
     """
     kept, drawn = np.unique(episode, return_inverse=True)
     starts = np.flatnonzero(np.diff(drawn, prepend=-1))
@@ -274,7 +276,7 @@ def _check_rewards(recovered: ArrayLike, true: ArrayLike) -> Floats:
     return np.column_stack(list(columns.values()))
 
 
-def _check_lengths(lengths: ArrayLike, steps: int) -> Index:
+def _check_lengths(lengths: ArrayLike, steps: int) -> Ints:
     array = np.asarray(lengths)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer) or not array.size or array.min() < 1:
         raise ValueError(

@@ -1,4 +1,8 @@
-"""Successors for the canonical forms that follow the environment's dynamics, drawn once for all rewards."""
+"""Successors for the canonical forms that follow the environment's dynamics, drawn once for all rewards.
+
+`draw` draws them, `evaluate_on_draws` evaluates rewards on them, `paired` multiplies means over them without bias, and
+`off_support` says how many of them are far from the data.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +22,11 @@ Step = Callable[[Array, Array], tuple[Array, Bools]]
 
 @dataclass(frozen=True)
 class Dynamics:
-    """How E over s′ is taken: a step from any state and action.
+    """How the expectation over s′ is taken: a step from any state and action.
 
     Attributes:
-        name: what results call it: "simulator", "learned model", ...
-        step: draws one successor a row.
+        name: its name in results: "simulator", "learned model", ...
+        step: draws one successor for each row.
         deterministic: whether the successor is a function of (s, a), so that one draw is the exact expectation.
     """
 
@@ -33,17 +37,19 @@ class Dynamics:
 
 @dataclass(frozen=True)
 class Draws:
-    """For each of N steps L independent draws, each over J actions of d_A.
+    """For each of N steps L independent draws, each over J actions of d_A. Make it with `draw`.
 
-    With L = 1 they are taken for exact (all actions, deterministic dynamics); products of means then use squares, else
-    products of different draws, which have no bias. Make it with `draw`.
+    L = 1 means that a draw is exact (all actions, deterministic dynamics): products of means are then squares.
+    Otherwise they are products of different draws, which have no bias (`paired`).
 
     Attributes:
         steps: the N steps.
         actions: (N, L, J, ...).
-        after: s → S′ under those actions, (N, L, J, ...), and whether the MDP ended there, (N, L, J).
-        beyond: s′ → S″ under the same actions, (N, L, J, ...).
-        own: (N, L′, ...) successors of the step's own (s, a), the observed one first, and whether the MDP ended there.
+        after: the successors S′ of s under these actions, (N, L, J, ...).
+        after_ended: whether the MDP ended there, (N, L, J).
+        beyond: the successors S″ of s′ under the same actions, (N, L, J, ...).
+        own: successors of the step's own (s, a), the observed one first, (N, L′, ...).
+        own_ended: whether the MDP ended there, (N, L′).
         name: of the dynamics.
     """
 
@@ -76,12 +82,12 @@ def draw(
     Args:
         steps: N steps.
         dynamics: a step of the environment, or of a model of it.
-        actions: all actions of a discrete space (A,), so that E over d_A is exact, or a function (n, rng) → (n, ...)
-            that draws n of them.
-        draws: L where something is random, at least 2: double sampling.
+        actions: all actions of a discrete space (A,), so that the mean over d_A is exact, or a function
+            (n, rng) → (n, ...) that draws n actions.
+        draws: L if the actions or the dynamics are random, at least 2 (double sampling); otherwise L is 1.
         seed: an int or a Generator, for the actions. `dynamics` has a seed of its own.
 
-    Raises ValueError where `draws` is below 2 though the dynamics or the actions are random.
+    Raises ValueError if `draws` is below 2 and the dynamics or the actions are random.
     """
     exact = dynamics.deterministic and not callable(actions)
     if draws < 2 and not exact:
@@ -117,10 +123,10 @@ class Evaluations:
     """n rewards on the same draws (see `Draws` for N, L, J, L′).
 
     Attributes:
-        names: the rewards'.
+        names: of the rewards.
         own: (n, N, L′), R(s, a, S′).
         policy: (n, N), the mean of R(s, A, S′) over A ~ d_A.
-        dard: (n, N, L), one draw each of DARD's canonical form, as if nothing ended.
+        dard: (n, N, L), draws of DARD's canonical form, as if no step ended the MDP.
         scale: (n,) largest |R(s, a, s′)|.
     """
 
@@ -131,14 +137,14 @@ class Evaluations:
     scale: Floats
 
     def __add__(self, other: Evaluations) -> Evaluations:
-        """Those of the sums of rewards, first with first and so on: canonical forms are linear."""
+        """The evaluations of the sums of rewards, first with first and so on: canonical forms are linear."""
         mine = (self.own, self.policy, self.dard, self.scale)
         sums = (a + b for a, b in zip(mine, (other.own, other.policy, other.dard, other.scale), strict=True))
         return Evaluations(self.names, *sums)
 
 
 def evaluate_on_draws(rewards: Mapping[str, RewardFunction | RewardTerms], draws: Draws, gamma: float) -> Evaluations:
-    """Every reward on every draw. Raises ValueError where one gives no finite number (it is named)."""
+    """Every reward on every draw. Raises ValueError, naming the reward, if one gives a number that is not finite."""
     found = [_evaluate(RewardTerms.of(name, reward), draws, gamma) for name, reward in rewards.items()]
     own, policy, dard = (np.stack(column) for column in zip(*found, strict=True))
     return Evaluations(tuple(rewards), own, policy, dard, np.abs(own[:, :, 0]).max(axis=1))
@@ -153,7 +159,7 @@ def _evaluate(reward: RewardTerms, draws: Draws, gamma: float) -> tuple[Floats, 
     going = np.zeros(len(from_s), dtype=bool)
     ended = draws.after_ended.reshape(-1)
 
-    # R(s, A, S′), its parts kept for DARD, where nothing ends.
+    # R(s, A, S′), whose parts DARD uses as if no step ended the MDP.
     here = np.repeat(reward.of_state(s), length * width) + reward.of_pair(from_s, actions)
     next_term = reward.of_successor(after)
     joint_going = reward.of_joint(from_s, actions, after, going)
@@ -180,16 +186,42 @@ def _own(reward: RewardTerms, draws: Draws) -> Floats:
     return reward(states, actions, successors, draws.own_ended.reshape(-1)).reshape(len(steps), length)
 
 
-QUANTILE = 0.99  # of the data's own distances to the nearest other step
-QUERIES = 2048  # at most so many are looked up
+def paired(first: Floats, second: Floats) -> Floats:
+    """An unbiased estimate of E[x]·E[y] for each row, (N, ...), from draws x and y (N, L, ...) that broadcast.
+
+    With one draw it is x·y, which is exact if the draw is. With L draws it is the mean of x_l·y_m over l ≠ m, so that
+    the noise of a draw is never multiplied by itself (double sampling).
+    """
+    draws = max(first.shape[1], second.shape[1])
+    if draws == 1:
+        single: Floats = first[:, 0] * second[:, 0]
+        return single
+    same: Floats = (first * second).sum(axis=1)
+    crossed: Floats = (first.sum(axis=1) * second.sum(axis=1) - same) / (draws * (draws - 1))
+    return crossed
+
+
+def paired_products(first: Floats, second: Floats) -> Floats:
+    """The sum over rows of `paired` for every two columns: (N, L, j) and (N, L, k) to (j, k)."""
+    draws = first.shape[1]
+    total: Floats = first.sum(axis=1).T @ second.sum(axis=1)
+    if draws == 1:
+        return total
+    same: Floats = first.reshape(-1, first.shape[2]).T @ second.reshape(-1, second.shape[2])
+    crossed: Floats = (total - same) / (draws * (draws - 1))
+    return crossed
+
+
+QUANTILE = 0.99  # of the distance from each observed transition to the nearest other one
+QUERIES = 2048  # the largest number of queries that are looked up
 
 
 def off_support(steps: Transitions, observations: Array, actions: Array, next_observations: Array) -> float:
     """Share of the queries (s, a, s′) that are farther from all observed transitions than these are from each other.
 
     Distances are Euclidean in (s, a, s′), each dimension standardised by the data. The bound is the 99 % quantile of
-    each observed transition's distance to the nearest other one, so about 1 % is what the data themselves have. Where
-    states and actions are discrete, a query is off the support exactly where (s, a, s′) was never observed. At most
+    the distance from each observed transition to the nearest other one, so about 1 % of the data themselves are beyond
+    it. If states and actions are discrete, a query is off the support exactly if (s, a, s′) was never observed. At most
     2,048 evenly spaced queries are looked up. With fewer than two steps the share is NaN.
     """
     if len(steps) < 2 or not len(observations):

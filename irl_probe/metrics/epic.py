@@ -1,4 +1,4 @@
-"""EPIC from one sample that all rewards share."""
+"""EPIC on sampled transitions, from one sample that all rewards share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from irl_probe._config import check_confidence
-from irl_probe._types import Array, Floats
+from irl_probe._types import Array, Floats, Ints
 from irl_probe.metrics.bootstrap import (
+    ONE_EPISODE,
     Estimate,
     Seed,
     accelerated_interval,
@@ -23,26 +23,27 @@ from irl_probe.metrics.terms import RewardFunction, RewardTerms
 from irl_probe.transitions import Transitions
 
 BLOCKS = 64
-# Numbers of 8 bytes in one of the arrays (steps × resamples) that a bootstrap holds at once.
+# The largest size of an array (steps × resamples) that a bootstrap holds at once, in numbers of 8 bytes.
 REPLICATE_CHUNK = 2_000_000
 # A canonical form whose standard deviation is below this share of the reward's largest value counts as constant.
 ZERO = 1e-8
 
+# Why a distance is undefined.
 TRIVIAL = "Up to shaping and a constant the {which} reward is 0 on these steps, so it has no distance."
 
 
 @dataclass(frozen=True)
 class EpicForms:
-    """C(R) of several rewards on the same N steps, and the noise of its means in B blocks.
+    """C(R) of n rewards on the same N steps, with its means in B blocks, whose differences show their noise.
 
     C = base + mean over blocks. Make it with `epic_forms`.
 
     Attributes:
-        names: the rewards'.
+        names: of the rewards.
         base: (n, N).
-        blocks: (n, N, B), or (n, N, 0) where the means are exact.
-        scale: (n,) largest |R|, below a share of which a form is rounding error.
-        episode: (N,) labels; equal ones are adjacent.
+        blocks: (n, N, B), or (n, N, 0) if the means are exact.
+        scale: (n,) largest |R|. A form that is a tiny share of it is rounding error.
+        episode: (N,) the episode of each step; rows of one episode are adjacent.
     """
 
     names: tuple[str, ...]
@@ -75,8 +76,8 @@ class EpicForms:
     ) -> Estimate:
         """√((1 − ρ)/2) of two rewards' forms, in [0, 1], with a BCa bootstrap interval.
 
-        A resample draws episodes anew and, on its own, the blocks of the canonical sample: both are finite.
-        NaN with a reason where a form is constant. One episode has no interval.
+        A resample draws episodes and, independently, blocks of the canonical sample, since both samples are finite.
+        NaN with a reason if a form is constant. One episode has no interval.
         """
         check_confidence(confidence, resamples)
         rows = [self.names.index(name) for name in (first, second)]
@@ -88,7 +89,7 @@ class EpicForms:
         episodes = resample_counts(len(starts), resamples, rng)
         blocks = self.blocks.shape[2]
         weights = resample_counts(blocks, resamples, rng) if blocks else np.zeros((resamples + 1, 0))
-        # Below the resamples: each episode left out, then each block.
+        # After the rows of the resamples come those that leave out each episode, then those that leave out each block.
         out, out_blocks = jackknife_counts(len(starts)), jackknife_counts(blocks) if blocks else np.zeros((0, 0))
         episodes = np.concatenate([episodes, out, np.ones((len(out_blocks), len(starts)))])
         weights = np.concatenate([weights, np.ones((len(out), blocks)), out_blocks]) / max(blocks, 1)
@@ -100,10 +101,10 @@ class EpicForms:
             ]
         )
         drawn, *left_out = np.split(replicates, [resamples + 1, resamples + 1 + len(out)])
-        without = "There is one episode, so there is no interval over episodes." if len(starts) == 1 else ""
+        without = ONE_EPISODE if len(starts) == 1 else ""
         return accelerated_interval(drawn, left_out, confidence, groups=len(starts), without=without)
 
-    def _replicates(self, rows: list[int], starts: NDArray[np.int64], episodes: Floats, weights: Floats) -> Floats:
+    def _replicates(self, rows: list[int], starts: Ints, episodes: Floats, weights: Floats) -> Floats:
         """The distance in each resample, (R,)."""
         x, y = (self.base[row][:, None] + self.blocks[row] @ weights.T for row in rows)  # (N, R) each
         x, y = x - x.mean(axis=0), y - y.mean(axis=0)
@@ -131,12 +132,12 @@ def epic_forms(
 ) -> EpicForms:
     """C(R) = R + E[γR(s′, A, S′) − R(s, A, S′) − γR(S, A, S′)] on each step, for all rewards from one sample.
 
-    Gleave et al. 2021, Def. 4.1; constants, to which the distance is blind, are left out. All rewards meet the same
-    actions and states, so shaping cancels exactly however few they are. Only steps that go on count: after an end there
-    is no state s′ to shape, so what the end is worth is seen by VAL and Minimal, and not here.
+    Gleave et al. 2021, Def. 4.1, without constants, which do not change the distance. All rewards use the same actions
+    and states, so shaping cancels exactly for any number of them. Steps that end the MDP are left out: they have no
+    state s′ to shape. So VAL and Minimal see what an end is worth, and EPIC does not.
 
-    A pair term costs N + 2N·K calls (N + 2N with a `table`), a state or successor term N or 2N, and a joint term
-    N + 2N·M. No query batch is larger than 32 MB; a reward's means take N·B numbers.
+    A pair term costs N + 2N·K evaluations (N + 2N with a `table`), a state or successor term N or 2N, and a joint term
+    N + 2N·M. No batch is larger than 32 MB; the means of a reward take N·B numbers.
 
     Args:
         rewards: name → reward.
@@ -144,11 +145,11 @@ def epic_forms(
         gamma: in [0, 1].
         actions: (K, ...) draws of d_A.
         states: (M, ...) draws of d_S, for S′.
-        exhaustive: whether `actions` are all there are, each once, so that means over d_A are exact.
-        blocks: in how many parts the canonical sample is cut for the interval.
+        exhaustive: whether `actions` are all actions, each once, so that means over d_A are exact.
+        blocks: into how many parts the canonical sample is divided for the interval.
 
-    Raises ValueError where a reward gives something else than one finite number a transition (it is named), where every
-    step ended, or where there is no action or state.
+    Raises ValueError if a reward does not give one finite number for each transition (it is named), if every step ended
+    the MDP, or if there is no action or state.
     """
     gamma = check_gamma(gamma, one_allowed=True)
     if not len(actions) or not len(states) or not rewards:
@@ -158,7 +159,9 @@ def epic_forms(
         )
     going = steps.rows(~steps.terminated) if not steps.terminated.all() else None
     if going is None:
-        raise ValueError("EPIC is taken over steps that go on; every one of these ended the MDP. Give whole episodes.")
+        raise ValueError(
+            "EPIC uses steps that do not end the MDP; every one of these ended the MDP. Give whole episodes."
+        )
     terms = {name: RewardTerms.of(name, reward) for name, reward in rewards.items()}
     parts = _Blocks.of(actions, states, exhaustive, blocks, any(t.joint is not None for t in terms.values()))
     found = [_form(reward, going, gamma, parts) for reward in terms.values()]
@@ -168,7 +171,7 @@ def epic_forms(
 
 @dataclass(frozen=True)
 class _Blocks:
-    """The canonical sample: K actions, M (action, state) pairs, and how many blocks each is cut into."""
+    """The canonical sample: K actions, M pairs (action, state), and the number of blocks that each is divided into."""
 
     actions: Array
     paired: Array
@@ -183,7 +186,7 @@ class _Blocks:
         return _Blocks(actions, actions[np.arange(len(states)) % len(actions)], states, count, exhaustive)
 
     def means(self, reward: RewardTerms, observations: Array) -> tuple[Floats, Floats]:
-        """E_{A, S′}[pair + joint] at each state: the exact part (N,), and block means (N, B) of the rest."""
+        """E_{A, S′}[pair + joint] at each state: the exact part (N,), and block means (N, B) of the sampled part."""
         exact, noisy = np.zeros(len(observations)), np.zeros((len(observations), self.count))
         if reward.pair is not None or reward.table is not None:
             table = reward.pair_table(observations, self.actions)
@@ -222,7 +225,7 @@ def _block_means(values: Floats, blocks: int) -> Floats:
     return means
 
 
-def _firsts(count: int, blocks: int) -> NDArray[np.int64]:
+def _firsts(count: int, blocks: int) -> Ints:
     sizes = np.bincount(np.arange(count) % blocks, minlength=blocks)
-    firsts: NDArray[np.int64] = np.cumsum(sizes) - sizes
+    firsts: Ints = np.cumsum(sizes) - sizes
     return firsts

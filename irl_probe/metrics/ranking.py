@@ -1,4 +1,4 @@
-"""Does a reward order policies, and episodes, as the truth does?"""
+"""Does a reward rank policies, and episodes, as the true reward does?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from irl_probe.metrics.bootstrap import (
 )
 from irl_probe.metrics.checks import check_gamma, check_numbers
 
-# Means that agree to this share of the largest count as tied.
+# Means that differ by less than this share of the largest are tied.
 TIE = 1e-12
 
 
@@ -33,19 +33,19 @@ def ranking_agreement(
 ) -> Estimate:
     """Kendall's τ_b, over a ladder of policies, between the mean true and the mean recovered return.
 
-    1 where the recovered reward orders the policies (random … expert) as the truth does, −1 where it reverses them. The
-    interval resamples the episodes of each policy. Give the episodes' lengths as `recovered` for the figure of a
-    constant reward, which belongs beside it.
+    It is 1 if the recovered reward ranks the policies (random … expert) as the true reward does, and −1 if it reverses
+    them. The interval resamples the episodes of each policy. Compare it with the τ_b of a constant reward, which you
+    get by giving the lengths of the episodes as `recovered`.
 
     Args:
         true: for each policy the true returns of its episodes, (E_p,).
         recovered: for each policy the recovered returns of the same episodes, (E_p,).
         confidence: of the interval.
-        resamples: how many.
+        resamples: how many bootstrap resamples.
         seed: an int or a Generator.
 
-    NaN with a reason where there is one policy, or where all true or all recovered means are tied.
-    Raises ValueError where policies or episodes do not correspond, or a return is not finite.
+    NaN with a reason if there is one policy, or if all true or all recovered means are tied.
+    Raises ValueError if policies or episodes do not correspond, or if a return is not finite.
     """
     check_confidence(confidence, resamples)
     if len(true) != len(recovered) or not true:
@@ -77,20 +77,20 @@ def episode_return_distance(
 ) -> Estimate:
     """ERC: √((1 − ρ)/2), in [0, 1], of the two rewards' episode returns Σ γᵗ r_t (Gleave et al. 2021, §6).
 
-    Invariant to positive scale, and where all lengths agree to constants; not to shaping, for an episode's first and
-    last state do not cancel. It shares the length confound of every episode correlation.
+    Invariant to a positive scale and, if all lengths are equal, to a constant; not to shaping, because the potentials
+    of an episode's first and last state do not cancel. Like every correlation of episodes it depends on their lengths.
 
     Args:
         recovered: (N,) reward of each step, one episode after the other.
         true: (N,) likewise.
-        lengths: (E,) steps of each episode.
+        lengths: (E,) number of steps of each episode.
         gamma: discount of the returns, in [0, 1].
         confidence: of the BCa bootstrap interval over episodes.
-        resamples: how many.
+        resamples: how many bootstrap resamples.
         seed: an int or a Generator.
 
-    NaN with a reason where there are fewer than two episodes or either reward's returns do not vary. Raises ValueError
-    where lengths do not fit or a reward is not finite.
+    NaN with a reason if there are fewer than two episodes, or if the returns of a reward do not vary. Raises ValueError
+    if lengths do not fit or a reward is not finite.
     """
     check_confidence(confidence, resamples)
     gamma = check_gamma(gamma, one_allowed=True)
@@ -98,7 +98,7 @@ def episode_return_distance(
     sizes = np.asarray(lengths)
     if rewards.ndim != 2 or sizes.ndim != 1 or not sizes.size or sizes.min() < 1 or sizes.sum() != rewards.shape[1]:
         raise ValueError(
-            f"'lengths' must be steps of each episode, at least 1, that sum to the {rewards.shape[-1]} steps; "
+            f"'lengths' must be the steps of each episode, at least 1, and sum to the {rewards.shape[-1]} steps; "
             f"got {sizes.tolist() if sizes.size < 10 else sizes.shape}."
         )
     if len(sizes) < 2:
@@ -119,7 +119,7 @@ def episode_return_distance(
 
 
 def pearson_distance(covariance: Floats, variances: Floats) -> Floats:
-    """√((1 − ρ)/2), NaN where the product of the variances is not above 0."""
+    """√((1 − ρ)/2) of covariances and products of variances; NaN where the product is not above 0."""
     root = np.sqrt(np.maximum(variances, 0))
     rho = np.divide(covariance, root, out=np.full_like(covariance, np.nan), where=root > 0)
     distance: Floats = np.sqrt((1 - np.clip(rho, -1, 1)) / 2)
@@ -131,7 +131,7 @@ def _means(true: ArrayLike, recovered: ArrayLike, policy: int, resamples: int, r
     returns = [check_numbers(true, f"true[{policy}]"), check_numbers(recovered, f"recovered[{policy}]")]
     if returns[0].ndim != 1 or not returns[0].size or returns[0].shape != returns[1].shape:
         raise ValueError(
-            "Each policy needs one true and one recovered return an episode, at least one; "
+            "Each policy needs one true and one recovered return for each episode, and at least one episode; "
             f"policy {policy} has shapes {returns[0].shape} and {returns[1].shape}."
         )
     episodes = len(returns[0])
@@ -140,7 +140,7 @@ def _means(true: ArrayLike, recovered: ArrayLike, policy: int, resamples: int, r
 
 
 def _tau(means: Floats) -> Floats:
-    """τ_b between the two rows of each (2, policies) table, (B,); NaN where a row is all tied."""
+    """τ_b between the two rows of each (2, policies) table, (B,); NaN where all of a row is tied."""
     largest = np.maximum(np.abs(means).max(axis=2, keepdims=True), np.finfo(np.float64).tiny)
     level = np.round(means / largest / TIE)
     first, second = np.moveaxis(np.sign(level[..., :, None] - level[..., None, :]), 1, 0)

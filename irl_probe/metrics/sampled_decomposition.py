@@ -1,4 +1,4 @@
-"""Why two rewards differ on sampled transitions: scale, shaping, redistribution over successors, and what is left."""
+"""Why two rewards differ on sampled transitions: scale, shaping, redistribution over successors, and a residual."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from irl_probe._config import check_confidence
 from irl_probe._types import Floats
 from irl_probe.metrics.bootstrap import (
+    ONE_EPISODE,
     Estimate,
     Seed,
     accelerated_interval,
     episode_sums,
     jackknife_counts,
-    paired,
     resample_counts,
 )
-from irl_probe.metrics.draws import Evaluations
+from irl_probe.metrics.draws import Evaluations, paired
 from irl_probe.metrics.epic import TRIVIAL, ZERO
 from irl_probe.metrics.starc import StarcForms
 
@@ -30,8 +30,8 @@ class SampledDecomposition:
 
     Attributes:
         scale: λ.
-        shares: part → its share of the variance of R̂, Cov(part, R̂)/Var(R̂). They sum to 1; parts that cancel have
-            negative ones.
+        shares: part → its share of the variance of R̂, Cov(part, R̂)/Var(R̂). They sum to 1; parts that cancel each
+            other have a negative share.
     """
 
     scale: Estimate
@@ -50,12 +50,12 @@ def decompose_sample(
 ) -> SampledDecomposition:
     """The parts of the recovered reward, from the same draws and linear solve as `starc_minimal`.
 
-    λ is the regression of R̂'s Minimal form on R's, Φ the difference of their potentials, e what is left of the marginal
-    reward, X what is left besides. With one draw of s′ a step (deterministic dynamics, or the observed s′ alone) X
-    is 0: noise of s′ that could not be told from e is then in e.
+    λ is the regression of R̂'s Minimal form on R's, Φ the difference of their potentials, e the rest of the marginal
+    reward, and X all that remains. With one draw of s′ at each step (deterministic dynamics, or the observed s′ alone)
+    X is 0: what one draw cannot separate is then in e.
 
-    Intervals are BCa bootstrap intervals over episodes, λ and Φ moving with the resample. NaN with a reason
-    where the true reward is only shaping, or R̂ does not vary.
+    Intervals are BCa bootstrap intervals over episodes; each resample has its own λ and Φ. NaN with a reason if the
+    true reward is only shaping, or if R̂ does not vary.
     """
     check_confidence(confidence, resamples)
     rows = [forms.names.index(name) for name in (recovered, true)]
@@ -92,7 +92,7 @@ def decompose_sample(
     )
     by_scale = slope * (mean((truth * centred).mean(axis=1)) - mean(truth.mean(axis=1)) * shift)
     by_potential = (potential * with_features).sum(axis=1)
-    # What is left of the marginal reward, against R̂: products of different draws, so that X does not enter.
+    # The covariance of e with R̂. These are products of different draws, so that X, of mean 0 over s′, does not enter.
     form, of_truth = (forms.forms["starc_minimal"][row] for row in rows)
 
     def marginal(draws: Floats) -> Floats:
@@ -105,7 +105,7 @@ def decompose_sample(
     parts["redistribution"] = variance - by_scale - by_potential - residual
     if whole.shape[1] == 1:
         parts["redistribution"] = np.zeros_like(variance)
-    without = "There is one episode, so there is no interval over episodes." if episodes == 1 else ""
+    without = ONE_EPISODE if episodes == 1 else ""
 
     def with_interval(values: Floats) -> Estimate:
         drawn, left_out = np.split(values, [resamples + 1])
@@ -117,6 +117,6 @@ def decompose_sample(
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """above / below in each resample, NaN in one that does not vary."""
+    """above / below in each resample; NaN where `below` is not above 0."""
     ratio: Floats = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
     return ratio

@@ -1,4 +1,4 @@
-"""STARC distances (VAL, Minimal) and DARD from one sample of draws that all rewards share."""
+"""STARC distances (VAL, Minimal) and DARD on sampled transitions, from draws that all rewards share."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from irl_probe._config import check_confidence
-from irl_probe._types import Array, Floats
+from irl_probe._types import Array, Bools, Floats, Ints
 from irl_probe.metrics.bootstrap import (
+    ONE_EPISODE,
     Estimate,
     Seed,
     accelerated_interval,
     episode_sums,
     jackknife_counts,
-    paired,
-    paired_products,
     resample_counts,
 )
 from irl_probe.metrics.checks import check_choice, check_gamma, check_numbers
-from irl_probe.metrics.draws import Draws, Evaluations
+from irl_probe.metrics.draws import Draws, Evaluations, paired, paired_products
 from irl_probe.metrics.epic import TRIVIAL, ZERO
 from irl_probe.metrics.ranking import pearson_distance
 
@@ -30,39 +28,39 @@ Measure = Literal["dard", "starc_val", "starc_minimal"]
 MEASURES = ("dard", "starc_val", "starc_minimal")
 Features = Callable[[Array], Floats]
 
-RANK = 1e-10  # of the largest singular value: below it a direction of the features is no direction
-RIDGE = 1e-12  # where the sample leaves a direction of the orthonormal features open
-SHRINKAGE = 0.1  # of the sampling variance of VAL's linear system: how far w is held back where that is all there is
+RANK = 1e-10  # a direction of the features whose singular value is a smaller share of the largest is rounding error
+RIDGE = 1e-12  # for directions of the orthonormal features that the sample does not determine
+SHRINKAGE = 0.1  # of w, per sampling variance of VAL's linear system
 
 
 @dataclass(frozen=True)
 class StarcForms:
-    """Canonical forms of n rewards on the draws, C = R + ψᵀw, and how the w answer to a resample.
+    """Canonical forms of n rewards on the draws, C = R + ψᵀw, and how w changes in a resample.
 
     With ψ = γE[φ(s′)] − φ(s) for a step's own (s, a), shaping by Φ = φᵀw adds ψᵀw to the marginal reward. Make it with
     `starc_forms`.
 
     Attributes:
-        names: the rewards'.
+        names: of the rewards.
         scale: (n,) largest |R|.
-        episode: (N,) labels; equal ones are adjacent.
+        episode: (N,) the episode of each step; rows of one episode are adjacent.
         features: ψ at the draws of s′, (N, L′, p), orthonormal on average.
         square: (p, p), the mean over steps of E[ψ]E[ψ]ᵀ.
         weights: measure → w of each reward, (p, n).
         forms: measure → draws of C, (n, N, L′), or (n, N, L) of "dard", which has no w.
-        influence: measure → (E, p, n), what each episode adds to w where it is drawn once more.
-        going: (N,), steps that go on: those of "dard".
+        influence: measure → (E, p, n), what each episode adds to w if it is drawn once more.
+        going: (N,), whether the step does not end the MDP; "dard" uses only these.
     """
 
     names: tuple[str, ...]
     scale: Floats
-    episode: NDArray[np.int64]
+    episode: Ints
     features: Floats
     square: Floats
     weights: dict[str, Floats]
     forms: dict[str, Floats]
     influence: dict[str, Floats]
-    going: NDArray[np.bool_]
+    going: Bools
 
     def distance(
         self,
@@ -76,11 +74,11 @@ class StarcForms:
     ) -> Estimate:
         """The distance between two rewards, with a BCa bootstrap interval over episodes.
 
-        "dard" is in [0, 1], √((1 − ρ)/2) of its canonical forms over steps that go on (Wulfe et al. 2022). "starc_val"
-        and "starc_minimal" are in [0, 2], ‖Ĉ_a − Ĉ_b‖ of the normalised forms (Skalse et al. 2024). In a resample w
-        moves by one Newton step, which is exact to first order.
+        "dard" is in [0, 1]: √((1 − ρ)/2) of its canonical forms over steps that do not end the MDP (Wulfe et al. 2022).
+        "starc_val" and "starc_minimal" are in [0, 2]: ‖Ĉ_a − Ĉ_b‖ of the normalised forms (Skalse et al. 2024). In a
+        resample w changes by one Newton step, which is exact to first order.
 
-        NaN with a reason where a form is 0. Raises ValueError for an unknown measure.
+        NaN with a reason if a form is 0. Raises ValueError for an unknown measure.
         """
         check_confidence(confidence, resamples)
         check_choice(measure, MEASURES, "measure")
@@ -94,12 +92,12 @@ class StarcForms:
                 return Estimate.undefined(TRIVIAL.format(which=f"'{self.names[row]}'"))
         half = pearson_distance(gram[:, 0, 1], gram[:, 0, 0] * gram[:, 1, 1])
         half[(gram[:, 0, 0] <= 0) | (gram[:, 1, 1] <= 0)] = np.nan
-        without = "There is one episode, so there is no interval over episodes." if episodes == 1 else ""
+        without = ONE_EPISODE if episodes == 1 else ""
         drawn, left_out = np.split(half if measure == "dard" else 2 * half, [resamples + 1])
         return accelerated_interval(drawn, left_out, confidence, groups=episodes, without=without)
 
     def gram(self, measure: str, rows: list[int], counts: Floats) -> Floats:
-        """Mean inner products of two forms in each resample, (R, 2, 2); "dard" centred."""
+        """Mean inner products of two forms in each resample, (R, 2, 2); those of "dard" are centred."""
         pair = self.forms[measure][rows]
         kept = self.going if measure == "dard" else np.ones(len(self.going), dtype=bool)
         size = counts @ episode_sums(kept.astype(np.float64), self.episode)  # (R,)
@@ -122,23 +120,23 @@ class StarcForms:
 
 
 def starc_forms(evaluations: Evaluations, draws: Draws, gamma: float, features: Features) -> StarcForms:
-    """The canonical forms of all rewards, by one linear system for Minimal and one for VAL that they share.
+    """The canonical forms of all rewards. All share one linear system for Minimal and one for VAL.
 
-    Minimal: w minimises the mean of E[C]² over the steps, as the coverage D of the exact measure does. VAL: φᵀw is the
-    value of the policy that draws actions from d_A, by least-squares temporal differences (Bradtke and Barto 1996),
-    Σ φ(s)(R_π + ψ_πᵀw) = 0, shrunk towards Minimal's w where the sample does not determine it: off the policy's own
-    states that system can be all but singular. The shrinkage falls like 1/N.
+    Minimal: w minimises the mean of E[C]² over the steps, which stand for the coverage D of the exact measure. VAL:
+    φᵀw is the value of the policy that draws actions from d_A, by least-squares temporal differences (Bradtke and Barto
+    1996), Σ φ(s)(R_π + ψ_πᵀw) = 0. This system can be nearly singular on states that the policy does not visit, so w is
+    shrunk towards Minimal's where the sample does not determine it. The shrinkage falls like 1/N.
 
-    Both are linear in the reward and shift with it, so a potential in the span of φ changes no form at all, however
-    small the sample; one outside it changes them by what the features cannot express.
+    Both are linear in the reward and follow its shaping, so a potential in the span of φ does not change a form, for
+    any size of the sample. A potential outside it changes the forms by the part that the features cannot express.
 
     Args:
         evaluations: the rewards on `draws` (`evaluate_on_draws`).
         draws: N steps with successors.
         gamma: in [0, 1).
-        features: φ, observations (N, ...) → (N, p); a constant belongs to them. After an end they are 0.
+        features: φ, observations (N, ...) → (N, p), a constant included. After an end they are taken as 0.
 
-    Raises ValueError where the features are not finite numbers of shape (N, p).
+    Raises ValueError if the features are not finite numbers of shape (N, p).
     """
     gamma = check_gamma(gamma)
     steps, (count, length, width) = draws.steps, draws.shape
@@ -153,12 +151,6 @@ def starc_forms(evaluations: Evaluations, draws: Draws, gamma: float, features: 
     phi, psi, psi_policy = phi @ scale, psi @ scale, (gamma * after - phi) @ scale
     square = paired_products(psi, psi) / count
     rewards = np.moveaxis(evaluations.own, 0, 2)  # (N, L′, n)
-
-    def minimal(forms: Floats) -> Floats:
-        return paired_products(psi, forms) / count
-
-    def val(forms: Floats) -> Floats:
-        return phi.T @ forms / count
 
     w_minimal, form_minimal = _least(square, psi, rewards)
     at_minimal = np.stack([_by_episode(psi, x, steps.episode) for x in np.moveaxis(form_minimal, 2, 0)], axis=2)
@@ -190,7 +182,7 @@ def check_features(features: Features, observations: Array) -> Floats:
 
 
 def _orthonormal(rows: Floats) -> Floats:
-    """(p, p) by which the columns of rows (N, p) become orthonormal on average; open directions are left small."""
+    """(p, p) that makes the columns of rows (N, p) orthonormal on average; directions without data stay small."""
     triangle = np.linalg.qr(rows, mode="r")
     _, singular, axes = np.linalg.svd(triangle)
     columns: Floats = axes[: len(singular)].T / np.maximum(singular, RANK * max(singular[0], RANK))
@@ -203,7 +195,7 @@ def _inverse(square: Floats) -> Floats:
 
 
 def _least(square: Floats, psi: Floats, rewards: Floats) -> tuple[Floats, Floats]:
-    """w (p, n) that minimises the mean of E[R + ψᵀw]², and R + ψᵀw; solved twice, for the precision."""
+    """w (p, n) that minimises the mean of E[R + ψᵀw]², and R + ψᵀw; solved twice, for precision."""
     inverse = _inverse(square)
     weights = np.zeros((len(square), rewards.shape[2]))
     forms = rewards
@@ -214,7 +206,7 @@ def _least(square: Floats, psi: Floats, rewards: Floats) -> tuple[Floats, Floats
 
 
 def _value(
-    phi: Floats, psi: Floats, rewards: Floats, start: Floats, moved_start: Floats, episode: NDArray[np.int64]
+    phi: Floats, psi: Floats, rewards: Floats, start: Floats, moved_start: Floats, episode: Ints
 ) -> tuple[Floats, Floats]:
     """w (p, n) = start + δ, with δ by the shrunken system Σ φ(R_π + ψ_πᵀw) = 0, and each episode's influence on w."""
     count, size = phi.shape
@@ -225,12 +217,12 @@ def _value(
     left = rewards + psi @ start
     change = -normal @ (system.T @ (phi.T @ left / count))
     left = left + psi @ change
-    mean = phi.T @ left / count  # 0 but for the shrinkage
+    mean = phi.T @ left / count  # it would be 0 without the shrinkage
     at = np.stack([episode_sums(phi * x[:, None] - m, episode) for x, m in zip(left.T, mean.T, strict=True)], axis=2)
     moved = -normal @ (system.T @ at) / count + (np.eye(size) - normal @ (system.T @ system)) @ moved_start
     return start + change, moved
 
 
-def _by_episode(features: Floats, form: Floats, episode: NDArray[np.int64]) -> Floats:
-    """Σ over each episode of an unbiased E[ψ]E[C], (E, p)."""
+def _by_episode(features: Floats, form: Floats, episode: Ints) -> Floats:
+    """The sum over each episode of an unbiased estimate of E[ψ]E[C], (E, p)."""
     return episode_sums(paired(features, form[:, :, None]), episode)

@@ -1,4 +1,8 @@
-"""A reward as a sum of terms that depend on less than a whole transition: what makes its canonical forms cheap."""
+"""Rewards and functions of states that the measures evaluate.
+
+`RewardTerms` is a reward as a sum of terms that depend on parts of a transition, which makes its canonical forms cheap.
+`state_features` and `random_network` are functions of standardised observations.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,10 @@ from numpy.typing import NDArray
 
 from irl_probe._types import Array, Bools, Floats
 
-# Bytes of the arrays that one call of a reward is given: no query batch is larger, however many samples are asked for.
+# The largest size, in bytes, of the arrays that one call of a reward is given, for any number of samples.
 CHUNK_BYTES = 1 << 25
+
+SPREAD = 1e-6  # a dimension whose standard deviation is below this share of its size does not vary
 
 
 class RewardFunction(Protocol):
@@ -26,17 +32,17 @@ class RewardFunction(Protocol):
 
 @dataclass(frozen=True)
 class RewardTerms:
-    """r(s, a, s′, d) = state(s) + pair(s, a) + (1 − d)·successor(s′) + joint(s, a, s′, d); a term left out is 0.
+    """r(s, a, s′, d) = state(s) + pair(s, a) + (1 − d)·successor(s′) + joint(s, a, s′, d); a missing term is 0.
 
-    A recovered reward Q(s, a) − γV(s′) has a pair and a successor term, a shaping γΦ(s′) − Φ(s) a state and a successor
-    term. Only a joint term makes EPIC ask for every state with every successor. d is whether the MDP ended at s′:
-    afterwards nothing is paid, so what an absorbing state would go on paying belongs into the pair term.
+    A recovered reward Q(s, a) − γV(s′) has a pair and a successor term; a shaping γΦ(s′) − Φ(s) has a state and a
+    successor term. Only a joint term makes EPIC evaluate every state with every successor. d says whether the MDP ended
+    at s′. Nothing is paid after that, so what an absorbing state would go on paying belongs in the pair term.
 
     Attributes:
-        name: what messages call the reward.
-        state, pair, successor, joint: functions of N rows each, giving (N,).
-        table: (N states, K actions) → (N, K), where all actions of a state cost no more than one; it must agree with
-            `pair`, and is used in its place.
+        name: of the reward, in messages.
+        state, pair, successor, joint: functions of N rows, giving (N,).
+        table: (N states, K actions) → (N, K), if all actions of a state cost no more than one. It must agree with
+            `pair` and is used instead of it.
     """
 
     name: str
@@ -48,11 +54,11 @@ class RewardTerms:
 
     @staticmethod
     def of(name: str, reward: RewardFunction | RewardTerms) -> RewardTerms:
-        """The reward's terms: a plain function is one joint term."""
+        """The terms of a reward: a plain function is one joint term."""
         return reward if isinstance(reward, RewardTerms) else RewardTerms(name, joint=reward)
 
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools) -> Floats:
-        """The reward of N transitions, (N,) float64. Raises ValueError as the single terms do."""
+        """The reward of N transitions, (N,) float64. Raises ValueError unless every term gives N finite numbers."""
         return (
             self.of_state(observations)
             + self.of_pair(observations, actions)
@@ -93,7 +99,7 @@ class RewardTerms:
         )
 
     def joint_table(self, observations: Array, actions: Array, successors: Array) -> Floats:
-        """The joint term of every state with every (action, successor) of K, (N, K); nothing ended."""
+        """The joint term of every state with each of K pairs (action, successor), (N, K), as if no MDP had ended."""
         if self.joint is None:
             return np.zeros((len(observations), len(actions)))
         width = len(actions) * (2 * row_bytes(observations) + row_bytes(actions) + 1)
@@ -134,77 +140,25 @@ class RewardTerms:
             where = first + index[0] if len(index) == 1 else index
             raise ValueError(
                 f"The reward '{self.name}' must be finite; it is {result[index]} at index {where} of the transitions "
-                f"it was asked for ({int(bad.sum())} such in all). Measures ask also for transitions that are not in "
-                "the data: bound its inputs, or choose states and actions that it can answer."
+                f"it was asked for ({int(bad.sum())} such in all). Measures also ask for transitions that are not in "
+                "the data: bound its inputs, or choose states and actions for which it is defined."
             )
         return result
-
-
-def row_bytes(rows: Array) -> int:
-    """Bytes of one row."""
-    return rows.dtype.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
-
-
-def _pieces(rows: Array, width: int) -> list[Array]:
-    """`rows` in pieces whose queries, `width` bytes a row, stay within `CHUNK_BYTES`."""
-    size = max(1, CHUNK_BYTES // width)
-    return [rows[i : i + size] for i in range(0, len(rows), size)]
-
-
-def _tiled(rows: Array, times: int) -> Array:
-    return np.tile(rows, (times,) + (1,) * (rows.ndim - 1))
-
-
-def _zeros(rows: Array) -> Floats:
-    return np.zeros(len(rows))
-
-
-SPREAD = 1e-6  # a dimension whose standard deviation is below this share of its size does not vary
-
-
-@dataclass(frozen=True)
-class Standardised:
-    """Observations (N, ...) as (N, k) of mean 0 and standard deviation 1; integers as indicators of `count` values.
-
-    Attributes:
-        count: of a discrete space, None elsewhere.
-        mean, deviation: (k,).
-    """
-
-    count: int | None
-    mean: Floats
-    deviation: Floats
-
-    @staticmethod
-    def by(rows: Array, *, count: int | None = None) -> Standardised:
-        """As these rows are; integers of one dimension count as discrete, `count` (default the largest + 1) of them."""
-        if rows.ndim == 1 and np.issubdtype(rows.dtype, np.integer):
-            return Standardised(int(rows.max()) + 1 if count is None else count, np.zeros(0), np.zeros(0))
-        flat = rows.reshape(len(rows), -1).astype(np.float64)
-        mean, deviation = flat.mean(axis=0), flat.std(axis=0)
-        varies = deviation > SPREAD * np.maximum(np.abs(mean), 1)
-        return Standardised(None, mean, np.where(varies, deviation, np.inf))
-
-    def __call__(self, rows: Array) -> Floats:
-        if self.count is not None:
-            indicators: Floats = np.eye(self.count)[rows]
-            return indicators
-        scaled: Floats = (rows.reshape(len(rows), -1).astype(np.float64) - self.mean) / self.deviation
-        return scaled
 
 
 def state_features(
     rows: Array, *, size: int = 256, seed: int = 0, count: int | None = None
 ) -> Callable[[Array], Floats]:
-    """φ(s), (N, p): indicators where states are discrete, else 1, the standardised state, and random tanh units.
+    """φ(s), (N, p): indicators of discrete states; of continuous ones 1, the standardised state, and random tanh units.
 
-    The units' weights are normal with variance 1/k, k the dimensions, so that smooth potentials are well represented.
+    The weights of the units are normal with variance 1/k, for k dimensions, so that they represent smooth potentials
+    well.
 
     Args:
         rows: observations (N, ...) by which states are standardised.
-        size: p, where states are continuous; never more than a quarter of the rows.
+        size: p of continuous states; never more than a quarter of the rows.
         seed: of the units.
-        count: how many discrete states there are; default the largest + 1.
+        count: the number of discrete states; default the largest + 1.
     """
     standardised = Standardised.by(rows, count=count)
     if standardised.count is not None:
@@ -226,7 +180,7 @@ def random_network(
 ) -> Callable[[Array], Floats]:
     """A random function of rows (N, ...), (N,): a network with two layers of tanh units on the standardised rows.
 
-    Weights and biases of a layer with k inputs are uniform in ±1/√k, as PyTorch's are. The output has mean 0 and the
+    Weights and biases of a layer with k inputs are uniform in ±1/√k, as in PyTorch. The output has mean 0 and the
     given standard deviation on `rows`.
     """
     standardised = Standardised.by(rows, count=count)
@@ -248,3 +202,53 @@ def random_network(
 def _uniform_layer(inputs: int, outputs: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     bound = 1 / np.sqrt(max(inputs, 1))
     return rng.uniform(-bound, bound, (inputs, outputs)), rng.uniform(-bound, bound, outputs)
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Observations (N, ...) as (N, k) of mean 0 and standard deviation 1; integers as indicators of `count` values.
+
+    Attributes:
+        count: the number of discrete observations; None if they are not discrete.
+        mean, deviation: (k,).
+    """
+
+    count: int | None
+    mean: Floats
+    deviation: Floats
+
+    @staticmethod
+    def by(rows: Array, *, count: int | None = None) -> Standardised:
+        """By the mean and deviation of these rows; one-dimensional integers are discrete (`count`: largest + 1)."""
+        if rows.ndim == 1 and np.issubdtype(rows.dtype, np.integer):
+            return Standardised(int(rows.max()) + 1 if count is None else count, np.zeros(0), np.zeros(0))
+        flat = rows.reshape(len(rows), -1).astype(np.float64)
+        mean, deviation = flat.mean(axis=0), flat.std(axis=0)
+        varies = deviation > SPREAD * np.maximum(np.abs(mean), 1)
+        return Standardised(None, mean, np.where(varies, deviation, np.inf))
+
+    def __call__(self, rows: Array) -> Floats:
+        if self.count is not None:
+            indicators: Floats = np.eye(self.count)[rows]
+            return indicators
+        scaled: Floats = (rows.reshape(len(rows), -1).astype(np.float64) - self.mean) / self.deviation
+        return scaled
+
+
+def row_bytes(rows: Array) -> int:
+    """The size of one row, in bytes."""
+    return rows.dtype.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
+
+
+def _pieces(rows: Array, width: int) -> list[Array]:
+    """`rows` in pieces whose queries, `width` bytes a row, stay within `CHUNK_BYTES`."""
+    size = max(1, CHUNK_BYTES // width)
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def _tiled(rows: Array, times: int) -> Array:
+    return np.tile(rows, (times,) + (1,) * (rows.ndim - 1))
+
+
+def _zeros(rows: Array) -> Floats:
+    return np.zeros(len(rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import xarray as xr
 from gymnasium import spaces
 
 from irl_probe._config import check_count
-from irl_probe._names import CONSTANT, EXPERT, LEARNED, MIXTURE, RANDOM, TRUE, UNNAMED
+from irl_probe._names import BASELINES, CONSTANT, EXPERT, LEARNED, MIXTURE, RANDOM, TRUE, UNNAMED
 from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.comparison import CompareConfig, DistanceConfig, compare
@@ -21,7 +20,6 @@ from irl_probe.demos import DemoError, Demonstrations, load_demos, record_demos
 from irl_probe.envs import Simulator, TabularEnv, make_env, simulator, soft_expert, true_reward
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.envs.true_reward import TrueReward
-from irl_probe.judgement.warnings import BASELINES, verdicts
 from irl_probe.learn import IQConfig, Policy, random_policy, train
 from irl_probe.rewards import RecoveredReward, Reward, load_reward
 from irl_probe.transitions import Transitions
@@ -217,7 +215,6 @@ def compare_named(
     known = {"title": f"{where}: {_counted(rewards)}" if where else None, "env_id": where, "seed": seed}
     known |= {"no_distances": off.reason or None}
     tree.attrs |= {name: value for name, value in known.items() if value is not None}
-    tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
 
 

@@ -9,15 +9,14 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from irl_probe._names import RECOVERED
 from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import load_demos
 from irl_probe.envs import make_env
-from irl_probe.judgement.warnings import verdicts
 from irl_probe.pipeline.coverages import coverages, noisy_rollouts, off_data
 from irl_probe.results import to_dataframe
 from irl_probe.rewards import DistilConfig, DistilledReward, RecoveredReward, Reward, distil, distil_forms, load_reward
 
-RECOVERED = "recovered"
 SHARE = "explained_variance"
 
 
@@ -48,7 +47,7 @@ def compare_forms(
     is `forms_table`. Raises as `coverages`, `distil` and `compare` do.
     """
     found = coverages(env_id, episodes=episodes, seed=seed)
-    forms = distil_forms(reward, found, config or DistilConfig(seed=seed))
+    forms = distil_forms(reward, config or DistilConfig(seed=seed), transitions=found)
     rewards: dict[str, Reward] = {RECOVERED: reward, **forms}
     off = off_data(env_id, rewards.values(), seed=seed)
     tree = compare(
@@ -61,7 +60,6 @@ def compare_forms(
     )
     shares = {name: form.figures[SHARE] for name, form in forms.items()}
     tree.attrs |= {"title": f"{env_id}: distilled forms", "env_id": env_id, "seed": seed, SHARE: json.dumps(shares)}
-    tree.attrs["warnings"] = json.dumps(verdicts(tree))
     return tree
 
 
@@ -97,7 +95,7 @@ def distil_named(
         finally:
             env.close()
         found[f"own policy in {env_id}"] = rolled
-    return distil(reward, found, config)
+    return distil(reward, config, transitions=found)
 
 
 def forms_table(tree: xr.DataTree, coverage: str = "mixture") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import xarray as xr
 from rich.console import Console
 
 from irl_probe._config import takes_config
-from irl_probe.judgement.warnings import verdicts
 from irl_probe.learn import TrainingInterrupted
 from irl_probe.learn.loop import CHECKPOINT
 from irl_probe.pipeline.config import ProbeConfig
@@ -66,8 +64,6 @@ def probe(
         raise TrainingInterrupted(
             f"Interrupted. Go on with the same command and --resume, or probe(..., out={str(folder)!r}, resume=True)."
         ) from error
-    warnings = verdicts(tree)
-    tree.attrs["warnings"] = json.dumps(warnings)
     folder.mkdir(parents=True, exist_ok=True)
     judged = str(tree["correlation"].to_dataset()["reward"].values[0])
     saved = save_reward(reward, folder / "reward", figures=reward_figures(tree, judged))

@@ -43,6 +43,7 @@ DASHES = (0, (4, 2))
 FONT = 8.5  # points
 LONGEST = 28  # letters of a row label before it is cut
 BOTTOM = 0.48  # inches below the Axes: tick labels and the axis label
+MOST_MARKS = 400  # more points than this are drawn as density, or thinned where each has its own colour
 
 
 def plain_axes(
@@ -106,9 +107,6 @@ def legend_above(ax: Axes, columns: int) -> None:
     )
 
 
-MOST_MARKS = 400  # more points than this are drawn as density, or thinned where each has its own colour
-
-
 def interval(ax: Axes, bounds: Floats, row: float, colour: str, marker: str, *, hollow: bool = False) -> None:
     """A marker at the estimate and a line from low to high; nothing where the estimate is undefined."""
     estimate, low, high = (float(b) for b in bounds)
@@ -120,7 +118,7 @@ def interval(ax: Axes, bounds: Floats, row: float, colour: str, marker: str, *, 
     ax.plot([estimate], [row], marker, color=colour, markerfacecolor=face, markeredgecolor=colour, markersize=4.5)
 
 
-def rows(ax: Axes, labels: list[str]) -> None:
+def name_rows(ax: Axes, labels: list[str]) -> None:
     """Name the rows 0, 1, ... from the top down."""
     ax.set_yticks(
         np.arange(len(labels)),
@@ -145,7 +143,7 @@ def episode_dots(ax: Axes, true: Floats, recovered: Floats, lengths: Floats) -> 
 
 
 def density(ax: Axes, true: Floats, recovered: Floats) -> None:
-    """Hexagons over the bulk of the points, and a note on how many lie outside where a few would squash the rest."""
+    """Hexagons over most of the points; a note counts the few outside, which would squash the rest."""
     (left, right), (low, high) = bulk(true), bulk(recovered)
     inside = (true >= left) & (true <= right) & (recovered >= low) & (recovered <= high)
     ax.hexbin(
@@ -202,7 +200,7 @@ def finite(values: Floats) -> Floats:
 
 
 def units(variable: xr.DataArray) -> str:
-    """The unit of a variable as it stands behind its name."""
+    """The unit of a variable, in brackets, to follow its name."""
     return f" ({variable.attrs['units']})" if "units" in variable.attrs else ""
 
 
@@ -217,7 +215,7 @@ COLOUR = re.compile("|".join(THEME))
 def inline_svg(ax: Axes, identifier: str, alt: str) -> Markup:
     """The figure of `ax` as an `<svg role="img">` that scales with its box and names itself to screen readers.
 
-    Every id is prefixed with `identifier` (unique on the page), the colours of palette.THEME become CSS variables,
+    Every id is prefixed with `identifier` (unique on the page), the colours of THEME become CSS variables,
     and text stays text in the page's font. matplotlib escapes what it draws; `alt` is escaped here.
     """
     figure = ax.get_figure(root=True)
@@ -227,7 +225,7 @@ def inline_svg(ax: Axes, identifier: str, alt: str) -> Markup:
         patch.set_visible(False)
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": identifier}), warnings.catch_warnings():
-        # The browser draws the text with its own fonts, so a glyph that matplotlib's font lacks is no loss here.
+        # The browser draws the text with its own fonts, so a glyph that matplotlib's font lacks does not matter.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]  # matplotlib gives it no types
     text = buffer.getvalue()

@@ -14,9 +14,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from irl_probe._types import Floats
+from irl_probe._names import CARRIED_OVER, CLONED, EXPERT, LEARNED, RANDOM, RETRAINED, TRUE_REWARD
+from irl_probe._types import Floats, Ints
 from irl_probe.metrics import stratified_bootstrap
-from irl_probe.report import drawing as marks
 from irl_probe.report.drawing import (
     BLUE,
     DASHES,
@@ -29,13 +29,41 @@ from irl_probe.report.drawing import (
     PAPER,
     PURPLE,
     VERMILION,
+    colour_bar,
+    density,
+    episode_dots,
+    finite,
+    fit,
+    interval,
     label_width,
     legend_above,
     literal,
+    name_rows,
+    note,
     plain_axes,
+    thin,
+    units,
 )
-from irl_probe.results.files import fixed
+from irl_probe.results.tables import fixed
 
+__all__ = [
+    "aggregate",
+    "correlation_forest",
+    "decomposition_bars",
+    "diagnostic",
+    "distance_forest",
+    "distance_heatmap",
+    "episode_trace",
+    "grid_heatmap",
+    "learning_curve",
+    "retraining_by_reward",
+    "returns_by_policy",
+    "reward_scatter",
+    "transfer_slopes",
+]
+
+Level = Literal["step", "partial", "episode"]
+MOST_STEPS = 300  # of one episode, for a line that can still be read
 PARTS = {
     "scale": (GREEN, ""),
     "potential": (BLUE, "///"),
@@ -47,6 +75,209 @@ METRICS = {
     "epic": "EPIC", "dard": "DARD", "starc_val": "STARC value", "starc_val_potential": "STARC value p.",
     "starc_minimal": "STARC minimal", "npec": "NPEC", "regret": "regret", "erc": "ERC",
 }  # fmt: skip
+POLICY_COLOURS = {EXPERT: GREEN, LEARNED: BLUE, RETRAINED: VERMILION, CLONED: PURPLE, RANDOM: MUTED}
+
+
+def reward_scatter(points: xr.Dataset, reward: str, level: Level, *, window: int = 20, ax: Axes | None = None) -> Axes:
+    """True against recovered reward at a level, after IQ-Learn's figures.
+
+    More than 400 points are drawn as density (hexagons, logarithmic counts). Episodes are coloured by their length:
+    a relation that only follows the colours is one of length. Where the true reward is the same everywhere, the
+    distribution of the recovered one is drawn. The dashed line is the least-squares fit.
+    """
+    episode = points["episode"].values.astype(np.int64)
+    true = aggregate(points["true"].values.astype(np.float64), episode, level, window)
+    recovered = aggregate(points["recovered"].sel(reward=reward).values.astype(np.float64), episode, level, window)
+    known = np.isfinite(true) & np.isfinite(recovered)
+    true, recovered = true[known], recovered[known]
+    ax = plain_axes(ax, 4.4, 3.0, right=0.75 if level == "episode" else 0.12)
+    what = {"step": "reward per step", "partial": f"reward per {window} steps", "episode": "return per episode"}
+    ax.set_ylabel(f"recovered {what[level]} (reward units)")
+    if len(true) == 0:
+        return note(ax, "no finite points")
+    if np.ptp(true) <= 1e-12 * np.abs(true).max(initial=1.0):
+        ax.hist(recovered, bins=40, orientation="horizontal", color=BLUE, alpha=0.7)
+        ax.set_xlabel({"step": "steps", "partial": "blocks", "episode": "episodes"}[level])
+        return note(ax, f"the true {what[level]} is always {true[0]:g}".replace("-", "−"))
+    ax.set_xlabel(f"true {what[level]} (reward units)")
+    if level == "episode":
+        lengths = aggregate(np.ones(len(episode)), episode, level)[known]
+        episode_dots(ax, true, recovered, lengths)
+    elif len(true) > MOST_MARKS:
+        density(ax, true, recovered)
+    else:
+        ax.plot(true, recovered, "o", color=BLUE, alpha=0.5, markersize=3.5, markeredgewidth=0)
+    fit(ax, true, recovered)
+    return ax
+
+
+def episode_trace(points: xr.Dataset, reward: str, *, ax: Axes | None = None) -> Axes:
+    """True and recovered reward along the episode of median true return, each in standard deviations from its mean.
+
+    Of a longer episode the first 300 steps are drawn.
+    """
+    episode = points["episode"].values.astype(np.int64)
+    totals = aggregate(points["true"].values.astype(np.float64), episode, "episode")
+    labels = episode[block_starts(episode, "episode", 1)]
+    chosen = episode == labels[np.argsort(totals, kind="stable")[len(totals) // 2]]
+    ax = plain_axes(ax, 4.4, 3.0)
+    for name, values, colour in (
+        ("true reward", points["true"].values[chosen], MUTED),
+        ("recovered reward", points["recovered"].sel(reward=reward).values[chosen], BLUE),
+    ):
+        known = finite(values)
+        spread = known.std() if known.size else 0.0
+        scaled = (values - (known.mean() if known.size else 0.0)) / (spread if spread > 0 else 1.0)
+        ax.plot(scaled[:MOST_STEPS], color=colour, linewidth=2.4 if colour == MUTED else 1.1, label=name)
+    ax.set(xlabel="time in the episode (environment steps)", ylabel="reward (standard deviations)")
+    legend_above(ax, 2)
+    return ax
+
+
+def correlation_forest(
+    correlation: xr.Dataset, reward: str, metric: str, *, reference: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """One metric's correlations by coverage and level: raw, length controlled, and a constant reward's."""
+    reference = reference or str(correlation["reference"].values[0])
+    values = correlation["value"].sel(reward=reward, metric=metric, reference=reference)
+    coverages = [str(c) for c in values["coverage"].values]
+    levels = [str(v) for v in values["level"].values]
+    height = 0.8 + 0.26 * len(coverages) * (len(levels) + 1)
+    ax = plain_axes(ax, 4.4, height, grid="x", left=label_width([*coverages, *levels]))
+    ax.axvline(0, color=MUTED, linewidth=1.0)
+    kinds = {
+        "constant": (0.24, MUTED, "D", "constant reward"),
+        "length": (0.0, VERMILION, "s", "length controlled"),
+        "none": (-0.24, BLUE, "o", "raw"),
+    }
+    labels: list[str] = []
+    for coverage in coverages:
+        labels.append(coverage)
+        for level in levels:
+            row = len(labels)
+            labels.append(level)
+            for control, (offset, colour, marker, _) in kinds.items():
+                if control in values["control"].values:
+                    bounds = values.sel(coverage=coverage, level=level, control=control).values
+                    interval(ax, bounds, row + offset, colour, marker, hollow=control == "constant")
+            if np.isnan(values.sel(coverage=coverage, level=level, control="none", bound="estimate")):
+                ax.text(0.03, row, "undefined", color=MUTED, fontsize=FONT - 1, va="center", style="italic")
+    name_rows(ax, labels)
+    for tick, label in zip(ax.get_yticklabels(), labels, strict=True):
+        tick.set_fontweight("normal" if label in levels else "bold")
+    for _, colour, marker, name in reversed(kinds.values()):
+        hollow = marker == "D"
+        face = PAPER if hollow else colour
+        ax.plot([], [], marker, color=colour, markerfacecolor=face, markersize=5, label=name)
+    ax.set(xlim=(-1.06, 1.06), xlabel=f"{metric.capitalize()} correlation with the true reward (no unit)")
+    legend_above(ax, 3)
+    return ax
+
+
+def returns_by_policy(returns: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """True return of every policy: a dot per episode, and the mean with its interval."""
+    policies = [str(p) for p in returns["policy"].values]
+    ax = plain_axes(ax, 4.4, 0.75 + 0.42 * len(policies), grid="x", left=label_width(policies))
+    rng = np.random.default_rng(0)
+    for row, policy in enumerate(policies):
+        colour = POLICY_COLOURS.get(policy, INK)
+        if "returns" in returns:
+            values = thin(finite(returns["returns"].sel(policy=policy).values))
+            jitter = row + rng.uniform(-0.2, 0.2, len(values))
+            ax.plot(values, jitter, "o", color=colour, alpha=0.35, markersize=3, markeredgewidth=0)
+        if "mean" in returns:
+            interval(ax, returns["mean"].sel(policy=policy).values, row, colour, "D")
+    name_rows(ax, policies)
+    ax.set_xlabel("true return per episode (reward units)")
+    return ax
+
+
+def retraining_by_reward(retraining: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Normalised true return of the policy retrained on each reward: a dot per seed, the mean with its interval."""
+    rewards = [str(r) for r in retraining["reward"].values]
+    ax = plain_axes(ax, 4.4, 0.75 + 0.42 * len(rewards), grid="x", left=label_width(rewards))
+    for row, reward in enumerate(rewards):
+        values = finite(retraining["normalised"].sel(reward=reward).values)
+        ax.plot(values, np.full(len(values), row), "o", color=BLUE, alpha=0.5, markersize=5, markeredgewidth=0)
+        if len(values):
+            centre = stratified_bootstrap(values, statistic=lambda rows: rows.mean(axis=1), resamples=1000).array
+            if "normalised_mean" in retraining and np.isfinite(retraining["normalised_mean"].sel(reward=reward)).all():
+                centre = retraining["normalised_mean"].sel(reward=reward).values
+            interval(ax, centre, row, INK, "D")
+    for value in (0.0, 1.0):
+        ax.axvline(value, color=MUTED, linewidth=1.0, linestyle=DASHES)
+    name_rows(ax, rewards)
+    ax.set_xlabel("normalised true return (random 0, expert 1)")
+    return ax
+
+
+def transfer_slopes(transfer: xr.Dataset, *, policies: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+    """Normalised true return as slopes: a line a policy over the changes of the environment, with intervals.
+
+    0 is random and 1 a policy trained on the true reward there. A line that falls away is a reward (or, for "carried
+    over", a policy) that does not transfer.
+    """
+    shown = [str(p) for p in transfer["policy"].values] if policies is None else list(policies)
+    shown = [p for p in shown if p not in (RANDOM, TRUE_REWARD)]
+    variants = [str(v) for v in transfer["variant"].values]
+    ax = plain_axes(ax, max(4.4, 1.2 + 0.62 * len(variants)), 3.2, grid="y", bottom=0.25 + 0.6 * label_width(variants))
+    for value in (0.0, 1.0):
+        ax.axhline(value, color=MUTED, linewidth=1.0, linestyle=DASHES)
+    place = np.arange(len(variants), dtype=np.float64)
+    for number, policy in enumerate(shown):
+        carried = policy == CARRIED_OVER
+        colour, marker = (INK, "v") if carried else SERIES[number % len(SERIES)]
+        bounds: Floats = transfer["value"].sel(policy=policy).transpose("variant", "bound").values
+        where = place + 0.08 * (number - (len(shown) - 1) / 2)
+        style = ":" if carried else "-"
+        ax.plot(where, bounds[:, 0], marker=marker, color=colour, linestyle=style, linewidth=1.4, markersize=4.5,
+                label=literal(policy))  # fmt: skip
+        ax.vlines(where, bounds[:, 1], bounds[:, 2], color=colour, linewidth=1.2, alpha=0.7)
+    ax.set_xticks(place, [literal(v[:LONGEST]) for v in variants], rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_ylabel("normalised true return")
+    ax.set_xlabel("")
+    ax.set_xlim(-0.4, len(variants) - 0.6)
+    legend_above(ax, 3)
+    return ax
+
+
+def distance_forest(distance: xr.Dataset, *, coverage: str | None = None, ax: Axes | None = None) -> Axes:
+    """Every distance to the first reference with its interval, by reward and metric; 0 is equivalent.
+
+    A metric that is undefined for all rewards is left out.
+
+    Where the measure was calibrated, the hollow diamonds are what it says of the truth with shaping added (left, should
+    be 0) and of an independent random reward (right): a figure tells something only between the two.
+    """
+    at = distance.isel(reference=0)
+    at = at.sel(coverage=coverage) if coverage is not None else at.isel(coverage=0)
+    rewards, metrics = [str(r) for r in at["reward"].values], _known(at["value"])
+    shown = {m: METRICS.get(m, m) for m in metrics}
+    labels: list[str] = []
+    ax = plain_axes(
+        ax, 4.4, 0.8 + 0.22 * len(metrics) * (len(rewards) + 1), grid="x", left=label_width([*rewards, *shown.values()])
+    )
+    for metric in metrics:
+        labels.append(shown[metric])
+        for name in ("shaped", "random"):
+            if name in at:
+                interval(ax, at[name].sel(metric=metric).values, len(labels) - 1, MUTED, "D", hollow=True)
+        for reward in rewards:
+            bounds = at["value"].sel(reward=reward, metric=metric).values
+            interval(ax, bounds, len(labels), BLUE, "o")
+            if np.isnan(bounds[0]):
+                ax.text(0.02, len(labels), "undefined", color=MUTED, fontsize=FONT - 1, va="center", style="italic")
+            labels.append(reward)
+    name_rows(ax, labels)
+    for tick, label in zip(ax.get_yticklabels(), labels, strict=True):
+        tick.set_fontweight("bold" if label in shown.values() else "normal")
+    ax.plot([], [], "o", color=BLUE, markersize=5, label="reward")
+    if "shaped" in at or "random" in at:
+        ax.plot([], [], "D", color=MUTED, markerfacecolor=PAPER, markersize=5, label="calibration: shaping, random")
+    legend_above(ax, 2)
+    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]) - 0.02)
+    ax.set_xlabel("distance to the true reward (no unit)")
+    return ax
 
 
 def distance_heatmap(
@@ -80,7 +311,7 @@ def distance_heatmap(
         text = (fixed(value).removeprefix("0") if value else "0") if known else "–"
         colour = MUTED if not known else "#ffffff" if shade[row, column] > 0.5 else "#111111"
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=FONT - 0.5, color=colour)
-    marks.rows(ax, rows)
+    name_rows(ax, rows)
     ax.set_yticks(np.arange(len(rows)) + 0.5, [tick.get_text() for tick in ax.get_yticklabels()])
     ax.set_ylim(len(rows), 0)
     ax.xaxis.tick_top()
@@ -105,45 +336,6 @@ def _range(metric: str) -> float:
     return 2.0 if metric.startswith("starc") else 1.0
 
 
-def distance_forest(distance: xr.Dataset, *, coverage: str | None = None, ax: Axes | None = None) -> Axes:
-    """Every distance to the first reference with its interval, by reward and metric; 0 is equivalent.
-
-    A metric that is undefined for all rewards is left out.
-
-    Where the measure was calibrated, the hollow diamonds are what it says of the truth with shaping added (left, should
-    be 0) and of an independent random reward (right): a figure tells something only between the two.
-    """
-    at = distance.isel(reference=0)
-    at = at.sel(coverage=coverage) if coverage is not None else at.isel(coverage=0)
-    rewards, metrics = [str(r) for r in at["reward"].values], _known(at["value"])
-    shown = {m: METRICS.get(m, m) for m in metrics}
-    labels: list[str] = []
-    ax = plain_axes(
-        ax, 4.4, 0.8 + 0.22 * len(metrics) * (len(rewards) + 1), grid="x", left=label_width([*rewards, *shown.values()])
-    )
-    for metric in metrics:
-        labels.append(shown[metric])
-        for name in ("shaped", "random"):
-            if name in at:
-                marks.interval(ax, at[name].sel(metric=metric).values, len(labels) - 1, MUTED, "D", hollow=True)
-        for reward in rewards:
-            bounds = at["value"].sel(reward=reward, metric=metric).values
-            marks.interval(ax, bounds, len(labels), BLUE, "o")
-            if np.isnan(bounds[0]):
-                ax.text(0.02, len(labels), "undefined", color=MUTED, fontsize=FONT - 1, va="center", style="italic")
-            labels.append(reward)
-    marks.rows(ax, labels)
-    for tick, label in zip(ax.get_yticklabels(), labels, strict=True):
-        tick.set_fontweight("bold" if label in shown.values() else "normal")
-    ax.plot([], [], "o", color=BLUE, markersize=5, label="reward")
-    if "shaped" in at or "random" in at:
-        ax.plot([], [], "D", color=MUTED, markerfacecolor=PAPER, markersize=5, label="calibration: shaping, random")
-    legend_above(ax, 2)
-    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]) - 0.02)
-    ax.set_xlabel("distance to the true reward (no unit)")
-    return ax
-
-
 def decomposition_bars(decomposition: xr.Dataset, *, coverage: str | None = None, ax: Axes | None = None) -> Axes:
     """Each reward's variance as a stacked bar: the truth's scale, shaping, redistribution, and what is left.
 
@@ -164,7 +356,7 @@ def decomposition_bars(decomposition: xr.Dataset, *, coverage: str | None = None
         if np.isnan(at.sel(reward=reward)).all():
             ax.text(0.02, row, "undefined", color=MUTED, fontsize=FONT - 1, va="center", style="italic")
     ax.axvline(0, color=MUTED, linewidth=1.0)
-    marks.rows(ax, rewards)
+    name_rows(ax, rewards)
     names = {"potential": "shaping", "residual": "unexplained"}
     for part in (str(p) for p in at["part"].values):
         colour, hatch = PARTS.get(part, (MUTED, ""))
@@ -174,81 +366,6 @@ def decomposition_bars(decomposition: xr.Dataset, *, coverage: str | None = None
     ax.set_xlim(min(left, -0.02), max(right, 1.02))  # all the variance is in sight, even where no share is known
     ax.set_xlabel("share of the recovered reward's variance (no unit)")
     return ax
-
-
-def transfer_slopes(transfer: xr.Dataset, *, policies: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """Normalised true return as slopes: a line a policy over the changes of the environment, with intervals.
-
-    0 is random and 1 a policy trained on the true reward there. A line that falls away is a reward (or, for "carried
-    over", a policy) that does not transfer.
-    """
-    shown = [str(p) for p in transfer["policy"].values] if policies is None else list(policies)
-    shown = [p for p in shown if p not in ("random", "true reward")]
-    variants = [str(v) for v in transfer["variant"].values]
-    ax = plain_axes(ax, max(4.4, 1.2 + 0.62 * len(variants)), 3.2, grid="y", bottom=0.25 + 0.6 * label_width(variants))
-    for value in (0.0, 1.0):
-        ax.axhline(value, color=MUTED, linewidth=1.0, linestyle=DASHES)
-    place = np.arange(len(variants), dtype=np.float64)
-    for number, policy in enumerate(shown):
-        carried = policy == "carried over"
-        colour, marker = (INK, "v") if carried else SERIES[number % len(SERIES)]
-        bounds: Floats = transfer["value"].sel(policy=policy).transpose("variant", "bound").values
-        where = place + 0.08 * (number - (len(shown) - 1) / 2)
-        style = ":" if carried else "-"
-        ax.plot(where, bounds[:, 0], marker=marker, color=colour, linestyle=style, linewidth=1.4, markersize=4.5,
-                label=literal(policy))  # fmt: skip
-        ax.vlines(where, bounds[:, 1], bounds[:, 2], color=colour, linewidth=1.2, alpha=0.7)
-    ax.set_xticks(place, [literal(v[:LONGEST]) for v in variants], rotation=35, ha="right", rotation_mode="anchor")
-    ax.set_ylabel("normalised true return")
-    ax.set_xlabel("")
-    ax.set_xlim(-0.4, len(variants) - 0.6)
-    legend_above(ax, 3)
-    return ax
-
-
-__all__ = [
-    "aggregate",
-    "correlation_forest",
-    "decomposition_bars",
-    "diagnostic",
-    "distance_forest",
-    "distance_heatmap",
-    "episode_trace",
-    "grid_heatmap",
-    "learning_curve",
-    "retraining_by_reward",
-    "returns_by_policy",
-    "reward_scatter",
-    "transfer_slopes",
-]
-
-MOST_STEPS = 300  # of one episode, for a line that can still be read
-
-Level = Literal["step", "partial", "episode"]
-
-POLICY_COLOURS = {"expert": GREEN, "learned": BLUE, "retrained": VERMILION, "bc": PURPLE, "random": MUTED}
-
-
-def aggregate(values: Floats, episode: NDArray[np.int64], level: Level, window: int = 20) -> Floats:
-    """Rewards at a level: each step (N,), the sum of each block of `window` steps, or of each episode.
-
-    Blocks do not cross episodes; the last of an episode may be shorter. Undiscounted, in reward units.
-
-    Raises ValueError for an unknown level.
-    """
-    if level not in get_args(Level):
-        raise ValueError(f"The level must be one of {', '.join(get_args(Level))}; got {level!r}.")
-    if level == "step" or len(values) == 0:
-        return values
-    return np.add.reduceat(values, _block_starts(episode, level, window))
-
-
-def _block_starts(episode: NDArray[np.int64], level: Level, window: int) -> NDArray[np.intp]:
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(episode)) + 1])
-    if level == "episode":
-        return starts
-    position = np.arange(len(episode)) - np.repeat(starts, np.diff(np.append(starts, len(episode))))
-    return np.flatnonzero(position % window == 0)
 
 
 def learning_curve(
@@ -288,140 +405,7 @@ def diagnostic(learning: xr.Dataset, name: str, *, ax: Axes | None = None) -> Ax
     line = learning[name].dropna("step")
     ax.plot(line["step"], line, color=BLUE, linewidth=1.2)
     ax.set_xlabel("training (gradient steps)")
-    ax.set_ylabel(literal(f"{name.replace('_', ' ')}{marks.units(learning[name])}"))
-    return ax
-
-
-def returns_by_policy(returns: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """True return of every policy: a dot per episode, and the mean with its interval."""
-    policies = [str(p) for p in returns["policy"].values]
-    ax = plain_axes(ax, 4.4, 0.75 + 0.42 * len(policies), grid="x", left=label_width(policies))
-    rng = np.random.default_rng(0)
-    for row, policy in enumerate(policies):
-        colour = POLICY_COLOURS.get(policy, INK)
-        if "returns" in returns:
-            values = marks.thin(marks.finite(returns["returns"].sel(policy=policy).values))
-            jitter = row + rng.uniform(-0.2, 0.2, len(values))
-            ax.plot(values, jitter, "o", color=colour, alpha=0.35, markersize=3, markeredgewidth=0)
-        if "mean" in returns:
-            marks.interval(ax, returns["mean"].sel(policy=policy).values, row, colour, "D")
-    marks.rows(ax, policies)
-    ax.set_xlabel("true return per episode (reward units)")
-    return ax
-
-
-def retraining_by_reward(retraining: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Normalised true return of the policy retrained on each reward: a dot per seed, the mean with its interval."""
-    rewards = [str(r) for r in retraining["reward"].values]
-    ax = plain_axes(ax, 4.4, 0.75 + 0.42 * len(rewards), grid="x", left=label_width(rewards))
-    for row, reward in enumerate(rewards):
-        values = marks.finite(retraining["normalised"].sel(reward=reward).values)
-        ax.plot(values, np.full(len(values), row), "o", color=BLUE, alpha=0.5, markersize=5, markeredgewidth=0)
-        if len(values):
-            centre = stratified_bootstrap(values, statistic=lambda rows: rows.mean(axis=1), resamples=1000).array
-            if "normalised_mean" in retraining and np.isfinite(retraining["normalised_mean"].sel(reward=reward)).all():
-                centre = retraining["normalised_mean"].sel(reward=reward).values
-            marks.interval(ax, centre, row, INK, "D")
-    for value in (0.0, 1.0):
-        ax.axvline(value, color=MUTED, linewidth=1.0, linestyle=DASHES)
-    marks.rows(ax, rewards)
-    ax.set_xlabel("normalised true return (random 0, expert 1)")
-    return ax
-
-
-def reward_scatter(points: xr.Dataset, reward: str, level: Level, *, window: int = 20, ax: Axes | None = None) -> Axes:
-    """True against recovered reward at a level, after IQ-Learn's figures.
-
-    More than 400 points are drawn as density (hexagons, logarithmic counts). Episodes are coloured by their length,
-    for a relation that only follows the colours is one of length. Where the true reward is the same everywhere, the
-    distribution of the recovered one is drawn. The dashed line is the least-squares fit.
-    """
-    episode = points["episode"].values.astype(np.int64)
-    true = aggregate(points["true"].values.astype(np.float64), episode, level, window)
-    recovered = aggregate(points["recovered"].sel(reward=reward).values.astype(np.float64), episode, level, window)
-    known = np.isfinite(true) & np.isfinite(recovered)
-    true, recovered = true[known], recovered[known]
-    ax = plain_axes(ax, 4.4, 3.0, right=0.75 if level == "episode" else 0.12)
-    what = {"step": "reward per step", "partial": f"reward per {window} steps", "episode": "return per episode"}
-    ax.set_ylabel(f"recovered {what[level]} (reward units)")
-    if len(true) == 0:
-        return marks.note(ax, "no finite points")
-    if np.ptp(true) <= 1e-12 * np.abs(true).max(initial=1.0):
-        ax.hist(recovered, bins=40, orientation="horizontal", color=BLUE, alpha=0.7)
-        ax.set_xlabel({"step": "steps", "partial": "blocks", "episode": "episodes"}[level])
-        return marks.note(ax, f"the true {what[level]} is always {true[0]:g}".replace("-", "−"))
-    ax.set_xlabel(f"true {what[level]} (reward units)")
-    if level == "episode":
-        lengths = aggregate(np.ones(len(episode)), episode, level)[known]
-        marks.episode_dots(ax, true, recovered, lengths)
-    elif len(true) > MOST_MARKS:
-        marks.density(ax, true, recovered)
-    else:
-        ax.plot(true, recovered, "o", color=BLUE, alpha=0.5, markersize=3.5, markeredgewidth=0)
-    marks.fit(ax, true, recovered)
-    return ax
-
-
-def episode_trace(points: xr.Dataset, reward: str, *, ax: Axes | None = None) -> Axes:
-    """True and recovered reward along the episode of median true return, each in standard deviations from its mean.
-
-    Of a longer episode the first 300 steps are drawn.
-    """
-    episode = points["episode"].values.astype(np.int64)
-    totals = aggregate(points["true"].values.astype(np.float64), episode, "episode")
-    labels = episode[_block_starts(episode, "episode", 1)]
-    chosen = episode == labels[np.argsort(totals, kind="stable")[len(totals) // 2]]
-    ax = plain_axes(ax, 4.4, 3.0)
-    for name, values, colour in (
-        ("true reward", points["true"].values[chosen], MUTED),
-        ("recovered reward", points["recovered"].sel(reward=reward).values[chosen], BLUE),
-    ):
-        known = marks.finite(values)
-        spread = known.std() if known.size else 0.0
-        scaled = (values - (known.mean() if known.size else 0.0)) / (spread if spread > 0 else 1.0)
-        ax.plot(scaled[:MOST_STEPS], color=colour, linewidth=2.4 if colour == MUTED else 1.1, label=name)
-    ax.set(xlabel="time in the episode (environment steps)", ylabel="reward (standard deviations)")
-    legend_above(ax, 2)
-    return ax
-
-
-def correlation_forest(
-    correlation: xr.Dataset, reward: str, metric: str, *, reference: str | None = None, ax: Axes | None = None
-) -> Axes:
-    """One metric's correlations by coverage and level: raw, length controlled, and a constant reward's."""
-    reference = reference or str(correlation["reference"].values[0])
-    values = correlation["value"].sel(reward=reward, metric=metric, reference=reference)
-    coverages = [str(c) for c in values["coverage"].values]
-    levels = [str(v) for v in values["level"].values]
-    height = 0.8 + 0.26 * len(coverages) * (len(levels) + 1)
-    ax = plain_axes(ax, 4.4, height, grid="x", left=label_width([*coverages, *levels]))
-    ax.axvline(0, color=MUTED, linewidth=1.0)
-    kinds = {
-        "constant": (0.24, MUTED, "D", "constant reward"),
-        "length": (0.0, VERMILION, "s", "length controlled"),
-        "none": (-0.24, BLUE, "o", "raw"),
-    }
-    labels: list[str] = []
-    for coverage in coverages:
-        labels.append(coverage)
-        for level in levels:
-            row = len(labels)
-            labels.append(level)
-            for control, (offset, colour, marker, _) in kinds.items():
-                if control in values["control"].values:
-                    bounds = values.sel(coverage=coverage, level=level, control=control).values
-                    marks.interval(ax, bounds, row + offset, colour, marker, hollow=control == "constant")
-            if np.isnan(values.sel(coverage=coverage, level=level, control="none", bound="estimate")):
-                ax.text(0.03, row, "undefined", color=MUTED, fontsize=FONT - 1, va="center", style="italic")
-    marks.rows(ax, labels)
-    for tick, label in zip(ax.get_yticklabels(), labels, strict=True):
-        tick.set_fontweight("normal" if label in levels else "bold")
-    for _, colour, marker, name in reversed(kinds.values()):
-        hollow = marker == "D"
-        face = PAPER if hollow else colour
-        ax.plot([], [], marker, color=colour, markerfacecolor=face, markersize=5, label=name)
-    ax.set(xlim=(-1.06, 1.06), xlabel=f"{metric.capitalize()} correlation with the true reward (no unit)")
-    legend_above(ax, 3)
+    ax.set_ylabel(literal(f"{name.replace('_', ' ')}{units(learning[name])}"))
     return ax
 
 
@@ -453,5 +437,28 @@ def grid_heatmap(values: xr.DataArray, *, ax: Axes | None = None) -> Axes:
                     fontsize=FONT if width <= 5 else FONT - 2, color="#ffffff" if dark else "#111111",
                 )  # fmt: skip
     else:
-        marks.colour_bar(ax, mesh, "reward units")
+        colour_bar(ax, mesh, "reward units")
     return ax
+
+
+def aggregate(values: Floats, episode: Ints, level: Level, window: int = 20) -> Floats:
+    """Rewards at a level: each step (N,), the sum of each block of `window` steps, or of each episode.
+
+    Blocks do not cross episodes; the last of an episode may be shorter. Undiscounted, in reward units.
+
+    Raises ValueError for an unknown level.
+    """
+    if level not in get_args(Level):
+        raise ValueError(f"The level must be one of {', '.join(get_args(Level))}; got {level!r}.")
+    if level == "step" or len(values) == 0:
+        return values
+    return np.add.reduceat(values, block_starts(episode, level, window))
+
+
+def block_starts(episode: Ints, level: Level, window: int = 1) -> NDArray[np.intp]:
+    """Where the blocks of `window` steps, or the episodes, begin."""
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(episode)) + 1])
+    if level == "episode":
+        return starts
+    position = np.arange(len(episode)) - np.repeat(starts, np.diff(np.append(starts, len(episode))))
+    return np.flatnonzero(position % window == 0)

@@ -1,6 +1,6 @@
 "use strict";
 // The page is complete without this script. It chooses what is shown, lets definitions appear at once, and lets one
-// brush episodes: their rewards over time are drawn beside them, and their correlation is told.
+// brush episodes: their rewards over time are drawn beside them, and their correlation is shown.
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const make = (name, properties = {}, ...children) => {
@@ -141,9 +141,9 @@
       const of = (values) => chosen.map((i) => values[i]);
       const lengths = of(set.length);
       const within = chosen.length > 2 ? pearson(of(truth.total), of(recovered.total)) : NaN;
-      const told = [`${chosen.length} episode${chosen.length > 1 ? "s" : ""} of ${Math.min(...lengths)} to ${Math.max(...lengths)} steps`];
-      if (chosen.length > 2) told.push(Number.isNaN(within) ? "no Pearson among them (no spread)" : `Pearson among them ${format(within)}`);
-      say.textContent = `${told.join("; ")}.`;
+      const parts = [`${chosen.length} episode${chosen.length > 1 ? "s" : ""} of ${Math.min(...lengths)} to ${Math.max(...lengths)} steps`];
+      if (chosen.length > 2) parts.push(Number.isNaN(within) ? "no Pearson among them (no spread)" : `Pearson among them ${format(within)}`);
+      say.textContent = `${parts.join("; ")}.`;
     };
     const show = (row) => {
       const length = set.length[row], count = Math.min(length, data.points);

@@ -7,33 +7,40 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
-import xarray as xr
-from numpy.typing import NDArray
 
+from irl_probe._names import BASELINES, CARRIED_OVER, CONSTANT, RANDOM, TRUE, TRUE_REWARD
+from irl_probe._types import Floats
 from irl_probe.judgement.glossary import TERMS, term_of
 from irl_probe.judgement.grades import GOOD_SHARE, Bounds
+from irl_probe.judgement.ranking import leading, ranked
 from irl_probe.judgement.reading import (
-    bounds_of,
-    changed,
+    Decomposition,
+    Distances,
+    Figures,
+    Measured,
+    Ranking,
+    Retraining,
+    Returns,
+    Transfer,
     clause,
     correlation_bounds,
     distance_bounds,
     exact_transfer,
-    leading,
     main_coverage,
     overall_bounds,
-    ranked,
     retrained_bounds,
     rewards_of,
     transfer_bounds,
 )
 from irl_probe.judgement.verdict import MANY_RUNS
-from irl_probe.judgement.warnings import BASELINES, LENGTH_MATTERS, TRUE_REWARD
-from irl_probe.results import retraining_share
-from irl_probe.results.files import fixed
+from irl_probe.judgement.warnings import LENGTH_MATTERS
+from irl_probe.metrics.correlation import CONTROLS
+from irl_probe.results.tables import fixed
 
 UNDEFINED, NOTHING_HERE = "undefined", "–"
-CONTROLS = ("none", "constant", "length")
+MOST_POLICIES = 5  # columns that fit beside a figure
+_ABSENT = "it was not measured"
+_POLICY_TERMS = {TRUE_REWARD: "true", CARRIED_OVER: "carried", RANDOM: "random"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Cell:
 
     @property
     def note(self) -> str:
-        """The reason as it stands below the table, or nothing."""
+        """The reason as it is written below the table, or nothing."""
         if self.text == NOTHING_HERE:
             return ""
         return f"{'undefined' if self.text == UNDEFINED else 'no interval'}: {self.reason}" if self.reason else ""
@@ -74,7 +81,7 @@ class Row:
 class Table:
     """A caption, the header, rows, and the data attributes that the page's controls select it by.
 
-    A `wide` one has no neighbour; `remarks` stand below it.
+    A `wide` one has the whole width of the page; `remarks` are written below it.
     """
 
     caption: str
@@ -114,97 +121,27 @@ def cell(bounds: Bounds, digits: int = 2, *, reason: str = "", exact: bool = Tru
     return Cell(number(estimate, digits), interval, clause(reason) if np.isnan(low) else "")
 
 
-def returns_table(returns: xr.Dataset) -> Table:
-    """Mean true return, normalised return and mean length of each policy."""
-    header = [
-        Heading("policy"),
-        Heading("true return", "return"),
-        *([Heading("normalised", "normalised")] if "normalised" in returns else []),
-        *([Heading("length (steps)")] if "lengths" in returns else []),
-        *([Heading("episodes")] if "returns" in returns else []),
-    ]
-    rows = []
-    for policy in (str(p) for p in returns["policy"].values):
-        one = returns.sel(policy=policy)
-        cells = [cell(bounds_of(one["mean"]), 1)]
-        if "normalised" in one:
-            cells.append(
-                cell(
-                    bounds_of(one["normalised"]),
-                    reason="expert and random have the same mean return" if np.isnan(one["normalised"][0]) else "",
-                )
-            )
-        if "lengths" in one:
-            cells.append(Cell(number(float(one["lengths"].mean()), 1)))
-        if "returns" in one:
-            cells.append(Cell(number(float(one["returns"].notnull().sum()), 0)))
-        rows.append(Row([Heading(policy, policy)], cells))
-    return Table("True return per episode, with 95 % intervals.", header, rows)
+def _figure(measured: Measured, where: Mapping[str, str], digits: int = 2, *, exact: bool = True) -> Cell:
+    """The cell of a figure by its labels."""
+    return cell(measured.of(**where), digits, reason=measured.why(**where) or "", exact=exact)
 
 
-def retraining_table(retraining: xr.Dataset) -> Table:
-    """Of the policies trained on each reward: their centre with its interval, the worst, and every true return."""
-    header = [Heading("trained on"), Heading("normalised", "normalised"), Heading("worst"), Heading("true returns")]
-    missing = Cell(NOTHING_HERE, reason="No policy was trained.")
-    rows = []
-    for reward in (str(r) for r in retraining["reward"].values):
-        one = retraining.sel(reward=reward)
-        scores = one["normalised"].values[np.isfinite(one["normalised"].values)]
-        returns = ", ".join(number(float(v), 1) for v in one["return_mean"].values if np.isfinite(v))
-        bounds = retraining_share(retraining, reward)
-        cells = [
-            cell(bounds, reason="one policy only" if len(scores) == 1 else "no policy was trained", exact=False),
-            Cell(number(float(scores.min()))) if len(scores) else missing,
-            Cell(returns) if returns else missing,
-        ]
-        rows.append(Row([Heading(reward)], cells))
-    caption = "True return of the policies trained on each reward alone; each by its own seed."
-    return Table(caption, header, rows, remarks=resampled("the policies of a row", rows, retraining.sizes["seed"]))
-
-
-def resampled(what: str, rows: Sequence[Row], seeds: int) -> list[str]:
-    """What an interval over seeds leaves out, to stand below the table; nothing where there is no such interval."""
-    intervals = [c.interval for row in rows for c in row.cells if c.interval]
-    if seeds < 2 or not intervals:
-        return []
-    remarks = [f"interval over {seeds} seeds, from resampling {what}"]
-    if seeds < MANY_RUNS:
-        remarks.append(f"an interval over only {seeds} seeds is too narrow")
-    if any(low == high for low, high in (interval.strip("[]").split(", ") for interval in intervals)):
-        remarks.append("an interval of no width, to the digits shown, says that these seeds came out alike, no more")
-    return remarks
-
-
-def correlation_table(correlation: xr.Dataset, reward: str, reference: str, metric: str) -> Table:
-    """One metric's correlations of a reward: a row per coverage and level, the raw figure beside its two controls."""
-    values = correlation.sel(reward=reward, reference=reference, metric=metric)
-    controls = [c for c in CONTROLS if c in values["control"].values]
-    header = [Heading("coverage", "coverage"), Heading("level"), *(named(c) for c in controls)]
-    rows = []
-    for coverage in (str(c) for c in values["coverage"].values):
-        for place, level in enumerate(str(v) for v in values["level"].values):
-            ones = [values.sel(coverage=coverage, level=level, control=control) for control in controls]
-            cells = [cell(bounds_of(one["value"]), reason=reason_in(one)) for one in ones]
-            rows.append(Row([Heading("" if place else coverage), Heading(level, level)], cells, first=place == 0))
-    caption = f"{metric.capitalize()} correlation of “{reward}” with “{reference}”, with 95 % intervals."
-    return Table(caption, header, rows, {"reward": reward, "metric": metric})
-
-
-def glance_table(tree: xr.DataTree) -> Table | None:
+def glance_table(figures: Figures) -> Table | None:
     """One row a reward, the best first, with the figures that the verdict rests on; the best of a column is marked.
 
     Rewards that are not judged, the true one and the constant among them, stand below the others and do not compete.
     """
-    rewards = ranked(tree)
+    rewards = ranked(figures)
     if not rewards:
         return None
-    measured = _labels(tree, "correlation")
-    others = [r for r in rewards_of(tree) if r not in rewards]
-    ideal = {"true": TRUE_REWARD, "constant": "constant"}  # as /correlation and /retraining call them
-    others += [name for name, twin in ideal.items() if name in measured or twin in _labels(tree, "retraining")]
+    measured = () if figures.correlation is None else figures.correlation.labels["reward"]
+    retrained = () if figures.retraining is None else figures.retraining.share
+    others = [r for r in rewards_of(figures) if r not in rewards]
+    ideal = {TRUE: TRUE_REWARD, CONSTANT: CONSTANT}  # as /correlation and /retraining call them
+    others += [name for name, twin in ideal.items() if name in measured or twin in retrained]
     rows = [*rewards, *others]
-    columns = [column for column in _glance_columns(tree, rows) if not all(np.isnan(b[0]) for b in column[1])]
-    sampled = ("retrained",) if exact_transfer(tree) else ("retrained", "transfer")
+    columns = [column for column in _glance_columns(figures, rows) if not all(np.isnan(b[0]) for b in column[1])]
+    sampled = ("retrained",) if exact_transfer(figures) else ("retrained", "transfer")
     lines = []
     for place, reward in enumerate(rows):
         cells = []
@@ -220,169 +157,220 @@ def glance_table(tree: xr.DataTree) -> Table | None:
                 lead = lead and bounds[place][0] >= GOOD_SHARE
             cells.append(Cell(shown.text, shown.interval, shown.reason, best=lead))
         lines.append(Row([Heading(reward)], cells, first=place == len(rewards)))
-    coverage = f", on {main_coverage(tree['correlation'].to_dataset())} data" if measured else ""
+    coverage = "" if figures.correlation is None else f", on {main_coverage(figures.correlation)} data"
     caption = f"Each reward at a glance, the best first{coverage}." if len(rewards) > 1 else f"At a glance{coverage}."
     if len(rewards) > 1:
         caption += (
-            " ★ is the best of its column, with all that its interval does not tell from it; there is none where that "
-            "is all of them, or where no reward is shown to transfer."
+            " ★ marks the best of its column, and all that its interval does not distinguish from it. There is none "
+            "where that would be all of them, or where no reward is shown to transfer."
         )
     return Table(caption, [Heading("reward", "recovered"), *(c[0] for c in columns)], lines)
 
 
-def _labels(tree: xr.DataTree, group: str) -> list[str]:
-    """The rewards of a group."""
-    return [str(r) for r in tree[group].to_dataset()["reward"].values] if group in tree.children else []
-
-
-def _glance_columns(tree: xr.DataTree, rewards: Sequence[str]) -> list[tuple[Heading, list[Bounds], int]]:
+def _glance_columns(figures: Figures, rewards: Sequence[str]) -> list[tuple[Heading, list[Bounds], int]]:
     """(heading, a figure for each reward, 1 where more is better, −1 where less is, 0 where neither)."""
     columns = [
-        (Heading("retrained", "retrained"), [retrained_bounds(tree, r) for r in rewards], 1),
-        (Heading("transfer", "transfer"), [transfer_bounds(tree, r) for r in rewards], 1),
+        (Heading("retrained", "retrained"), [retrained_bounds(figures, r) for r in rewards], 1),
+        (Heading("transfer", "transfer"), [transfer_bounds(figures, r) for r in rewards], 1),
     ]
-    baseline = [correlation_bounds(tree, r, "episode", "constant")[0] for r in rewards]
+    baseline = [correlation_bounds(figures, r, "episode", "constant")[0] for r in rewards]
     by_length = bool(np.nanmax(np.abs([0.0, *baseline])) >= LENGTH_MATTERS)
-    confounded = ("episode", "none") if by_length else None  # no merit of its own, so never marked as the best
+    confounded = ("episode", "none") if by_length else None  # a figure of length, so never marked as the best
     for heading, level, control in (
         (Heading("step Pearson", "step"), "step", "none"),
         (Heading("episode Pearson", "episode"), "episode", "none"),
         (Heading("its constant baseline", "constant"), "episode", "constant"),
         (Heading("length controlled", "length"), "episode", "length"),
     ):
-        figures = [correlation_bounds(tree, r, level, control) for r in rewards]
-        columns.append((heading, figures, int(control != "constant" and (level, control) != confounded)))
+        found = [correlation_bounds(figures, r, level, control) for r in rewards]
+        columns.append((heading, found, int(control != "constant" and (level, control) != confounded)))
     for metric in ("starc_minimal", "epic", "regret"):
-        columns.append((named(metric), [distance_bounds(tree, r, metric) for r in rewards], -1))
+        columns.append((named(metric), [distance_bounds(figures, r, metric) for r in rewards], -1))
     return columns
 
 
-def reason_in(one: xr.Dataset) -> str:
-    """The reason of a figure, where the group holds reasons."""
-    return str(one["reason"].values) if "reason" in one else ""
+def returns_table(returns: Returns) -> Table:
+    """Mean true return, normalised return and mean length of each policy."""
+    header = [
+        Heading("policy"),
+        Heading("true return", "return"),
+        *([Heading("normalised", "normalised")] if returns.normalised is not None else []),
+        *([Heading("length (steps)")] if returns.lengths is not None else []),
+        *([Heading("episodes")] if returns.episodes is not None else []),
+    ]
+    rows = []
+    for policy in returns.mean.labels["policy"]:
+        cells = [cell(returns.mean.of(policy=policy), 1)]
+        if returns.normalised is not None:
+            share = returns.normalised.of(policy=policy)
+            why = "expert and random have the same mean return" if np.isnan(share[0]) else ""
+            cells.append(cell(share, reason=why))
+        if returns.lengths is not None:
+            cells.append(Cell(number(returns.lengths[policy], 1)))
+        if returns.episodes is not None:
+            cells.append(Cell(number(returns.episodes[policy], 0)))
+        rows.append(Row([Heading(policy, policy)], cells))
+    return Table("True return per episode, with 95\u00a0% intervals.", header, rows)
 
 
-MOST_POLICIES = 5  # columns that stand beside a figure
-_ABSENT = "it was not measured"
-_POLICY_TERMS = {"true reward": "true", "carried over": "carried", "random": "random"}
+def retraining_table(retraining: Retraining, rewards: Sequence[str]) -> Table:
+    """Of the policies trained on each reward: their centre with its interval, the worst, and every true return."""
+    header = [Heading("trained on"), Heading("normalised", "normalised"), Heading("worst"), Heading("true returns")]
+    missing = Cell(NOTHING_HERE, reason="No policy was trained.")
+    rows = []
+    for reward in rewards:
+        scores = (retraining.normalised or {}).get(reward, np.empty(0))
+        scores = scores[np.isfinite(scores)]
+        returns = ", ".join(number(float(v), 1) for v in retraining.returns[reward] if np.isfinite(v))
+        why = "one policy only" if len(scores) == 1 else "no policy was trained"
+        cells = [
+            cell(retraining.share[reward], reason=why, exact=False),
+            Cell(number(float(scores.min()))) if len(scores) else missing,
+            Cell(returns) if returns else missing,
+        ]
+        rows.append(Row([Heading(reward)], cells))
+    caption = "True return of the policies trained on each reward alone; each by its own seed."
+    return Table(caption, header, rows, remarks=resampled("the policies of a row", rows, retraining.seeds))
 
 
-def distance_table(distance: xr.Dataset) -> Table:
+def resampled(what: str, rows: Sequence[Row], seeds: int) -> list[str]:
+    """What an interval over seeds leaves out, to be written below the table; empty where there is no such interval."""
+    intervals = [c.interval for row in rows for c in row.cells if c.interval]
+    if seeds < 2 or not intervals:
+        return []
+    remarks = [f"interval over {seeds} seeds, from resampling {what}"]
+    if seeds < MANY_RUNS:
+        remarks.append(f"an interval over only {seeds} seeds is too narrow")
+    if any(low == high for low, high in (interval.strip("[]").split(", ") for interval in intervals)):
+        remarks.append("an interval of no width, to the digits shown, says that these seeds came out alike, no more")
+    return remarks
+
+
+def correlation_table(correlation: Measured, reward: str, reference: str, metric: str) -> Table:
+    """One metric's correlations of a reward: a row per coverage and level, the raw figure beside its two controls."""
+    controls = [c for c in CONTROLS if c in correlation.labels["control"]]
+    header = [Heading("coverage", "coverage"), Heading("level"), *(named(c) for c in controls)]
+    rows = []
+    for coverage in correlation.labels["coverage"]:
+        for place, level in enumerate(correlation.labels["level"]):
+            where = {"reward": reward, "reference": reference, "metric": metric, "coverage": coverage, "level": level}
+            cells = [_figure(correlation, where | {"control": control}) for control in controls]
+            rows.append(Row([Heading("" if place else coverage), Heading(level, level)], cells, first=place == 0))
+    caption = f"{metric.capitalize()} correlation of “{reward}” with “{reference}”, with 95\u00a0% intervals."
+    return Table(caption, header, rows, {"reward": reward, "metric": metric})
+
+
+def distance_table(distance: Distances) -> Table:
     """Distances: a row per reward, reference and coverage, a column per metric."""
-    metrics = [str(m) for m in distance["metric"].values]
-    digits = 4 if distance.attrs.get("exact") else 3
+    labels = distance.value.labels
     header = [
         Heading("reward"),
         Heading("reference"),
         Heading("coverage", "coverage"),
-        *(named(m) for m in metrics),
+        *(named(m) for m in labels["metric"]),
     ]
     rows = []
-    for reward in (str(r) for r in distance["reward"].values):
-        pairs = product(distance["reference"].values, distance["coverage"].values)
-        for place, (reference, coverage) in enumerate(pairs):
-            ones = [distance.sel(reward=reward, reference=reference, coverage=coverage, metric=m) for m in metrics]
-            cells = [cell(bounds_of(one["value"]), digits, reason=reason_in(one)) for one in ones]
-            headings = [Heading("" if place else reward), Heading(str(reference)), Heading(str(coverage))]
+    for reward in labels["reward"]:
+        for place, (reference, coverage) in enumerate(product(labels["reference"], labels["coverage"])):
+            where = {"reward": reward, "reference": reference, "coverage": coverage}
+            digits = 4 if distance.exact else 3
+            cells = [_figure(distance.value, where | {"metric": metric}, digits) for metric in labels["metric"]]
+            headings = [Heading("" if place else reward), Heading(reference), Heading(coverage)]
             rows.append(Row(headings, cells, first=place == 0))
-    exact = " Exact: computed from the known transition probabilities." if distance.attrs.get("exact") else ""
+    exact = " Exact: computed from the known transition probabilities." if distance.exact else ""
     return Table(f"Distance between rewards: 0 is equivalent.{exact}", header, rows, wide=True)
 
 
-def calibration_table(distance: xr.Dataset) -> Table | None:
+def calibration_table(distance: Distances) -> Table | None:
     """What a sampled measure says of rewards at known distances, and how far it left the data; None where exact."""
-    if "shaped" not in distance and "off_support" not in distance:
+    if distance.shaped is None and distance.off_support is None:
         return None
-    metrics = [str(m) for m in distance["metric"].values]
+    metrics = distance.value.labels["metric"]
     header = [Heading("coverage", "coverage"), Heading("calibration", "calibration"), *(named(m) for m in metrics)]
     rows = []
-    for coverage in (str(c) for c in distance["coverage"].values):
-        at = distance.sel(coverage=coverage)
-        kinds = (("shaped", "truth + shaping (0 is right)"), ("random", "a random reward (far is right)"))
+    for coverage in distance.value.labels["coverage"]:
+        known = (
+            (distance.shaped, "truth + shaping (0 is right)"),
+            (distance.random, "a random reward (far is right)"),
+        )
         lines = [
-            (text, [cell(bounds_of(at[name].isel(reference=0).sel(metric=m)), 3, reason=_ABSENT) for m in metrics])
-            for name, text in kinds
-            if name in at
+            (text, [cell(found.of(coverage=coverage, metric=m), 3, reason=_ABSENT) for m in metrics])
+            for found, text in known
+            if found is not None
         ]
-        if "off_support" in at:
-            lines.append(("asked off the data", [_share(float(at["off_support"].sel(metric=m))) for m in metrics]))
-        for place, (text, figures) in enumerate(lines):
-            rows.append(Row([Heading("" if place else coverage), Heading(text)], figures, first=place == 0))
+        if distance.off_support is not None:
+            shares = [distance.off_support.of(coverage=coverage, metric=m)[0] for m in metrics]
+            lines.append(("queries outside the data", [_share(share) for share in shares]))
+        for place, (text, cells) in enumerate(lines):
+            rows.append(Row([Heading("" if place else coverage), Heading(text)], cells, first=place == 0))
     return Table("How far the sampled distances can be trusted.", header, rows, wide=True)
 
 
-def ranking_table(ranking: xr.Dataset) -> Table:
+def _share(share: float) -> Cell:
+    return Cell(UNDEFINED, reason=_ABSENT) if np.isnan(share) else Cell(f"{100 * share:.0f}\u00a0%")
+
+
+def ranking_table(ranking: Ranking) -> Table:
     """τ_b of each reward beside a constant one's, and the mean returns that it orders; true and constant once each."""
-    order = np.argsort(ranking["true"].values, kind="stable")
-    policies = [str(p) for p in ranking["policy"].values[order]]
-    header = [Heading("reward"), Heading("agreement τ", "ranking"), *(Heading(p) for p in policies)]
-    rows = [Row([Heading("true")], [Cell("1"), *_means(ranking["true"].values[order])])]
-    rewards = [str(r) for r in ranking["reward"].values]
-    for reward in (r for r in rewards if r not in BASELINES):
-        one = ranking.sel(reward=reward)
-        agreement = cell(bounds_of(one["value"]), reason=str(one["reason"].values))
-        rows.append(Row([Heading(reward)], [agreement, *_means(one["recovered"].values[order])]))
-    constant = cell(bounds_of(ranking["constant"]), reason="all policies' episodes last equally long on average")
-    means = [Cell(NOTHING_HERE)] * len(policies)
-    if "constant" in rewards:
-        means = _means(ranking["recovered"].sel(reward="constant").values[order])
-    rows.append(Row([Heading("constant", "constant")], [constant, *means]))
+    order = np.argsort(ranking.true, kind="stable")
+    header = [Heading("reward"), Heading("agreement τ", "ranking"), *(Heading(ranking.policies[p]) for p in order)]
+    rows = [Row([Heading(TRUE)], [Cell("1"), *_means(ranking.true[order])])]
+    for reward in (r for r in ranking.recovered if r not in BASELINES):
+        agreement = _figure(ranking.value, {"reward": reward})
+        rows.append(Row([Heading(reward)], [agreement, *_means(ranking.recovered[reward][order])]))
+    constant = cell(ranking.constant, reason="all policies' episodes last equally long on average")
+    means = [Cell(NOTHING_HERE)] * len(ranking.policies)
+    if CONSTANT in ranking.recovered:
+        means = _means(ranking.recovered[CONSTANT][order])
+    rows.append(Row([Heading(CONSTANT, "constant")], [constant, *means]))
     caption = "Mean return of each policy by each reward, policies in the order of the true one."
     return Table(caption, header, rows, wide=True)
 
 
-def _means(values: NDArray[np.float64]) -> list[Cell]:
+def _means(values: Floats) -> list[Cell]:
     return [Cell(number(float(value), 2)) for value in values]
 
 
-def decomposition_table(decomposition: xr.Dataset) -> Table:
+def decomposition_table(decomposition: Decomposition) -> Table:
     """Each part's share of the recovered reward's variance, and the scale λ."""
-    parts = [str(p) for p in decomposition["part"].values]
+    value, scale = decomposition.value, decomposition.scale
+    parts = value.labels["part"]
     header = [Heading("reward"), Heading("coverage", "coverage"), *(named(p) for p in parts), Heading("scale λ")]
     rows = []
-    for reward in (str(r) for r in decomposition["reward"].values):
-        for place, coverage in enumerate(str(c) for c in decomposition["coverage"].values):
-            one = decomposition.isel(reference=0).sel(reward=reward, coverage=coverage)
-            cells = [
-                cell(bounds_of(one["value"].sel(part=p)), reason=str(one["reason"].sel(part=p).values)) for p in parts
-            ]
-            cells.append(cell(bounds_of(one["scale"]), 3, reason=_ABSENT))
+    for reward in value.labels["reward"]:
+        for place, coverage in enumerate(value.labels["coverage"]):
+            where = {"reward": reward, "coverage": coverage}
+            cells = [_figure(value, where | {"part": part}) for part in parts]
+            cells.append(cell(scale.of(**where), 3, reason=_ABSENT))
             rows.append(Row([Heading("" if place else reward), Heading(coverage)], cells, first=place == 0))
     return Table(
         "Why the rewards differ: shares of the recovered reward's variance, which sum to 1.", header, rows, wide=True
     )
 
 
-def transfer_table(transfer: xr.Dataset) -> Table:
+def transfer_table(transfer: Transfer) -> Table:
     """Normalised return of each policy in each variant of the environment: random 0, trained there on the truth 1.
 
     A row over all changes stands below where there are several.
     """
-    policies = [str(p) for p in transfer["policy"].values]
-    fixed = policies if transfer.attrs.get("exact") else ("random", "true reward")  # 0 and 1 by definition
+    policies = transfer.value.labels["policy"]
+    known = policies if transfer.exact else (RANDOM, TRUE_REWARD)  # 0 and 1 by definition
     header = [Heading("environment"), *(Heading(p, _POLICY_TERMS.get(p)) for p in policies)]
     rows = []
-    for variant in (str(v) for v in transfer["variant"].values):
-        one = transfer.sel(variant=variant)
-        reasons = {p: str(one["reason"].sel(policy=p).values) for p in policies}
-        cells = [cell(bounds_of(one["value"].sel(policy=p)), reason=reasons[p], exact=p in fixed) for p in policies]
+    for variant in transfer.value.labels["variant"]:
+        cells = [_figure(transfer.value, {"variant": variant, "policy": p}, exact=p in known) for p in policies]
         rows.append(Row([Heading(variant)], cells))
-    several = "overall" in transfer and sum(changed(transfer)) > 1
+    several = transfer.overall is not None and len(transfer.changed) > 1
     if several:
-        cells = [cell(overall_bounds(transfer, p), reason=_ABSENT, exact=p in fixed) for p in policies]
+        cells = [cell(overall_bounds(transfer, p), reason=_ABSENT, exact=p in known) for p in policies]
         rows.append(Row([Heading("all changes")], cells, first=True))
     what = "each policy's seeds, random's and the true reward's"
     if several:
         what += "; over all changes each policy's alone, which leaves out how sure the scale from 0 to 1 is"
-    seeds = transfer.sizes["seed"] if "return_mean" in transfer else 0
     return Table(
         "Normalised true return by environment and policy.",
         header,
         rows,
         wide=len(policies) > MOST_POLICIES,
-        remarks=resampled(what, rows, seeds),
+        remarks=resampled(what, rows, transfer.seeds),
     )
-
-
-def _share(share: float) -> Cell:
-    return Cell(UNDEFINED, reason=_ABSENT) if np.isnan(share) else Cell(f"{100 * share:.0f}\u00a0%")

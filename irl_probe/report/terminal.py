@@ -8,10 +8,10 @@ from rich.panel import Panel
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from irl_probe.judgement.reading import read
 from irl_probe.judgement.verdict import ANSWERED, answers, judge
-from irl_probe.report.page import one_run, warnings_about
+from irl_probe.report.page import warnings_about
 from irl_probe.report.tables import Table, glance_table
-from irl_probe.results import validate
 
 COLOURS = {"good": "green", "caution": "yellow", "bad": "red", "open": "bright_black", "note": "bright_black"}
 MARKS = {"good": "✓", "caution": "△", "bad": "✕", "open": "○", "note": "·"}
@@ -24,15 +24,13 @@ def print_report(tree: xr.DataTree, console: Console | None = None) -> None:
 
     Raises ValueError as `write_report` does.
     """
-    validate(tree)
-    tree = one_run(tree)
-    console = console or Console()
-    verdict = judge(tree)
+    figures, console = read(tree), console or Console()
+    verdict = judge(figures)
     parts: list[Text | RichTable] = [Text(verdict.headline, style="bold"), Text()]
     if verdict.note:
         parts += [Text(verdict.note), Text()]
     grid = RichTable.grid(padding=(0, 2))
-    for answer in answers(tree, verdict):
+    for answer in answers(figures, verdict):
         short = Text(f"{MARKS[answer.tone]} {answer.short}", style=COLOURS[answer.tone])
         grid.add_row(Text(answer.question), short, Text(answer.sentence))
     parts.append(grid)
@@ -41,12 +39,12 @@ def print_report(tree: xr.DataTree, console: Console | None = None) -> None:
         parts.append(Text())
     for claim in findings:
         parts.append(Text.assemble((f"{MARKS[claim.tone]} ", COLOURS[claim.tone]), claim.sentence))
-    title = str(tree.attrs.get("title") or tree.attrs.get("env_id") or "Recovered reward")
+    title = str(figures.attributes.get("title") or figures.attributes.get("env_id") or "Recovered reward")
     console.print(Panel(Group(*parts), title=Text(title), title_align="left"))
-    table = glance_table(tree)
+    table = glance_table(figures)
     if table is not None:
         console.print(_rich(table))
-    ours, others = warnings_about(tree, verdict.reward)
+    ours, others = warnings_about(figures, verdict.reward)
     for warning in ours:
         console.print(Text.assemble(("! ", "yellow"), warning["text"]))
     if others:

@@ -2,9 +2,10 @@
 
 | group                | variables and their dims                                                          |
 |----------------------|-----------------------------------------------------------------------------------|
-| `/` (attributes)     | see `new_results`: what was learned from what, by which versions; warnings        |
+| `/` (attributes)     | see `new_results`: what was learned from what, by which versions                  |
 | `/learning`          | any figure of the learner's log over (step)                                       |
 | `/returns`           | returns, lengths (policy, episode), NaN-padded; mean, normalised (policy, bound)  |
+| `/coverages`         | episodes (coverage): how many each kind of data holds                             |
 | `/correlation`       | value (reward, reference, coverage, metric, level, control, bound); reason        |
 | `/distance`          | value (reward, reference, coverage, metric, bound); reason; calibration below     |
 | `/decomposition`     | value (reward, reference, coverage, part, bound); reason; scale (..., bound)      |
@@ -30,17 +31,10 @@ a new first dimension, `average_runs` takes the centre over it with an interval 
 table of all figures, `to_markdown` and `to_latex` print one.
 """
 
-from irl_probe.results.files import (
-    COLUMNS,
-    load_results,
-    reward_figures,
-    save_results,
-    to_dataframe,
-    to_latex,
-    to_markdown,
-)
+from irl_probe.results.files import load_results, save_results
 from irl_probe.results.groups import (
     correlation_group,
+    coverages_group,
     decomposition_group,
     distance_group,
     grid_group,
@@ -54,6 +48,7 @@ from irl_probe.results.groups import (
 )
 from irl_probe.results.merging import average_runs, merge_results, stack_runs
 from irl_probe.results.schema import BOUND, RUN_DIMS, SCHEMA, SCHEMA_VERSION, join_results, new_results, validate
+from irl_probe.results.tables import COLUMNS, reward_figures, to_dataframe, to_latex, to_markdown
 
 __all__ = [
     "BOUND",
@@ -63,6 +58,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "average_runs",
     "correlation_group",
+    "coverages_group",
     "decomposition_group",
     "distance_group",
     "grid_group",

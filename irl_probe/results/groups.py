@@ -79,6 +79,11 @@ def returns_group(
     )
 
 
+def coverages_group(episodes: Mapping[str, int]) -> xr.Dataset:
+    """`/coverages` from the number of episodes that each coverage holds."""
+    return _group("coverages", {"episodes": list(episodes.values())}, {"coverage": list(episodes)})
+
+
 def correlation_group(
     value: ArrayLike,
     reason: ArrayLike,

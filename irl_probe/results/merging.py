@@ -18,8 +18,8 @@ from irl_probe.results.schema import (
     SCHEMA,
     Json,
     Variable,
+    checked,
     join_results,
-    leaves,
     new_results,
     validate,
 )
@@ -46,30 +46,29 @@ _SHARED = (
 def merge_results(*trees: xr.DataTree) -> xr.DataTree:
     """One tree with the groups of all, where a group that several hold is merged along its labels (`xr.merge`).
 
-    For results of one environment that were made apart: a second reward, another coverage, a retraining. A figure that
-    only some of them hold is undefined elsewhere, and its reason says so. Attributes as in `join_results`.
+    For results of one environment that were made separately: a second reward, another coverage, a retraining. A figure
+    that only some of them hold is undefined elsewhere, and its reason says so. Attributes as in `join_results`.
 
     Raises ValueError where two trees hold different figures under the same labels, where a coverage's steps
     differ, where both hold a learner's log or a grid, or where they disagree on the environment, γ or α.
     """
     groups: dict[str, list[xr.Dataset]] = {}
     for tree in trees:
-        validate(tree)
-        for path, dataset in leaves(tree).items():
+        for path, dataset in checked(tree).items():
             groups.setdefault(path, []).append(dataset)
     merged = {path: _merged(path, parts) for path, parts in groups.items()}
-    return join_results(*(_only(tree, ()) for tree in trees), _tree(merged))
+    return join_results(*(_root(tree) for tree in trees), new_results(merged))
 
 
 def stack_runs(runs: Mapping[str, xr.DataTree] | Mapping[int, xr.DataTree], dim: RunDim) -> xr.DataTree:
-    """Runs along a new first dimension of every group (`xr.concat`): the same thing measured under other seeds, in
-    other tasks or by other variants.
+    """Runs along a new first dimension of every group (`xr.concat`): the same measured for several seeds, tasks or
+    variants.
 
     Labels that only some runs hold are undefined in the others, and their reason says so. Along "seed", /retraining
-    keeps its own seed dimension, with the seeds of all runs numbered anew where two are the same. /points (raw steps,
-    which differ in number), /returns' single episodes and, along "seed", /transfer's single seeds stay in the runs' own
-    files: what was computed from them is stacked.
-    Attributes that all runs share stay; every run's own are in the attribute `runs`, JSON by label.
+    keeps its own seed dimension; where two runs share a seed, all seeds are renumbered. /points (raw steps, which
+    differ in number), /returns' single episodes and, along "seed", /transfer's single seeds are left out; what was
+    computed from them is stacked. Attributes that all runs share stay; every run's own are in the attribute `runs`,
+    JSON by label.
 
     Raises ValueError where there is no run, for another `dim`, and where a run has been stacked along it before.
     """
@@ -80,8 +79,7 @@ def stack_runs(runs: Mapping[str, xr.DataTree] | Mapping[int, xr.DataTree], dim:
     labels = pd.Index(list(runs), name=dim)
     groups: dict[str, list[tuple[int, xr.Dataset]]] = {}
     for place, tree in enumerate(runs.values()):
-        validate(tree)
-        for path, dataset in leaves(tree).items():
+        for path, dataset in checked(tree).items():
             if dim in dataset.dims and path not in _SEEDED:
                 raise ValueError(f"Run '{labels[place]}' is stacked along '{dim}' already (group '/{path}').")
             if not path.startswith("points/"):
@@ -91,10 +89,10 @@ def stack_runs(runs: Mapping[str, xr.DataTree] | Mapping[int, xr.DataTree], dim:
     first = attributes[0]
     shared = {n: first[n] for n in _SHARED if n in first and all(a.get(n) == first[n] for a in attributes)}
     own: dict[str, Json] = {
-        str(label): {str(n): v for n, v in tree.attrs.items() if n not in (*shared, "format", "schema", "warnings")}
+        str(label): {str(n): v for n, v in tree.attrs.items() if n not in (*shared, "format", "schema")}
         for label, tree in runs.items()
     }
-    tree = _tree(stacked)
+    tree = new_results(stacked)
     tree.attrs |= {**shared, "runs": json.dumps(own), "stacked": ",".join([dim, *_dims_stacked(first)])}
     validate(tree)
     return tree
@@ -112,8 +110,9 @@ def average_runs(
     """The figures of stacked runs as one: centre over `dim` with a bootstrap interval over the runs, not episodes.
 
     An interval of the result says how another run would come out. /learning keeps its runs (`plots.learning_curve`
-    shows their interquartile mean), /retraining its seeds, and /grid is the mean. A figure that is undefined in a run
-    is undefined in the average.
+    shows their interquartile mean), /retraining its seeds, and /grid is the mean. The numbers of episodes in /coverages
+    are left out, for intervals no longer come from episodes. A figure that is undefined in a run is undefined in the
+    average.
 
     Args:
         tree: from `stack_runs`.
@@ -127,8 +126,7 @@ def average_runs(
     """
     if statistic not in get_args(Statistic):
         raise ValueError(f"The statistic must be one of {', '.join(get_args(Statistic))}; got {statistic!r}.")
-    validate(tree)
-    groups = leaves(tree)
+    groups = checked(tree)
     if dim not in _dims_stacked(tree.attrs):
         raise ValueError(f"Nothing is stacked along '{dim}' here; stack_runs({{label: tree, ...}}, '{dim}') does it.")
 
@@ -143,12 +141,12 @@ def average_runs(
             seed=seed,
         )
 
-    averaged = {path: _averaged(path, data, dim, centre) for path, data in groups.items()}
-    result = _tree(averaged)
+    averaged = {path: _averaged(path, data, dim, centre) for path, data in groups.items() if path != "coverages"}
+    result = new_results(averaged)
     kept = {name: value for name, value in tree.attrs.items() if name not in ("created", "versions", "stacked")}
     others = ",".join(d for d in _dims_stacked(tree.attrs) if d != dim)
     kept |= {"stacked": others} if others else {}
-    result.attrs |= {**kept, "averaged": f"{statistic} over {dim}", "runs_averaged": _count(tree, dim)}
+    result.attrs |= {**kept, "averaged": f"{statistic} over {dim}", "runs_averaged": _count(tree, groups, dim)}
     validate(result)
     return result
 
@@ -157,19 +155,18 @@ def _dims_stacked(attributes: Mapping[Hashable, object]) -> list[str]:
     return [dim for dim in str(attributes.get("stacked", "")).split(",") if dim]
 
 
-def _count(tree: xr.DataTree, dim: str) -> int:
-    """How many runs are stacked along `dim`."""
-    return max((int(data.sizes[dim]) for data in leaves(tree).values() if dim in data.dims), default=1)
+def _count(tree: xr.DataTree, groups: Mapping[str, xr.Dataset], dim: str) -> int:
+    """How many runs are stacked along `dim`. The seeds of /retraining do not count: a run may hold several."""
+    if _dims_stacked(tree.attrs)[0] == dim:
+        return len(json.loads(str(tree.attrs["runs"])))
+    return max(
+        (data.sizes[dim] for path, data in groups.items() if dim in data.dims and path != "retraining"), default=1
+    )
 
 
-def _tree(groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
-    return new_results(groups)
-
-
-def _only(tree: xr.DataTree, paths: Sequence[str]) -> xr.DataTree:
-    """The tree's root with the groups at `paths` alone."""
-    kept = {path: data for path, data in leaves(tree).items() if path in paths}
-    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=tree.attrs), **kept})
+def _root(tree: xr.DataTree) -> xr.DataTree:
+    """The tree without its groups."""
+    return xr.DataTree(xr.Dataset(attrs=tree.attrs))
 
 
 def _merged(path: str, parts: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -182,6 +179,8 @@ def _merged(path: str, parts: Sequence[xr.Dataset]) -> xr.Dataset:
         )
     if kind == "points":
         _check_same_steps(path, parts)
+    if kind == "coverages":  # the fewest episodes where parts differ
+        return xr.concat(parts, "part", join="outer").min("part", keep_attrs=True)
     try:
         merged = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
     except xr.MergeError as error:
@@ -248,7 +247,7 @@ def _averaged(path: str, data: xr.Dataset, dim: str, centre: Callable[[np.ndarra
     for name, variable in data.data_vars.items():
         if dim not in variable.dims or name == "reason":
             continue
-        if "bound" not in variable.dims:  # regrets are averaged, texts and settings are those of the first run
+        if "bound" not in variable.dims:  # regrets are averaged; names and settings are those of the first run
             numbers = variable.dtype.kind == "f"
             result[name] = variable.mean(dim, keep_attrs=True) if numbers else variable.isel({dim: 0}, drop=True)
             continue
@@ -266,12 +265,12 @@ def _averaged(path: str, data: xr.Dataset, dim: str, centre: Callable[[np.ndarra
 
 
 def _first_reason(reasons: np.ndarray, axis: int | tuple[int, ...] | None = None, **_: object) -> np.ndarray:
-    """Along an axis, the first text that is not empty."""
+    """Along an axis, the first reason that is not empty."""
     place = axis[0] if isinstance(axis, tuple) else axis
     assert place is not None
     first = (np.moveaxis(reasons, place, 0) != "").argmax(axis=0)
-    texts: np.ndarray = np.take_along_axis(np.moveaxis(reasons, place, 0), first[None], axis=0)[0]
-    return texts
+    found: np.ndarray = np.take_along_axis(np.moveaxis(reasons, place, 0), first[None], axis=0)[0]
+    return found
 
 
 def _explained(kind: str, data: xr.Dataset) -> xr.Dataset:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import xarray as xr
 
-from irl_probe._words import did_you_mean
+from irl_probe._words import did_you_mean, listed
 
 FORMAT = "irl_probe results"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+OLDER = (1,)  # schemas that load_results brings to the present one
 BOUND = ("estimate", "low", "high")
 NOT_MEASURED = "It was not measured in this run."  # what pads results that were put together
 RUN_DIMS = ("task", "variant", "seed")  # of stacked runs: they may stand before any variable's own dims
@@ -40,6 +41,7 @@ _RETURN, _NORMALISED = "true reward per episode", "random 0, expert 1"
 _TRANSFERRED, _REGRET = "random 0, trained on the true reward 1", "regret, 0 where optimal"
 
 SCHEMA: Mapping[str, Mapping[str, Variable]] = {
+    "coverages": {"episodes": Variable(("coverage",), "episodes")},
     "learning": {"*": Variable(("step",), optional=True)},
     "returns": {
         "returns": Variable(("policy", "episode"), _RETURN, optional=True),
@@ -117,7 +119,6 @@ def new_results(
     demonstrations: Mapping[str, Json] | None = None,
     config: Mapping[str, Json] | None = None,
     beside: Mapping[str, str] | None = None,
-    warnings: Iterable[Mapping[str, str]] = (),
 ) -> xr.DataTree:
     """A results tree of `groups` with the root's attributes; None leaves an attribute out.
 
@@ -137,10 +138,9 @@ def new_results(
         demonstrations: what `describe()` says of them.
         config: one mapping for each verb that was run, e.g. {"compare": {...}}.
         beside: rewards that are here for comparison and are not judged → what each is.
-        warnings: {"code", "text"} each, as `irl_probe.judgement.warnings` derives them.
 
-    `format`, `schema`, `created` (UTC) and `versions` are added. NetCDF attributes are text and numbers only, so
-    demonstrations, config, beside, versions and warnings are kept as JSON text, and stochastic as 0 or 1.
+    `format`, `schema`, `created` (UTC) and `versions` are added. NetCDF attributes are strings and numbers only, so
+    demonstrations, config, beside and versions are stored as JSON, and stochastic as 0 or 1.
 
     Raises ValueError as `validate` does.
     """
@@ -162,7 +162,6 @@ def new_results(
         "demonstrations": None if demonstrations is None else json.dumps(demonstrations),
         "config": json.dumps(config or {}),
         "beside": None if beside is None else json.dumps(beside),
-        "warnings": json.dumps([dict(warning) for warning in warnings]),
     }
     root = xr.Dataset(attrs={name: value for name, value in attributes.items() if value is not None})
     tree = xr.DataTree.from_dict({"/": root, **groups})
@@ -173,8 +172,8 @@ def new_results(
 def join_results(*trees: xr.DataTree) -> xr.DataTree:
     """One tree with the groups of all, e.g. of a training run, compare and retrain.
 
-    Configs are merged verb by verb, hashes kind by kind, and warnings appended without repeats; of every other
-    attribute the first tree that has it decides, and `created` and `versions` are those of now.
+    Configs are merged verb by verb and hashes kind by kind; of every other attribute the first tree that has it
+    decides, and `created` and `versions` are new.
 
     Raises ValueError where two trees hold the same group, or disagree on the environment, γ or α.
     """
@@ -182,10 +181,8 @@ def join_results(*trees: xr.DataTree) -> xr.DataTree:
     groups: dict[str, xr.Dataset] = {}
     config: dict[str, Json] = {}
     hashes: dict[str, dict[str, str]] = {}
-    warnings: list[Mapping[str, str]] = []
     for tree in trees:
-        validate(tree)
-        for path, dataset in leaves(tree).items():
+        for path, dataset in checked(tree).items():
             if path in groups:
                 raise ValueError(f"Each group may come from one tree only; two trees hold '/{path}'. Leave one out.")
             groups[path] = dataset
@@ -200,8 +197,7 @@ def join_results(*trees: xr.DataTree) -> xr.DataTree:
         config |= json.loads(tree.attrs["config"])
         for kind, named in json.loads(str(tree.attrs.get("hashes", "{}"))).items():
             hashes[kind] = {**named, **hashes.get(kind, {})}
-        warnings += [w for w in json.loads(tree.attrs["warnings"]) if w not in warnings]
-    joined = new_results(groups, config=config, warnings=warnings)
+    joined = new_results(groups, config=config)
     joined.attrs = {**attributes, **joined.attrs}
     if hashes:
         joined.attrs["hashes"] = json.dumps(hashes)
@@ -217,17 +213,19 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def leaves(tree: xr.DataTree) -> dict[str, xr.Dataset]:
-    """Path → dataset of every group that holds data, the root left out."""
-    nodes = {node.path.strip("/"): node for node in tree.subtree}
-    return {path: node.to_dataset() for path, node in nodes.items() if path and (node.data_vars or not node.children)}
-
-
 def validate(tree: xr.DataTree) -> None:
     """Check a tree against `SCHEMA`.
 
     Raises ValueError where the root does not name our format and schema version, where a group or variable is unknown
     or missing or has other dims than the schema's, and where an undefined (NaN) figure comes without a reason.
+    """
+    checked(tree)
+
+
+def checked(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Path → dataset of every group that holds data, the root left out; each group is read once.
+
+    Raises ValueError as `validate` does.
     """
     if tree.attrs.get("format") != FORMAT:
         raise ValueError(
@@ -236,18 +234,34 @@ def validate(tree: xr.DataTree) -> None:
         )
     if tree.attrs.get("schema") != SCHEMA_VERSION:
         raise ValueError(
-            f"This version of irl_probe reads results of schema {SCHEMA_VERSION}; got {tree.attrs.get('schema')!r}. "
-            "Read it with the version named in its attribute 'versions', or make it anew."
+            f"This version of irl_probe reads results of schema {listed([*map(str, OLDER), str(SCHEMA_VERSION)])}; got "
+            f"{tree.attrs.get('schema')!r}. Read them with load_results, or with the version named in the attribute "
+            "'versions', or make them again."
         )
-    absent = [name for name in ("created", "versions", "config", "warnings") if name not in tree.attrs]
+    absent = [name for name in ("created", "versions", "config") if name not in tree.attrs]
     if absent:
         raise ValueError(f"A results tree must carry the attributes {absent} too; make it with new_results.")
-    for path, dataset in leaves(tree).items():
+    nodes = {node.path.strip("/"): node for node in tree.subtree}
+    found = {path: node.to_dataset() for path, node in nodes.items() if path}
+    groups = {path: data for path, data in found.items() if data.data_vars or not nodes[path].children}
+    for path, dataset in groups.items():
         kind, _, coverage = path.partition("/")
         if kind not in SCHEMA or "/" in coverage or (kind == "points") != bool(coverage):
             known = [kind if kind != "points" else "points/<coverage>" for kind in SCHEMA]
             raise ValueError(f"A group must be one of {', '.join(known)}; got '{path}'.{did_you_mean(path, known)}")
         _check_group(path, dataset, SCHEMA[kind])
+    return groups
+
+
+def current(tree: xr.DataTree) -> xr.DataTree:
+    """A tree of an older schema in the present one, which it changes in place; any other tree unchanged.
+
+    Results of schema 1 stored their warnings, which are derived when they are read.
+    """
+    if tree.attrs.get("format") == FORMAT and tree.attrs.get("schema") in OLDER:
+        tree.attrs.pop("warnings", None)
+        tree.attrs["schema"] = SCHEMA_VERSION
+    return tree
 
 
 def _check_group(path: str, dataset: xr.Dataset, variables: Mapping[str, Variable]) -> None:

@@ -17,7 +17,7 @@ from irl_probe.envs import check_spaces, make_env
 from irl_probe.learn import Run, train_on_reward
 from irl_probe.retraining.config import RetrainConfig
 from irl_probe.retraining.fingerprint import reward_fingerprint
-from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardWrapper
+from irl_probe.rewards import Reward, RewardModel, RewardWrapper
 
 
 @takes_config(RetrainConfig, "irl_probe.retrain(reward, RetrainConfig(learner), env='CartPole-v1')")
@@ -43,7 +43,7 @@ def retrain(
     Raises as `irl_probe.train` does.
     """
     learner = (config or RetrainConfig()).learner
-    model = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
+    model = reward if isinstance(reward, RewardModel) else None
     if model is not None and model.temperature is not None and learner.temperature is None:
         learner = replace(learner, temperature=model.temperature, gamma=model.gamma)
     live = make_env(env) if isinstance(env, str) else env
@@ -121,8 +121,7 @@ def retrain_sb3(
     if algorithm not in fitting:
         actions = "discrete" if discrete else "continuous"
         raise ValueError(f"{algorithm.upper()} does not take {actions} actions; use {' or '.join(fitting)}.")
-    known = isinstance(reward, RecoveredReward | DistilledReward)
-    gamma = {"gamma": reward.gamma} if known else {}  # type: ignore[union-attr]  # known: one of those with a γ
+    gamma = {"gamma": reward.gamma} if isinstance(reward, RewardModel) else {}
     chosen: dict[str, Any] = {"policy": "MlpPolicy", "seed": seed, "device": "cpu"} | gamma | (settings or {})
     paid = live if reward is None else RewardWrapper(live, reward)
     kind = {"sac": sb3.SAC, "ppo": sb3.PPO, "dqn": sb3.DQN}[algorithm]

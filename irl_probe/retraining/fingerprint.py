@@ -12,7 +12,7 @@ from irl_probe._spaces import Env
 from irl_probe.demos import record_demos
 from irl_probe.learn import Policy, random_policy
 from irl_probe.learn.folder import differences
-from irl_probe.rewards import DistilledReward, RecoveredReward, Reward, RewardError, evaluate_reward, reward_id
+from irl_probe.rewards import Reward, RewardError, RewardModel, evaluate_reward
 from irl_probe.transitions import Transitions
 
 Fingerprint = str | list[float]
@@ -24,9 +24,9 @@ def reward_fingerprint(reward: Reward, env: Env) -> Fingerprint:
 
     Two functions that differ only where random actions do not come are not told apart.
     """
-    if isinstance(reward, RecoveredReward | DistilledReward):
+    if isinstance(reward, RewardModel):
         try:
-            return reward_id(reward)
+            return reward.reward_id
         except RewardError:  # one that cannot be saved, with an expectation of the user's own
             pass
     return _of_random_steps(lambda steps: evaluate_reward(reward, steps, name=type(reward).__name__), env)

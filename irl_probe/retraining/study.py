@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from irl_probe._config import check_kind, takes_config
+from irl_probe._names import TRUE_REWARD
 from irl_probe._spaces import Env
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
@@ -124,7 +125,6 @@ def _plain_cell(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", name.replace("′", "2")).strip("-")
 
 
-TRUE = "true reward"  # the label of policies trained on the environment's own reward
 EVALUATION_SEED = 10_000
 RANDOM_EPISODES = 100
 
@@ -164,12 +164,14 @@ def retrain_study(
     check_kind(rewards, Mapping, "The rewards of a study", "Name each: {'iq': reward}.")
     if not rewards and not config.on_true_reward:
         raise ValueError("A study takes at least one reward, as a mapping name → reward, or the true one; got none.")
-    if TRUE in rewards:
-        raise ValueError(f"The name {TRUE!r} is that of the environment's own reward; call yours something else.")
+    if TRUE_REWARD in rewards:
+        raise ValueError(
+            f"The name {TRUE_REWARD!r} is that of the environment's own reward; call yours something else."
+        )
     maker = _maker(env)
     everyone: dict[str, Reward | None] = dict(rewards)
     if config.on_true_reward:
-        everyone[TRUE] = None
+        everyone[TRUE_REWARD] = None
     folder = None if out is None else Path(out)
     check_cells(folder, list(everyone))
     example = maker()
@@ -224,7 +226,7 @@ def _fingerprints(reward: Reward | None, maker: Callable[[], Env]) -> dict[str, 
         return {
             "env": env_name(env),
             "environment": environment_fingerprint(env),
-            "reward": TRUE if reward is None else reward_fingerprint(reward, env),
+            "reward": TRUE_REWARD if reward is None else reward_fingerprint(reward, env),
         }
     finally:
         env.close()

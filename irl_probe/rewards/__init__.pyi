@@ -1,16 +1,17 @@
 from . import zoo
-from .artifact import load_reward, reward_id, save_reward
+from .artifact import load_reward, save_reward
 from .check import check_reward_model
 from .distil import distil, distil_forms
 from .distil_config import DistilConfig
+from .distilled import DistilledReward
 from .dynamics import DynamicsConfig, LearnedDynamics, LearnedSimulator, fit_dynamics
 from .expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
-from .explicit import DistilledReward
+from .model import RewardModel
 from .protocol import Normalisation, Reward, RewardError, evaluate_reward
 from .recovered import RecoveredReward, SoftQSource, recover
 from .relabel import relabel, relabel_minari
+from .reward_network import RewardNetwork
 from .sb3_env import SB3RewardVecEnv
-from .schema import RewardModel
 from .wrappers import RewardWrapper, VectorRewardWrapper
 from .zoo import check_zoo, copy_zoo, list_zoo, show_zoo, write_index
 
@@ -28,6 +29,7 @@ __all__ = [
     "Reward",
     "RewardError",
     "RewardModel",
+    "RewardNetwork",
     "RewardWrapper",
     "SB3RewardVecEnv",
     "SimulatedExpectation",
@@ -45,7 +47,6 @@ __all__ = [
     "recover",
     "relabel",
     "relabel_minari",
-    "reward_id",
     "save_reward",
     "show_zoo",
     "write_index",

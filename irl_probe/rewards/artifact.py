@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 import safetensors
@@ -14,27 +15,24 @@ import safetensors.torch
 import torch
 
 from irl_probe._config import check_kind
+from irl_probe.rewards import schema
 from irl_probe.rewards.card import card
-from irl_probe.rewards.explicit import DistilledReward, formula
+from irl_probe.rewards.distilled import DistilledReward
+from irl_probe.rewards.model import RewardModel, Shapes
 from irl_probe.rewards.protocol import RewardError
 from irl_probe.rewards.recovered import RecoveredReward
-from irl_probe.rewards.schema import (
-    WEIGHTS,
-    Description,
-    RewardModel,
-    canonical,
-    content_id,
-    describe,
-    expectation_tensors,
-    networks_of,
-    read,
-)
+from irl_probe.rewards.schema import WEIGHTS
+from irl_probe.rewards.strict_json import canonical
 from irl_probe.rewards.zoo import locate, unknown
 
 DESCRIPTION, CARD = "reward.json", "README.md"
 FILES = (DESCRIPTION, WEIGHTS, CARD)
 MAX_BYTES = 256 << 20
 _MAX_JSON = 16 << 20
+_MODELS: dict[type[schema.RewardSpec], type[RewardModel]] = {
+    schema.Recovered: RecoveredReward,
+    schema.Distilled: DistilledReward,
+}
 
 
 def save_reward(
@@ -46,14 +44,14 @@ def save_reward(
 ) -> Path:
     """Write a reward as a folder that `load_reward` reads back bit for bit.
 
-    The same reward and figures give the same bytes (under the same versions of the libraries, which are noted). The
-    folder is written beside its place and renamed into it, so that a reader sees all of it or nothing.
+    The same reward and figures give the same bytes (under the same versions of the libraries, which are recorded). The
+    folder is written beside its place and renamed into it, so a reader sees all of it or nothing.
 
     Args:
         reward: what `recover` or `distil` gives.
-        folder: where to; its parents are made.
-        figures: what was measured of it, by name, for the card; None keeps `reward.figures`.
-        overwrite: replace a reward that is there already.
+        folder: where to save it; its parents are made.
+        figures: what was measured of it, by name, for the card; None takes `reward.figures`.
+        overwrite: replace a reward that is already there.
 
     Returns the folder's path. Raises RewardError where the folder exists (without `overwrite`, or if it holds anything
     but a reward), and where the reward or a figure cannot be written or is not finite.
@@ -63,11 +61,10 @@ def save_reward(
             f"Only what recover or distil gives can be saved; got {reward!r}. Distil a plain function first."
         )
     target = Path(folder).absolute()
-    kept = reward.figures if figures is None else figures
-    check_kind(kept, Mapping, "What was measured of a reward", "Name each: figures={'return': 480.0}.")
-    weights = _weights(reward)
-    described = describe(reward, weights, kept)
-    terms = formula(reward) if isinstance(reward, DistilledReward) else None
+    measured = reward.figures if figures is None else figures
+    check_kind(measured, Mapping, "What was measured of a reward", "Name each: figures={'return': 480.0}.")
+    weights = reward.weights()
+    described = schema.describe(reward.spec(), weights, measured, _versions())
     _check_replaceable(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
@@ -75,7 +72,7 @@ def save_reward(
         fresh.mkdir()
         (fresh / WEIGHTS).write_bytes(weights)
         (fresh / DESCRIPTION).write_bytes(canonical(described))
-        (fresh / CARD).write_text(card(described, terms), encoding="utf-8")
+        (fresh / CARD).write_text(card(described, reward.formula()), encoding="utf-8")
         old = Path(scratch, "old")
         try:
             if target.exists():
@@ -100,41 +97,30 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
         source: the folder, or the id of a shipped reward ("CartPole-v1/iq"); a folder of that name comes first.
         max_bytes: the largest weights file to read.
 
-    Raises RewardError where there is no such reward (with the nearest names) or where anything in it is wrong.
+    Raises RewardError if there is no such reward (with the nearest names) or if anything in it is wrong.
     """
     folder = locate(os.fspath(source))
     data, weights = _read_pair(folder, max_bytes)
     try:
-        description = read(data)
-        return description.build(_read_tensors(weights, description))
+        described = schema.read(data)
+        model = _MODELS[type(described.reward)]
+        tensors = _read_tensors(weights, described.weights, model.shapes(described.reward))
+        reward = model.from_spec(described.reward, tensors, described.figures)
     except RewardError as error:
         raise RewardError(f"The reward in {folder} cannot be used. {error}") from error
+    reward.remember_id(schema.reward_id(described.reward, described.weights.sha256))
+    return reward
 
 
-def reward_id(reward: RewardModel) -> str:
-    """SHA-256 of all that makes the reward what it is: what reward.json says, its figures and versions aside.
-
-    It stays the same after saving and loading, and under another version of a library.
-
-    Raises RewardError where it could not be saved.
-    """
-    described = describe(reward, _weights(reward), {})
-    return content_id({name: part for name, part in described.items() if name != "versions"})
-
-
-def _weights(reward: RewardModel) -> bytes:
-    """The safetensors file: networks under their names, and what the expectation over s′ keeps."""
-    tensors = {
-        f"{name}.{key}": tensor.detach().cpu().contiguous()
-        for name, network in networks_of(reward).items()
-        for key, tensor in network.state_dict().items()
-    }
-    if isinstance(reward, RecoveredReward):
-        tensors |= expectation_tensors(reward.expectation)
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise RewardError(f"The weights must be finite; the tensor '{name}' is not. Did the training diverge?")
-    return safetensors.torch.save(tensors)
+def _versions() -> dict[str, str]:
+    """The installed versions of what wrote a reward; "source" where this library runs uninstalled."""
+    found = {}
+    for package in ("irl_probe", "gymnasium", "numpy", "torch"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "source"
+    return found
 
 
 def _check_replaceable(target: Path, overwrite: bool) -> None:
@@ -143,20 +129,21 @@ def _check_replaceable(target: Path, overwrite: bool) -> None:
     if not overwrite:
         raise RewardError(f"{target} exists already; choose another folder, or replace it with overwrite=True.")
     if not target.is_dir() or target.is_symlink():
-        raise RewardError(f"{target} is no folder of a reward, and is not replaced; choose another place.")
+        raise RewardError(f"{target} is not a reward folder, so it was not overwritten; choose another place.")
     others = sorted({part.name for part in target.iterdir()} - set(FILES))
     if others:
         raise RewardError(
-            f"{target} holds more than a reward ({', '.join(others[:3])}), and is not replaced; choose another folder."
+            f"{target} holds more than a reward ({', '.join(others[:3])}), so it was not overwritten; choose another "
+            "folder."
         )
 
 
 def _read_pair(folder: Path, max_bytes: int) -> tuple[bytes, bytes]:
-    """reward.json and the weights as they belong together.
+    """reward.json and the weights that belong to it.
 
-    A writer may replace the folder between the two reads; then the JSON has changed as well, or, where a second writer
-    put the old one back, the weights' hash is not in it, and both are read again. For an instant of that the folder is
-    absent, so that its absence is believed only the third time; a wrong hash likewise, as damage.
+    A writer may replace the folder between the two reads. Then the JSON has changed too, or, if a second writer put
+    the old one back, it does not give the hash of these weights: both are read again. While a folder is replaced it is
+    absent for a moment, so retry three times before treating it as missing, or a wrong hash as damage.
     """
     pair = None
     for pause in (0.005, 0.02, 0.1):
@@ -196,20 +183,18 @@ def _read_file(folder: Path, name: str, limit: int) -> bytes:
     return data
 
 
-def _read_tensors(weights: bytes, description: Description) -> dict[str, torch.Tensor]:
+def _read_tensors(weights: bytes, described: schema.Weights, shapes: Shapes) -> dict[str, torch.Tensor]:
     """The tensors of the weights file, once their bytes, names, types, shapes and values are as described."""
-    if len(weights) != description.weights_bytes:
-        raise RewardError(
-            f"{WEIGHTS} must have {description.weights_bytes} bytes; got {len(weights)}. The copy is incomplete."
-        )
-    if hashlib.sha256(weights).hexdigest() != description.weights_sha256:
+    if len(weights) != described.bytes:
+        raise RewardError(f"{WEIGHTS} must have {described.bytes} bytes; got {len(weights)}. The copy is incomplete.")
+    if hashlib.sha256(weights).hexdigest() != described.sha256:
         raise RewardError(f"{WEIGHTS} does not have the hash that reward.json gives; it was changed or damaged.")
     try:
         found = {name: (view["dtype"], tuple(view["shape"])) for name, view in safetensors.deserialize(weights)}  # type: ignore[no-untyped-call]  # safetensors has no types
     except safetensors.SafetensorError as error:
         raise RewardError(f"{WEIGHTS} must be a safetensors file; {error}.") from error
     types = {torch.float32: "F32", torch.float64: "F64"}
-    wanted = {name: (types[dtype], shape) for name, (dtype, shape) in description.tensors().items()}
+    wanted = {name: (types[dtype], shape) for name, (dtype, shape) in shapes.items()}
     if found.keys() != wanted.keys():
         missing, unexpected = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
         raise RewardError(

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from irl_probe.rewards.schema import Json
+from irl_probe.rewards.strict_json import Json
 
 
 def card(described: Mapping[str, Json], formula: str | None) -> str:
-    """Markdown that says what the reward is, where it comes from, what was measured and how to load it."""
-    return "\n".join(_lines(described, formula)) + "\n"
+    """Markdown that says what the reward is, where it comes from, what was measured and how to load it.
+
+    Args:
+        described: the content of reward.json.
+        formula: the terms of a linear reward, or None.
+    """
+    return "\n".join(_lines(described, _part(described, "reward"), formula)) + "\n"
 
 
-def _lines(described: Mapping[str, Json], formula: str | None) -> Iterator[str]:
-    provenance, terminal = _part(described, "provenance"), _part(described, "terminal")
-    env_id = provenance.get("env_id", "an environment that was not noted")
-    distilled = described["kind"] == "distilled"
+def _lines(described: Mapping[str, Json], reward: Mapping[str, Json], formula: str | None) -> Iterator[str]:
+    provenance, terminal = _part(reward, "provenance"), _part(reward, "terminal")
+    env_id = provenance.get("env_id", "an environment that was not recorded")
+    distilled = reward["kind"] == "distilled"
     yield f"# A {'distilled' if distilled else 'recovered'} reward for {env_id}"
     yield ""
-    introduction, facts = _distilled(described) if distilled else _recovered(described)
+    introduction, facts = _distilled(reward) if distilled else _recovered(reward)
     yield from introduction
     yield ""
     yield "## What it is"
@@ -27,26 +32,26 @@ def _lines(described: Mapping[str, Json], formula: str | None) -> Iterator[str]:
         {
             **facts,
             **({} if formula is None else {"g": f"`{formula}` (weights to three digits; s[i] counts from 0)"}),
-            **_normalisation(described),
+            **_normalisation(reward),
             "after the end": f'convention "{terminal["convention"]}", V = {terminal["value"]}',
-            "observations": _space(_part(described, "observation_space")),
-            "actions": _space(_part(described, "action_space")),
+            "observations": _space(_part(reward, "observation_space")),
+            "actions": _space(_part(reward, "action_space")),
         }
     )
     yield "## Data and algorithm"
     yield ""
-    yield from _table(dict(sorted(provenance.items()))) if provenance else ("Not noted.", "")
+    yield from _table(dict(sorted(provenance.items()))) if provenance else ("Not recorded.", "")
     yield "## Figures"
     yield ""
     yield from _figures(_part(described, "figures"))
     yield "## Limits"
     yield ""
-    yield from _limits_distilled(described) if distilled else _limits_recovered(described)
+    yield from _limits_distilled(reward) if distilled else _limits_recovered(reward)
     if terminal["convention"] == "absorbing":
-        yield "- An end pays r alone: what the absorbing state goes on paying, γ·V, is added by `RewardWrapper`."
+        yield "- An end pays r alone. `RewardWrapper` adds γ·V there, what the absorbing state goes on paying."
     else:
-        yield "- Nothing is worth anything after the end: its sign decides whether staying alive pays."
-    yield "- A policy that imitates well is no proof of a good reward: see the figures, and what is missing among them."
+        yield "- Nothing is worth anything after the end, so the reward's sign decides whether staying alive pays."
+    yield "- A policy that imitates well does not prove a good reward: read the figures, and see which are missing."
     yield ""
     yield "## How to load it"
     yield ""
@@ -61,7 +66,7 @@ def _lines(described: Mapping[str, Json], formula: str | None) -> Iterator[str]:
     yield ""
     weights = _part(described, "weights")
     yield f"- `{weights['file']}`: the weights, {weights['bytes']} bytes, SHA-256 `{weights['sha256']}`"
-    yield f"- `reward.json`: all that is said here and more, id `{described['id']}`"
+    yield f"- `reward.json`: everything on this page and more, id `{described['id']}`"
     yield f"- written with {', '.join(f'{name} {v}' for name, v in sorted(_part(described, 'versions').items()))}"
     yield ""
     yield "## Licence"
@@ -70,50 +75,49 @@ def _lines(described: Mapping[str, Json], formula: str | None) -> Iterator[str]:
     yield "The method may be covered by a patent; check before commercial use."
 
 
-def _recovered(described: Mapping[str, Json]) -> tuple[list[str], dict[str, Json]]:
-    soft_q, marginal = _part(described, "soft_q"), described["kind"] == "marginal"
+def _recovered(reward: Mapping[str, Json]) -> tuple[list[str], dict[str, Json]]:
+    soft_q, marginal = _part(reward, "soft_q"), reward["kind"] == "marginal"
     formula = "r(s, a) = Q(s, a) − γ·E[V(s′)]" if marginal else "r(s, a, s′) = Q(s, a) − γ·V(s′)"
     introduction = [
-        f"The {described['kind']} reward `{formula}` that a learned soft Q-function implies",
+        f"The {reward['kind']} reward `{formula}` that a learned soft Q-function implies",
         "(IQ-Learn, Garg et al., NeurIPS 2021, Lemma 3.1). Written by `irl_probe.save_reward`.",
     ]
     return introduction, {
-        "reward": f"{described['kind']}; E over s′: {_part(described, 'expectation')['name']}",
+        "reward": f"{reward['kind']}; E over s′: {_part(reward, 'expectation')['name']}",
         "discount γ": soft_q["gamma"],
         "temperature α": f"{soft_q['temperature']} (the policy is softmax(Q/α))",
         "Q-function": f"{soft_q['kind']}, {soft_q['dtype']}",
     }
 
 
-def _distilled(described: Mapping[str, Json]) -> tuple[list[str], dict[str, Json]]:
-    own = _part(described, "distilled")
-    inputs = {"state": "s", "state-action": "s, a", "transition": "s, a, s′"}[str(own["form"])]
-    formula = f"g({inputs}) + γh(s′) − h(s)" if own["shaping"] else f"g({inputs})"
+def _distilled(reward: Mapping[str, Json]) -> tuple[list[str], dict[str, Json]]:
+    inputs = {"state": "s", "state-action": "s, a", "transition": "s, a, s′"}[str(reward["form"])]
+    formula = f"g({inputs}) + γh(s′) − h(s)" if reward["shaping"] else f"g({inputs})"
     introduction = [
         f"The explicit model `r = {formula}`, fitted to a recovered reward. It needs no value function and no",
         "simulator. Written by `irl_probe.save_reward`.",
     ]
     return introduction, {
-        "reward": f"distilled; {_model(own)}, {own['dtype']}",
-        "discount γ": own["gamma"],
-        "temperature α": "none" if own["temperature"] is None else own["temperature"],
+        "reward": f"distilled; {_model(reward)}, {reward['dtype']}",
+        "discount γ": reward["gamma"],
+        "temperature α": "none" if reward["temperature"] is None else reward["temperature"],
     }
 
 
-def _model(own: Mapping[str, Json]) -> str:
+def _model(reward: Mapping[str, Json]) -> str:
     """What g is, in words."""
-    network = _part(_part(own, "networks"), "g")
+    network = _part(_part(reward, "networks"), "g")
     if network["hidden"]:
         return f"a network with hidden layers {network['hidden']}"
-    known_actions = own["form"] == "state" or network["action_count"] is not None
+    known_actions = reward["form"] == "state" or network["action_count"] is not None
     return "a table" if known_actions and network["observation_count"] is not None else "linear"
 
 
-def _normalisation(described: Mapping[str, Json]) -> dict[str, Json]:
-    """What a wrapper with normalise="frozen" divides by, where it is kept."""
-    if "normalisation" not in described:
+def _normalisation(reward: Mapping[str, Json]) -> dict[str, Json]:
+    """What a wrapper with normalise="frozen" divides by, if the reward was saved with it."""
+    if reward["normalisation"] is None:
         return {}
-    part = _part(described, "normalisation")
+    part = _part(reward, "normalisation")
     deviation = _cell(float(part["variance"]) ** 0.5)  # type: ignore[arg-type]  # a number
     return {
         "normalisation": f"{part['count']} rewards of standard deviation {deviation}, mean {_cell(part['mean'])}; "
@@ -121,18 +125,18 @@ def _normalisation(described: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def _limits_recovered(described: Mapping[str, Json]) -> Iterator[str]:
-    yield "- Known only where the demonstrations and the learner's own steps went; elsewhere Q is an extrapolation."
-    yield "- It depends on the dynamics it was learned in, for Q and V look ahead. Elsewhere, retrain and see."
-    if described["kind"] != "marginal":
+def _limits_recovered(reward: Mapping[str, Json]) -> Iterator[str]:
+    yield "- Known only where the demonstrations and the learner's own steps went; elsewhere Q extrapolates."
+    yield "- It depends on the dynamics that it was learned in, because Q and V look ahead. In others, retrain."
+    if reward["kind"] != "marginal":
         yield "- It is α·log π(a|s) plus shaping: where the dynamics are stochastic, EPIC and DARD see only that."
 
 
-def _limits_distilled(described: Mapping[str, Json]) -> Iterator[str]:
+def _limits_distilled(reward: Mapping[str, Json]) -> Iterator[str]:
     yield "- Fitted on the steps named above (`distilled_on`) and known only there; elsewhere it extrapolates."
-    yield "- What it does not explain of the recovered reward's variance is lost: see the figures."
-    if _part(described, "distilled")["shaping"]:
-        yield "- For other dynamics take `reward.unshaped`, which is g alone; the shaping belongs to these ones."
+    yield "- The part of the recovered reward's variance that it does not explain is lost: see the figures."
+    if reward["shaping"]:
+        yield "- For other dynamics take `reward.unshaped`, which is g alone; the shaping belongs to these dynamics."
 
 
 def _part(described: Mapping[str, Json], name: str) -> dict[str, Json]:
@@ -155,7 +159,7 @@ def _cell(value: Json) -> str:
 
 
 def _figures(figures: Mapping[str, Json]) -> Iterator[str]:
-    """Figures by themselves first, then a table for each section; an estimate stands with its interval."""
+    """Single figures first, then a table for each section; an estimate is shown with its interval."""
     if not figures:
         yield from ("None were measured. Compare and retrain before use.", "")
         return
@@ -173,7 +177,7 @@ def _section(value: Json) -> bool:
 
 
 def _rank(section: str) -> int:
-    """What a user asks first: does it train, what does it explain; then the measures."""
+    """The order of the sections: what users ask first (does it train, what does it explain), then the measures."""
     first = ("retraining", "explained_variance", "returns", "distance", "correlation")
     return next((place for place, name in enumerate(first) if section.startswith(name)), len(first))
 
@@ -192,7 +196,7 @@ def _interval(figure: Mapping[str, Json]) -> str:
     """The estimate and its interval, like 0.91 [0.88, 0.94], or why there is none."""
     estimate, low, high = (figure.get(name) for name in ("estimate", "low", "high"))
     if estimate is None:
-        return f"undefined: {figure.get('reason', 'no reason noted')}"
+        return f"undefined: {figure.get('reason', 'no reason recorded')}"
     bounds = "" if low is None or high is None else f" [{_cell(low)}, {_cell(high)}]"
     return f"{_cell(estimate)}{bounds}"
 

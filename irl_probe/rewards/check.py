@@ -1,4 +1,4 @@
-"""Whether a reward keeps the protocol, checked on steps of an environment."""
+"""Check that a reward follows the protocol, on steps of an environment."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from irl_probe._config import check_count, check_kind
 from irl_probe._types import Array, Bools
 from irl_probe.envs import make_env
+from irl_probe.rewards.payment import check_fit
 from irl_probe.rewards.protocol import Reward, RewardError, check_callable, check_values
 from irl_probe.rewards.recovered import RecoveredReward
-from irl_probe.rewards.wrappers import check_fit
 
 SLOWEST = 0.1  # seconds for a batch of `steps`; a learner asks for one every few milliseconds
 
@@ -22,36 +22,36 @@ SLOWEST = 0.1  # seconds for a batch of `steps`; a learner asks for one every fe
 def check_reward_model(
     reward: Reward, env: str | gym.Env[Any, Any], *, steps: int = 128, seed: int = 0, tolerance: float = 1e-4
 ) -> None:
-    """Check a reward on `steps` random steps of `env`, in the manner of Gymnasium's `check_env`.
+    """Check a reward on `steps` random steps of `env`, as Gymnasium's `check_env` checks an environment.
 
-    Checked: one finite float64 number a transition; the inputs are left as they were; the same answer twice; a
-    batch is what its rows are one by one; it is fast enough to train on (else a warning); both values of `terminated`
-    are answered; and of a recovered reward that its spaces fit, and that after an end only V_abs counts:
-    r(s, a, s′, True) = Q(s, a) − γV_abs, whatever s′.
+    Checked: one finite float64 number a transition; inputs that do not change; the same answer twice; a batch that
+    equals its rows one by one; enough speed to train on (else a warning); an answer for both values of `terminated`.
+    For a recovered reward also: its spaces fit, and after an end only V_abs counts, for any s′:
+    r(s, a, s′, True) = Q(s, a) − γV_abs.
 
     Args:
         reward: what to check.
         env: steps are made in it, from a reset with `seed`; or its id, as `make_env` takes it.
-        steps: how many, at least one.
+        steps: their number, at least one.
         seed: of the environment and the actions.
         tolerance: how far a batch may be from its rows, relative to the largest |r| or |Q| (networks in float32 round
             differently for other batch sizes).
 
-    Raises RewardError that says what does not hold, ValueError where `steps` or `seed` is no such count, and TypeError
-    where `env` is no environment.
+    Raises RewardError that says which check failed, ValueError if `steps` or `seed` is not such a count, and TypeError
+    if `env` is not an environment.
     """
     check_callable(reward)
     check_count(steps, 1, "The steps of check_reward_model")
     check_count(seed, 0, "The seed of check_reward_model")
     name = type(reward).__name__
     batch = _batch(reward, env, steps, seed)
-    kept = [array.copy() for array in batch]
+    copies = [array.copy() for array in batch]
     values = reward(*batch)
     if not isinstance(values, np.ndarray) or values.dtype != np.float64:
         kind = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
         raise RewardError(f"The reward {name!r} must give a NumPy array of float64; got {kind}.")
     values = check_values(values, steps, name=name)
-    if any(not np.array_equal(array, copy) for array, copy in zip(batch, kept, strict=True)):
+    if any(not np.array_equal(array, copy) for array, copy in zip(batch, copies, strict=True)):
         raise RewardError(f"The reward {name!r} must leave its inputs as they are; it wrote into one of them.")
     began = time.perf_counter()
     again = reward(*batch)
@@ -85,7 +85,7 @@ def check_reward_model(
 
 
 def _batch(reward: Reward, env: str | gym.Env[Any, Any], steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
-    """Random steps of the environment, whose spaces must fit; one that is made here is closed again."""
+    """Random steps of the environment, whose spaces must fit; one that is made here is closed."""
     live = make_env(env) if isinstance(env, str) else env
     check_kind(live, gym.Env, "The environment of check_reward_model", "Give one, or an id such as 'CartPole-v1'.")
     try:

@@ -1,93 +1,74 @@
-"""What can be set about distilling a reward."""
+"""The config of distil; the command line reads it without loading torch."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from irl_probe._config import Config, check_count
+from irl_probe._config import Config, Count, Must, NotNegative, Seed, Widths
 
 Form = Literal["state", "state-action", "transition"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
+Gamma = Annotated[float, Must(lambda gamma: 0 <= gamma < 1, "lie in [0, 1), such as 0.99")]
+Ridge = Annotated[float, Must(lambda ridge: 0 <= ridge < math.inf, "be zero or more, and finite, such as 0.3")]
+Lasso = Annotated[
+    float, Must(lambda lasso: 0 <= lasso < 1, "be at least 0 and below 1, where no weight is left, such as 0.3")
+]
+LearningRate = Annotated[float, Must(lambda rate: rate > 0, "be positive (such as 0.001)")]
+HeldOut = Annotated[float, Must(lambda share: 0 < share < 1, "lie between 0 and 1, for example 0.2")]
+
 
 @dataclass(frozen=True)
 class DistilConfig(Config):
-    """How an explicit reward is fitted.
-
-    Attributes:
-        form: what g depends on: "state" for g(s), "state-action" for g(s, a), "transition" for g(s, a, s′).
-        shaping: fit g + γh(s′) − h(s) with a potential h as well (AIRL's disentangled form).
-        gamma: γ of the shaping; None takes the reward's own, which a plain function does not have.
-        hidden: widths of the hidden layers of g and h; () is linear, or a table where states and actions are discrete,
-            and is solved exactly. None is () where both are discrete and (64, 64) elsewhere.
-        ridge: λ of the penalty λ‖w‖² that a linear fit or a table has beside the mean squared error. A linear fit's w
-            is its weights without the constant, observations in their own units, actions scaled to [−1, 1]: what
-            varies least on the coverage is held down most. A table's entries are drawn to the mean reward, the rarest
-            most.
-        lasso: λ of the penalty λ Σ σ_j|w_j| that a linear fit of Box observations has instead, σ_j the standard
-            deviation of feature j, as a share of the smallest λ that leaves no weight: between 0 and 1. Few features
-            keep a weight (copies of one share it); units do not matter.
-        activation: relu, tanh or elu.
-        learning_rate, steps, batch_size: of AdamW on the mean squared error, its rate falling linearly to 0.
-        weight_decay: AdamW's.
-        held_out: share of each coverage's episodes that is kept to say how much is explained.
-        seed: of the split, the first weights and the batches.
-
-    Raises ValueError where a value is not of its range.
-    """
+    """How an explicit reward is fitted. Raises ValueError where a value is out of its range."""
 
     form: Form = "state-action"
+    """What g depends on: "state" for g(s), "state-action" for g(s, a), "transition" for g(s, a, s′)."""
     shaping: bool = False
-    gamma: float | None = None
-    hidden: tuple[int, ...] | None = None
-    ridge: float = 0.0
-    lasso: float = 0.0
+    """Fit g + γh(s′) − h(s) with a potential h as well (AIRL's disentangled form)."""
+    gamma: Gamma | None = None
+    """γ of the shaping (default: the reward's own, which a plain function does not have)."""
+    hidden: Widths | None = None
+    """Widths of the hidden layers of g and h. () is solved exactly: it is linear, or a table where states and actions
+    are discrete (default: () where both are discrete, (64, 64) elsewhere)."""
+    ridge: Ridge = 0.0
+    """λ of a linear fit's penalty λ‖w‖², beside the mean squared error. w is the weights without the constant, with
+    observations in their own units and actions scaled to [−1, 1]; it shrinks most what varies least on the coverage.
+    A table's entries shrink towards the mean reward, the rarest most."""
+    lasso: Lasso = 0.0
+    """λ of a linear fit's penalty λ Σ σ_j|w_j| on Box observations, σ_j the standard deviation of feature j, as a share
+    of the smallest λ that leaves no weight. Few features keep a weight (copies share it); units do not matter."""
     activation: Literal["relu", "tanh", "elu"] = "relu"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    steps: int = 5000
-    batch_size: int = 256
-    held_out: float = 0.2
-    seed: int = 0
+    """After each hidden layer."""
+    learning_rate: LearningRate = 1e-3
+    """AdamW's on the mean squared error, falling linearly to 0."""
+    weight_decay: NotNegative = 1e-4
+    """AdamW's."""
+    steps: Count = 5000
+    """AdamW's gradient steps."""
+    batch_size: Count = 256
+    """Transitions in each of these."""
+    held_out: HeldOut = 0.2
+    """Share of each coverage's episodes that is held out, to measure how much is explained."""
+    seed: Seed = 0
+    """Of the split, the first weights and the batches."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
-            check_count(getattr(self, name), least, f"DistilConfig.{name}")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"DistilConfig.held_out must lie between 0 and 1, for example 0.2; got {self.held_out}.")
-        if self.hidden and min(self.hidden) < 1:
-            raise ValueError(f"DistilConfig.hidden must be widths of at least 1, or (); got {self.hidden}.")
-        if self.gamma is not None and not 0 <= self.gamma < 1:
-            raise ValueError(f"DistilConfig.gamma must lie in [0, 1); got {self.gamma}. Use one such as 0.99.")
-        if not 0 <= self.ridge < math.inf:
-            raise ValueError(
-                f"DistilConfig.ridge must be zero or more, and finite; got {self.ridge}. Use one such as 0.3."
-            )
-        if not 0 <= self.lasso < 1:
-            raise ValueError(
-                "DistilConfig.lasso must be at least 0 and below 1, where no weight is left; got "
-                f"{self.lasso}. Use one such as 0.3."
-            )
         if self.ridge and self.lasso:
             raise ValueError(f"Give ridge or lasso, not both; got ridge={self.ridge} and lasso={self.lasso}.")
         if self.penalty is not None and self.hidden:
             raise ValueError(self.unfit_penalty(self.hidden))
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
-            raise ValueError(
-                "DistilConfig.learning_rate must be positive and weight_decay not negative; got "
-                f"{self.learning_rate} and {self.weight_decay}."
-            )
 
     @property
     def penalty(self) -> str | None:
-        """The one of the linear fit's penalties that is set, if any."""
+        """The penalty of the linear fit that is set, if any."""
         return "ridge" if self.ridge else "lasso" if self.lasso else None
 
     def unfit_penalty(self, hidden: tuple[int, ...]) -> str:
-        """What is said of the penalty where the fit is no linear one."""
+        """The error for a penalty where the fit is not linear."""
         name = self.penalty
         value = f"{name}={getattr(self, str(name))}"
         return (

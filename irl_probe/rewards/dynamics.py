@@ -1,10 +1,10 @@
-"""A learned model of the dynamics, for E over s′ where there is neither P nor a simulator: the last resort."""
+"""Learned dynamics: a model of s′ for the expectation over it, where there is neither P nor a simulator."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from irl_probe._config import Config
+from irl_probe._config import Config, Count, Must, Seed, at_least
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs import SimulatedStep
+from irl_probe.rewards.distil_config import HeldOut, LearningRate
 from irl_probe.rewards.expectation import Kind, ValueAfter
 from irl_probe.rewards.protocol import RewardError
 from irl_probe.softq import ACTIVATIONS, ActionScale, EnsembleLinear, NetworkSpec
@@ -23,46 +24,7 @@ from irl_probe.softq.in_numpy import NumpyLayers, array_of, piece_rows, pieces
 from irl_probe.transitions import Transitions
 
 LEAST_STEPS = 100
-
-
-def check_steps(
-    steps: Transitions,
-    spec: NetworkSpec,
-    observation_space: spaces.Space[object],
-    action_space: spaces.Space[object],
-) -> None:
-    """Raises RewardError unless the steps fit the spaces and are enough for as many inputs."""
-    for role, array, space in (
-        ("observations", steps.observations, observation_space),
-        ("actions", steps.actions, action_space),
-    ):
-        if array.shape[1:] != space.shape:
-            raise RewardError(
-                f"The {role} must be those of {space}, one row a step; got shape {array.shape}. "
-                "Take the spaces of the environment that the transitions come from."
-            )
-    if spec.action_count is not None and not (steps.actions.min() >= 0 and steps.actions.max() < spec.action_count):
-        raise RewardError(f"The actions must be in {action_space}; got {steps.actions.min()} to {steps.actions.max()}.")
-    inputs = spec.input_width + (spec.action_count or len(spec.action_low or ()))
-    least = max(LEAST_STEPS, 5 * inputs)
-    if len(steps) < least:
-        raise RewardError(
-            f"Dynamics of {inputs} inputs are learned from at least {least} steps; got {len(steps)}. Record more, or "
-            "take the per-transition reward (expectation='observed')."
-        )
-
-
-def divide(steps: Transitions, share: float) -> tuple[Transitions, Transitions]:
-    """Steps to learn from and steps held out: every so-manieth episode, or the end of the only one."""
-    count = len(steps.starts)
-    if count == 1:
-        first = len(steps) - max(1, round(share * len(steps)))
-        return steps.rows(np.arange(first)), steps.rows(np.arange(first, len(steps)))
-    wanted = min(count - 1, max(1, round(share * count)))
-    chosen = set(np.linspace(0, count - 1, wanted, dtype=int).tolist())
-    return steps.episodes([i for i in range(count) if i not in chosen]), steps.episodes(sorted(chosen))
-
-
+DYNAMICS = "expectation.network"  # the name of the network among the weights of a saved reward
 LOG_STD = (-7.0, 1.0)  # of the change of s, in units of its standard deviation
 FLOOR = 1e-6  # a dimension that varies less has the scale 1
 WEIGHT_DECAY = 0.01
@@ -70,48 +32,204 @@ WEIGHT_DECAY = 0.01
 
 @dataclass(frozen=True)
 class DynamicsConfig(Config):
-    """How `fit_dynamics` learns.
+    """How `fit_dynamics` learns. Raises RewardError where a value is out of its range."""
 
-    Attributes:
-        members: networks in the ensemble.
-        hidden: widths of their hidden layers.
-        updates: gradient steps.
-        batch_size: steps in a member's batch.
-        learning_rate: AdamW's, falling linearly to 0.
-        held_out: share of the episodes (of the last steps, where there is one episode) kept for the held-out figures.
-        samples: successors drawn for E[V(s′)]; at least 2, for its standard error.
-        seed: of the weights, the batches and the draws.
-    """
-
-    members: int = 3
-    hidden: tuple[int, ...] = (128, 128)
-    updates: int = 3000
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    held_out: float = 0.2
-    samples: int = 16
-    seed: int = 0
+    members: Count = 3
+    """Networks in the ensemble."""
+    hidden: Annotated[
+        tuple[int, ...], Must(lambda widths: min(widths, default=0) >= 1, "be one or more widths of at least 1")
+    ] = (128, 128)
+    """Widths of their hidden layers."""
+    updates: Count = 3000
+    """Gradient steps."""
+    batch_size: Count = 256
+    """Steps in a member's batch."""
+    learning_rate: LearningRate = 1e-3
+    """AdamW's, falling linearly to 0."""
+    held_out: HeldOut = 0.2
+    """Share of the episodes held out for the stated figures; with one episode, of its last steps."""
+    samples: Annotated[int, at_least(2, " successors, for a standard error of E[V(s′)]")] = 16
+    """Successors drawn for E[V(s′)]."""
+    seed: Seed = 0
+    """Of the weights, the batches and the draws."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("members", "updates", "batch_size"):
-            if getattr(self, name) < 1:
-                raise RewardError(f"'{name}' must be at least 1; got {getattr(self, name)}.")
-        if not self.hidden or min(self.hidden) < 1:
-            raise RewardError(f"'hidden' must be one or more widths of at least 1; got {self.hidden}.")
-        if not self.learning_rate > 0 or not 0 < self.held_out < 1:
-            raise RewardError(
-                "The learning rate must be positive and the held-out share in (0, 1); got "
-                f"{self.learning_rate} and {self.held_out}."
-            )
-        if self.samples < 2:
-            raise RewardError(f"A mean with a standard error takes at least 2 successors; got samples={self.samples}.")
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise RewardError(str(error)) from None
+
+
+def fit_dynamics(
+    transitions: Transitions,
+    observation_space: spaces.Space[object],
+    action_space: spaces.Space[object],
+    *,
+    config: DynamicsConfig | None = None,
+) -> LearnedDynamics:
+    """Fit an ensemble of Gaussian dynamics to steps by maximum likelihood (as in Chua et al. 2018, §4).
+
+    Every member draws its own batches. A share of the episodes is held out, and is used for the stated figures alone.
+
+    Args:
+        transitions: at least 100 steps, and 5 for each of the network's inputs.
+        observation_space: a Box of real numbers.
+        action_space: a Discrete space, or a Box with finite bounds.
+        config: see `DynamicsConfig`; None takes the defaults.
+
+    Raises RewardError where there are too few steps, where they do not fit the spaces, where observations are discrete
+    (count P(s′ | s, a) and take an `ExactExpectation`) or whole numbers, and where training diverges. (`Transitions`
+    itself refuses NaN and infinite observations and actions.)
+    """
+    config = config or DynamicsConfig()
+    spec = _spec(observation_space, action_space, config)
+    _check_steps(transitions, spec, observation_space, action_space)
+    learned_from, held = _divide(transitions, config.held_out)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = GaussianDynamics(spec)
+    network.fit_moments(learned_from)
+    _train(network, learned_from, config)
+    likelihood, baseline = log_likelihoods(network, held)
+    if not np.isfinite(likelihood):
+        raise RewardError(
+            "The dynamics model diverged in training; lower the learning rate, or scale the observations."
+        )
+    return LearnedDynamics(network.eval(), likelihood, baseline, len(held), config.samples, config.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedDynamics:
+    """The mean of V(s′) over `samples` successors drawn from a learned model; it is only as good as that model.
+
+    E ≈ (1/K) Σ_k (1 − p_k)·V(s + Δ_k) + p_k·V_abs, Δ_k ~ N(μ_m(s, a), σ_m(s, a)²) of member m = k mod M, p_k its
+    probability of termination. All states and actions share the same standard normal draws, so the reward is a
+    function of (s, a). The standard error is that of the K values, which holds the members' disagreement but not
+    what all of them have wrong.
+
+    Attributes:
+        network: the model, as `fit_dynamics` makes it.
+        log_likelihood: of held-out s′, in nats a step, under the mixture of members.
+        baseline: the same of one Gaussian for the change of s whatever s and a: a useful model is far above it.
+        held_out: how many steps these two are means over.
+        samples, seed: of the draws.
+    """
+
+    network: GaussianDynamics
+    log_likelihood: float
+    baseline: float
+    held_out: int
+    samples: int = 16
+    seed: int = 0
+    name: ClassVar[str] = "learned dynamics"
+    kind: ClassVar[Kind] = "marginal"
+
+    def __post_init__(self) -> None:
+        if not bool((self.network.scale > 0).all() and (self.network.change_scale > 0).all()):
+            raise RewardError("The scales of learned dynamics must be positive; these are not. Fit them again.")
+
+    def __call__(
+        self, value: ValueAfter, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+    ) -> tuple[Floats, Floats]:
+        count, shape = len(observations), observations.shape[1:]
+        noise = np.random.default_rng(self.seed).standard_normal((self.samples, self.network.spec.input_width))
+        drawn = np.empty((self.samples, count))
+        layers, spec = NumpyLayers(self.network.layers), self.network.spec
+        for rows in pieces(count, piece_rows(spec)):
+            o = observations[rows]
+            flat = o.reshape(len(o), spec.input_width).astype(np.float64)
+            mean, deviation, ended = self.moments(layers, o, actions[rows])
+            going_on = np.zeros(len(o), dtype=bool)
+            for k, draw in enumerate(noise):
+                member = k % spec.critics
+                successors = (flat + mean[member] + deviation[member] * draw).reshape(-1, *shape)
+                drawn[k, rows] = value(successors.astype(o.dtype), going_on)
+                if len(o) and ended.any():
+                    after = value(successors[:1].astype(o.dtype), np.ones(1, dtype=bool))
+                    drawn[k, rows] += ended[member] * (after - drawn[k, rows])
+        return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / math.sqrt(self.samples)
+
+    def moments(self, layers: NumpyLayers, observations: Array, actions: Array) -> tuple[Floats, Floats, Floats]:
+        """Mean and σ of s′ − s (M, N, width) in the environment's units, and the probability of the end (M, N)."""
+        network = self.network
+        inputs = network.inputs(observations, actions).astype(np.float32)
+        mean, log_std, logit = (
+            part.numpy().astype(np.float64)
+            for part in split(torch.from_numpy(layers(inputs)), network.spec.input_width)
+        )
+        scale = array_of(network.change_scale)
+        ended = float(network.ends) / (1 + np.exp(-logit))
+        return mean * scale + array_of(network.change_mean), np.exp(log_std) * scale, ended
+
+    def spec(self) -> dict[str, object]:
+        """Its description in reward.json."""
+        return {
+            "name": self.name,
+            "network": asdict(self.network.spec),
+            "log_likelihood": self.log_likelihood,
+            "baseline": self.baseline,
+            "held_out": self.held_out,
+            "samples": self.samples,
+            "seed": self.seed,
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The network's."""
+        state = self.network.state_dict()
+        return {f"{DYNAMICS}.{key}": tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+
+
+@dataclass(frozen=True)
+class LearnedSimulator:
+    """Draws s′ ~ N(s + μ_m(s, a), σ_m(s, a)²) of a member m drawn uniformly, and an end with probability p_m(s, a).
+
+    It can be used as a `Simulator`, and is only as good as the model. It does not know the rewards: they are NaN.
+
+    Attributes:
+        model: what `fit_dynamics` gave.
+        seed: of the draws; they differ from call to call.
+    """
+
+    model: LearnedDynamics
+    seed: int = 0
+    deterministic: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
+    _rng: np.random.Generator = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rng", np.random.default_rng(self.seed))
+
+    @property
+    def name(self) -> str:
+        """Its label in results."""
+        return self.model.name
+
+    @property
+    def note(self) -> str:
+        """How good the model is, in words."""
+        return (
+            f"held-out log likelihood {self.model.log_likelihood:.2f} nats a step, "
+            f"one Gaussian for all steps {self.model.baseline:.2f}"
+        )
+
+    def step(self, observations: Array, actions: Array) -> SimulatedStep:
+        """One draw from each row: observations (N, *obs_shape), actions in the environment's units."""
+        spec, layers = self.model.network.spec, NumpyLayers(self.model.network.layers)
+        successors, ended = np.empty_like(observations), np.zeros(len(observations), dtype=bool)
+        for rows in pieces(len(observations), piece_rows(spec)):
+            o = observations[rows]
+            mean, deviation, ends = self.model.moments(layers, o, actions[rows])
+            member, place = self._rng.integers(spec.critics, size=len(o)), np.arange(len(o))
+            change = mean[member, place] + deviation[member, place] * self._rng.standard_normal(mean.shape[1:])
+            successors[rows] = o.astype(np.float64) + change.reshape(o.shape)
+            ended[rows] = self._rng.random(len(o)) < ends[member, place]
+        return SimulatedStep(successors, np.full(len(observations), np.nan), ended)
 
 
 class GaussianDynamics(nn.Module):
     """An ensemble of networks (s, a) → mean and log σ of s′ − s in every dimension, and a logit of termination.
 
-    `spec.critics` is the number of members. Inputs and the change of s are standardised with moments kept as buffers.
+    `spec.critics` is the number of members. Inputs and the change of s are standardised with moments that are buffers.
     `ends` is 1 where the data held a termination, and 0 where none can then be predicted.
     """
 
@@ -175,114 +293,58 @@ def split(outputs: Tensor, states: int) -> tuple[Tensor, Tensor, Tensor]:
     return mean, low + 0.5 * (high - low) * (torch.tanh(raw) + 1), logit
 
 
-@dataclass(frozen=True, eq=False)
-class LearnedDynamics:
-    """The mean of V(s′) over `samples` successors drawn from a learned model; it is only as good as that model.
-
-    E ≈ (1/K) Σ_k (1 − p_k)·V(s + Δ_k) + p_k·V_abs, Δ_k ~ N(μ_m(s, a), σ_m(s, a)²) of member m = k mod M, p_k its
-    probability of termination. All states and actions share the same standard normal draws, so that the reward is a
-    function of (s, a). The standard error is that of the K values, which holds the members' disagreement but not
-    what all of them have wrong.
-
-    Attributes:
-        network: the model, as `fit_dynamics` makes it.
-        log_likelihood: of held-out s′, in nats a step, under the mixture of members.
-        baseline: the same of one Gaussian for the change of s whatever s and a: what a useful model is far above.
-        held_out: how many steps these two are means over.
-        samples, seed: of the draws.
-    """
-
-    network: GaussianDynamics
-    log_likelihood: float
-    baseline: float
-    held_out: int
-    samples: int = 16
-    seed: int = 0
-    name: ClassVar[str] = "learned dynamics"
-    kind: ClassVar[Kind] = "marginal"
-
-    def __call__(
-        self, value: ValueAfter, observations: Array, actions: Array, next_observations: Array, terminated: Bools
-    ) -> tuple[Floats, Floats]:
-        count, shape = len(observations), observations.shape[1:]
-        noise = np.random.default_rng(self.seed).standard_normal((self.samples, self.network.spec.input_width))
-        drawn = np.empty((self.samples, count))
-        layers, spec = NumpyLayers(self.network.layers), self.network.spec
-        for rows in pieces(count, piece_rows(spec)):
-            o = observations[rows]
-            flat = o.reshape(len(o), spec.input_width).astype(np.float64)
-            mean, deviation, ended = self.moments(layers, o, actions[rows])
-            going_on = np.zeros(len(o), dtype=bool)
-            for k, draw in enumerate(noise):
-                member = k % spec.critics
-                successors = (flat + mean[member] + deviation[member] * draw).reshape(-1, *shape)
-                drawn[k, rows] = value(successors.astype(o.dtype), going_on)
-                if len(o) and ended.any():
-                    after = value(successors[:1].astype(o.dtype), np.ones(1, dtype=bool))
-                    drawn[k, rows] += ended[member] * (after - drawn[k, rows])
-        return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / math.sqrt(self.samples)
-
-    def moments(self, layers: NumpyLayers, observations: Array, actions: Array) -> tuple[Floats, Floats, Floats]:
-        """Mean and σ of s′ − s (M, N, width) in the environment's units, and the probability of the end (M, N)."""
-        network = self.network
-        inputs = network.inputs(observations, actions).astype(np.float32)
-        mean, log_std, logit = (
-            part.numpy().astype(np.float64)
-            for part in split(torch.from_numpy(layers(inputs)), network.spec.input_width)
+def _spec(
+    observation_space: spaces.Space[object], action_space: spaces.Space[object], config: DynamicsConfig
+) -> NetworkSpec:
+    if not (isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)):
+        raise RewardError(
+            f"Gaussian dynamics are learned for a Box of real numbers; got {observation_space}. For discrete states "
+            "count P(s′ | s, a) and give ExactExpectation(P)."
         )
-        scale = array_of(network.change_scale)
-        ended = float(network.ends) / (1 + np.exp(-logit))
-        return mean * scale + array_of(network.change_mean), np.exp(log_std) * scale, ended
+    try:
+        return NetworkSpec.of(
+            observation_space, action_space, hidden=config.hidden, activation="elu", critics=config.members
+        )
+    except ValueError as error:
+        raise RewardError(str(error)) from error
 
 
-def fit_dynamics(
-    transitions: Transitions,
+def _check_steps(
+    steps: Transitions,
+    spec: NetworkSpec,
     observation_space: spaces.Space[object],
     action_space: spaces.Space[object],
-    *,
-    config: DynamicsConfig = DynamicsConfig(),
-) -> LearnedDynamics:
-    """Fit an ensemble of Gaussian dynamics to steps by maximum likelihood (as in Chua et al. 2018, §4).
-
-    Every member draws its own batches. A share of the episodes is held out, and is used for the stated figures alone.
-
-    Args:
-        transitions: at least 100 steps, and 5 for each of the network's inputs.
-        observation_space: a Box of real numbers.
-        action_space: a Discrete space, or a Box with finite bounds.
-        config: see `DynamicsConfig`.
-
-    Raises RewardError where there are too few steps, where they do not fit the spaces, where observations are discrete
-    (count P(s′ | s, a) and take an `ExactExpectation`) or whole numbers, and where training diverges. (`Transitions`
-    itself refuses NaN and infinite observations and actions.)
-    """
-    spec = _spec(observation_space, action_space, config)
-    check_steps(transitions, spec, observation_space, action_space)
-    kept, held = divide(transitions, config.held_out)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = GaussianDynamics(spec)
-    network.fit_moments(kept)
-    _train(network, kept, config)
-    likelihood, baseline = log_likelihoods(network, held)
-    if not np.isfinite(likelihood):
+) -> None:
+    """Raises RewardError unless the steps fit the spaces and are enough for as many inputs."""
+    for role, array, space in (
+        ("observations", steps.observations, observation_space),
+        ("actions", steps.actions, action_space),
+    ):
+        if array.shape[1:] != space.shape:
+            raise RewardError(
+                f"The {role} must be those of {space}, one row a step; got shape {array.shape}. "
+                "Take the spaces of the environment that the transitions come from."
+            )
+    if spec.action_count is not None and not (steps.actions.min() >= 0 and steps.actions.max() < spec.action_count):
+        raise RewardError(f"The actions must be in {action_space}; got {steps.actions.min()} to {steps.actions.max()}.")
+    inputs = spec.input_width + (spec.action_count or len(spec.action_low or ()))
+    least = max(LEAST_STEPS, 5 * inputs)
+    if len(steps) < least:
         raise RewardError(
-            "The dynamics model diverged in training; lower the learning rate, or scale the observations."
+            f"Dynamics of {inputs} inputs are learned from at least {least} steps; got {len(steps)}. Record more, or "
+            "take the per-transition reward (expectation='observed')."
         )
-    return LearnedDynamics(network.eval(), likelihood, baseline, len(held), config.samples, config.seed)
 
 
-def log_likelihoods(network: GaussianDynamics, steps: Transitions) -> tuple[float, float]:
-    """Mean log density of s′, nats a step: of the mixture of members, and of one Gaussian with the training moments."""
-    target = torch.as_tensor(network.targets(steps.observations, steps.next_observations))
-    inputs = torch.as_tensor(network.inputs(steps.observations, steps.actions), dtype=torch.float32)
-    with torch.no_grad():
-        mean, log_std, _ = (part.double() for part in network(inputs.expand(network.spec.critics, -1, -1)))
-    each = _log_normal(target, mean, log_std).sum(-1)
-    mixture = torch.logsumexp(each, dim=0) - math.log(len(each))
-    units = float(network.change_scale.double().log().sum())
-    baseline = _log_normal(target, torch.zeros(()), torch.zeros(())).sum(-1)
-    return float(mixture.mean()) - units, float(baseline.mean()) - units
+def _divide(steps: Transitions, share: float) -> tuple[Transitions, Transitions]:
+    """Steps to learn from and steps held out: episodes spread evenly, or the end of the only one."""
+    count = len(steps.starts)
+    if count == 1:
+        first = len(steps) - max(1, round(share * len(steps)))
+        return steps.rows(np.arange(first)), steps.rows(np.arange(first, len(steps)))
+    wanted = min(count - 1, max(1, round(share * count)))
+    chosen = set(np.linspace(0, count - 1, wanted, dtype=int).tolist())
+    return steps.episodes([i for i in range(count) if i not in chosen]), steps.episodes(sorted(chosen))
 
 
 def _train(network: GaussianDynamics, steps: Transitions, config: DynamicsConfig) -> None:
@@ -303,68 +365,18 @@ def _train(network: GaussianDynamics, steps: Transitions, config: DynamicsConfig
         optimiser.step()
 
 
+def log_likelihoods(network: GaussianDynamics, steps: Transitions) -> tuple[float, float]:
+    """Mean log density of s′, nats a step: of the mixture of members, and of one Gaussian with the training moments."""
+    target = torch.as_tensor(network.targets(steps.observations, steps.next_observations))
+    inputs = torch.as_tensor(network.inputs(steps.observations, steps.actions), dtype=torch.float32)
+    with torch.no_grad():
+        mean, log_std, _ = (part.double() for part in network(inputs.expand(network.spec.critics, -1, -1)))
+    each = _log_normal(target, mean, log_std).sum(-1)
+    mixture = torch.logsumexp(each, dim=0) - math.log(len(each))
+    units = float(network.change_scale.double().log().sum())
+    baseline = _log_normal(target, torch.zeros(()), torch.zeros(())).sum(-1)
+    return float(mixture.mean()) - units, float(baseline.mean()) - units
+
+
 def _log_normal(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return -0.5 * ((x - mean) * torch.exp(-log_std)).square() - log_std - 0.5 * math.log(2 * math.pi)
-
-
-def _spec(
-    observation_space: spaces.Space[object], action_space: spaces.Space[object], config: DynamicsConfig
-) -> NetworkSpec:
-    if not (isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)):
-        raise RewardError(
-            f"Gaussian dynamics are learned for a Box of real numbers; got {observation_space}. For discrete states "
-            "count P(s′ | s, a) and give ExactExpectation(P)."
-        )
-    try:
-        return NetworkSpec.of(
-            observation_space, action_space, hidden=config.hidden, activation="elu", critics=config.members
-        )
-    except ValueError as error:
-        raise RewardError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class LearnedSimulator:
-    """Draws s′ ~ N(s + μ_m(s, a), σ_m(s, a)²) of a member m drawn uniformly, and an end with probability p_m(s, a).
-
-    It stands where a `Simulator` does, and is only as good as the model. It knows no rewards: they are NaN.
-
-    Attributes:
-        model: what `fit_dynamics` gave.
-        seed: of the draws; they differ from call to call.
-    """
-
-    model: LearnedDynamics
-    seed: int = 0
-    deterministic: ClassVar[bool] = False
-    exact: ClassVar[bool] = False
-    _rng: np.random.Generator = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_rng", np.random.default_rng(self.seed))
-
-    @property
-    def name(self) -> str:
-        """What results call it."""
-        return self.model.name
-
-    @property
-    def note(self) -> str:
-        """How good the model is, in words."""
-        return (
-            f"held-out log likelihood {self.model.log_likelihood:.2f} nats a step, "
-            f"one Gaussian for all steps {self.model.baseline:.2f}"
-        )
-
-    def step(self, observations: Array, actions: Array) -> SimulatedStep:
-        """One draw from each row: observations (N, *obs_shape), actions in the environment's units."""
-        spec, layers = self.model.network.spec, NumpyLayers(self.model.network.layers)
-        successors, ended = np.empty_like(observations), np.zeros(len(observations), dtype=bool)
-        for rows in pieces(len(observations), piece_rows(spec)):
-            o = observations[rows]
-            mean, deviation, ends = self.model.moments(layers, o, actions[rows])
-            member, place = self._rng.integers(spec.critics, size=len(o)), np.arange(len(o))
-            change = mean[member, place] + deviation[member, place] * self._rng.standard_normal(mean.shape[1:])
-            successors[rows] = o.astype(np.float64) + change.reshape(o.shape)
-            ended[rows] = self._rng.random(len(o)) < ends[member, place]
-        return SimulatedStep(successors, np.full(len(observations), np.nan), ended)

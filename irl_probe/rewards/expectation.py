@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
-from irl_probe.envs.simulator import Simulator, simulator
+from irl_probe.envs import Simulator, make_env, simulator
 from irl_probe.rewards.protocol import RewardError
+
+TRANSITION = "expectation.transition"  # the name of P(s′ | s, a) among the weights of a saved reward
 
 Kind = Literal["per-transition", "marginal"]
 ValueAfter = Callable[[Array, Bools], Floats]
@@ -33,6 +38,14 @@ class Expectation(Protocol):
     ) -> tuple[Floats, Floats]: ...
 
 
+@runtime_checkable
+class SavedExpectation(Expectation, Protocol):
+    """An expectation that can be saved with its reward: it says what it is, without and with its tensors."""
+
+    def spec(self) -> dict[str, object]: ...
+    def tensors(self) -> dict[str, Tensor]: ...
+
+
 @dataclass(frozen=True)
 class ObservedSuccessor:
     """The value of the one s′ that was observed: no expectation at all, so the reward is r(s, a, s′)."""
@@ -44,6 +57,14 @@ class ObservedSuccessor:
         self, value: ValueAfter, observations: Array, actions: Array, next_observations: Array, terminated: Bools
     ) -> tuple[Floats, Floats]:
         return value(next_observations, terminated), np.zeros(len(next_observations))
+
+    def spec(self) -> dict[str, object]:
+        """Its description in reward.json."""
+        return {"name": self.name}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """None: there is nothing to keep."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +97,14 @@ class ExactExpectation:
         values = value(np.arange(states), np.zeros(states, dtype=bool))
         expected = self.transition @ values
         return expected[observations.astype(np.int64), actions.astype(np.int64)], np.zeros(len(observations))
+
+    def spec(self) -> dict[str, object]:
+        """Its description in reward.json."""
+        return {"name": self.name}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """P(s′ | s, a)."""
+        return {TRANSITION: torch.tensor(self.transition)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +144,27 @@ class SimulatedExpectation:
         built = simulator(env_id)
         return cls(env_id, built, samples if samples is not None else 1 if built.deterministic else 16)
 
+    @classmethod
+    def rebuilt(cls, env_id: str, samples: int, observation_space: Space, action_space: Space) -> SimulatedExpectation:
+        """With the default simulator of `env_id`, for a saved reward of these spaces.
+
+        Raises RewardError where it cannot be built or takes other observations or actions.
+        """
+        try:
+            env = make_env(env_id)
+            built = cls(env_id, simulator(env), samples)
+        except (ValueError, ImportError) as error:
+            raise RewardError(
+                f"The reward is marginal, with E over s′ by a simulator of {env_id}, which cannot be built: {error}"
+            ) from error
+        if (env.observation_space.shape, env.action_space.shape) != (observation_space.shape, action_space.shape):
+            raise RewardError(
+                f"The simulator of {env_id} takes observations and actions of {env.observation_space} and "
+                f"{env.action_space}; the reward is for {observation_space} and {action_space}. They must have one "
+                "shape."
+            )
+        return built
+
     def __call__(
         self, value: ValueAfter, observations: Array, actions: Array, next_observations: Array, terminated: Bools
     ) -> tuple[Floats, Floats]:
@@ -125,3 +175,11 @@ class SimulatedExpectation:
         if self.simulator.deterministic:
             return drawn[0], np.zeros(len(observations))
         return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / np.sqrt(self.samples)
+
+    def spec(self) -> dict[str, object]:
+        """Its description in reward.json."""
+        return {"name": self.name, "env_id": self.env_id, "samples": self.samples}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """None: loading builds the simulator from its name."""
+        return {}

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
+from gymnasium import spaces
 
+from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.softq import NetworkSpec
 from irl_probe.transitions import Transitions
@@ -21,7 +23,7 @@ class Reward(Protocol):
     """r(s, a, s′, terminated) of N transitions at once: (N,) float64, in reward units per environment step.
 
     The arguments are shaped like those of `Transitions` and are given by position, as imitation does with its reward
-    functions, so that theirs work here and ours work there. A plain function qualifies.
+    functions, so theirs work here and ours work there. A plain function is a reward too.
     """
 
     def __call__(
@@ -65,7 +67,7 @@ def check_values(values: object, count: int, *, name: str) -> Floats:
             f"The reward {name!r} must give one number a transition, shape ({count},); got shape {array.shape}. {hint}"
         )
     result = array.astype(np.float64, copy=False)
-    if not math.isfinite(result.sum()):  # one pass for most; a sum that overflows is looked at again
+    if not math.isfinite(result.sum()):  # one pass for most; a sum that overflows is checked again
         bad = ~np.isfinite(result)
         if not bad.any():
             return result
@@ -133,6 +135,50 @@ def _check_indices(name: str, rows: Array, count: int) -> None:
         )
 
 
+def check_spaces_fit(
+    spec: NetworkSpec, observation_space: Space, action_space: Space, learned_in: object = None
+) -> None:
+    """Raise RewardError unless a network of shape `spec` takes observations and actions of these spaces.
+
+    `learned_in` is the environment of the reward, as far as its provenance says.
+    """
+    for role, space in (("observation", observation_space), ("action", action_space)):
+        if isinstance(space, spaces.Discrete) and space.start != 0:
+            raise RewardError(f"A Discrete {role} space must count from 0; got {space}. Shift it by {space.start}.")
+    try:
+        wanted = NetworkSpec.of(observation_space, action_space)
+    except ValueError as error:
+        raise RewardError(str(error)) from error
+    for role, space, names in (
+        ("observation", observation_space, ("observation_shape", "observation_count")),
+        ("action", action_space, ("action_count", "action_low", "action_high")),
+    ):
+        if any(getattr(wanted, name) != getattr(spec, name) for name in names):
+            fit = widest_observations(spec) if role == "observation" else network_actions(spec)
+            origin = f" of {learned_in}" if isinstance(learned_in, str) else ""
+            raise RewardError(
+                f"The reward{origin} takes {role}s of {fit}, and the {role} space is {space}: they must fit. "
+                "Use the environment, with the same wrappers, that its demonstrations come from."
+            )
+
+
+def widest_observations(spec: NetworkSpec) -> Space:
+    """The widest observation space that a network of this shape takes."""
+    if spec.observation_count is not None:
+        return spaces.Discrete(spec.observation_count)
+    return spaces.Box(-np.inf, np.inf, spec.observation_shape, np.float32)
+
+
+def network_actions(spec: NetworkSpec) -> Space:
+    """The action space that a network of this shape takes, with one dimension; float32 where its bounds allow it."""
+    if spec.action_count is not None:
+        return spaces.Discrete(spec.action_count)
+    bounds = np.array([spec.action_low, spec.action_high])
+    narrow = bounds.astype(np.float32)
+    low, high = narrow if np.array_equal(narrow, bounds) else bounds
+    return spaces.Box(low, high, dtype=low.dtype.type)
+
+
 Normalise = Literal["none", "running", "frozen"]
 NORMALISE: tuple[Normalise, ...] = get_args(Normalise)
 _LEAST = 1e-12  # of the deviation, relative to the mean: below it the rewards are one number
@@ -142,12 +188,12 @@ _LEAST = 1e-12  # of the deviation, relative to the mean: below it the rewards a
 class Normalisation:
     """Mean and variance of the rewards paid so far; a reward is normalised by its standard deviation.
 
-    The mean is kept and not taken off: where episodes end, a constant on top of the reward changes the best policy. A
+    The mean is not subtracted: where episodes end, a constant on top of the reward changes the best policy. A
     positive factor does not. A learner with a temperature of its own has to divide it by the same `scale`.
 
     Attributes:
         count: rewards seen.
-        mean, variance: of those, in reward units and their square; the variance is that of the whole, not of a sample.
+        mean, variance: of those, in reward units and their square; the variance is of all of them, not of a sample.
 
     Raises RewardError where they are not finite, or count or variance is negative.
     """
@@ -165,7 +211,7 @@ class Normalisation:
 
     @property
     def scale(self) -> float:
-        """What rewards are divided by: the standard deviation, or 1 where there is none (fewer than two, or equal)."""
+        """What rewards are divided by: the standard deviation, or 1 if that is 0 or unknown."""
         deviation = math.sqrt(self.variance)
         return deviation if self.count > 1 and deviation > _LEAST * abs(self.mean) else 1.0
 

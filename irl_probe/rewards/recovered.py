@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
-from gymnasium import spaces
+import torch
+from torch import Tensor, nn
 
 from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
-from irl_probe.rewards.dynamics import LearnedDynamics
-from irl_probe.rewards.expectation import Expectation, Kind, ObservedSuccessor
-from irl_probe.rewards.protocol import Normalisation, RewardError, check_batch
+from irl_probe.rewards import schema
+from irl_probe.rewards.dynamics import DYNAMICS, GaussianDynamics, LearnedDynamics
+from irl_probe.rewards.expectation import (
+    TRANSITION,
+    ExactExpectation,
+    Expectation,
+    Kind,
+    ObservedSuccessor,
+    SavedExpectation,
+    SimulatedExpectation,
+)
+from irl_probe.rewards.model import (
+    DTYPES,
+    Provenance,
+    RewardModel,
+    Shapes,
+    dtype_name,
+    fill,
+    shapes_of,
+    shared_fields,
+    tensors_of,
+)
+from irl_probe.rewards.protocol import (
+    Normalisation,
+    RewardError,
+    check_batch,
+    check_spaces_fit,
+    network_actions,
+    widest_observations,
+)
 from irl_probe.rewards.stable_baselines import from_stable_baselines, is_stable_baselines
-from irl_probe.softq import NetworkSpec
+from irl_probe.rewards.strict_json import validated
+from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, SoftQ
-
-Provenance = Mapping[str, str | float | int]
 
 
 @runtime_checkable
@@ -30,7 +57,7 @@ class SoftQSource(Protocol):
         terminal_value: V_abs, the value after the MDP ended that the learner used; 0 is the convention "zero".
         observation_space: the environment's.
         action_space: the environment's.
-        provenance: what it was learned from and how, as plain numbers and texts.
+        provenance: what it was learned from and how, as plain numbers and strings.
     """
 
     @property
@@ -50,7 +77,7 @@ class _AnySoftQ(SoftQ, Protocol): ...
 
 
 @dataclass(frozen=True, eq=False)
-class RecoveredReward:
+class RecoveredReward(RewardModel):
     """r(s, a, s′, d) = Q(s, a) − γ E[(1 − d)·V(s′) + d·V_abs]  (Garg et al. 2021, Lemma 3.1 and eq. 4).
 
     d is whether the MDP terminated. `expectation` decides what E is, and so whether this is the per-transition reward
@@ -63,8 +90,8 @@ class RecoveredReward:
         terminal_value: V_abs; 0 is the convention "zero" (nothing after the end), anything else "absorbing".
         expectation: how E over s′ is taken.
         provenance: where it comes from (algorithm, environment, hash of the demonstrations, ...).
-        figures: what was measured of it, by name; plain numbers and texts, nested as wanted.
-        normalisation: how large the rewards were that a wrapper paid, for "running" and "frozen" ones; calls do not
+        figures: what was measured of it, by name; plain numbers and strings, nested as needed.
+        normalisation: the size of the rewards that a wrapper paid, for normalise="running" and "frozen"; calls do not
             read it.
 
     Raises RewardError where the spaces do not fit the Q-network or V_abs is not finite.
@@ -98,23 +125,9 @@ class RecoveredReward:
         return self.soft_q.temperature
 
     @property
-    def terminal(self) -> Literal["zero", "absorbing"]:
-        """The terminal convention: "zero" where V_abs = 0, otherwise "absorbing"."""
-        return "zero" if self.terminal_value == 0 else "absorbing"
-
-    @property
     def kind(self) -> Kind:
         """Whether it is the "per-transition" reward r(s, a, s′) or the "marginal" one r(s, a)."""
         return self.expectation.kind
-
-    @property
-    def tail(self) -> float:
-        """γ·V_abs: what a learner that stops at the end must be paid there on top of r to optimise the same return.
-
-        After the end the absorbing state goes on paying r_abs = (1 − γ)·V_abs for ever, which is worth V_abs one step
-        later; 0 in the convention "zero".
-        """
-        return self.gamma * self.terminal_value
 
     def check_spaces(self, observation_space: Space, action_space: Space) -> None:
         """Raise RewardError unless the reward takes observations and actions of these spaces."""
@@ -154,7 +167,7 @@ class RecoveredReward:
     def standard_error(
         self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
     ) -> Floats:
-        """Standard error of the reward, (N,): γ times that of E[V], from sampled successors and sampled actions in V.
+        """Standard error of the reward, (N,): γ times E[V]'s, from sampled successors and sampled actions in V.
 
         0 where both are exact (discrete actions, and an observed or exact s′). Action samples are shared by all
         states, so their errors do not average out over successors: the mean error over s′ is taken, an upper bound.
@@ -166,6 +179,123 @@ class RecoveredReward:
             return self.gamma * from_successors
         from_actions, _ = self.expectation(lambda o, d: np.where(d, 0.0, soft_q.value_error(o)), *batch)
         return self.gamma * np.hypot(from_successors, from_actions)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks of Q by the names under which they are saved."""
+        if isinstance(self.soft_q, DiscreteSoftQ | ContinuousSoftQ):
+            return self.soft_q.modules
+        raise RewardError(f"Only a DiscreteSoftQ or a ContinuousSoftQ can be saved; got {type(self.soft_q).__name__}.")
+
+    def spec(self) -> schema.Recovered:
+        """As `RewardModel.spec`."""
+        content = {
+            **self.shared_spec(),
+            "kind": self.kind,
+            "expectation": self._saved_expectation.spec(),
+            "soft_q": self._soft_q_spec(),
+        }
+        return validated(schema.Recovered, content, "the reward")
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As `RewardModel.tensors`: those of the networks, and of the expectation over s′."""
+        return tensors_of(self.networks) | self._saved_expectation.tensors()
+
+    @classmethod
+    def shapes(cls, spec: schema.Recovered) -> Shapes:
+        """As `RewardModel.shapes`."""
+        return shapes_of(_blank(spec)) | _expectation_shapes(spec)
+
+    @classmethod
+    def from_spec(cls, spec: schema.Recovered, tensors: Mapping[str, Tensor], figures: Mapping[str, object]) -> Self:
+        """As `RewardModel.from_spec`."""
+        networks = _blank(spec)
+        fill(networks, tensors)
+        return cls(_soft_q(spec, networks), expectation=_expectation(spec, tensors), **shared_fields(spec, figures))
+
+    @property
+    def _saved_expectation(self) -> SavedExpectation:
+        if isinstance(self.expectation, SavedExpectation):
+            return self.expectation
+        raise RewardError(
+            "Only an observed, exact, simulated or learned expectation over s′ can be saved; got "
+            f"{type(self.expectation).__name__}, which loading could not build again. Save the per-transition reward "
+            "(recover without it), or distil the reward, which then needs none."
+        )
+
+    def _soft_q_spec(self) -> dict[str, object]:
+        soft_q, networks = self.soft_q, self.networks
+        content: dict[str, object] = {
+            "kind": "discrete",
+            "dtype": dtype_name(networks),
+            "gamma": float(soft_q.gamma),
+            "temperature": float(soft_q.temperature),
+            "networks": {name: asdict(network.spec) for name, network in networks.items()},  # type: ignore[call-overload]  # each has a NetworkSpec
+        }
+        if isinstance(soft_q, ContinuousSoftQ):
+            content |= {"kind": "continuous", "reduce": soft_q.reduce, "samples": soft_q.samples, "seed": soft_q.seed}
+        return content
+
+
+def _blank(spec: schema.Recovered) -> dict[str, nn.Module]:
+    """The networks of Q on torch's meta device: their tensors have shapes but no memory."""
+    networks = spec.soft_q.networks
+    with torch.device("meta"):
+        if isinstance(networks, schema.DiscreteNetworks):
+            blank: dict[str, nn.Module] = {"q": DiscreteQ(networks.q.shape())}
+        else:
+            blank = {"critic": ContinuousQ(networks.critic.shape()), "actor": GaussianPolicy(networks.actor.shape())}
+        return {name: network.to(DTYPES[spec.soft_q.dtype]) for name, network in blank.items()}
+
+
+def _soft_q(spec: schema.Recovered, networks: Mapping[str, Any]) -> DiscreteSoftQ | ContinuousSoftQ:
+    """The soft Q-function of these networks, which hold their weights."""
+    own = spec.soft_q
+    if isinstance(own, schema.DiscreteQ):
+        return DiscreteSoftQ(networks["q"], gamma=own.gamma, temperature=own.temperature)
+    return ContinuousSoftQ(
+        networks["critic"],
+        networks["actor"],
+        gamma=own.gamma,
+        temperature=own.temperature,
+        reduce=own.reduce,
+        samples=own.samples,
+        seed=own.seed,
+    )
+
+
+def _expectation_shapes(spec: schema.Recovered) -> Shapes:
+    """Type and shape of what the expectation over s′ keeps: P(s′|s, a), or the network of learned dynamics."""
+    expectation = spec.expectation
+    if isinstance(expectation, schema.Learned):
+        return shapes_of({DYNAMICS: _blank_dynamics(expectation)})
+    if not isinstance(expectation, schema.Exact):
+        return {}
+    assert isinstance(spec.soft_q, schema.DiscreteQ)  # the schema has checked it
+    shape = spec.soft_q.networks.q
+    assert shape.observation_count is not None
+    assert shape.action_count is not None
+    return {TRANSITION: (torch.float64, (shape.observation_count, shape.action_count, shape.observation_count))}
+
+
+def _expectation(spec: schema.Recovered, tensors: Mapping[str, Tensor]) -> Expectation:
+    """The expectation of this description. Raises RewardError where its tensors or its simulator cannot be used."""
+    match spec.expectation:
+        case schema.Exact():
+            return ExactExpectation(tensors[TRANSITION].numpy())
+        case schema.Simulated(env_id=env_id, samples=samples):
+            return SimulatedExpectation.rebuilt(env_id, samples, spec.observation_space, spec.action_space)
+        case schema.Learned() as saved:
+            network = _blank_dynamics(saved)
+            fill({DYNAMICS: network}, tensors)
+            figures = (saved.log_likelihood, saved.baseline, saved.held_out)
+            return LearnedDynamics(network.eval(), *figures, samples=saved.samples, seed=saved.seed)
+    return ObservedSuccessor()
+
+
+def _blank_dynamics(saved: schema.Learned) -> GaussianDynamics:
+    with torch.device("meta"):
+        return GaussianDynamics(saved.network.shape())
 
 
 def recover(
@@ -189,13 +319,13 @@ def recover(
             takes the source's (16 unless it says otherwise).
         expectation: "observed" for the per-transition reward r(s, a, s′); an `ExactExpectation`, a
             `SimulatedExpectation` or, where neither can be had, `LearnedDynamics` for the marginal reward r(s, a).
-        terminal: the value V_abs after the MDP ended; "zero" is 0. None takes the one that `source` was trained with
+        terminal: the value V_abs after the MDP ended; "zero" is 0. None takes the value that `source` was trained with
             (0 for a bare soft Q-function). Another one makes another reward: it prices the end of an episode.
         observation_space: the environment's; None takes the run's, or for a bare soft Q-function the widest that fits.
         action_space: the environment's; None takes the run's, or the network's bounds, with one dimension.
 
-    Raises RewardError where `source` is none of these, `expectation` or `terminal` is none of the above, a DQN has no
-    temperature or another source has one, or spaces do not fit.
+    Raises RewardError if `source`, `expectation` or `terminal` is something else, if a DQN has no temperature or
+    another source is given one, and if spaces do not fit.
     """
     if is_stable_baselines(source):
         source = from_stable_baselines(source, temperature=temperature)
@@ -229,8 +359,8 @@ def recover(
         soft_q=soft_q,
         terminal_value=trained if terminal is None else 0.0 if isinstance(terminal, str) else terminal,
         expectation=ObservedSuccessor() if isinstance(expectation, str) else expectation,
-        observation_space=_widest_observations(soft_q.spec) if observation_space is None else observation_space,
-        action_space=_network_actions(soft_q.spec) if action_space is None else action_space,
+        observation_space=widest_observations(soft_q.spec) if observation_space is None else observation_space,
+        action_space=network_actions(soft_q.spec) if action_space is None else action_space,
         provenance=provenance,
     )
 
@@ -245,45 +375,3 @@ def _with_samples(soft_q: SoftQ, count: int) -> ContinuousSoftQ:
         return soft_q.with_samples(count)
     except ValueError as error:
         raise RewardError(str(error)) from error
-
-
-def check_spaces_fit(
-    spec: NetworkSpec, observation_space: Space, action_space: Space, learned_in: object = None
-) -> None:
-    """Raise RewardError unless a network of shape `spec` takes observations and actions of these spaces.
-
-    `learned_in` is the environment of the reward, as far as its provenance says.
-    """
-    for role, space in (("observation", observation_space), ("action", action_space)):
-        if isinstance(space, spaces.Discrete) and space.start != 0:
-            raise RewardError(f"A Discrete {role} space must count from 0; got {space}. Shift it by {space.start}.")
-    try:
-        wanted = NetworkSpec.of(observation_space, action_space)
-    except ValueError as error:
-        raise RewardError(str(error)) from error
-    for role, space, names in (
-        ("observation", observation_space, ("observation_shape", "observation_count")),
-        ("action", action_space, ("action_count", "action_low", "action_high")),
-    ):
-        if any(getattr(wanted, name) != getattr(spec, name) for name in names):
-            fit = _widest_observations(spec) if role == "observation" else _network_actions(spec)
-            origin = f" of {learned_in}" if isinstance(learned_in, str) else ""
-            raise RewardError(
-                f"The reward{origin} takes {role}s of {fit}, and the {role} space is {space}: they must fit. "
-                "Use the environment, with the same wrappers, that its demonstrations come from."
-            )
-
-
-def _widest_observations(spec: NetworkSpec) -> Space:
-    if spec.observation_count is not None:
-        return spaces.Discrete(spec.observation_count)
-    return spaces.Box(-np.inf, np.inf, spec.observation_shape, np.float32)
-
-
-def _network_actions(spec: NetworkSpec) -> Space:
-    if spec.action_count is not None:
-        return spaces.Discrete(spec.action_count)
-    bounds = np.array([spec.action_low, spec.action_high])
-    narrow = bounds.astype(np.float32)
-    low, high = narrow if np.array_equal(narrow, bounds) else bounds
-    return spaces.Box(low, high, dtype=low.dtype.type)

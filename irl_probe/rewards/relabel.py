@@ -12,8 +12,8 @@ import numpy as np
 
 from irl_probe._config import check_kind
 from irl_probe._types import Floats
+from irl_probe.rewards.payment import Payment, check_fit
 from irl_probe.rewards.protocol import Reward, RewardError
-from irl_probe.rewards.wrappers import Payment, check_fit
 from irl_probe.transitions import Transitions
 
 ROWS = 65_536  # steps that the reward is asked for at once
@@ -27,12 +27,12 @@ def relabel(steps: Transitions | Iterable[Transitions], reward: Reward) -> Trans
     """The same steps with the rewards that an environment in a `RewardWrapper` would have paid.
 
     That is r(s, a, s′), Box actions cut to the bounds that a recovered or distilled reward was learned with, and on
-    top of it γ·V_abs where the MDP ended and the reward's convention is "absorbing". The true rewards are not among the
-    result: keep the original beside it.
+    top of it γ·V_abs where the MDP ended and the reward's convention is "absorbing". The result does not hold the true
+    rewards: keep the original beside it.
 
     Args:
         steps: transitions; or any iterable of such, which is relabelled one by one as the result is iterated over, so
-            that never more than one of them is in memory.
+            only one of them is in memory at a time.
         reward: any reward.
 
     Raises RewardError where the reward does not give one finite number a step.
@@ -46,13 +46,13 @@ def relabel(steps: Transitions | Iterable[Transitions], reward: Reward) -> Trans
 def relabel_minari(source: str, target: str, reward: Reward) -> str:
     """Copy a local Minari dataset under a new id with the rewards of `relabel`, episode by episode; returns the id.
 
-    Everything else of an episode is copied, its infos, seed and options too, and the true rewards are kept in its
-    infos, as "true_reward"; in a copy of a copy they are still the true ones. What minari's collector notes of an
-    episode's rewards, such as their sum, is left out. One episode is in memory at a time. The copy is renamed into its
-    place once it is whole, so that nothing is left of one that fails.
+    Everything else of an episode is copied, its infos, seed and options too, and its infos hold the true rewards, as
+    "true_reward"; in a copy of a copy they are still the true ones. What minari's collector records of an episode's
+    rewards, such as their sum, is left out. One episode is in memory at a time. The copy is renamed into its
+    place once it is whole, so one that fails leaves nothing behind.
 
-    Raises ImportError where minari is not installed, RewardError where there is no such dataset, the target is no
-    id of one or exists, the dataset's spaces do not fit the reward, or the reward does not give one finite number a
+    Raises ImportError where minari is not installed, RewardError where there is no such dataset, the target is not
+    an id or exists, the dataset's spaces do not fit the reward, or the reward does not give one finite number a
     step.
     """
     try:
@@ -78,8 +78,8 @@ def relabel_minari(source: str, target: str, reward: Reward) -> str:
         storage = MinariStorage.new(data, dataset.observation_space, dataset.action_space, dataset.spec.env_spec)
         storage.update_episodes(_relabelled(dataset, reward))
         present = MinariStorage.read_raw_metadata(data)
-        kept = {k: v for k, v in dataset.storage.metadata.items() if k not in present}
-        storage.update_metadata({**kept, "dataset_id": target})
+        more = {k: v for k, v in dataset.storage.metadata.items() if k not in present}
+        storage.update_metadata({**more, "dataset_id": target})
         folder.parent.mkdir(parents=True, exist_ok=True)
         data.parent.rename(folder)
     return target
@@ -91,7 +91,7 @@ def _check_id(target: str) -> None:
 
     try:
         parse_dataset_id(target)
-    except (ValueError, TypeError) as error:  # a TypeError where there is no version, or no text
+    except (ValueError, TypeError) as error:  # a TypeError where there is no version, or no string
         raise RewardError(
             f"The id of a Minari dataset must be a name with a version, such as 'toy/relabelled-v0'; got {target!r}."
         ) from error
@@ -102,8 +102,8 @@ def _relabelled(dataset: Any, reward: Reward) -> Iterator[Any]:
     from minari.data_collector import EpisodeBuffer
 
     pay = Payment(reward, "none")
-    noted = dataset.storage.get_episode_metadata(dataset.episode_indices)
-    for episode, metadata in zip(dataset.iterate_episodes(), noted, strict=True):
+    recorded = dataset.storage.get_episode_metadata(dataset.episode_indices)
+    for episode, metadata in zip(dataset.iterate_episodes(), recorded, strict=True):
         count = len(episode.rewards)
         terminated = np.asarray(episode.terminations, dtype=bool)
         o, a = np.asarray(episode.observations), np.asarray(episode.actions)

@@ -1,4 +1,4 @@
-"""A vector environment of Stable-Baselines3 that pays a recovered reward (the optional package stable-baselines3)."""
+"""A vector environment of Stable-Baselines3 that pays a reward (the optional package stable-baselines3)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from irl_probe._types import Array
+from irl_probe.rewards.model import RewardModel
+from irl_probe.rewards.payment import Payment, check_fit, warn_of_another_env
 from irl_probe.rewards.protocol import Normalise, Reward, RewardError
-from irl_probe.rewards.schema import RewardModel
-from irl_probe.rewards.wrappers import Payment, check_fit, warn_of_another
 
 try:
     from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
@@ -20,9 +20,9 @@ except ImportError as error:
 class SB3RewardVecEnv(VecEnvWrapper):
     """A VecEnv that pays `reward`, by one call for all of its environments; see `RewardWrapper`.
 
-    A VecEnv resets by itself: the observation after an episode's last step is that of the next episode, and the
+    A VecEnv resets by itself: the observation after an episode's last step belongs to the next episode, and the
     successor s′ is `infos[i]["terminal_observation"]`. An episode that the clock cut (`TimeLimit.truncated`) did not
-    terminate, so that it is paid no end. Each `infos[i]["true_reward"]` holds the environment's own reward.
+    terminate, so it is not paid an end. Each `infos[i]["true_reward"]` holds the environment's own reward.
 
     Raises RewardError where the spaces do not fit the reward's (both are named). Warns as `RewardWrapper` does where
     the environments are in this process (DummyVecEnv); those in others cannot all send their specification.
@@ -32,7 +32,7 @@ class SB3RewardVecEnv(VecEnvWrapper):
         super().__init__(venv)
         check_fit(reward, venv.observation_space, venv.action_space)
         inner = venv.unwrapped
-        warn_of_another(reward, inner.envs[0].spec if isinstance(inner, DummyVecEnv) else None)
+        warn_of_another_env(reward, inner.envs[0].spec if isinstance(inner, DummyVecEnv) else None)
         self.reward = reward
         self.payment = Payment(reward, normalise)
         self._observations: Array | None = None
@@ -67,5 +67,5 @@ class SB3RewardVecEnv(VecEnvWrapper):
 
     @property
     def paid_reward(self) -> RewardModel:
-        """The reward with its normalisation as it stands."""
+        """The reward with its current normalisation."""
         return self.payment.normalised_reward

@@ -52,7 +52,7 @@ def from_stable_baselines(model: Any, *, temperature: float | None = None) -> St
 
     SAC (Haarnoja et al. 2018): Q is the least of its critics (not of their slow targets), π its squashed Gaussian, and
     α its entropy coefficient, learned or fixed. V = E_π[Q − α log π] is estimated by this library, with the exact log
-    density; SB3 adds 1e-6 inside log(1 − a²), so that the two part where |a| is within about 1e-5 of its bound. DQN: Q
+    density; SB3 adds 1e-6 inside log(1 − a²), so the two differ where |a| is within about 1e-5 of its bound. DQN: Q
     is its network, which is trained for greedy actions and has no temperature; `temperature` states the α of
     V = α log Σ exp(Q/α) and π = softmax(Q/α), which tend to DQN's own as α → 0. γ is the model's.
 

@@ -1,131 +1,50 @@
-"""Gymnasium environments that pay a recovered reward in place of their own."""
+"""Gymnasium environments that pay a reward model, or any other reward, instead of their own."""
 
 from __future__ import annotations
 
-import re
-import warnings
-from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
-from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
-from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
-from irl_probe.rewards.explicit import DistilledReward
-from irl_probe.rewards.protocol import (
-    NORMALISE,
-    Normalisation,
-    Normalise,
-    Reward,
-    RewardError,
-    check_callable,
-    check_values,
-)
-from irl_probe.rewards.recovered import RecoveredReward
-from irl_probe.rewards.schema import RewardModel
-
-
-class Payment:
-    """The reward of each step, (N,), with γ·V_abs where the MDP ended and the convention is absorbing, normalised.
-
-    A recovered or distilled reward is asked about Box actions cut to the bounds that it was learned with: beyond them
-    its network extrapolates, and most environments make the step of the bound. A plain function gets them as they are.
-
-    Attributes:
-        normalisation: as it stands; None where there is none.
-
-    Raises RewardError for an unknown `normalise`, and for "frozen" with a reward that holds no normalisation.
-    """
-
-    def __init__(self, reward: Reward, normalise: Normalise) -> None:
-        check_callable(reward)
-        if normalise not in NORMALISE:
-            raise RewardError(f"'normalise' must be one of {', '.join(NORMALISE)}; got {normalise!r}.")
-        model = reward if isinstance(reward, RecoveredReward | DistilledReward) else None
-        kept = None if model is None else model.normalisation
-        if normalise == "frozen" and kept is None:
-            raise RewardError(
-                "A frozen normalisation must be one that was saved with the reward; this reward has none. Train with "
-                "normalise='running' first, and save env.paid_reward."
-            )
-        self.normalisation = None if normalise == "none" else kept or Normalisation()
-        self._reward, self._model, self._running = reward, model, normalise == "running"
-        space = None if model is None else model.action_space
-        self._bounds = (space.low, space.high) if isinstance(space, Box) else None
-        self._tail = 0.0 if model is None else model.tail
-        self._name = type(reward).__name__
-
-    def __call__(
-        self,
-        observations: Array,
-        actions: Array,
-        successors: Array,
-        terminated: Bools,
-        *,
-        among: Bools | None = None,
-    ) -> Floats:
-        """What each step is paid; 0 where `among` says that it is no step of the MDP."""
-        if self._bounds is not None and actions.shape[1:] == self._bounds[0].shape:  # else it is refused
-            actions = actions.clip(*self._bounds)
-        values = check_values(
-            self._reward(observations, actions, successors, terminated), len(observations), name=self._name
-        )
-        if self._tail:
-            values = values + self._tail * terminated
-        if self.normalisation is not None:
-            if self._running:
-                self.normalisation = self.normalisation.updated(values if among is None else values[among])
-            values = self.normalisation(values)
-        return values if among is None else np.where(among, values, 0.0)
-
-    @property
-    def normalised_reward(self) -> RewardModel:
-        """The reward with the normalisation as it stands. Raises RewardError for one that holds none."""
-        if self._model is None:
-            raise RewardError(
-                "A normalisation is kept in a recovered or distilled reward; "
-                f"a {self._name} has no place for it. Keep env.payment.normalisation yourself."
-            )
-        if self.normalisation is None:
-            return self._model
-        return replace(self._model, normalisation=self.normalisation)
+from irl_probe.rewards.model import RewardModel
+from irl_probe.rewards.payment import Payment, check_fit, warn_of_another_env
+from irl_probe.rewards.protocol import Normalise, Reward, RewardError
 
 
 class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     """An environment that pays `reward`; its own reward is in `info["true_reward"]`.
 
-    A wrapper around a wrapper pays its own reward, and leaves `true_reward` as the inner one noted it.
+    A wrapper around a wrapper pays its own reward, and keeps the `true_reward` of the inner one.
 
     Any RL library that trains on a Gymnasium environment trains on the recovered reward with it. Such a learner takes
     the value after termination to be 0. Where the reward's convention is "absorbing" the last step therefore pays
     r + γ·V_abs (`RecoveredReward.tail`): what the absorbing state would go on paying for ever is paid at once, and the
     best policy is the same. A truncated episode is paid r alone: its value goes on, and the learner must bootstrap it.
 
-    A Box action beyond the bounds that a recovered or distilled reward was learned with is paid as the bound, which is
-    what most environments make of it. The environment gets it as it is, and so does a reward that is a plain function.
+    A Box action beyond the bounds that a recovered or distilled reward was learned with is paid as the bound, because
+    most environments clip it too. The environment gets it unclipped, and so does a reward that is a plain function.
 
     Args:
         env: the environment.
-        reward: what it is to pay.
-        normalise: "none" pays the reward as it is. "running" divides it by the standard deviation of all that was paid
-            so far, this step included, and goes on from `reward.normalisation` where there is one. "frozen" divides by
-            that of `reward.normalisation`, which stays as it is. See `Normalisation`.
+        reward: the reward that it pays.
+        normalise: "none" pays the reward as it is. "running" divides it by the standard deviation of everything paid so
+            far, this step included, and goes on from `reward.normalisation` if there is one. "frozen" divides by
+            the one of `reward.normalisation`, which does not change. See `Normalisation`.
 
-    `env.paid_reward` is the reward with the normalisation as it stands now, to be saved with `save_reward`.
+    `env.paid_reward` is the reward with the current normalisation, to be saved with `save_reward`.
 
     Raises RewardError where the environment's spaces do not fit the reward's (both are named), and where a frozen
-    normalisation is asked of a reward without one. Warns where the spaces fit but the environment has another
+    normalisation is wanted and the reward has none. Warns where the spaces fit but the environment has another
     name than the one in which the reward was learned; versions and variants share a name.
     """
 
     def __init__(self, env: gym.Env[Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.observation_space, env.action_space)
-        warn_of_another(reward, env.spec)
+        warn_of_another_env(reward, env.spec)
         self.reward = reward
         self.payment = Payment(reward, normalise)
         self._observation: Array | None = None
@@ -150,22 +69,22 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
 
     @property
     def paid_reward(self) -> RewardModel:
-        """The reward with its normalisation as it stands."""
+        """The reward with its current normalisation."""
         return self.payment.normalised_reward
 
 
 class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     """A vector environment that pays `reward`, by one call for all of its environments; see `RewardWrapper`.
 
-    One running normalisation is shared by all environments; reset steps are no part of it.
+    One running normalisation is shared by all environments; reset steps do not count.
 
     The successor s′ of an episode's last step is its final observation, under each of Gymnasium's autoreset modes:
     with SAME_STEP it is read from `infos["final_obs"]`; with NEXT_STEP it is the observation itself, and the
-    step after it, which only resets, is no step of the MDP: it pays 0, its `infos["reset_step"]` is True, and a learner
-    must leave it out. With DISABLED the caller resets.
+    step after it, which only resets, is not a step of the MDP: it pays 0, its `infos["reset_step"]` is True, and a
+    learner must leave it out. With DISABLED the caller resets.
 
-    `infos["true_reward"]` (n,) holds the environments' own rewards, also where a wrapper within pays another, be it
-    around the vector environment or around its parts; `infos["_true_reward"]` is False at reset steps.
+    `infos["true_reward"]` (n,) holds the environments' own rewards, also where an inner wrapper, around the vector
+    environment or around one of its parts, pays another reward; `infos["_true_reward"]` is False at reset steps.
 
     Raises RewardError where the spaces of one environment do not fit the reward's (both are named), and where the
     vector environment does not say how it resets itself. Warns as `RewardWrapper` does.
@@ -174,7 +93,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
         super().__init__(env)
         check_fit(reward, env.single_observation_space, env.single_action_space)
-        warn_of_another(reward, env.spec)
+        warn_of_another_env(reward, env.spec)
         mode = env.metadata.get("autoreset_mode")
         if not isinstance(mode, AutoresetMode):
             raise RewardError(
@@ -220,11 +139,11 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
 
     @property
     def paid_reward(self) -> RewardModel:
-        """The reward with its normalisation as it stands."""
+        """The reward with its current normalisation."""
         return self.payment.normalised_reward
 
     def _successors(self, after: Array, ended: Bools, infos: dict[str, Any]) -> Array:
-        """The observations that the steps led to; under SAME_STEP those after a reset stand in their place."""
+        """The observations that the steps led to; under SAME_STEP `after` has those after a reset."""
         if self._mode is not AutoresetMode.SAME_STEP or not ended.any():
             return after
         successors = after.copy()
@@ -233,34 +152,12 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
 
 
 def _true_rewards(paid: Any, infos: dict[str, Any]) -> Floats:
-    """The environments' own rewards, (n,): what a wrapper within noted, else what they paid.
+    """The environments' own rewards, (n,): what an inner wrapper recorded, else what they paid.
 
     Of an environment that ended under SAME_STEP the infos are those of its reset, and the step's are in `final_info`.
     """
     own = np.array(paid, dtype=np.float64)
-    for noted in (infos, infos.get("final_info", {})):
-        if "true_reward" in noted:
-            own = np.where(noted.get("_true_reward", True), noted["true_reward"], own)
+    for recorded in (infos, infos.get("final_info", {})):
+        if "true_reward" in recorded:
+            own = np.where(recorded.get("_true_reward", True), recorded["true_reward"], own)
     return own
-
-
-def check_fit(reward: Reward, observation_space: Space, action_space: Space) -> None:
-    """Raise RewardError where a reward that knows its spaces does not take these."""
-    if isinstance(reward, RecoveredReward | DistilledReward):
-        reward.check_spaces(observation_space, action_space)
-
-
-def warn_of_another(reward: Reward, spec: EnvSpec | None) -> None:
-    """Warn where a reward that knows its environment is to pay in one of another name."""
-    known = reward.provenance.get("env_id") if isinstance(reward, RecoveredReward | DistilledReward) else None
-    if isinstance(known, str) and spec is not None and _name(known) != _name(spec.id):
-        warnings.warn(
-            f"This reward was learned in {known} and is to pay in {spec.id}: the spaces fit, but what the observations "
-            "and actions mean may differ. Check that they mean the same.",
-            stacklevel=3,
-        )
-
-
-def _name(env_id: str) -> str:
-    """An id without its version and without a change of dynamics: "Hopper" of "Hopper-v5[mass=2]"."""
-    return re.sub(r"(-v\d+)?(\[.*\])?$", "", env_id)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from irl_probe._config import check_kind
 from irl_probe._files import whole_file
 from irl_probe._words import did_you_mean
 from irl_probe.rewards.protocol import RewardError
-from irl_probe.rewards.schema import Fields, Json, canonical, parse
+from irl_probe.rewards.schema import Count, Sha256
+from irl_probe.rewards.strict_json import Part, canonical, parse, validated
 
 INDEX = "index.json"
 _PACKAGE = Path(__file__).parents[1]
@@ -30,19 +34,22 @@ def list_zoo() -> tuple[str, ...]:
 
 
 def show_zoo(reward_id: str) -> str:
-    """The card of a shipped reward, Markdown. Raises RewardError where there is none of that id (with the nearest)."""
+    """The card of a shipped reward, Markdown. Raises RewardError for an unknown id (with the nearest)."""
     return (_shipped(reward_id) / "README.md").read_text(encoding="utf-8")
 
 
 def copy_zoo(reward_id: str, folder: str | Path) -> Path:
     """Copy a shipped reward, once its files are those of the index, into a new folder; returns that.
 
-    Raises RewardError where there is no such reward, where a file differs, and where the folder exists.
+    Raises RewardError if there is no such reward, if a file differs, and if the folder exists.
     """
     source, target = _shipped(reward_id), Path(folder)
     if target.exists():
         raise RewardError(f"{target} exists already; choose another folder.")
-    _check_files(source, Fields(_index(zoo_folder()), INDEX).inner(reward_id))
+    rewards = _index(zoo_folder())
+    if reward_id not in rewards:
+        raise RewardError(f"{INDEX} must list every shipped reward; it lacks {reward_id!r}. Write it with write_index.")
+    _check_files(source, rewards[reward_id])
     target.mkdir(parents=True)
     for name in _FILES:
         shutil.copyfile(source / name, target / name)
@@ -51,7 +58,7 @@ def copy_zoo(reward_id: str, folder: str | Path) -> Path:
 
 def write_index(root: Path) -> Path:
     """Write index.json of a zoo: SHA-256 and size of every file of every reward, by its id; returns its path."""
-    rewards: dict[str, Json] = {}
+    rewards = {}
     for described in sorted(root.glob("**/reward.json")):
         folder = described.parent
         parts = {name: (folder / name).read_bytes() for name in _FILES}
@@ -76,23 +83,46 @@ def check_zoo(root: Path | None = None) -> tuple[str, ...]:
         lost, new = sorted(rewards.keys() - found), sorted(found - rewards.keys())
         raise RewardError(
             f"{root / INDEX} must list the rewards beside it; missing: {', '.join(lost) or 'none'}; not listed: "
-            f"{', '.join(new) or 'none'}. Write it anew with write_index."
+            f"{', '.join(new) or 'none'}. Write it again with write_index."
         )
     for reward_id in rewards:
-        _check_files(root / reward_id, Fields(rewards, INDEX).inner(reward_id))
+        _check_files(root / reward_id, rewards[reward_id])
     return tuple(sorted(rewards))
 
 
 def locate(source: str) -> Path:
-    """The folder `source`, or else the shipped reward of that id; the folder as it stands where neither is there."""
+    """The folder `source`, or else the shipped reward of that id; `source` itself where neither exists."""
     return zoo_folder() / source if not Path(source).is_dir() and source in list_zoo() else Path(source)
 
 
 def unknown(source: str) -> RewardError:
-    """The error for what is neither a folder nor a shipped reward, with the nearest ids."""
+    """The error for a source that is neither a folder nor a shipped reward, with the nearest ids."""
     known = list_zoo()
     hint = did_you_mean(source, known, most=3, cutoff=0.65) or f" Shipped are: {', '.join(known) or 'none'}."
     return RewardError(f"A reward is a folder or the id of a shipped one; got {source!r}, which is neither.{hint}")
+
+
+class _File(Part):
+    """A file of a reward, as the index lists it."""
+
+    bytes: Count
+    sha256: Sha256
+
+
+class _Files(Part):
+    """All files of a reward."""
+
+    card: Annotated[_File, Field(alias="README.md")]
+    description: Annotated[_File, Field(alias="reward.json")]
+    weights: Annotated[_File, Field(alias="reward.safetensors")]
+
+
+class _Index(Part):
+    """index.json: the files of each reward by its id."""
+
+    schema_name: Annotated[Literal["irl_probe.zoo"], Field(alias="schema")]
+    schema_version: Literal[1]
+    rewards: dict[str, _Files]
 
 
 def _shipped(reward_id: str) -> Path:
@@ -103,26 +133,17 @@ def _shipped(reward_id: str) -> Path:
     return zoo_folder() / reward_id
 
 
-def _index(root: Path) -> dict[str, Json]:
+def _index(root: Path) -> dict[str, _Files]:
     """What index.json lists, by id."""
     try:
         content = parse((root / INDEX).read_bytes(), INDEX)
     except FileNotFoundError as error:
         raise RewardError(f"A zoo must have the file {INDEX}; {root} has none. Write it with write_index.") from error
-    fields = Fields(content, INDEX)
-    fields.text("schema", ("irl_probe.zoo",))
-    fields.integer("schema_version", 1, 1)
-    rewards = fields.mapping("rewards")
-    fields.finish()
-    return rewards
+    return validated(_Index, content, INDEX).rewards
 
 
-def _check_files(folder: Path, listed: Fields) -> None:
-    for name in _FILES:
-        entry = listed.inner(name)
-        size, digest = entry.integer("bytes", 0, 1 << 40), entry.text("sha256")
-        entry.finish()
+def _check_files(folder: Path, listed: _Files) -> None:
+    for name, entry in zip(_FILES, (listed.card, listed.description, listed.weights), strict=True):
         data = (folder / name).read_bytes() if (folder / name).is_file() else b""
-        if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
+        if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
             raise RewardError(f"{folder / name} must be the file that {INDEX} lists; its SHA-256 or size differs.")
-    listed.finish()

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from rich.console import Console
 
+from irl_probe._names import CARRIED_OVER, RANDOM, TRUE_REWARD
 from irl_probe._types import Floats
 from irl_probe.demos import record_demos
 from irl_probe.envs import UNCHANGED, Variant
@@ -25,7 +26,6 @@ from irl_probe.rewards import DistilledReward, Reward, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transitions import Transitions
 
-RANDOM, CARRIED, TRUE = "random", "carried over", "true reward"
 NO_SCALE = "Trained on the true reward a policy is not better here than random actions: there is no scale."
 ONE_SEED = "There is one seed, so there is no interval over seeds."
 
@@ -51,7 +51,7 @@ def group_of(
     reason = np.full(returns.shape[:2], "", dtype=object)
     rng = np.random.default_rng(0)
     without = ONE_SEED if count == 1 else ""
-    low, high = policies.index(RANDOM), policies.index(TRUE)
+    low, high = policies.index(RANDOM), policies.index(TRUE_REWARD)
     for v in range(len(variants)):
         means = [resample_counts(count, config.resamples, rng) @ row / count for row in returns[v]]
         span = means[high] - means[low]
@@ -158,7 +158,12 @@ class Source:
             env = self.unchanged.make()
             gamma = getattr(self.first, "gamma", self.config.learner.gamma)
             settings = replace(settings, gamma=settings.gamma if settings.gamma is not None else gamma)
-            fitted = distil(self.first, self.coverage(), settings, spaces=(env.observation_space, env.action_space))
+            fitted = distil(
+                self.first,
+                settings,
+                transitions=self.coverage(),
+                spaces=(env.observation_space, env.action_space),
+            )
             env.close()
             self._distilled[form] = fitted.unshaped
         return self._distilled[form]
@@ -169,7 +174,7 @@ class Source:
         try:
             found = {name: reward_fingerprint(reward, env) for name, reward in self.rewards.items()}
             if self.policy is not None:
-                found[CARRIED] = policy_fingerprint(self.policy, env)
+                found[CARRIED_OVER] = policy_fingerprint(self.policy, env)
             return found | dict.fromkeys(self.config.forms, next(iter(found.values())))
         finally:
             env.close()
@@ -180,13 +185,19 @@ def transfer_by_learning(
 ) -> xr.Dataset:
     """`/transfer` with the mean return over episodes of each policy, in each variant, for each seed."""
     console = Console(stderr=True, quiet=not progress)
-    names = [RANDOM, *([CARRIED] if sources[0].policy is not None else []), *sources[0].rewards, *config.forms, TRUE]
+    names = [
+        RANDOM,
+        *([CARRIED_OVER] if sources[0].policy is not None else []),
+        *sources[0].rewards,
+        *config.forms,
+        TRUE_REWARD,
+    ]
     returns = np.full((len(variants), len(names), len(sources)), np.nan)
     for s, source in enumerate(sources):
         prints = {} if out is None else source.fingerprints()
         for v, variant in enumerate(variants):
             for p, name in enumerate(names):
-                told = {"carried" if name == CARRIED else "reward": prints[name]} if name in prints else {}
+                told = {"carried" if name == CARRIED_OVER else "reward": prints[name]} if name in prints else {}
                 made_from = _made_from(source, variant, name) | told
                 cell = Cell(cell_folder(out, variant.name, name, seed=source.seed), made_from)
                 result = cell.result(lambda: _compute(source, variant, name, cell))  # noqa: B023  # called at once
@@ -201,8 +212,8 @@ def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
     config = source.config
     made: dict[str, Any] = {"variant": variant.id, "options": repr(dict(variant.options)), "policy": name}
     made |= {"seed": source.seed, "episodes": config.episodes}
-    if name not in (RANDOM, CARRIED):
-        learner = (config.true_learner or config.learner) if name == TRUE else config.learner
+    if name not in (RANDOM, CARRIED_OVER):
+        learner = (config.true_learner or config.learner) if name == TRUE_REWARD else config.learner
         made["learner"] = asdict(_for_seed(learner, source.seed))
     if name in config.forms:
         made["distil"] = asdict(config.distil)
@@ -228,10 +239,10 @@ def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[st
         env = variant.make()
         policy: Policy = random_policy(env.action_space, source.seed)
         env.close()
-    elif name == CARRIED:
+    elif name == CARRIED_OVER:
         assert source.policy is not None
         policy = source.policy
-    elif name == TRUE:
+    elif name == TRUE_REWARD:
         learner = _for_seed(config.true_learner or config.learner, source.seed)
         policy = train_on_reward(variant.make(), learner, out=cell.run, resume=cell.resume(), progress=False).policy
     else:

@@ -11,19 +11,19 @@ import numpy as np
 import xarray as xr
 
 from irl_probe._config import takes_config
+from irl_probe._names import CARRIED_OVER, RANDOM, RECOVERED, TRUE_REWARD
 from irl_probe.envs import UNCHANGED, TabularMDP, Variant, variants
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
 from irl_probe.retraining.study import check_cells, how_to_go_on
-from irl_probe.rewards import DistilledReward, RecoveredReward, Reward
+from irl_probe.rewards import RecoveredReward, Reward, RewardModel
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import TransferConfig
 from irl_probe.transfers.exact import transfer_exactly
-from irl_probe.transfers.learned import CARRIED, RANDOM, TRUE, Source, transfer_by_learning
+from irl_probe.transfers.learned import Source, transfer_by_learning
 from irl_probe.transitions import Transitions
 
 Rewards = Reward | Sequence[Reward]
-RECOVERED = "recovered"
 
 
 @takes_config(TransferConfig, "irl_probe.transfer(reward, TransferConfig(seeds=(0, 1)), env='CartPole-v1')")
@@ -92,7 +92,10 @@ def transfer(
             carried = policies[i] or _own_policy(next(iter(own.values())))
             sources.append(Source(own, carried, unchanged, config, seed, steps))
         folder = None if out is None else Path(out)
-        for names in ([RANDOM, CARRIED, TRUE, *config.forms, *named], [variant.name for variant in changed]):
+        for names in (
+            [RANDOM, CARRIED_OVER, TRUE_REWARD, *config.forms, *named],
+            [variant.name for variant in changed],
+        ):
             check_cells(folder, names)
         try:
             group = transfer_by_learning(sources, changed, config, out=folder, progress=progress)
@@ -134,11 +137,11 @@ def _check_variants(variants: Sequence[Variant]) -> Variant:
 
 
 def _check_names(named: Mapping[str, Any], config: TransferConfig) -> None:
-    taken = {RANDOM, CARRIED, TRUE, *config.forms} & set(named)
+    taken = {RANDOM, CARRIED_OVER, TRUE_REWARD, *config.forms} & set(named)
     if not named or taken:
         raise ValueError(
-            f"Rewards must have names of their own, at least one, none of {RANDOM!r}, {CARRIED!r}, {TRUE!r} or a "
-            f"distilled form; got {sorted(named)}."
+            f"Rewards must have names of their own, at least one, none of {RANDOM!r}, {CARRIED_OVER!r}, "
+            f"{TRUE_REWARD!r} or a distilled form; got {sorted(named)}."
         )
 
 
@@ -160,7 +163,7 @@ def _check_fit(reward: Reward, name: str, variants: Sequence[Variant]) -> None:
     """Raise ValueError unless the reward takes the variants' transitions, before anything is trained."""
     for variant in variants:
         env = variant.make()
-        if isinstance(reward, RecoveredReward | DistilledReward):
+        if isinstance(reward, RewardModel):
             reward.check_spaces(env.observation_space, env.action_space)
         else:
             observation, _ = env.reset(seed=0)

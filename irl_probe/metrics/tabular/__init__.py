@@ -1,7 +1,7 @@
-"""Exact measures of rewards on tabular MDPs (docs/measures.md says what each answers and ignores).
+"""Exact measures of rewards on tabular MDPs. docs/measures.md says which question each answers and what it ignores.
 
-S states, A actions, P (S, A, S) with rows P[s, a] summing to 1, rewards R (S, A, S), discount γ, all in float64.
-A reward may leave out trailing axes that it does not depend on: (S, A) is r(s, a), (S,) is r(s).
+S states, A actions, P (S, A, S) with rows P[s, a] that sum to 1, rewards R (S, A, S), discount γ, all in float64.
+A reward may lack the last axes if it does not depend on them: (S, A) is r(s, a), (S,) is r(s).
 """
 
 from irl_probe.metrics.tabular.decomposition import Decomposition, Disentangled, decompose, shared_reward, state_only

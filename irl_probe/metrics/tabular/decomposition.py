@@ -1,4 +1,8 @@
-"""Why two rewards differ: scale, potential shaping, redistribution over successors, and what is left."""
+"""Why two rewards differ (`decompose`), and the reward behind experts without their shaping.
+
+`decompose` splits a difference into scale, potential shaping, redistribution over successors, and a residual.
+`state_only` and `shared_reward` take the shaping out of a reward, under an assumption.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +31,16 @@ class Decomposition:
     """R̂ = λR + (γΦ(s′) − Φ(s)) + X + c + e, entry by entry, with E_{s′~P}[X] = 0.
 
     Attributes:
-        scale: λ; negative where the recovered reward opposes the true one. 0 where the true reward is itself only
-            shaping and redistribution, so that λ is open.
+        scale: λ; negative if the recovered reward opposes the true one. 0 if the true reward is itself only shaping and
+            redistribution, so that λ is not determined.
         potential: Φ (S,), in units of the recovered reward.
         redistribution: X (S, A, S); its mean under P is zero.
-        constant: c. Always 0: for γ < 1 a constant is the shaping by Φ = −c/(1 − γ), so it is in `potential`, which is
-            therefore pinned nowhere.
+        constant: c. Always 0: for γ < 1 a constant is the shaping by Φ = −c/(1 − γ), so it is in `potential`, of which
+            no state is fixed at 0.
         residual: e (S, A, S), orthogonal under D to all the other parts.
         shares: each part's share of the D-weighted variance of R̂, Cov(part, R̂)/Var(R̂), under the keys "scale",
             "potential", "redistribution", "residual". They sum to 1 (all are 0 for a constant R̂). Parts that cancel
-            each other have a negative share; the residual's is never negative and is 1 − R² of the fit.
+            each other can have a negative share; the residual's is never negative and is 1 − R² of the fit.
     """
 
     scale: float
@@ -55,17 +59,17 @@ def decompose(
     *,
     coverage: ArrayLike | None = None,
 ) -> Decomposition:
-    """The λ, Φ and X that leave the least ‖e‖_D in R̂ = λR + (γΦ(s′) − Φ(s)) + X + c + e.
+    """The λ, Φ and X that minimise ‖e‖_D in R̂ = λR + (γΦ(s′) − Φ(s)) + X + c + e.
 
     Shaping and redistribution are projected out of both rewards (the Minimal form of STARC), λ is the regression of
     one residual on the other (Frisch–Waugh–Lovell), and Φ = Φ̂ − λΦ_R.
 
     Args:
         recovered: R̂, (S, A, S), (S, A) or (S,).
-        true: R, likewise.
+        true: R, in the same shapes.
         transition: P (S, A, S).
         gamma: in [0, 1).
-        coverage: D (S, A, S); default uniform over (s, a) times P. States it never visits get the Φ of least norm.
+        coverage: D (S, A, S); default uniform over (s, a) times P. States that it leaves out get the Φ of least norm.
 
     Raises ValueError for input that breaks the above.
     """
@@ -81,7 +85,7 @@ def decompose(
     length = norm(truth_form, weights)
     trivial = length <= ZERO_TOLERANCE * float(np.abs(truth).max())
     scale = 0.0 if trivial else float((weights * target_form * truth_form).sum()) / length**2
-    # The minimal form has the shaping added; the decomposition names what was there before.
+    # The minimal form adds −Φ̂ as a shaping; the decomposition names the shaping that was there before.
     potential = scale * truth_potential - target_potential
     shaping = np.broadcast_to(shape(potential, gamma)[:, None, :], target.shape)
     residual = target_form - scale * truth_form
@@ -100,14 +104,14 @@ def _shares(parts: dict[str, Floats], whole: Floats, weights: Floats) -> dict[st
 
 @dataclass(frozen=True)
 class Disentangled:
-    """A reward with the shaping that other dynamics would turn against it taken out.
+    """A reward without the shaping that can mislead a policy under other dynamics.
 
     Attributes:
         reward: (S,), or (S, A) of several experts. Of all that fit, the one whose potential has the least norm.
-        residual: root mean square, under the coverage, of what the form leaves unexplained, in reward units. Where it
-            is not 0 the assumption (a state-only reward; one reward behind all experts) does not hold of the input.
-        ambiguity: in how many directions `reward` stays open. 1 is the constant, which no policy depends on: the
-            reward is identified. More: others fit as well and may transfer otherwise.
+        residual: root mean square, under the coverage, of the part that the form does not explain, in reward units. If
+            it is not 0, the assumption (a state-only reward; one reward behind all experts) is false for the input.
+        ambiguity: in how many directions `reward` is not determined. 1 is the constant, which no policy depends on: the
+            reward is identified. If it is more, other rewards fit as well and may transfer differently.
     """
 
     reward: Floats
@@ -121,11 +125,12 @@ def state_only(
     """g(s) of AIRL's form g(s) + γE[h(s′)] − h(s) (Fu et al. 2018, eq. 4), fitted to r(s, a) by least squares.
 
     If an expert is soft-optimal for a state-only reward R(s), every reward that explains the expert is R(s) plus
-    shaping, so the residual is 0; and where γE[h(s′)] depends on a for every h but constants, g is R up to a constant
-    (Fu et al. 2018, Theorem 5.1, there for deterministic, "decomposable" dynamics). `ambiguity` counts those h.
+    shaping, so the residual is 0. If γE[h(s′)] depends on a for every h that is not constant, g is R up to a constant
+    (Fu et al. 2018, Theorem 5.1, there for deterministic, "decomposable" dynamics). `ambiguity` counts the dimensions
+    of h for which it does not.
 
     Args:
-        reward: (S, A, S), of which E over s′ is taken, or (S, A).
+        reward: (S, A, S), whose mean over s′ is used, or (S, A).
         transition: P (S, A, S) of the environment that the reward comes from.
         gamma: in [0, 1).
         coverage: D (S, A), default uniform.
@@ -146,7 +151,7 @@ def state_only(
     found = np.linalg.lstsq(root * np.hstack([identity, shaping]), root[:, 0] * r.reshape(-1), rcond=tol)[0]
     g, h = found[:states], found[states:]
     left = r.reshape(-1) - identity @ g - shaping @ h
-    differences = (p - p[:, :1])[(weight > 0)]  # (pairs, S): what an action changes about s′
+    differences = (p - p[:, :1])[(weight > 0)]  # (pairs, S): how an action changes the distribution of s′
     open_directions = states - int(np.linalg.matrix_rank(differences, tol=tol))
     return Disentangled(g, float(np.sqrt(weight.reshape(-1) @ left**2)), open_directions)
 
@@ -156,14 +161,14 @@ def shared_reward(
 ) -> Disentangled:
     """The one r(s, a) for which the experts of several environments are all soft-optimal (Cao et al. 2021, Theorem 2).
 
-    Each expert leaves its V open: r = α log πᵢ + Vᵢ − γᵢPᵢVᵢ with α log πᵢ = Qᵢ − α logsumexp(Qᵢ/α). All Vᵢ are found
-    at once, by least squares on the requirement that the r agree. `ambiguity_dimension` of the environments is 1 where
-    that identifies r up to a constant.
+    An expert does not determine its V: r = α log πᵢ + Vᵢ − γᵢPᵢVᵢ with α log πᵢ = Qᵢ − α logsumexp(Qᵢ/α). All Vᵢ are
+    found together, by least squares on the condition that all r are equal. If `ambiguity_dimension` of the environments
+    is 1, this identifies r up to a constant.
 
     Args:
         experts: (Q, P, γ) of each: Q (S, A) any soft Q of the expert's policy, P (S, A, S), γ in [0, 1). Two or more.
         temperature: α > 0, common to all.
-        tol: as in `ambiguity_dimension`.
+        tol: as for `ambiguity_dimension`.
 
     Raises ValueError for input that breaks the above.
     """
@@ -179,7 +184,7 @@ def shared_reward(
         states, actions, _ = p.shape
         advantages.append((table - soft_value(table, alpha)[:, None]).reshape(-1))
         shapings.append(np.repeat(np.eye(states), actions, axis=0) - check_gamma(gamma) * p.reshape(-1, states))
-    ambiguity = ambiguity_dimension([(p, gamma) for _, p, gamma in experts], tol)  # also checks that the sizes agree
+    ambiguity = ambiguity_dimension([(p, gamma) for _, p, gamma in experts], tol)  # raises if the sizes differ
     count, states = len(experts), shapings[0].shape[1]
     blocks = np.zeros((count - 1, len(advantages[0]), count, states))
     for i in range(1, count):

@@ -1,9 +1,9 @@
 """Exact distances between two rewards of a tabular MDP: EPIC, DARD, STARC, NPEC.
 
-Rewards may be (S, A, S), (S, A) or (S,) (trailing axes they do not depend on left out). A canonical form that is zero
-(a reward that is trivial under the measure, such as a constant or a pure shaping) stays zero when others are scaled to
-unit norm. So two trivial rewards are at distance 0, and a trivial one is at ½ (EPIC, DARD) or 1 (STARC, NPEC) from any
-other; no distance is ever NaN.
+Rewards may be (S, A, S), or (S, A) or (S,) if they do not depend on the last axes. A reward is trivial under a measure
+if its canonical form is zero, such as a constant or a pure shaping. All other forms are scaled to unit norm. So two
+trivial rewards are at distance 0, and a trivial one is at ½ (EPIC, DARD) or 1 (STARC, NPEC) from any other. No distance
+is ever NaN.
 """
 
 from __future__ import annotations
@@ -28,150 +28,13 @@ from irl_probe.metrics.checks import (
 )
 from irl_probe.metrics.tabular.soft import expected_reward, policy_value, uniform_policy
 
-REFINEMENTS = 3
-
-
-def shape(potential: Floats, gamma: float) -> Floats:
-    """γΦ(s′) − Φ(s) as an (S, S) array [s, s′]: potential shaping (Ng, Harada and Russell 1999)."""
-    return gamma * potential[None, :] - potential[:, None]
-
-
-def expected_shape(potential: Floats, transition: Floats, gamma: float) -> Floats:
-    """γE_{s′}[Φ(s′)] − Φ(s), shape (S, A)."""
-    shaping: Floats = gamma * transition @ potential - potential[:, None]
-    return shaping
-
-
-def fit_potential(reward: Floats, gamma: float, weights: Floats) -> Floats:
-    """Φ (S,) that minimises Σ weights·(R − γΦ(s′) + Φ(s))² over an (S, A, S) reward.
-
-    Where the weights leave Φ open, a solution of least (column-scaled) norm; the residual is unique all the same.
-    """
-    joint = weights.sum(axis=1)
-    normal = np.diag(gamma**2 * joint.sum(axis=0) + joint.sum(axis=1)) - gamma * (joint + joint.T)
-
-    def adjoint(residual: Floats) -> Floats:
-        sums: Floats = gamma * residual.sum(axis=(0, 1)) - residual.sum(axis=(1, 2))
-        return sums
-
-    return _refined(normal, lambda phi: adjoint(weights * (reward - shape(phi, gamma)[:, None, :])))
-
-
-def fit_expected_potential(reward: Floats, transition: Floats, gamma: float, weights: Floats) -> Floats:
-    """Φ (S,) that minimises Σ weights·(r − γE[Φ(s′)] + Φ(s))² over an (S, A) reward; open directions as above."""
-    count = len(reward)
-    flat = transition.reshape(-1, count)
-    towards = np.einsum("sa,sat->st", weights, transition)
-    normal = gamma**2 * (flat.T * weights.ravel()) @ flat - gamma * (towards + towards.T)
-    normal[np.diag_indices(count)] += weights.sum(axis=1)
-
-    def gradient(phi: Floats) -> Floats:
-        residual = weights * (reward - expected_shape(phi, transition, gamma))
-        sums: Floats = gamma * flat.T @ residual.ravel() - residual.sum(axis=1)
-        return sums
-
-    return _refined(normal, gradient)
-
-
-def _refined(normal: Floats, gradient: Callable[[Floats], Floats]) -> Floats:
-    """Solve normal·Φ = gradient(0), then again for what is left: iterative refinement of the least-squares problem."""
-    solve = _pseudo_inverse(normal)
-    phi = solve(gradient(np.zeros(len(normal))))
-    for _ in range(REFINEMENTS):
-        phi = phi + solve(gradient(phi))
-    return phi
-
-
-def _pseudo_inverse(normal: Floats) -> Callable[[Floats], Floats]:
-    """x ↦ N⁺x of a positive semidefinite N, with its diagonal scaled to 1 so that rare states count as full columns."""
-    diagonal = np.sqrt(np.diag(normal))
-    scale = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
-    eigenvalues, vectors = np.linalg.eigh(normal * scale[:, None] * scale[None, :])
-    kept = eigenvalues > len(normal) * np.finfo(np.float64).eps * eigenvalues[-1]
-    inverse = np.divide(1.0, eigenvalues, out=np.zeros_like(eigenvalues), where=kept)
-    return lambda vector: scale * (vectors @ (inverse * (vectors.T @ (scale * vector))))
-
-
-SPARSE_DENSITY = 0.1
-
-
-def epic_form(reward: Floats, gamma: float, states: Floats, actions: Floats) -> Floats:
-    """C(R) = R + E[γR(s′, A, S′) − R(s, A, S′) − γR(S, A, S′)], A ~ d_A, S, S′ ~ d_S (Gleave et al. 2021, Def. 4.1)."""
-    mean: Floats = np.einsum("sat,a,t->s", reward, actions, states, optimize=True)
-    return reward + shape(mean, gamma)[:, None, :] - gamma * float(states @ mean)
-
-
-def dard_form(reward: Floats, transition: Floats, gamma: float, actions: Floats) -> Floats:
-    """C(R) = R + E[γR(s′, A, S″) − R(s, A, S′) − γR(S′, A, S″)], S′ ~ P(s, A), S″ ~ P(s′, A).
-
-    Wulfe et al. 2022, Def. 4. Each term has one A ~ d_A that all its draws share; in the last, x ~ P(s, A),
-    y ~ P(s′, A) and the reward is R(x, A, y).
-    """
-    mean = expected_reward(reward, transition) @ actions
-    between = np.zeros((len(reward), len(reward)))
-    for action, probability in enumerate(actions):
-        p = transition[:, action]
-        if np.count_nonzero(p) < SPARSE_DENSITY * p.size:
-            p = sparse.csr_array(p)
-        between += probability * (p @ (p @ reward[:, action].T).T)
-    return reward + (shape(mean, gamma) - gamma * between)[:, None, :]
-
-
-def val_potential_form(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
-    """C(R) = R − V^π(s) + γV^π(s′): R shaped by its own value under π (Skalse et al. 2024, VALPotential)."""
-    value = policy_value(expected_reward(reward, transition), transition, gamma, policy)
-    return reward + shape(value, gamma)[:, None, :]
-
-
-def val_form(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
-    """C(R)(s, a) = E_{s′}[R − V^π(s) + γV^π(s′)], the advantage of π, repeated over s′ (Skalse et al. 2024, VAL)."""
-    expected = expected_reward(reward, transition)
-    value = policy_value(expected, transition, gamma, policy)
-    return np.broadcast_to((expected + expected_shape(value, transition, gamma))[:, :, None], reward.shape)
-
-
-@dataclass(frozen=True)
-class Redistribution:
-    """The cheapest way to lay a marginal m(s, a) = E_{s′~P}[Y] out over s′, under ‖Y‖_D.
-
-    S′-redistribution adds any X with E_{s′~P}[X] = 0, so of Y only m is fixed. By Lagrange the least
-    Σ_{s′} D·Y² is weights·m², reached at Y = m·profile, with profile = weights·P/D and weights = 1/Σ_{s′} P²/D.
-    With D = d·P that is weights = d and profile = 1. Where D leaves out a successor that P reaches, m
-    can be put there for free: weights 0.
-    """
-
-    weights: Floats  # (S, A)
-    profile: Floats  # (S, A, S), with E_{s′~P}[profile] = 1
-
-    @staticmethod
-    def under(coverage: Floats, transition: Floats) -> Redistribution:
-        """The redistribution for coverage D and dynamics P, both (S, A, S)."""
-        covered = coverage > 0
-        ratio = np.divide(transition, coverage, out=np.zeros_like(transition), where=covered)
-        weights: Floats = 1 / np.maximum((transition * ratio).sum(axis=2), np.finfo(np.float64).tiny)
-        free = (transition > 0) & ~covered
-        escapes = free.sum(axis=2, keepdims=True) > 0
-        on_free = free / np.maximum((transition * free).sum(axis=2, keepdims=True), np.finfo(np.float64).tiny)
-        profile = np.where(escapes, on_free, weights[:, :, None] * ratio)
-        return Redistribution(np.where(escapes[:, :, 0], 0.0, weights), profile)
-
-
-def minimal_form(reward: Floats, transition: Floats, gamma: float, coverage: Floats) -> tuple[Floats, Floats]:
-    """(C, Φ): the reward of least ‖C‖_D = R + γΦ(s′) − Φ(s) + X over all Φ and all X with E_{s′~P}[X] = 0.
-
-    Skalse et al. 2024, Minimal. An exact projection: X is eliminated first (`Redistribution`), Φ by least squares.
-    """
-    redistribution = Redistribution.under(coverage, transition)
-    expected = expected_reward(reward, transition)
-    potential = -fit_expected_potential(expected, transition, gamma, redistribution.weights)
-    marginal = expected + expected_shape(potential, transition, gamma)
-    return marginal[:, :, None] * redistribution.profile, potential
-
-
 Canonical = Literal["val", "val_potential", "minimal"]
 
-# A canonical form whose norm is below this share of the reward's largest entry is rounding error: it counts as zero.
+# A canonical form whose norm is below this share of the reward's largest entry is rounding error and counts as zero.
 ZERO_TOLERANCE = 1e-10
+
+SPARSE_DENSITY = 0.1  # transition matrices with a smaller share of nonzero entries are multiplied as sparse ones
+REFINEMENTS = 3  # steps of iterative refinement in a least-squares fit
 
 
 def epic(
@@ -185,8 +48,8 @@ def epic(
 ) -> float:
     """EPIC distance in [0, 1]: the Pearson distance √((1 − ρ_D)/2) of the canonically shaped rewards.
 
-    Gleave et al. 2021, Def. 4.3; C(R) in `canonical.epic_form`. Invariant to potential shaping, positive scale and
-    constants; not to S′-redistribution, so measure the marginal reward with it wherever P is stochastic.
+    Gleave et al. 2021, Def. 4.3; C(R) in `epic_form`. Invariant to potential shaping, positive scale and constants; not
+    to S′-redistribution, so use it on the marginal reward if P is stochastic.
 
     Args:
         reward_a: (S, A, S), (S, A) or (S,).
@@ -197,6 +60,14 @@ def epic(
         actions: d_A (A,), default uniform.
 
     Raises ValueError for input that breaks the above.
+
+    Shaping and scale cost nothing; the opposite reward is as far as can be:
+
+    >>> reward, potential = np.array([0.0, 0.0, 1.0]), np.array([5.0, -2.0, 3.0])
+    >>> shaped = 2 * reward[:, None, None] + 0.9 * potential - potential[:, None, None] + np.zeros((3, 2, 3))
+    >>> coverage = np.full((3, 2, 3), 1 / 18)
+    >>> round(epic(shaped, reward, 0.9, coverage=coverage), 6), round(epic(-shaped, reward, 0.9, coverage=coverage), 6)
+    (0.0, 1.0)
     """
     weights = check_coverage(coverage)
     gamma = check_gamma(gamma, one_allowed=True)
@@ -216,9 +87,9 @@ def dard(
     coverage: ArrayLike | None = None,
     actions: ArrayLike | None = None,
 ) -> float:
-    """DARD distance in [0, 1]: EPIC with successors drawn from P, so that no impossible transition is asked for.
+    """DARD distance in [0, 1]: EPIC with successors drawn from P, so that no impossible transition is evaluated.
 
-    Wulfe et al. 2022, Def. 5; C(R) in `canonical.dard_form`. Invariances as EPIC's.
+    Wulfe et al. 2022, Def. 5; C(R) in `dard_form`. Its invariances are those of EPIC.
 
     Args:
         reward_a: (S, A, S), (S, A) or (S,).
@@ -260,7 +131,7 @@ def starc(
         gamma: in [0, 1).
         canonical: "val", the advantage of π; "val_potential", the same before the mean over s′; "minimal", the reward
             of least norm among all that differ by shaping and S′-redistribution.
-        policy: π (S, A) of "val" and "val_potential", default uniform; "minimal" has none.
+        policy: π (S, A) of "val" and "val_potential", default uniform; "minimal" takes none.
         coverage: D (S, A, S); default uniform over (s, a) times P.
 
     Raises ValueError for input that breaks the above.
@@ -270,7 +141,7 @@ def starc(
     gamma = check_gamma(gamma)
     weights = default_coverage(p) if coverage is None else check_distribution(coverage, p.shape, "coverage")
     if canonical == "minimal" and policy is not None:
-        raise ValueError("The 'minimal' canonical form depends on no policy; leave 'policy' out, or use 'val'.")
+        raise ValueError("The 'minimal' canonical form does not depend on a policy; leave 'policy' out, or use 'val'.")
     pi = uniform_policy(p) if policy is None else check_policy(policy, (p.shape[0], p.shape[1]))
 
     def form(reward: Floats) -> Floats:
@@ -285,10 +156,10 @@ def starc(
 
 
 def npec(reward_a: ArrayLike, reward_b: ArrayLike, gamma: float, *, coverage: ArrayLike) -> float:
-    """NPEC with p = 2 in [0, 1]: the least ‖R_a − λR_b − (γΦ(s′) − Φ(s))‖_D over λ ≥ 0 and Φ, over that at λ = 0.
+    """NPEC with p = 2 in [0, 1]: min_{λ ≥ 0, Φ} ‖R_a − λR_b − (γΦ(s′) − Φ(s))‖_D, divided by its value at λ = 0.
 
     Gleave et al. 2021, §5, in closed form: both rewards are projected off the shaping subspace
-    span{γδ_{s′=k} − δ_{s=k}} under D; with cos the cosine of the residuals the distance is √(1 − max(0, cos)²), which
+    span{γδ_{s′=k} − δ_{s=k}} under D. With cos the cosine of the residuals, the distance is √(1 − max(0, cos)²), which
     is symmetric. Invariant to potential shaping, positive scale and constants; not to S′-redistribution.
 
     Args:
@@ -310,28 +181,8 @@ def npec(reward_a: ArrayLike, reward_b: ArrayLike, gamma: float, *, coverage: Ar
     if not a.any() and not b.any():
         return 0.0
     cosine = max(0.0, float((weights * a * b).sum()))
-    # ‖a − cos·b‖ is √(1 − cos²) without its cancellation near cos = 1.
+    # ‖a − cos·b‖ equals √(1 − cos²), and does not cancel near cos = 1.
     return min(1.0, norm(a - cosine * b, weights)) if a.any() else 1.0
-
-
-def pearson_distance(first: tuple[Floats, Floats], second: tuple[Floats, Floats], weights: Floats) -> float:
-    """√((1 − ρ)/2) of two (reward, canonical form) pairs, as ½‖ẑ_a − ẑ_b‖ of the standardised forms (exact near ρ = 1).
-
-    The reward gives the scale below which its form counts as constant; a constant form has ẑ = 0.
-    """
-    units = [unit(c - (weights * c).sum(), weights, float(np.abs(r).max())) for r, c in (first, second)]
-    return min(1.0, 0.5 * norm(units[0] - units[1], weights))
-
-
-def unit(form: Floats, weights: Floats, scale: float) -> Floats:
-    """`form` divided by its D-weighted norm; zero where that is below ZERO_TOLERANCE·scale."""
-    length = norm(form, weights)
-    return form / length if length > ZERO_TOLERANCE * scale else np.zeros_like(form)
-
-
-def norm(values: Floats, weights: Floats) -> float:
-    """‖x‖_D = √(Σ D·x²)."""
-    return float(np.sqrt((weights * values**2).sum()))
 
 
 def default_coverage(transition: Floats) -> Floats:
@@ -341,7 +192,7 @@ def default_coverage(transition: Floats) -> Floats:
 
 
 def check_coverage(coverage: ArrayLike) -> Floats:
-    """D (S, A, S) for the measures that know no P: a distribution whose first and last axis agree."""
+    """D (S, A, S) for the measures that are given no P: a distribution whose first and last axis have one length."""
     array = check_numbers(coverage, "coverage")
     if array.ndim != 3 or array.shape[0] != array.shape[2] or 0 in array.shape:
         raise ValueError(
@@ -355,3 +206,166 @@ def _check_pair(reward_a: ArrayLike, reward_b: ArrayLike, shape: tuple[int, ...]
     states, actions, _ = shape
     full = (states, actions, states)
     return check_reward(reward_a, full, "reward_a"), check_reward(reward_b, full, "reward_b")
+
+
+# Norms
+
+
+def norm(values: Floats, weights: Floats) -> float:
+    """‖x‖_D = √(Σ D·x²)."""
+    return float(np.sqrt((weights * values**2).sum()))
+
+
+def unit(form: Floats, weights: Floats, scale: float) -> Floats:
+    """`form` divided by its D-weighted norm; zero if that norm is below ZERO_TOLERANCE·scale."""
+    length = norm(form, weights)
+    return form / length if length > ZERO_TOLERANCE * scale else np.zeros_like(form)
+
+
+def pearson_distance(first: tuple[Floats, Floats], second: tuple[Floats, Floats], weights: Floats) -> float:
+    """√((1 − ρ)/2) of two pairs (reward, canonical form), as ½‖ẑ_a − ẑ_b‖ of the standardised forms (exact near ρ = 1).
+
+    A form that varies by less than a tiny share of its reward's largest entry is constant; a constant form has ẑ = 0.
+    """
+    units = [unit(c - (weights * c).sum(), weights, float(np.abs(r).max())) for r, c in (first, second)]
+    return min(1.0, 0.5 * norm(units[0] - units[1], weights))
+
+
+# Canonical forms
+
+
+def epic_form(reward: Floats, gamma: float, states: Floats, actions: Floats) -> Floats:
+    """C(R) = R + E[γR(s′, A, S′) − R(s, A, S′) − γR(S, A, S′)], A ~ d_A, S, S′ ~ d_S (Gleave et al. 2021, Def. 4.1)."""
+    mean: Floats = np.einsum("sat,a,t->s", reward, actions, states, optimize=True)
+    return reward + shape(mean, gamma)[:, None, :] - gamma * float(states @ mean)
+
+
+def dard_form(reward: Floats, transition: Floats, gamma: float, actions: Floats) -> Floats:
+    """C(R) = R + E[γR(s′, A, S″) − R(s, A, S′) − γR(S′, A, S″)], S′ ~ P(s, A), S″ ~ P(s′, A).
+
+    Wulfe et al. 2022, Def. 4. All draws of a term share one A ~ d_A; in the last term x ~ P(s, A), y ~ P(s′, A) and the
+    reward is R(x, A, y).
+    """
+    mean = expected_reward(reward, transition) @ actions
+    between = np.zeros((len(reward), len(reward)))
+    for action, probability in enumerate(actions):
+        p = transition[:, action]
+        if np.count_nonzero(p) < SPARSE_DENSITY * p.size:
+            p = sparse.csr_array(p)
+        between += probability * (p @ (p @ reward[:, action].T).T)
+    return reward + (shape(mean, gamma) - gamma * between)[:, None, :]
+
+
+def val_form(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
+    """C(R)(s, a) = E_{s′}[R − V^π(s) + γV^π(s′)], the advantage of π, repeated over s′ (Skalse et al. 2024, VAL)."""
+    expected = expected_reward(reward, transition)
+    value = policy_value(expected, transition, gamma, policy)
+    return np.broadcast_to((expected + expected_shape(value, transition, gamma))[:, :, None], reward.shape)
+
+
+def val_potential_form(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
+    """C(R) = R − V^π(s) + γV^π(s′): R shaped by its own value under π (Skalse et al. 2024, VALPotential)."""
+    value = policy_value(expected_reward(reward, transition), transition, gamma, policy)
+    return reward + shape(value, gamma)[:, None, :]
+
+
+def minimal_form(reward: Floats, transition: Floats, gamma: float, coverage: Floats) -> tuple[Floats, Floats]:
+    """(C, Φ): the reward of least ‖C‖_D = R + γΦ(s′) − Φ(s) + X over all Φ and all X with E_{s′~P}[X] = 0.
+
+    Skalse et al. 2024, Minimal. An exact projection: first X is eliminated (`Redistribution`), then Φ by least squares.
+    """
+    redistribution = Redistribution.under(coverage, transition)
+    expected = expected_reward(reward, transition)
+    potential = -fit_expected_potential(expected, transition, gamma, redistribution.weights)
+    marginal = expected + expected_shape(potential, transition, gamma)
+    return marginal[:, :, None] * redistribution.profile, potential
+
+
+@dataclass(frozen=True)
+class Redistribution:
+    """The Y(s, a, s′) of least norm ‖Y‖_D for a given marginal m(s, a) = E_{s′~P}[Y].
+
+    S′-redistribution adds any X with E_{s′~P}[X] = 0, so only m of Y is fixed. By Lagrange the least
+    Σ_{s′} D·Y² is weights·m², reached at Y = m·profile, with profile = weights·P/D and weights = 1/Σ_{s′} P²/D.
+    With D = d·P, weights = d and profile = 1. If D leaves out a successor that P reaches, m can be put there
+    without cost: weights = 0.
+    """
+
+    weights: Floats  # (S, A)
+    profile: Floats  # (S, A, S), with E_{s′~P}[profile] = 1
+
+    @staticmethod
+    def under(coverage: Floats, transition: Floats) -> Redistribution:
+        """The redistribution for coverage D and dynamics P, both (S, A, S)."""
+        covered = coverage > 0
+        ratio = np.divide(transition, coverage, out=np.zeros_like(transition), where=covered)
+        weights: Floats = 1 / np.maximum((transition * ratio).sum(axis=2), np.finfo(np.float64).tiny)
+        free = (transition > 0) & ~covered
+        escapes = free.sum(axis=2, keepdims=True) > 0
+        on_free = free / np.maximum((transition * free).sum(axis=2, keepdims=True), np.finfo(np.float64).tiny)
+        profile = np.where(escapes, on_free, weights[:, :, None] * ratio)
+        return Redistribution(np.where(escapes[:, :, 0], 0.0, weights), profile)
+
+
+# Potential shaping, and the potential that fits a reward best
+
+
+def shape(potential: Floats, gamma: float) -> Floats:
+    """γΦ(s′) − Φ(s) as an (S, S) array [s, s′]: potential shaping (Ng, Harada and Russell 1999)."""
+    return gamma * potential[None, :] - potential[:, None]
+
+
+def expected_shape(potential: Floats, transition: Floats, gamma: float) -> Floats:
+    """γE_{s′}[Φ(s′)] − Φ(s), shape (S, A)."""
+    shaping: Floats = gamma * transition @ potential - potential[:, None]
+    return shaping
+
+
+def fit_potential(reward: Floats, gamma: float, weights: Floats) -> Floats:
+    """Φ (S,) that minimises Σ weights·(R − γΦ(s′) + Φ(s))² over an (S, A, S) reward.
+
+    If the weights do not determine Φ, it is a solution of least (column-scaled) norm; the residual is always unique.
+    """
+    joint = weights.sum(axis=1)
+    normal = np.diag(gamma**2 * joint.sum(axis=0) + joint.sum(axis=1)) - gamma * (joint + joint.T)
+
+    def adjoint(residual: Floats) -> Floats:
+        sums: Floats = gamma * residual.sum(axis=(0, 1)) - residual.sum(axis=(1, 2))
+        return sums
+
+    return _refined(normal, lambda phi: adjoint(weights * (reward - shape(phi, gamma)[:, None, :])))
+
+
+def fit_expected_potential(reward: Floats, transition: Floats, gamma: float, weights: Floats) -> Floats:
+    """Φ (S,) that minimises Σ weights·(r − γE[Φ(s′)] + Φ(s))² over an (S, A) reward; see `fit_potential`."""
+    count = len(reward)
+    flat = transition.reshape(-1, count)
+    towards = np.einsum("sa,sat->st", weights, transition)
+    normal = gamma**2 * (flat.T * weights.ravel()) @ flat - gamma * (towards + towards.T)
+    normal[np.diag_indices(count)] += weights.sum(axis=1)
+
+    def gradient(phi: Floats) -> Floats:
+        residual = weights * (reward - expected_shape(phi, transition, gamma))
+        sums: Floats = gamma * flat.T @ residual.ravel() - residual.sum(axis=1)
+        return sums
+
+    return _refined(normal, gradient)
+
+
+def _refined(normal: Floats, gradient: Callable[[Floats], Floats]) -> Floats:
+    """Solve normal·Φ = gradient(0), then again for the residual: iterative refinement of the least-squares problem."""
+    solve = _pseudo_inverse(normal)
+    phi = solve(gradient(np.zeros(len(normal))))
+    for _ in range(REFINEMENTS):
+        phi = phi + solve(gradient(phi))
+    return phi
+
+
+def _pseudo_inverse(normal: Floats) -> Callable[[Floats], Floats]:
+    """x ↦ N⁺x of a positive semidefinite N, with its diagonal scaled to 1 so that rare states keep their columns."""
+    diagonal = np.sqrt(np.diag(normal))
+    scale = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
+    eigenvalues, vectors = np.linalg.eigh(normal * scale[:, None] * scale[None, :])
+    kept = eigenvalues > len(normal) * np.finfo(np.float64).eps * eigenvalues[-1]
+    inverse = np.divide(1.0, eigenvalues, out=np.zeros_like(eigenvalues), where=kept)
+    return lambda vector: scale * (vectors @ (inverse * (vectors.T @ (scale * vector))))

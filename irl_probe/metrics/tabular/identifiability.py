@@ -1,4 +1,4 @@
-"""How far a family of environments pins down the reward that all its experts share."""
+"""How far a family of environments determines the reward that all its experts share."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from numpy.typing import ArrayLike
 from irl_probe._types import Floats
 from irl_probe.metrics.checks import check_gamma, check_numbers, check_transition
 
+RANK = 1e-10
+
 
 def ambiguity_dimension(environments: Sequence[tuple[ArrayLike, float]], tol: float = 1e-9) -> int:
-    """dim {(V₁, …, Vₙ): V₁ − γ₁P₁V₁ = … = Vₙ − γₙPₙVₙ}: the directions in which r(s, a) stays open.
+    """dim {(V₁, …, Vₙ): V₁ − γ₁P₁V₁ = … = Vₙ − γₙPₙVₙ}: in how many directions r(s, a) is not determined.
 
-    Cao, Cohen and Szpruch 2021, Theorem 2 (two environments). One environment leaves S directions (every shaping), 1
-    means that the environments together identify the reward up to a constant, which no choice of environments removes.
+    Cao, Cohen and Szpruch 2021, Theorem 2 (two environments). One environment leaves S directions open (every shaping).
+    1 means that the environments together identify the reward up to a constant, which no environments can determine.
     Since V ↦ V − γPV is one to one for γ < 1, it is the dimension of the intersection of the spaces that I − γᵢPᵢ
     span, counted by principal angles.
 
     Args:
-        environments: (P, γ) pairs with the same S and A: P (S, A, S), γ in [0, 1). One or more.
+        environments: pairs (P, γ) with the same S and A: P (S, A, S), γ in [0, 1). One or more.
         tol: sine of the angle below which a direction counts as shared.
 
     Raises ValueError for input that breaks the above.
@@ -29,7 +31,7 @@ def ambiguity_dimension(environments: Sequence[tuple[ArrayLike, float]], tol: fl
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError(
                 "Each environment must be a pair (P, γ), as in ambiguity_dimension([(P, 0.9), (other_P, 0.9)]); "
-                f"environment {i} is no pair but a {type(pair).__name__}."
+                f"environment {i} is not a pair but a {type(pair).__name__}."
             )
     if not len(environments):
         raise ValueError("There must be at least one environment, given as a list of (transition, gamma); got none.")
@@ -41,6 +43,38 @@ def ambiguity_dimension(environments: Sequence[tuple[ArrayLike, float]], tol: fl
             "All environments must have the same states and actions; got P of sizes "
             f"{sorted({np.shape(p) for p, _ in environments})}."
         )
+    return shared_directions(bases, tol)
+
+
+def sampled_ambiguity_dimension(
+    states: ArrayLike, successors: Sequence[ArrayLike], gammas: Sequence[float], *, tol: float = 0.01
+) -> int:
+    """In how many directions potentials φᵀw can change a reward in the same way in all environments.
+
+    Like `tabular.ambiguity_dimension` (Cao, Cohen and Szpruch 2021), with V = φᵀw on N sampled (s, a): the dimension
+    of the intersection of the spaces {φ(s)ᵀw − γᵢE_i[φ(s′)]ᵀw}. 1 means that the environments together leave only
+    the constant open, as far as these features and states show. With indicators of the states as features and every
+    (s, a) once it is exact.
+
+    Args:
+        states: φ(s), (N, p), a constant feature included.
+        successors: for each environment E[φ(s′)] after the same (s, a), (N, p), 0 where the MDP ended.
+        gammas: their discounts, in [0, 1).
+        tol: sine of the angle below which a direction counts as shared. For simulated successors, which are exact, it
+            must only be above rounding error; for sampled or modelled ones it must be above their noise.
+
+    Raises ValueError for input that breaks the above.
+    """
+    phi = check_numbers(states, "states")
+    after = [check_numbers(rows, f"successors[{i}]") for i, rows in enumerate(successors)]
+    if phi.ndim != 2 or not after or len(after) != len(gammas) or any(x.shape != phi.shape for x in after):
+        raise ValueError(
+            "Every environment needs the features of its successors, shaped like those of the states "
+            f"{phi.shape}, and one γ; got {[x.shape for x in after]} and {len(gammas)} discounts."
+        )
+    if not 0 < tol < 1:
+        raise ValueError(f"The tolerance is the sine of an angle and must lie in (0, 1); got {tol}.")
+    bases = [_basis(phi - check_gamma(g) * x) for x, g in zip(after, gammas, strict=True)]
     return shared_directions(bases, tol)
 
 
@@ -59,41 +93,6 @@ def _shaping_basis(transition: Floats, gamma: float) -> Floats:
     states, actions, _ = transition.shape
     columns = np.repeat(np.eye(states), actions, axis=0) - gamma * transition.reshape(-1, states)
     return np.linalg.qr(columns)[0]
-
-
-RANK = 1e-10
-
-
-def sampled_ambiguity_dimension(
-    states: ArrayLike, successors: Sequence[ArrayLike], gammas: Sequence[float], *, tol: float = 0.01
-) -> int:
-    """Directions in which potentials of the features can change a reward in all environments alike.
-
-    As `tabular.ambiguity_dimension` (Cao, Cohen and Szpruch 2021), with V = φᵀw on N sampled (s, a): the dimension
-    of the intersection of the spaces {φ(s)ᵀw − γᵢE_i[φ(s′)]ᵀw}. 1 means that together the environments leave only
-    the constant open, as far as these features and states can tell; with the states' indicators as features and every
-    (s, a) once it is the exact figure.
-
-    Args:
-        states: φ(s), (N, p); the constant belongs to the features.
-        successors: for each environment E[φ(s′)] after the same (s, a), (N, p), 0 where the MDP ended.
-        gammas: their discounts, in [0, 1).
-        tol: sine of the angle below which a direction counts as shared. Simulated successors are exact, so it only
-            has to be above rounding error; sampled or modelled ones need one above their noise.
-
-    Raises ValueError for input that breaks the above.
-    """
-    phi = check_numbers(states, "states")
-    after = [check_numbers(rows, f"successors[{i}]") for i, rows in enumerate(successors)]
-    if phi.ndim != 2 or not after or len(after) != len(gammas) or any(x.shape != phi.shape for x in after):
-        raise ValueError(
-            "Every environment needs the features of its successors, shaped like those of the states "
-            f"{phi.shape}, and one γ; got {[x.shape for x in after]} and {len(gammas)} discounts."
-        )
-    if not 0 < tol < 1:
-        raise ValueError(f"The tolerance is the sine of an angle and must lie in (0, 1); got {tol}.")
-    bases = [_basis(phi - check_gamma(g) * x) for x, g in zip(after, gammas, strict=True)]
-    return shared_directions(bases, tol)
 
 
 def _basis(columns: Floats) -> Floats:

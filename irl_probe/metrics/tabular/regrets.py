@@ -1,4 +1,4 @@
-"""What it costs, under the true reward, to act optimally for another one."""
+"""What it costs, under the true reward, to act optimally for another reward."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def regret(
     *,
     ties: Ties = "uniform",
 ) -> float:
-    """(J*(R) − J_R(π*_proxy)) / (J*(R) − J_min(R)) in [0, 1]: 0 as good as optimal, 1 as bad as any policy can be.
+    """(J*(R) − J_R(π*_proxy)) / (J*(R) − J_min(R)) in [0, 1]: 0 is as good as optimal, 1 as bad as the worst policy.
 
     J are exact discounted returns from the initial distribution, J_min the least over all policies. Optimal actions of
-    the proxy are tied when their Q* agree up to rounding error, 1e-13/(1 − γ) of the largest; a constant ties them all.
-    Where the true reward leaves nothing to lose (J* = J_min) the regret is 0.
+    the proxy are tied if their Q* agree up to rounding error, 1e-13/(1 − γ) of the largest; for a constant proxy all
+    are tied. If all policies have the same true return (J* = J_min), the regret is 0.
 
     Args:
-        true: R (S, A, S), (S, A) or (S,), under which returns count.
-        proxy: the reward acted for, likewise.
+        true: R (S, A, S), (S, A) or (S,), which the returns are of.
+        proxy: the reward that the policy is optimal for, in the same shapes.
         transition: P (S, A, S).
         gamma: in [0, 1).
         initial: distribution of the first state, (S,).
@@ -83,7 +83,7 @@ def regret(
 
 
 def policy_regret(true: ArrayLike, policy: ArrayLike, transition: ArrayLike, gamma: float, initial: ArrayLike) -> float:
-    """`regret` of a policy π(a|s) (S, A) that is given, such as one carried over from other dynamics."""
+    """The `regret` of a given policy π(a|s) (S, A), such as one carried over from other dynamics."""
     p = check_transition(transition)
     gamma = check_gamma(gamma)
     start = check_distribution(initial, p.shape[:1], "initial")
@@ -106,18 +106,18 @@ def soft_regret(
     *,
     temperature: float = 1.0,
 ) -> float:
-    """(J*_α − J_α(π_proxy)) / (J*_α − J_α(uniform)): 0 where the soft-optimal policies agree, 1 as bad as chance.
+    """(J*_α − J_α(π_proxy)) / (J*_α − J_α(uniform)): 0 if the soft-optimal policies are the same, 1 as bad as chance.
 
     J_α(π) = E Σ γᵗ (R + α·entropy of π(·|s_t)) under the true reward, from the initial distribution; π_proxy is the
-    soft-optimal policy of the proxy at the same α. Unlike `regret` it sees the proxy's scale, and it is not bounded
-    above: a proxy that opposes the truth is worse than chance. Where uniform play is itself optimal (J*_α =
-    J_α(uniform)) it is 0 if the proxy plays uniformly too, and infinite otherwise.
+    soft-optimal policy of the proxy at the same α. Unlike `regret` it depends on the proxy's scale, and it has no upper
+    bound: a proxy that opposes the true reward is worse than chance. If the uniform policy is itself optimal (J*_α =
+    J_α(uniform)), it is 0 if the proxy's policy is uniform too, and infinite otherwise.
 
-    Invariant in both to potential shaping, constants, and S′-redistribution under this P; not to scale.
+    Invariant in both rewards to potential shaping, constants, and S′-redistribution under this P; not to scale.
 
     Args:
         true: R (S, A, S), (S, A) or (S,).
-        proxy: the reward acted for, likewise.
+        proxy: the reward that the policy is optimal for, in the same shapes.
         transition: P (S, A, S).
         gamma: in [0, 1).
         initial: distribution of the first state, (S,).
@@ -139,7 +139,7 @@ def soft_policy_regret(
     *,
     temperature: float = 1.0,
 ) -> float:
-    """`soft_regret` of a policy π(a|s) (S, A) that is given, such as one carried over from other dynamics."""
+    """The `soft_regret` of a given policy π(a|s) (S, A), such as one carried over from other dynamics."""
     p = check_transition(transition)
     table = check_shape(policy, p.shape[:2], "policy")
     discount = check_gamma(gamma)
@@ -158,6 +158,6 @@ def soft_policy_regret(
 
 
 def _entropy_bonus(policy: Floats, temperature: float) -> Floats:
-    """−α log π(a|s), (S, A); 0 where π is 0, where it is never paid."""
+    """−α log π(a|s), (S, A); 0 where π is 0, since such an action is never taken."""
     bonus: Floats = -temperature * np.log(np.where(policy > 0, policy, 1.0))
     return bonus

@@ -16,26 +16,100 @@ from irl_probe.metrics.checks import (
     check_transition,
 )
 
-# Rounding error of a value, as a share of the largest, is a small multiple of 1e-16/(1 − γ): the condition of I − γP.
+# The rounding error of a value, as a share of the largest, is a small multiple of 1e-16/(1 − γ), by the condition
+# number of I − γP.
 TIE_TOLERANCE = 1e-13
 
 
-def uniform_policy(transition: Floats) -> Floats:
-    """π(a|s) = 1/A, shape (S, A)."""
-    states, actions, _ = transition.shape
-    return np.full((states, actions), 1 / actions)
+def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
+    """Optimal soft Q, the fixed point of Q(s, a) = E_{s′}[R(s, a, s′) + γ V(s′)], V = α log Σ_a exp(Q/α).
+
+    Haarnoja et al. 2017, Theorem 1. Solved by soft policy iteration, which is Newton's method on the Bellman
+    equation: each step solves (I − γP_π) V = r_π + αH(π), so each step squares the error, also for γ near 1.
+
+    Args:
+        reward: (S, A, S), or (S, A), or (S,); reward units per step.
+        transition: (S, A, S), with rows that sum to 1.
+        gamma: discount in [0, 1).
+        temperature: α > 0, in reward units.
+
+    Returns Q (S, A) in reward units; its Bellman residual is rounding error of |V|.
+    Raises ValueError for input that breaks the above.
+    """
+    transition = check_transition(transition)
+    r = expected_reward(check_reward(reward, transition.shape, "reward"), transition)
+    gamma, alpha = check_gamma(gamma), check_temperature(temperature)
+    q = r
+    previous = np.inf
+    units = max(float(np.abs(r).max()), alpha)  # V itself may be 0: the advantage of a soft-optimal policy has V = 0
+    while True:
+        policy = softmax(q / alpha, axis=1)
+        # αH(π) + Σπr, with log π computed from q so that a probability of 0 does not give NaN.
+        log_policy = q / alpha - logsumexp(q / alpha, axis=1, keepdims=True)
+        value = policy_value(r - alpha * log_policy, transition, gamma, policy)
+        q = r + gamma * transition @ value
+        residual = float(np.abs(alpha * logsumexp(q / alpha, axis=1) - value).max())
+        # Converged: the residual is rounding error, and another step does not make it smaller.
+        if residual == 0 or (residual <= 1e-9 * max(np.abs(value).max(), units) and residual >= 0.5 * previous):
+            return q
+        previous = residual
 
 
-def expected_reward(reward: Floats, transition: Floats) -> Floats:
-    """r(s, a) = Σ_{s′} P(s′|s, a) R(s, a, s′), shape (S, A), from (S, A, S)."""
-    expected: Floats = np.einsum("sat,sat->sa", transition, reward)
-    return expected
+def soft_value(q: ArrayLike, temperature: float = 1.0) -> Floats:
+    """V(s) = α log Σ_a exp(Q(s, a)/α), shape (S,), in reward units (Haarnoja et al. 2017, eq. 3).
+
+    Raises ValueError unless `q` is a finite (S, A) array and α > 0.
+
+    One state with two equal actions is worth α log 2 more than either; as α → 0 the value is the larger Q:
+
+    >>> soft_value([[1.0, 1.0]], temperature=0.5).round(3)
+    array([1.347])
+    >>> soft_value([[1.0, 3.0]], temperature=0.01).round(3)
+    array([3.])
+    """
+    alpha = check_temperature(temperature)
+    values: Floats = alpha * logsumexp(_check_q(q) / alpha, axis=1)
+    return values
 
 
-def centred(reward: Floats) -> Floats:
-    """R less the middle of its range: the same policies, a constant is exactly 0, tolerances are tight."""
-    middle = (float(reward.max()) + float(reward.min())) / 2
-    return reward - middle
+def soft_policy(q: ArrayLike, temperature: float = 1.0) -> Floats:
+    """π(a|s) ∝ exp(Q(s, a)/α), shape (S, A). Raises like `soft_value`."""
+    alpha = check_temperature(temperature)
+    policy: Floats = softmax(_check_q(q) / alpha, axis=1)
+    return policy
+
+
+def recovered_reward(q: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
+    """The marginal reward r(s, a) = Q(s, a) − γ E_{s′~P}[V(s′)], shape (S, A): the inverse soft Bellman operator.
+
+    IQ-Learn, Lemma 3.1: the one reward of (s, a) for which `q` is the optimal soft Q. Units of reward per step.
+    Raises ValueError unless q is (S, A) and finite, P's rows sum to 1, γ in [0, 1) and α > 0.
+    """
+    transition = check_transition(transition)
+    q = check_shape(q, transition.shape[:2], "q")
+    return q - check_gamma(gamma) * transition @ soft_value(q, temperature)
+
+
+def recovered_reward_per_transition(q: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
+    """r(s, a, s′) = Q(s, a) − γ V(s′), shape (S, A, S): the reward that a learner without P computes.
+
+    It equals α log π(a|s) + (V(s) − γV(s′)): the soft advantage plus potential shaping. Its mean over s′~P is
+    `recovered_reward`. If P is stochastic, measures that are not invariant to S′-redistribution give the two different
+    values.
+    Raises ValueError unless q is (S, A) and finite, γ in [0, 1) and α > 0.
+    """
+    q = _check_q(q)
+    return q[:, :, None] - check_gamma(gamma) * soft_value(q, temperature)[None, None, :]
+
+
+def _check_q(q: ArrayLike) -> Floats:
+    array = check_numbers(q, "q")
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"'q' must have shape (S, A); got {array.shape}.")
+    return array
+
+
+# Values and policies without entropy
 
 
 def policy_value(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
@@ -56,7 +130,7 @@ def optimal_q(reward: Floats, transition: Floats, gamma: float, allowed: Floats 
         value = policy_value(reward, transition, gamma, np.eye(reward.shape[1])[choice])
         q: Floats = reward + gamma * (transition @ value)
         better = np.argmax(q + barrier, axis=1)
-        # An action is changed only for a gain above rounding error, so that the iteration cannot cycle.
+        # An action changes only if the gain is above rounding error, so that the iteration cannot cycle.
         gain = q[states, better] - q[states, choice]
         improved = gain > 0.1 * tie_tolerance(q, gamma)
         if not improved.any():
@@ -65,7 +139,7 @@ def optimal_q(reward: Floats, transition: Floats, gamma: float, allowed: Floats 
 
 
 def optimal_actions(reward: Floats, transition: Floats, gamma: float) -> Floats:
-    """(S, A) ones where an action is optimal for the reward (S, A), ties within rounding error included."""
+    """(S, A), 1 where an action is optimal for the reward (S, A), up to rounding error, and 0 elsewhere."""
     q = optimal_q(reward, transition, gamma)
     tied = q >= q.max(axis=1, keepdims=True) - tie_tolerance(q, gamma)
     return np.where(tied, 1.0, 0.0)
@@ -76,81 +150,19 @@ def tie_tolerance(q: Floats, gamma: float) -> float:
     return TIE_TOLERANCE / (1 - gamma) * float(np.abs(q).max())
 
 
-def soft_value(q: ArrayLike, temperature: float = 1.0) -> Floats:
-    """V(s) = α log Σ_a exp(Q(s, a)/α), shape (S,), in reward units (Haarnoja et al. 2017, eq. 3).
-
-    Raises ValueError unless `q` is a finite (S, A) array and α > 0.
-    """
-    alpha = check_temperature(temperature)
-    values: Floats = alpha * logsumexp(_check_q(q) / alpha, axis=1)
-    return values
+def uniform_policy(transition: Floats) -> Floats:
+    """π(a|s) = 1/A, shape (S, A)."""
+    states, actions, _ = transition.shape
+    return np.full((states, actions), 1 / actions)
 
 
-def soft_policy(q: ArrayLike, temperature: float = 1.0) -> Floats:
-    """π(a|s) ∝ exp(Q(s, a)/α), shape (S, A). Raises like `soft_value`."""
-    alpha = check_temperature(temperature)
-    policy: Floats = softmax(_check_q(q) / alpha, axis=1)
-    return policy
+def expected_reward(reward: Floats, transition: Floats) -> Floats:
+    """r(s, a) = Σ_{s′} P(s′|s, a) R(s, a, s′), shape (S, A), from (S, A, S)."""
+    expected: Floats = np.einsum("sat,sat->sa", transition, reward)
+    return expected
 
 
-def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
-    """Optimal soft Q, the fixed point of Q(s, a) = E_{s′}[R(s, a, s′) + γ V(s′)], V = α log Σ_a exp(Q/α).
-
-    Haarnoja et al. 2017, Theorem 1. Solved by soft policy iteration, which is Newton's method on the Bellman
-    equation: each step solves (I − γP_π) V = r_π + αH(π), so the error squares from step to step also at γ near 1.
-
-    Args:
-        reward: (S, A, S), or (S, A), or (S,); reward units per step.
-        transition: (S, A, S), rows summing to 1.
-        gamma: discount in [0, 1).
-        temperature: α > 0, in reward units.
-
-    Returns Q (S, A) in reward units; its Bellman residual is rounding error of |V|.
-    Raises ValueError for input that breaks the above.
-    """
-    transition = check_transition(transition)
-    r = expected_reward(check_reward(reward, transition.shape, "reward"), transition)
-    gamma, alpha = check_gamma(gamma), check_temperature(temperature)
-    q = r
-    previous = np.inf
-    units = max(float(np.abs(r).max()), alpha)  # V itself may be 0: the advantage of a soft-optimal policy has V = 0
-    while True:
-        policy = softmax(q / alpha, axis=1)
-        # αH(π) + Σπr, with log π taken from q so that a vanishing probability costs no NaN.
-        log_policy = q / alpha - logsumexp(q / alpha, axis=1, keepdims=True)
-        value = policy_value(r - alpha * log_policy, transition, gamma, policy)
-        q = r + gamma * transition @ value
-        residual = float(np.abs(alpha * logsumexp(q / alpha, axis=1) - value).max())
-        # Converged: the residual is rounding error, and a further step no longer shrinks it.
-        if residual == 0 or (residual <= 1e-9 * max(np.abs(value).max(), units) and residual >= 0.5 * previous):
-            return q
-        previous = residual
-
-
-def recovered_reward(q: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
-    """The marginal reward r(s, a) = Q(s, a) − γ E_{s′~P}[V(s′)], shape (S, A): the inverse soft Bellman operator.
-
-    IQ-Learn, Lemma 3.1: the one reward of (s, a) for which `q` is the optimal soft Q. Units of reward per step.
-    Raises ValueError unless q is (S, A) and finite, P's rows sum to 1, γ in [0, 1) and α > 0.
-    """
-    transition = check_transition(transition)
-    q = check_shape(q, transition.shape[:2], "q")
-    return q - check_gamma(gamma) * transition @ soft_value(q, temperature)
-
-
-def recovered_reward_per_transition(q: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
-    """r(s, a, s′) = Q(s, a) − γ V(s′), shape (S, A, S): what a learner without P reads out.
-
-    It equals α log π(a|s) + (V(s) − γV(s′)): the soft advantage plus potential shaping. Its mean over s′~P is
-    `recovered_reward`; where P is stochastic, measures that are not invariant to S′-redistribution tell the two apart.
-    Raises ValueError unless q is (S, A) and finite, γ in [0, 1) and α > 0.
-    """
-    q = _check_q(q)
-    return q[:, :, None] - check_gamma(gamma) * soft_value(q, temperature)[None, None, :]
-
-
-def _check_q(q: ArrayLike) -> Floats:
-    array = check_numbers(q, "q")
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"'q' must have shape (S, A); got {array.shape}.")
-    return array
+def centred(reward: Floats) -> Floats:
+    """R minus the middle of its range: it has the same optimal policies, and a constant becomes exactly 0."""
+    middle = (float(reward.max()) + float(reward.min())) / 2
+    return reward - middle

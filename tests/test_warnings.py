@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from irl_probe.judgement.warnings import current_warnings, verdicts
+from irl_probe.judgement import warnings_of
+from irl_probe.judgement.grades import with_interval
 from irl_probe.results import (
+    average_runs,
     correlation_group,
+    coverages_group,
     distance_group,
+    merge_results,
     new_results,
     points_group,
     retraining_group,
     returns_group,
+    stack_runs,
 )
 
 LEVELS, CONTROLS = ["step", "partial", "episode"], ["none", "constant", "length"]
@@ -36,7 +41,7 @@ def correlation(figures: dict[tuple[str, str], float | tuple[float, float, float
 
 
 def of_correlation(figures):
-    return verdicts(new_results({"correlation": correlation(figures)}))
+    return warnings_of(new_results({"correlation": correlation(figures)}))
 
 
 def returns(expert: float, learned: float, random: float) -> xr.Dataset:
@@ -56,8 +61,8 @@ def test_good_figures_raise_no_warning():
             **points,
         }
     )
-    assert verdicts(tree) == []
-    assert verdicts(new_results({})) == []
+    assert warnings_of(tree) == []
+    assert warnings_of(new_results({})) == []
 
 
 @pytest.mark.parametrize(("reward", "constant"), [(0.97, 0.999), (0.96, -1.0), (-0.99, 0.99), (0.951, 1.0)])
@@ -122,20 +127,20 @@ def test_interval_that_includes_zero_is_said_with_its_levels():
 
 
 def test_imitation_below_nine_tenths_of_the_expert():
-    (found,) = verdicts(new_results({"returns": returns(100, 80, 0)}))
+    (found,) = warnings_of(new_results({"returns": returns(100, 80, 0)}))
     assert found["code"] == "imitation"
     assert "reaches 0.80 of the expert's return" in found["text"]
     spread = {"expert": [100.0] * 4, "learned": [20.0, 100.0, 100.0, 100.0], "random": [0.0] * 4}
-    (found,) = verdicts(new_results({"returns": returns_group(spread, spread, resamples=200)}))
-    assert "that it imitates is not shown" in found["text"]
-    assert verdicts(new_results({"returns": returns(100, 90, 0)})) == []
+    (found,) = warnings_of(new_results({"returns": returns_group(spread, spread, resamples=200)}))
+    assert "this policy is not shown to imitate" in found["text"]
+    assert warnings_of(new_results({"returns": returns(100, 90, 0)})) == []
 
 
 def test_retraining_below_nine_tenths_names_the_reward():
     group = retraining_group(
         [[50, 60], [95, 99]], rewards=["iq", "bc"], seeds=[0, 1], normalised=[[0.5, 0.6], [0.95, 0.99]]
     )
-    (found,) = verdicts(new_results({"retraining": group}))
+    (found,) = warnings_of(new_results({"retraining": group}))
     assert found["code"] == "retraining"
     assert "reward “iq” alone reach 0.55 [0.50, 0.60] of the expert's true return" in found["text"]
     assert "does not bring back the expert's behaviour" in found["text"]
@@ -144,15 +149,15 @@ def test_retraining_below_nine_tenths_names_the_reward():
 def test_retraining_is_called_a_failure_only_where_its_whole_interval_is():
     named = {"rewards": ["wide", "alone"], "seeds": [0, 1]}
     group = retraining_group([[20, 99], [50, np.nan]], **named, normalised=[[0.2, 0.99], [0.5, np.nan]])
-    found = [v["text"] for v in verdicts(new_results({"retraining": group}))]
+    found = [v["text"] for v in warnings_of(new_results({"retraining": group}))]
     assert len(found) == 2
-    assert all("that it brings back the expert's behaviour is not shown" in text for text in found)
+    assert all("this reward is not shown to bring back the expert's behaviour" in text for text in found)
     assert "“alone” alone reach 0.50 of" in found[1]
 
 
 def test_few_episodes_are_counted_for_each_coverage():
     few, enough = (points_group(range(n), np.ones(n), {"iq": np.ones(n)}) for n in (9, 10))
-    (found,) = verdicts(new_results({"points/expert": few, "points/random": enough}))
+    (found,) = warnings_of(new_results({"points/expert": few, "points/random": enough}))
     assert found["code"] == "few-episodes"
     assert "on expert (9)" in found["text"]
 
@@ -165,37 +170,64 @@ def distance(metrics: list[str]) -> xr.Dataset:
 
 def test_next_state_noise_is_said_of_measures_that_see_it():
     group = {"distance": distance(["dard", "epic", "starc_val"])}
-    (found,) = verdicts(new_results(group, reward_kind="per-transition", stochastic=True))
+    (found,) = warnings_of(new_results(group, reward_kind="per-transition", stochastic=True))
     assert found["code"] == "next-state-noise"
     assert found["text"].startswith("Measured by dard and epic, the chance part of s′")
-    (found,) = verdicts(new_results(group, reward_kind="per-transition"))
+    (found,) = warnings_of(new_results(group, reward_kind="per-transition"))
     assert "unless this environment is deterministic" in found["text"]
-    assert verdicts(new_results(group, reward_kind="per-transition", stochastic=False)) == []
-    assert verdicts(new_results(group, reward_kind="marginal", stochastic=True)) == []
+    assert warnings_of(new_results(group, reward_kind="per-transition", stochastic=False)) == []
+    assert warnings_of(new_results(group, reward_kind="marginal", stochastic=True)) == []
     invariant = {"distance": distance(["starc_val", "starc_minimal"])}
-    assert verdicts(new_results(invariant, reward_kind="per-transition", stochastic=True)) == []
+    assert warnings_of(new_results(invariant, reward_kind="per-transition", stochastic=True)) == []
 
 
 def test_baselines_that_stand_beside_the_rewards_raise_no_warning():
     group = correlation({("step", "none"): np.nan})
-    assert verdicts(new_results({"correlation": group.assign_coords(reward=["constant"])})) == []
-    assert verdicts(new_results({"correlation": group.assign_coords(reward=["true"])})) == []
-    assert len(verdicts(new_results({"correlation": group}))) == 1
+    assert warnings_of(new_results({"correlation": group.assign_coords(reward=["constant"])})) == []
+    assert warnings_of(new_results({"correlation": group.assign_coords(reward=["true"])})) == []
+    assert len(warnings_of(new_results({"correlation": group}))) == 1
 
 
-def test_stored_warnings_give_way_to_those_of_the_figures_and_stand_where_there_are_none():
-    old = [{"code": "length-confound", "text": "old"}, {"code": "few-episodes", "text": "kept"}]
-    tree = new_results({"correlation": correlation({("step", "none"): (0.2, -0.1, 0.5)})}, warnings=old)
-    found = current_warnings(tree)
-    assert [v["code"] for v in found] == ["includes-zero", "few-episodes"]
-    assert found[1]["text"] == "kept"
+def test_few_episodes_are_known_where_the_points_were_left_out():
+    few, enough = (points_group(range(n), np.ones(n), {"iq": np.ones(n)}) for n in (9, 10))
+    counted = new_results({"points/expert": few, "points/random": enough})
+    stored = new_results({"coverages": coverages_group({"expert": 9, "random": 10})})
+    assert warnings_of(stored) == warnings_of(counted)
+    assert [warning["code"] for warning in warnings_of(stored)] == ["few-episodes"]
 
 
-def test_rewards_without_a_step_level_correlation_for_one_reason_are_told_together():
+def test_merged_results_have_the_fewest_episodes_of_their_parts():
+    parts = [coverages_group({"expert": 30, "random": 4}), coverages_group({"expert": 7})]
+    (found,) = warnings_of(merge_results(*(new_results({"coverages": part}) for part in parts)))
+    assert "on expert (7) and random (4)" in found["text"]
+
+
+def test_intervals_over_runs_do_not_come_from_few_episodes():
+    tree = new_results({"coverages": coverages_group({"expert": 3}), "correlation": correlation({})})
+    assert [warning["code"] for warning in warnings_of(tree)] == ["few-episodes"]
+    assert warnings_of(average_runs(stack_runs({0: tree, 1: tree}, "seed"))) == []
+
+
+def test_warnings_are_of_the_figures_and_never_stored():
+    tree = new_results({"correlation": correlation({("step", "none"): (0.2, -0.1, 0.5)})})
+    assert "warnings" not in tree.attrs
+    tree.attrs["warnings"] = '[{"code": "length-confound", "text": "old"}]'
+    assert [warning["code"] for warning in warnings_of(tree)] == ["includes-zero"]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"),
+    [((-0.001, -0.01, 0.004), "0.00 [−0.01, 0.00]"), ((-0.25, -0.26, -0.24), "−0.25 [−0.26, −0.24]")],
+)
+def test_figures_in_sentences_have_a_true_minus_and_no_minus_zero(bounds, text):
+    assert with_interval(bounds) == text
+
+
+def test_rewards_without_a_step_level_correlation_for_one_reason_share_a_warning():
     one = correlation({("step", "none"): np.nan})
     both = xr.concat([one, one.assign_coords(reward=["bc"])], "reward")
-    (found,) = verdicts(new_results({"correlation": both}))
+    (found,) = warnings_of(new_results({"correlation": both}))
     assert found["text"].startswith("Rewards “iq” and “bc” have no step-level correlation on expert: The true reward")
     assert "reward" not in found
-    (alone,) = verdicts(new_results({"correlation": one}))
+    (alone,) = warnings_of(new_results({"correlation": one}))
     assert alone["reward"] == "iq"

@@ -1,4 +1,4 @@
-"""D4RL's .hdf5 files: one row a step, every episode one after the other."""
+"""D4RL's .hdf5 files: one row a step, one episode after the other."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from irl_probe._types import Array
+from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, column, flags, numbers, require
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
@@ -19,24 +18,25 @@ _WIDE = ("observations", "next_observations", "actions")
 _BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 
 LOST_SUCCESSOR_NOTE = (
-    "The file has no next_observations: the successor of a terminal step is unknown and stands as its own observation "
-    "(no value is taken there); the last step of a truncated episode was left out."
+    "The file has no next_observations: the successor of a terminal step is unknown and was replaced by its own "
+    "observation (no value is taken there); the last step of a truncated episode was left out."
 )
 
 
 def read_d4rl(path: Path, time_limit: int | None = None) -> Demonstrations:
     """Demonstrations from an HDF5 file with D4RL's keys.
 
-    Keys: `observations`, `actions`, `terminals`, and where known `next_observations`, `rewards`, `timeouts`: (N, …). An
-    episode ends at a terminal, at a timeout, after `time_limit` steps, or where the file ends (a truncation). A step
-    marked as both terminated, unless it is step `time_limit`. Where the file has timeouts, these are the clock and
-    the limit starts no new episode.
+    Keys: `observations`, `actions`, `terminals`, and if known `next_observations`, `rewards`, `timeouts`: (N, …). An
+    episode ends at a terminal, at a timeout, after `time_limit` steps, or with the file (a truncation). A step that is
+    marked as both counts as terminated, unless it is step `time_limit`. If the file has timeouts, they are the clock,
+    and the limit does not start a new episode.
 
-    Without `next_observations` the successor of a step is the next row's observation. A terminal step then has none
-    in the file: it keeps its own observation, as nothing follows it. Where an episode was truncated, its last row
-    only serves as the successor of the row before; its reward still counts in the return of the whole episode.
+    Without `next_observations` the successor of a step is the observation of the next row. The file then has no
+    successor for a terminal step, which gets its own observation, since no value is taken there. The last row of a
+    truncated episode is used only as the successor of the row before; its reward still counts in the return of the
+    whole episode.
 
-    Raises DemoError where the file is damaged, keys are missing or lengths differ.
+    Raises DemoError if the file is damaged, keys are missing or lengths differ.
     """
     where = str(path)
     arrays = _arrays(path)
@@ -58,7 +58,7 @@ def read_d4rl(path: Path, time_limit: int | None = None) -> Demonstrations:
         notes = (*notes, LOST_SUCCESSOR_NOTE)
     there = lengths > 0
     if not there.any():
-        raise DemoError(f"{where}: one step without a next observation is no transition; record at least two steps.")
+        raise DemoError(f"{where}: one step without a next observation is not a transition; record at least two steps.")
     demos = assemble(
         where,
         observations=arrays["observations"],
@@ -74,10 +74,8 @@ def read_d4rl(path: Path, time_limit: int | None = None) -> Demonstrations:
     return replace(demos, kept=facts)
 
 
-def _last_rows(
-    terminals: NDArray[np.bool_], timeouts: NDArray[np.bool_] | None, time_limit: int | None
-) -> NDArray[np.int64]:
-    """Row of each episode's last step: where it is marked, where the file ends and, without timeouts, at the limit."""
+def _last_rows(terminals: Bools, timeouts: Bools | None, time_limit: int | None) -> Ints:
+    """Row of each episode's last step: at a mark, at the end of the file and, without timeouts, at the limit."""
     done = terminals if timeouts is None else terminals | timeouts
     ends = np.union1d(np.flatnonzero(done), [len(done) - 1])
     if timeouts is not None or time_limit is None or time_limit < 1:
@@ -103,6 +101,6 @@ def _arrays(path: Path) -> dict[str, Array]:
     except DemoError:
         raise
     except _BROKEN as error:
-        raise DemoError(f"{where}: this is not a whole HDF5 file ({error}). Fetch it again.") from error
+        raise DemoError(f"{where}: this is not a whole HDF5 file ({error}). Download it again.") from error
     arrays = {name: numbers(array, where, name) for name, array in content.items()}
     return {name: array if name in _WIDE else column(array, where, name) for name, array in arrays.items()}

@@ -1,14 +1,14 @@
-"""The .npz files of others: the flat layout, and imitation's."""
+"""The .npz files: those of `save_demos`, the flat layout, and imitation's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from irl_probe._types import Bools, Ints
 from irl_probe.demos.archive import Archive, read_archive
-from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, flags, require, split_final
+from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, check_lengths, flags, require, split_final
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 from irl_probe.demos.saving import read_saved
 
@@ -17,9 +17,9 @@ _IMITATION = ("obs", "acts", "terminal", "indices")
 
 
 def read_npz(path: Path) -> Demonstrations:
-    """Demonstrations from a .npz file of `save_demos`, of the flat layout or of imitation, told apart by their keys.
+    """Demonstrations from a .npz file of `save_demos`, of the flat layout or of imitation; its keys say which it is.
 
-    Raises DemoError where the keys are of none of them (naming those found), or the file is damaged.
+    Raises DemoError if the keys are those of none of them (the keys found are named), or if the file is damaged.
     """
     archive = read_archive(path)
     keys = archive.members.keys()
@@ -30,20 +30,21 @@ def read_npz(path: Path) -> Demonstrations:
     if {"obs", "acts"} & keys:
         return read_imitation(archive)
     raise DemoError(
-        f"{path}: the keys are of no known layout. Flat files have {', '.join(_FLAT)} (and rewards); imitation's have "
-        f"{', '.join(_IMITATION)} (and rews); save_demos writes metadata and more. "
+        f"{path}: the keys are not those of a known layout. Flat files have {', '.join(_FLAT)} (and rewards); "
+        f"imitation's have {', '.join(_IMITATION)} (and rews); save_demos writes metadata and more. "
         f"The file has: {', '.join(sorted(keys)) or 'no arrays'}."
     )
 
 
 def read_flat(archive: Archive) -> Demonstrations:
-    """Episodes one after another, each with its final observation too.
+    """Demonstrations from episodes one after another, each with its final observation.
 
     Keys: `observations` (Σ(length + 1), …), `actions` (Σ length, …), `episode_lengths`, `terminated`, `truncated` (E,),
-    and `rewards` (Σ length,) where known.
+    and `rewards` (Σ length,) if known.
     """
     require(archive.where, archive.members, _FLAT, "a flat .npz")
-    lengths = _lengths(archive.integers("episode_lengths"), archive.where)
+    lengths = archive.integers("episode_lengths")
+    check_lengths(lengths, archive.where)
     observations, following = split_final(archive.numbers("observations"), lengths, archive.where)
     return assemble(
         archive.where,
@@ -58,20 +59,21 @@ def read_flat(archive: Archive) -> Demonstrations:
 
 
 def read_imitation(archive: Archive) -> Demonstrations:
-    """The .npz that `imitation` wrote up to version 0.4.
+    """Demonstrations from the .npz that `imitation` wrote up to version 0.4.
 
-    Keys: `obs` (Σ(length + 1), …), `acts` (Σ length, …), `indices` (E − 1,) where each episode but the first begins
-    among the actions, `terminal` (E,), `infos` (Σ length,) dicts, and `rews` (Σ length,) where known.
+    Keys: `obs` (Σ(length + 1), …), `acts` (Σ length, …), `indices` (E − 1,), the row of `acts` at which each episode
+    but the first begins, `terminal` (E,), `infos` (Σ length,) dicts, and `rews` (Σ length,) if known.
 
-    `terminal` is set at a time limit as well as at a termination. An episode that ends with 'TimeLimit.truncated' in
-    its last info is a truncation; where infos do not say, a terminal episode is read as terminated (use `time_limit=`).
-    An episode that is not terminal was cut: a truncation.
+    `terminal` is set at a time limit as well as at a termination. An episode with 'TimeLimit.truncated' in its last
+    info is a truncation. If infos do not say, a terminal episode is read as terminated (use `time_limit=`). An episode
+    that is not terminal was cut: a truncation.
     """
     where = archive.where
     require(where, archive.members, _IMITATION, "a .npz of imitation")
     actions = archive.numbers("acts")
     bounds = np.concatenate([[0], archive.integers("indices"), [len(np.atleast_1d(actions))]])
-    lengths = _lengths(np.diff(bounds), where)
+    lengths = np.diff(bounds)
+    check_lengths(lengths, where)
     observations, following = split_final(archive.numbers("obs"), lengths, where)
     terminal = archive.flags("terminal")
     clocked = _clocked(archive, np.cumsum(lengths) - 1) if "infos" in archive.members else None
@@ -90,8 +92,8 @@ def read_imitation(archive: Archive) -> Demonstrations:
     )
 
 
-def _clocked(archive: Archive, last: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-    """(E,) whether the last info of each episode says that the clock ended it; None where no info speaks of it."""
+def _clocked(archive: Archive, last: Ints) -> Bools | None:
+    """(E,) whether the last info of each episode says that the clock ended it; None if no info says anything."""
     infos = archive.value("infos")
     if not isinstance(infos, np.ndarray) or infos.ndim != 1 or len(infos) <= last[-1]:
         raise DemoError(f"{archive.where}: 'infos' must hold one dict a step.")
@@ -99,9 +101,3 @@ def _clocked(archive: Archive, last: NDArray[np.int64]) -> NDArray[np.bool_] | N
     if all(value is None for value in said):
         return None
     return flags([bool(value) for value in said], archive.where, "infos")
-
-
-def _lengths(lengths: NDArray[np.int64], where: str) -> NDArray[np.int64]:
-    if not len(lengths) or lengths.min() < 1:
-        raise DemoError(f"{where}: there must be at least one episode, each of at least one step; lengths: {lengths}.")
-    return lengths

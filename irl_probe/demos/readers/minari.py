@@ -14,10 +14,10 @@ from irl_probe.demos.demonstrations import DemoError, Demonstrations
 def read_minari(dataset_id: str) -> Demonstrations:
     """Demonstrations from the local Minari dataset `dataset_id`, such as 'mujoco/hopper/expert-v0'.
 
-    Spaces and environment id are the dataset's own. An episode with no end mark was cut: a truncation.
+    Spaces and environment id are those of the dataset. An episode without an end mark was cut: a truncation.
 
-    Raises DemoError where minari is not installed, the dataset is not on this machine (saying how to download it) or
-    cannot be read, and where observations or actions are not plain arrays.
+    Raises DemoError if minari is not installed, if the dataset is not on this machine (the message says how to download
+    it) or cannot be read, or if observations or actions are not plain arrays.
     """
     if find_spec("minari") is None:
         raise DemoError("Minari datasets need the package minari; install it with: pip install 'irl_probe[minari]'.")
