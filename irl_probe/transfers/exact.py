@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
+from irl_probe._names import CARRIED_OVER, RANDOM, TRUE_REWARD
 from irl_probe._types import Floats
 from irl_probe.envs import TabularMDP, Variant
 from irl_probe.metrics import tabular
@@ -14,7 +15,7 @@ from irl_probe.metrics.tabular.soft import centred, expected_reward, optimal_act
 from irl_probe.rewards import Reward
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import Form, TransferConfig
-from irl_probe.transfers.learned import CARRIED, RANDOM, TRUE, group_of
+from irl_probe.transfers.learned import group_of
 
 Policies = tuple[Floats, Floats]  # greedy (ties uniform) and soft-optimal, (S, A) each
 
@@ -41,9 +42,9 @@ def transfer_exactly(
             mdp = variant.mdp
             assert mdp is not None
             chance = uniform_policy(mdp.transition)
-            arms = {RANDOM: (chance, chance), CARRIED: carried}
+            arms = {RANDOM: (chance, chance), CARRIED_OVER: carried}
             arms |= {name: _policies(table, mdp, alpha) for name, table in tables.items()}
-            arms |= {TRUE: _policies(mdp.reward, mdp, alpha)}
+            arms |= {TRUE_REWARD: _policies(mdp.reward, mdp, alpha)}
             for name, policies in arms.items():
                 cells = results.setdefault(name, np.full((3, len(variants), count), np.nan))
                 cells[:, v, seed] = _judged(mdp, policies, alpha)

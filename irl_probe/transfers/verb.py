@@ -11,19 +11,19 @@ import numpy as np
 import xarray as xr
 
 from irl_probe._config import takes_config
+from irl_probe._names import CARRIED_OVER, RANDOM, RECOVERED, TRUE_REWARD
 from irl_probe.envs import UNCHANGED, TabularMDP, Variant, variants
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
-from irl_probe.retraining.study import check_cells, how_to_go_on
+from irl_probe.retraining.cells import check_cells, how_to_go_on
 from irl_probe.rewards import DistilledReward, RecoveredReward, Reward
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import TransferConfig
 from irl_probe.transfers.exact import transfer_exactly
-from irl_probe.transfers.learned import CARRIED, RANDOM, TRUE, Source, transfer_by_learning
+from irl_probe.transfers.learned import Source, transfer_by_learning
 from irl_probe.transitions import Transitions
 
 Rewards = Reward | Sequence[Reward]
-RECOVERED = "recovered"
 
 
 @takes_config(TransferConfig, "irl_probe.transfer(reward, TransferConfig(seeds=(0, 1)), env='CartPole-v1')")
@@ -37,7 +37,7 @@ def transfer(
     out: str | Path | None = None,
     progress: bool = False,
 ) -> xr.DataTree:
-    """What is left of a reward, and of the policy that came with it, where the dynamics have changed.
+    """How much a reward, and the policy that came with it, are still worth where the dynamics have changed.
 
     In each variant: the true return of (a) the imitator's policy carried over, policies trained there (b) on the
     reward, (c) on what is distilled from it in each form, (d) on the true reward, and (e) of random actions; scaled so
@@ -45,7 +45,7 @@ def transfer(
 
     Args:
         reward: to carry over; or several by name, of which the first is distilled. In place of one reward a sequence
-            with one for each seed of the config, as learned by so many runs: intervals then include the luck of those.
+            with one for each seed of the config, each from its own run: intervals then include how much runs differ.
         config: see `TransferConfig`.
         env: id of the environment, or a tabular MDP, which is changed in each of its parameters; or the variants
             themselves, as `envs.variants` makes them, the unchanged environment among them.
@@ -53,8 +53,8 @@ def transfer(
             policy is carried over.
         transitions: the coverage to distil on; None records it (`TransferConfig.coverage_episodes`).
         out: folder in which each policy, variant and seed has its own; finished ones are read, a begun one is resumed.
-            None keeps nothing.
-        progress: print each result as it comes.
+            None writes nothing to disk.
+        progress: print each result once it is there.
 
     Returns results with the group `/transfer`; `irl_probe.verdicts` says where the reward fails to transfer.
 
@@ -91,7 +91,10 @@ def transfer(
             carried = policies[i] or _own_policy(next(iter(own.values())))
             sources.append(Source(own, carried, unchanged, config, seed, steps))
         folder = None if out is None else Path(out)
-        for names in ([RANDOM, CARRIED, TRUE, *config.forms, *named], [variant.name for variant in changed]):
+        for names in (
+            [RANDOM, CARRIED_OVER, TRUE_REWARD, *config.forms, *named],
+            [variant.name for variant in changed],
+        ):
             check_cells(folder, names)
         try:
             group = transfer_by_learning(sources, changed, config, out=folder, progress=progress)
@@ -133,11 +136,11 @@ def _check_variants(variants: Sequence[Variant]) -> Variant:
 
 
 def _check_names(named: Mapping[str, Any], config: TransferConfig) -> None:
-    taken = {RANDOM, CARRIED, TRUE, *config.forms} & set(named)
+    taken = {RANDOM, CARRIED_OVER, TRUE_REWARD, *config.forms} & set(named)
     if not named or taken:
         raise ValueError(
-            f"Rewards must have names of their own, at least one, none of {RANDOM!r}, {CARRIED!r}, {TRUE!r} or a "
-            f"distilled form; got {sorted(named)}."
+            f"Rewards must have names of their own, at least one, none of {RANDOM!r}, {CARRIED_OVER!r}, "
+            f"{TRUE_REWARD!r} or a distilled form; got {sorted(named)}."
         )
 
 
