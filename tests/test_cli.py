@@ -11,7 +11,7 @@ import pytest
 
 import irl_probe as ip
 from irl_probe import pipeline
-from irl_probe.cli import main
+from irl_probe.cli import VERBS, main
 from irl_probe.results import load_results
 
 
@@ -30,7 +30,7 @@ def run(monkeypatch, capsys):
     return call
 
 
-def test_the_version_is_told(run):
+def test_the_version_is_printed(run):
     code, out, _ = run("--version")
     assert (code, out) == (0, f"irl-probe {version('irl_probe')}\n")
 
@@ -42,12 +42,12 @@ def test_demos_are_described(run):
 
 
 def test_train_export_distil_and_compare_make_a_report(run, tmp_path):
-    short = ("--learner.steps", 200, "--learner.log-every", 100)
+    short = ("--steps", 200, "--learner.log-every", 100)
     assert run("train", "CartPole-v1", "--episodes", 1, "--out", tmp_path / "run", *short)[0] == 0
     assert run("train", "--resume", tmp_path / "run")[0] == 0  # finished: nothing left to do, nothing lost
     assert run("export", tmp_path / "run", "--out", tmp_path / "reward")[0] == 0
     distilled = ("--out", tmp_path / "distilled", "--form", "state", "--steps", 20)
-    code, out, _ = run("distil", tmp_path / "reward", "CartPole-v1", *distilled)
+    code, out, _ = run("distil", tmp_path / "reward", "--demos", "CartPole-v1", *distilled)
     assert code == 0
     assert "explained on held-out episodes: {'CartPole-v1'" in out
     code, out, _ = run(
@@ -77,7 +77,7 @@ def test_a_reward_is_distilled_on_rollouts_of_its_own_policy(run, tmp_path):
         assert re.search(message, err, re.DOTALL), err
 
 
-def test_train_goes_on_with_what_it_began_and_takes_nothing_else(run, tmp_path):
+def test_train_continues_what_it_began_and_takes_nothing_else(run, tmp_path):
     begun = ("CartPole-v1", "--episodes", 1, "--learner.steps", 20, "--learner.hidden", 8, "--out", tmp_path / "run")
     assert run("train", *begun)[0] == 0
     assert run("train", *begun, "--resume", tmp_path / "run")[0] == 0
@@ -92,11 +92,11 @@ def test_train_goes_on_with_what_it_began_and_takes_nothing_else(run, tmp_path):
     assert "must hold a run.json" in " ".join(err.split())
 
 
-def test_a_run_of_another_verb_is_not_gone_on_with_by_train(run, tmp_path):
+def test_train_does_not_continue_a_run_of_another_verb(run, tmp_path):
     ip.learn.train_on_reward("CartPole-v1", ip.RLConfig(steps=20), out=tmp_path, progress=False)
     code, _, err = run("train", "--resume", tmp_path)
     assert code == 2
-    assert "was not begun by irl-probe train" in " ".join(err.split())
+    assert "was not begun by irl-probe train" in err
 
 
 def test_what_is_there_is_not_replaced_and_the_option_that_would_is_named(run, tmp_path):
@@ -184,17 +184,18 @@ def test_retrain_prints_the_true_return(run, tmp_path):
     run("train", "CartPole-v1", "--episodes", 1, "--out", tmp_path / "run", "--learner.steps", 100)
     run("export", tmp_path / "run", "--out", tmp_path / "reward")
     arguments = ("--out", tmp_path / "again", "--learner.steps", 1100, "--episodes", 2)
-    code, out, _ = run("retrain", tmp_path / "reward", "CartPole-v1", *arguments)
+    code, out, err = run("retrain", tmp_path / "reward", "--env", "CartPole-v1", *arguments)
     assert code == 0
     assert "true return" in out
+    assert "step 1000: return" in err
 
 
-def test_rewards_are_judged_over_seeds_and_the_same_command_goes_on(run, tmp_path):
-    small = ("--engine.steps", 300, "--engine.hidden", "--engine.learning-starts", 50, "--episodes", 2)
+def test_rewards_are_judged_over_seeds_and_the_same_command_continues(run, tmp_path):
+    small = ("--steps", 300, "--learner.hidden", "--learner.learning-starts", 50, "--episodes", 2)
     arguments = ("GridWorld/iq", "constant", "--env", "GridWorld", "--seeds", 0, 1, "--out", tmp_path / "out", *small)
     code, out, err = run("retrain-study", *arguments)
     assert code == 0, err
-    assert "2 seed(s), 300 environment steps each, learner own" in out
+    assert "2 seed(s), 300 environment steps each, algorithm own" in out
     group = load_results(tmp_path / "out" / "results.nc")["retraining"].to_dataset()
     assert group["reward"].values.tolist() == ["iq", "constant", "true reward"]
     assert group["seed"].values.tolist() == [0, 1]
@@ -213,9 +214,9 @@ def test_rewards_transfer_under_their_own_names_so_that_a_comparison_takes_them_
     command = (
         "transfer",
         "CartPole-v1/iq",
-        "CartPole-v1",
-        "--others",
         "CartPole-v1/iq-offline",
+        "--env",
+        "CartPole-v1",
         "--changes",
         "length=2",
     )
@@ -228,10 +229,10 @@ def test_rewards_transfer_under_their_own_names_so_that_a_comparison_takes_them_
 
 def test_stable_baselines_judges_rewards_from_the_command_line(run, tmp_path):
     pytest.importorskip("stable_baselines3")
-    arguments = ("CartPole-v1/iq", "--env", "CartPole-v1", "--learner", "sb3-dqn", "--steps", 200, "--episodes", 1)
+    arguments = ("CartPole-v1/iq", "--env", "CartPole-v1", "--algorithm", "sb3-dqn", "--steps", 200, "--episodes", 1)
     code, out, err = run("retrain-study", *arguments, "--seeds", 3, "--no-true-reward", "--out", tmp_path / "out")
     assert code == 0, err
-    assert "1 seed(s), 200 environment steps each, learner sb3-dqn" in out
+    assert "1 seed(s), 200 environment steps each, algorithm sb3-dqn" in out
     group = load_results(tmp_path / "out" / "results.nc")["retraining"]
     assert group["reward"].values.tolist() == ["iq"]
     assert group.attrs["learner"] == "sb3-dqn"
@@ -242,7 +243,7 @@ def test_stable_baselines_judges_rewards_from_the_command_line(run, tmp_path):
     [
         (("demos", "CartPol-v1"), "Did you mean 'CartPole-v1'?"),
         (("probe", "CartPol-v1"), "CartPole-v1"),
-        (("train", "CartPole-v1"), "Training needs demonstrations and a folder"),
+        (("train",), "Training needs demonstrations"),
         (("export", "nowhere", "--out", "x"), "must hold a run.json"),
         (("compare", "nowhere", "--demos", "CartPole-v1", "--out", "x"), "A reward is a folder or the id"),
         (
@@ -253,14 +254,17 @@ def test_stable_baselines_judges_rewards_from_the_command_line(run, tmp_path):
         (("compare", "constant", "constant", "--env", "GridWorld", "--out", "x"), "can be compared once"),
         (("report", "nowhere.nc", "--out", "x.html"), "There is no results file at"),
         (("retrain-study", "CartPole-v1/iqq", "--env", "CartPole-v1", "--out", "x"), "Did you mean"),
-        (("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--seeds", "1", "1"), "only once"),
         (
-            ("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--learner", "sb3-sac"),
+            ("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--seeds", "1", "1"),
+            "--seeds must be one or more different",
+        ),
+        (
+            ("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--algorithm", "sb3-sac"),
             "SAC does not take discrete actions; use ppo or dqn",
         ),
-        (("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--learner", "sb3-td3"), "sb3-ppo"),
+        (("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--algorithm", "sb3-td3"), "sb3-ppo"),
         (("probe", "CartPole-v1", "--learner.divergence", "chi3"), "chi2"),
-        (("probe", "CartPole-v1", "--learner.gamma", "1"), "gamma must be"),
+        (("probe", "CartPole-v1", "--learner.gamma", "1"), "--learner.gamma must be"),
     ],
 )
 def test_what_a_user_can_mend_is_a_message(run, arguments, message, tmp_path, monkeypatch):
@@ -276,10 +280,10 @@ def test_what_a_user_can_mend_is_a_message(run, arguments, message, tmp_path, mo
     [
         ("probe", "CartPole-v1"),
         ("export", "nowhere"),
-        ("distil", "CartPole-v1/iq", "CartPole-v1"),
+        ("distil", "CartPole-v1/iq", "--demos", "CartPole-v1"),
         ("forms", "CartPole-v1/iq", "--env", "CartPole-v1"),
         ("compare", "constant", "--env", "CartPole-v1"),
-        ("zoo", "load", "CartPole-v1/iq"),
+        ("zoo", "copy", "CartPole-v1/iq"),
     ],
 )
 @pytest.mark.parametrize("below", ["", "reward"])
@@ -299,7 +303,7 @@ def test_a_file_in_the_folders_place_is_refused_before_the_work(run, tmp_path, m
     [
         (("compare", "constant", "--env", "CartPole-v1"), "results.nc"),
         (("forms", "CartPole-v1/iq", "--env", "CartPole-v1"), "report.html"),
-        (("distil", "CartPole-v1/iq", "CartPole-v1"), "reward.json"),
+        (("distil", "CartPole-v1/iq", "--demos", "CartPole-v1"), "reward.json"),
     ],
 )
 def test_what_would_be_overwritten_is_refused_before_the_work(run, tmp_path, monkeypatch, command, there):
@@ -318,23 +322,173 @@ def test_a_report_of_nothing_is_refused(run, tmp_path):
     assert "got none" in err
 
 
-def test_the_zoo_is_listed_shown_and_loaded(run, tmp_path):
+def test_the_zoo_is_listed_shown_and_copied(run, tmp_path):
     code, out, _ = run("zoo", "list")
     assert code == 0
     first = out.split()[0]
     assert first in run("zoo", "show", first)[1]
-    assert run("zoo", "load", first, "--out", tmp_path / "mine")[0] == 0
+    assert run("zoo", "copy", first, "--out", tmp_path / "mine")[0] == 0
     assert (tmp_path / "mine" / "reward.json").exists()
     assert "Name a shipped reward" in run("zoo", "show")[2]
     assert "Did you mean" in run("zoo", "show", first[:-1])[2]
-    assert "Did you mean" in run("zoo", "load", first[:-1])[2]
-    assert "--out DIR" in run("zoo", "load", first)[2]
-    assert "Shipped are" in run("zoo", "show", "Humanoid-v5/iq")[2]  # near to none: CartPole-v1/iq is no hint
+    assert "Did you mean" in run("zoo", "copy", first[:-1])[2]
+    assert "--out DIR" in run("zoo", "copy", first)[2]
+    assert "Shipped are" in run("zoo", "show", "Humanoid-v5/iq")[2]  # near to none of them
 
 
-def test_a_reader_that_has_had_enough_is_no_error():
+def test_a_reader_that_has_had_enough_stops_it_quietly():
     command = [sys.executable, "-c", "from irl_probe.cli import main; main()", "zoo", "list"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """What each verb of the library was called with, in place of its work."""
+    calls = {}
+    for room, verb in ((ip, "probe"), (ip, "train"), (ip, "retrain"), (ip.learn, "train_on_reward")):
+
+        def note(*given, verb=verb, **named):
+            calls[verb] = (given, named)
+            raise KeyboardInterrupt  # what follows in the command needs a result
+
+        monkeypatch.setattr(room, verb, note)
+    return calls
+
+
+REWARD, ENV = "CartPole-v1/iq", "CartPole-v1"
+
+
+@pytest.mark.parametrize("steps", ["--steps", "--learner.steps"])
+@pytest.mark.parametrize("seed", ["--seed", "--learner.seed"])
+def test_steps_and_seed_have_a_short_and_a_dotted_form_in_every_verb(run, quiet, steps, seed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command, verb, config in (
+        (("train", ENV), "train", lambda given: given[1]),
+        (("expert", ENV), "train_on_reward", lambda given: given[1]),
+        (("retrain", REWARD, "--env", ENV), "retrain", lambda given: given[1].learner),
+    ):
+        assert run(*command, steps, 2000, f"{seed}=3")[0] == 130
+        settings = config(quiet[verb][0])
+        assert (settings.steps, settings.seed) == (2000, 3)
+    assert run("probe", ENV, steps, 3000, seed, 2)[0] == 130
+    probed = quiet["probe"][0][1]
+    assert (probed.learner.steps, probed.seed) == (3000, 2)
+
+
+def test_a_study_takes_the_short_and_the_dotted_form_too(run, tmp_path, monkeypatch):
+    taken = {}
+
+    def study(rewards, config, **named):
+        taken["config"] = config
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ip.retraining, "retrain_study", study)
+    for steps, seeds in (("--steps", "--seeds"), ("--learner.steps", "--learner.seed")):
+        assert run("retrain-study", REWARD, "--env", ENV, "--out", tmp_path, steps, 70, seeds, 5)[0] == 130
+        assert (taken["config"].steps, taken["config"].seeds) == (70, (5,))
+
+
+@pytest.mark.parametrize(
+    "command", [("train", ENV), ("expert", ENV), ("probe", ENV), ("retrain", REWARD, "--env", ENV)]
+)
+def test_both_forms_with_different_values_are_refused_by_name_and_the_same_value_twice_is_taken(run, quiet, command):
+    code, _, err = run(*command, "--steps", 5, "--learner.steps=6")
+    assert code == 2
+    assert "--steps 5 and --learner.steps 6 set the same thing" in err
+    code, _, err = run(*command, "--learner.seed", 1, "--seed", 0)
+    assert code == 2
+    assert "--learner.seed 1 and --seed 0 set the same thing" in err
+    assert not quiet
+    assert run(*command, "--steps", 5, "--learner.steps", 5)[0] == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("trian", ENV), "no verb 'trian'. Did you mean 'train'?"),
+        (("train", ENV, "--steps", "abc"), "--steps/--learner.steps: it must be a whole number, such as 10; got 'abc'"),
+        (("train", ENV, "--steps", "0"), "--steps must be at least 1; got 0"),
+        (("train", ENV, "--learner.steps", "0"), "--learner.steps must be at least 1; got 0"),
+        (("train", ENV, "--learner.chi2_c", "-1"), "--learner.chi2-c must be positive; got -1.0"),
+        (("train", ENV, "--learner.hidden", "8", "x"), "--learner.hidden: it must be a whole number"),
+        (("probe", ENV, "--rollouts", "0"), "--rollouts must be at least 1; got 0"),
+        (("distil", REWARD, "--demos", ENV, "--out", "x", "--held-out", "2"), "--held-out must"),
+        (
+            ("transfer", REWARD, "--env", ENV, "--out", "x", "--seeds", "1", "1"),
+            "--seeds must be one or more different",
+        ),
+        (("zoo", "load", REWARD), "invalid choice 'load'"),
+        (("compare", "--env", ENV, "--out", "x"), "Name at least one reward: irl-probe compare REWARD..."),
+        (("retrain-study", REWARD, "--env", ENV, "--out", "x", "--learner", "sb3-ppo"), "that trains is --algorithm"),
+        (("retrain", REWARD), "--env ENV"),
+    ],
+)
+def test_a_wrong_value_is_reported_with_its_option_as_typed(run, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*arguments)
+    err = " ".join(err.replace("│", " ").split())
+    assert code == 2
+    assert message in err
+    assert not re.search("tyro|Config|NoneType|Traceback", err)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near", "far"),
+    [
+        (("train", ENV, "--stpes", "5"), "--steps", "--retrain-steps"),
+        (("retrain", REWARD, "--env", ENV, "--episode", "5"), "--episodes", "--coverage-episodes"),
+        (("train", ENV, "--learner.gama", "0.9"), "--learner.gamma", "--distil.gamma"),
+        (("compare", REWARD, "--env", ENV, "--out", "x", "--distance"), "--distances", "--learner"),
+    ],
+)
+def test_suggestions_name_options_of_that_verb_only(run, arguments, near, far):
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "Perhaps you meant" in err
+    assert near in err
+    assert far not in err
+
+
+def test_help_gives_every_option_a_description_and_the_default_that_is_used(run):
+    for verb in VERBS:
+        code, out, _ = run(verb, "--help")
+        assert code == 0
+        assert not re.search(r"tyro|\{None\}|default: None|\(default: \)", out), verb
+    told = " ".join(run("train", "--help")[1].replace("│", " ").split())
+    assert (
+        "--steps INT, --learner.steps INT Gradient updates offline, environment steps online (default: offline" in told
+    )
+    for name in ip.IQConfig.__dataclass_fields__:
+        assert f"--learner.{name.replace('_', '-')}" in told
+    for verb, default in (("probe", "steps/10"), ("retrain-study", "0"), ("transfer", "0"), ("retrain", "steps/20")):
+        told = " ".join(run(verb, "--help")[1].replace("│", " ").split())
+        assert f"evaluates never (default: {default}" in told, verb
+
+
+def test_the_top_help_states_the_rule_and_lists_every_verb(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "The subject of a verb comes first, without an option." in out
+    assert out.index("The subject") < out.index("Verbs:")
+    for verb, function in VERBS.items():
+        assert re.search(rf"^  {verb} ", out, flags=re.MULTILINE)
+        assert function.__doc__.splitlines()[0] in out
+    code, out, _ = run()
+    assert (code, out.split()[0]) == (2, "usage:")
+
+
+def test_evaluations_are_printed_without_asking(run, tmp_path):
+    arguments = ("--env", ENV, "--steps", 1010, "--learner.learning-starts", 990, "--learner.evaluate-episodes", 2)
+    code, out, err = run("train", ENV, "--episodes", 1, "--out", tmp_path / "run", *arguments)
+    assert code == 0
+    assert re.search(r"step 1000: return [\d.]+ ± ", err)
+    assert re.search(r"return at step 1000: [\d.]+ ± ", out)
+
+
+def test_an_interrupted_command_ends_with_130_and_says_so(run, quiet):
+    code, _, err = run("probe", ENV)
+    assert (code, err) == (130, "Interrupted.")

@@ -118,7 +118,7 @@ def test_numpy_numbers_lists_and_ranges_become_plain_values():
 
 
 def field_docs(config):
-    """The text under each field of a config class."""
+    """The docstring under each field of a config class."""
     body = ast.parse(inspect.getsource(config)).body[0].body
     return {
         field.target.id: " ".join(text.value.value.split())
@@ -143,7 +143,7 @@ def resolved_values(config):
 
 
 def values_in(text):
-    """The values that a text names after "default:"."""
+    """The values that a docstring names after "default:"."""
     named = text.split("(default: ")[-1]
     tuples = re.findall(r"\([-\d., ]+\)", named)
     numbers = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w])", re.sub(r"\([-\d., ]+\)", "", named))

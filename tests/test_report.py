@@ -182,7 +182,7 @@ def test_the_four_answers_stand_on_the_page_and_say_what_was_not_measured(page):
     for question in ("Which reward is best?", "Can I retrain on it?", "Does it transfer?", "How sure are we?"):
         assert question in page.text
     assert "Not measured No policy was trained on it in changed dynamics." in page.text
-    assert "“irl-probe transfer REWARD ENV --out DIR” measures it." in page.text
+    assert "“irl-probe transfer REWARD --env ENV --out DIR” measures it." in page.text
 
 
 def test_stacked_seeds_are_averaged_and_other_stacks_are_refused():

@@ -79,7 +79,7 @@ RULES: Sequence[str] = (
 )
 
 RETRAIN_COMMAND = "irl-probe retrain-study REWARD --env ENV --out DIR"
-TRANSFER_COMMAND = "irl-probe transfer REWARD ENV --out DIR"
+TRANSFER_COMMAND = "irl-probe transfer REWARD --env ENV --out DIR"
 _IMITATES = {
     "Yes": "imitates", "Probably": "probably imitates", "Perhaps": "perhaps imitates",
     "In part": "only partly imitates", "At least in part": "at least partly imitates",

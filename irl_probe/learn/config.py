@@ -41,7 +41,7 @@ class IQConfig(Config):
     """How a soft Q-function is learned from demonstrations. Rewards, Q, V and α share one unit.
 
     None stands for a default that depends on the actions (discrete or continuous) and on whether the run is offline or
-    online; the text under each field names those values, and `resolve` fills them in.
+    online; the docstring under each field names those values, and `resolve` fills them in.
 
     Raises ValueError for values out of bounds, naming the field, and for an unknown field, suggesting the near miss.
     """
@@ -294,7 +294,7 @@ class Resolved:
 
     @property
     def value_bounds(self) -> tuple[float, float] | None:
-        """What V(s′) is kept between; None keeps it free."""
+        """The bounds of V(s′); None sets none."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""What a run tells while it learns: JSON lines, TensorBoard, and a progress bar."""
+"""The log of a run: JSON lines, TensorBoard, and a progress bar."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Row = dict[str, float]
 
 
 class Log:
-    """Rows of figures by step: kept in memory and, given a folder, in log.jsonl and as TensorBoard events.
+    """Rows of figures by step: in memory and, given a folder, in log.jsonl and as TensorBoard events.
 
     No row holds a time, so that a resumed run writes the same bytes as one that was never interrupted.
     """
@@ -43,7 +43,7 @@ class Log:
             self._events = SummaryWriter(str(folder), purge_step=after)
 
     def add(self, row: Row) -> None:
-        """Put a row (with its "step") down everywhere."""
+        """Add a row (with its "step") everywhere."""
         self.rows.append(row)
         if self._path is not None and self._events is not None:
             with self._path.open("a") as file:
@@ -66,21 +66,25 @@ def read_log(folder: Path) -> list[Row]:
 
 
 class Bar:
-    """A progress bar with the latest figures beside it."""
+    """How far learning has come: a progress bar with the latest figures and returns, lines of returns, or nothing."""
 
-    def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
-        self._progress, self._task = progress, task
+    def __init__(self, progress: Progress | None = None, task: TaskID | None = None, lines: Console | None = None):
+        self._progress, self._task, self._lines, self._returns = progress, task, lines, ""
 
     def move(self, step: int) -> None:
-        """Show that so many steps are done."""
+        """Show how many steps are done."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=step)
 
     def show(self, row: Row) -> None:
-        """Show the figures of a row."""
+        """Show the figures of a row; the returns of an evaluation stay until the next one."""
+        figures = [f"{name} {value:.4g}" for name, value in row.items() if name != "step"]
+        if "return_mean" in row:
+            figures, self._returns = [], f"return {row['return_mean']:.4g} ± {row['return_sd']:.2g}"
+            if self._lines is not None:
+                self._lines.print(f"step {row['step']:.0f}: {self._returns}", highlight=False)
         if self._progress is not None and self._task is not None:
-            text = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "step")
-            self._progress.update(self._task, figures=text)
+            self._progress.update(self._task, figures="  ".join([self._returns, *figures]))
 
 
 class _Speed(ProgressColumn):
@@ -92,9 +96,13 @@ class _Speed(ProgressColumn):
 
 @contextmanager
 def progress_bar(title: str, total: int, *, start: int, shown: bool) -> Iterator[Bar]:
-    """A bar on standard error, with steps a second and the time left; nothing at all unless `shown`."""
-    if not shown:
-        yield Bar(None, None)
+    """A bar on standard error, with steps a second and the time left; nothing at all unless `shown`.
+
+    Where standard error is not a terminal, each evaluation is a line of its own.
+    """
+    console = Console(stderr=True)
+    if not shown or not console.is_terminal:
+        yield Bar(lines=console if shown else None)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -104,5 +112,5 @@ def progress_bar(title: str, total: int, *, start: int, shown: bool) -> Iterator
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(progress, progress.add_task(title, total=total, completed=start, figures=""))

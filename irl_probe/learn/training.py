@@ -57,11 +57,11 @@ def train(
         env: the environment (or its id) to collect the policy's own steps in; None learns offline.
         others: steps of any other policy, used as policy steps: offline they are all there are, and allow `mixture`;
             online they are in the replay before the policy's own, and are the first that it lets go. `bc` reads none.
-        out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None keeps nothing on disk.
+        out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None writes nothing to disk.
         resume: go on with the run in `out`, from its beginning where it was stopped before its first checkpoint. The
             result is the same, bit for bit, as without the interruption.
         progress: show a progress bar; None shows it where standard error is a terminal.
-        note: more to keep in run.json, as plain values.
+        note: more to write into run.json, as plain values.
 
     Evaluations (config.evaluate_every) run in copies of `env`, or offline in the environment that the demonstrations
     name. An `env` that cannot be copied is not evaluated in, unless evaluate_every asks for it.
@@ -191,7 +191,7 @@ def _finish(
     progress: bool | None,
     note: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Run the loop, in a folder where one is given, and hand over what it learned.
+    """Run the loop, in a folder where one is given, and return what it learned.
 
     `hashes` are those of the demonstrations and of the others' steps.
     """
@@ -246,9 +246,7 @@ def load_run(folder: str | Path) -> Run:
         learner.restore(state["learner"])
         return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"The run in {folder} does not hold what a run should ({error}). Train it again."
-        ) from error
+        raise CheckpointError(f"The run in {folder} is not complete ({error}). Train it again.") from error
 
 
 def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], Env] | None:
