@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from irl_probe.results.tables import fixed
+from irl_probe.results.files import fixed
 
 GOOD_SHARE, FAIR_SHARE = 0.9, 0.5  # of the expert's normalised return
 STRONG, WEAK = 0.7, 0.3  # absolute correlation

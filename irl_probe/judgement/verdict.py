@@ -45,7 +45,7 @@ from irl_probe.judgement.reading import (
     transfer_policy,
 )
 from irl_probe.judgement.warnings import LENGTH_MARGIN, LENGTH_MATTERS
-from irl_probe.results.tables import fixed
+from irl_probe.results.files import fixed
 
 SMALL_REGRET, LARGE_REGRET = 0.05, 0.2
 MANY_RUNS, SOME_RUNS = 5, 3

@@ -44,7 +44,7 @@ from irl_probe.report.drawing import (
     thin,
     units,
 )
-from irl_probe.results.tables import fixed
+from irl_probe.results.files import fixed
 
 __all__ = [
     "aggregate",

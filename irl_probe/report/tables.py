@@ -35,7 +35,7 @@ from irl_probe.judgement.reading import (
 from irl_probe.judgement.verdict import MANY_RUNS
 from irl_probe.judgement.warnings import LENGTH_MATTERS
 from irl_probe.metrics.correlation import CONTROLS
-from irl_probe.results.tables import fixed
+from irl_probe.results.files import fixed
 
 UNDEFINED, NOTHING_HERE = "undefined", "–"
 MOST_POLICIES = 5  # columns that fit beside a figure

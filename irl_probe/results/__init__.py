@@ -31,7 +31,15 @@ a new first dimension, `average_runs` takes the centre over it with an interval 
 table of all figures, `to_markdown` and `to_latex` print one.
 """
 
-from irl_probe.results.files import load_results, save_results
+from irl_probe.results.files import (
+    COLUMNS,
+    load_results,
+    reward_figures,
+    save_results,
+    to_dataframe,
+    to_latex,
+    to_markdown,
+)
 from irl_probe.results.groups import (
     correlation_group,
     coverages_group,
@@ -48,7 +56,6 @@ from irl_probe.results.groups import (
 )
 from irl_probe.results.merging import average_runs, merge_results, stack_runs
 from irl_probe.results.schema import BOUND, RUN_DIMS, SCHEMA, SCHEMA_VERSION, join_results, new_results, validate
-from irl_probe.results.tables import COLUMNS, reward_figures, to_dataframe, to_latex, to_markdown
 
 __all__ = [
     "BOUND",

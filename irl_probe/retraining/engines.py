@@ -15,8 +15,8 @@ from irl_probe._spaces import Env
 from irl_probe._types import Array
 from irl_probe.envs import check_spaces, make_env
 from irl_probe.learn import Run, train_on_reward
+from irl_probe.retraining.cells import reward_fingerprint
 from irl_probe.retraining.config import RetrainConfig
-from irl_probe.retraining.fingerprint import reward_fingerprint
 from irl_probe.rewards import Reward, RewardModel, RewardWrapper
 
 Algorithm = Literal["sac", "ppo", "dqn"]

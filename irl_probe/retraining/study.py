@@ -20,10 +20,16 @@ from irl_probe.envs import env_name, make_env
 from irl_probe.learn import Policy, RLConfig, TrainingInterrupted, evaluate, random_policy, train_on_reward
 from irl_probe.metrics.bootstrap import stratified_bootstrap
 from irl_probe.results import new_results, retraining_group
-from irl_probe.retraining.cells import Cell, cell_folder, check_cells, how_to_go_on
+from irl_probe.retraining.cells import (
+    Cell,
+    cell_folder,
+    check_cells,
+    environment_fingerprint,
+    how_to_go_on,
+    reward_fingerprint,
+)
 from irl_probe.retraining.config import RetrainConfig, RetrainStudyConfig
 from irl_probe.retraining.engines import retrain, retrain_sb3
-from irl_probe.retraining.fingerprint import environment_fingerprint, reward_fingerprint
 from irl_probe.rewards import Reward
 
 EVALUATION_SEED = 10_000

@@ -12,9 +12,9 @@ import numpy as np
 from irl_probe._config import check_count, check_kind
 from irl_probe._types import Array, Bools
 from irl_probe.envs import make_env
-from irl_probe.rewards.payment import check_fit
 from irl_probe.rewards.protocol import Reward, RewardError, check_callable, check_values
 from irl_probe.rewards.recovered import RecoveredReward
+from irl_probe.rewards.wrappers import check_fit
 
 SLOWEST = 0.1  # seconds for a batch of `steps`; a learner asks for one every few milliseconds
 

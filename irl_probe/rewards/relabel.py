@@ -12,8 +12,8 @@ import numpy as np
 
 from irl_probe._config import check_kind
 from irl_probe._types import Floats
-from irl_probe.rewards.payment import Payment, check_fit
 from irl_probe.rewards.protocol import Reward, RewardError
+from irl_probe.rewards.wrappers import Payment, check_fit
 from irl_probe.transitions import Transitions
 
 ROWS = 65_536  # steps that the reward is asked for at once

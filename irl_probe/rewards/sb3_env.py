@@ -8,8 +8,8 @@ import numpy as np
 
 from irl_probe._types import Array
 from irl_probe.rewards.model import RewardModel
-from irl_probe.rewards.payment import Payment, check_fit, warn_of_another_env
 from irl_probe.rewards.protocol import Normalise, Reward, RewardError
+from irl_probe.rewards.wrappers import Payment, check_fit, warn_of_another_env
 
 try:
     from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper

@@ -20,8 +20,7 @@ from irl_probe.learn.evaluation import Policy
 from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, stratified_bootstrap
 from irl_probe.results import transfer_group
 from irl_probe.retraining import RetrainConfig, retrain
-from irl_probe.retraining.cells import Cell, cell_folder
-from irl_probe.retraining.fingerprint import Fingerprint, policy_fingerprint, reward_fingerprint
+from irl_probe.retraining.cells import Cell, Fingerprint, cell_folder, policy_fingerprint, reward_fingerprint
 from irl_probe.rewards import DistilledReward, Reward, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transitions import Transitions
