@@ -141,7 +141,7 @@ def test_sigint_finishes_the_step_checkpoints_and_says_how_to_resume(demos, tmp_
 
     config = replace(ONLINE, evaluate_every=0)
     monkeypatch.setattr(Replay, "sample", sample)
-    with pytest.raises(TrainingInterrupted, match=r"checkpointed in .*The same again with resume=True goes on"):
+    with pytest.raises(TrainingInterrupted, match=r"checkpointed in .*Repeat the call with resume=True to continue"):
         ip.train(demos, config, out=tmp_path / "run", progress=False)
     monkeypatch.setattr(Replay, "sample", original)
     resumed = ip.train(demos, config, out=tmp_path / "run", resume=True, progress=False)

@@ -387,14 +387,16 @@ def test_a_config_that_cannot_be_is_refused(settings, message):
 
 
 @pytest.mark.parametrize("settings", [{}, {"critics": 2, "entropy_target": -1.0}, {"target_rate": 0.0}], ids=str)
-def test_the_actors_gradient_from_the_critics_pass_is_the_one_of_its_own_pass(settings, monkeypatch):
+def test_the_critics_backward_pass_gives_the_actor_the_same_gradient_as_a_second_pass(settings, monkeypatch):
     moved = []
     for saddle in (True, False):
         learner = learner_of(LOPSIDED, learning_rate=1e-30, actor_learning_rate=1e-2, **settings)
+        batches = {"expert": batch_of(learner, 1), "policy": batch_of(learner, 2)}
+        assert learner.objective.is_saddle(list(batches.values()))
         if not saddle:
-            monkeypatch.setattr(SoftActorCritic, "_is_saddle", lambda self, batches: False)
-        expert, policy, generator = batch_of(learner, 1), batch_of(learner, 2), torch.Generator().manual_seed(0)
+            monkeypatch.setattr(learner.objective, "is_saddle", lambda batches: False)
+        generator = torch.Generator().manual_seed(0)
         for _ in range(3):
-            learner.update(expert, policy, expert.states[:0], generator)
+            learner.update(batches, batches["expert"].states[:0], generator)
         moved.append(torch.cat([p.detach().flatten() for p in learner.parts.actor.parameters()]))
     torch.testing.assert_close(*moved, rtol=1e-9, atol=1e-12)
