@@ -135,15 +135,15 @@ def _whole(value: object, name: str, least: int, most: int) -> int:
 
 
 def _write_bounds(bounds: NDArray[Any]) -> Any:
-    values = [
-        str(v)
-        if math.isinf(v)
-        else float(v)
-        if float(v) == v
-        else v  # an integer that float64 cannot hold stays an integer
-        for v in bounds.ravel().tolist()
-    ]
+    values = [_write_bound(value) for value in bounds.ravel().tolist()]
     return values[0] if len(set(values)) == 1 else values
+
+
+def _write_bound(value: float) -> str | float:
+    """A bound in JSON's types: an infinite one as a string; an integer that float64 cannot hold stays an integer."""
+    if math.isinf(value):
+        return str(value)
+    return float(value) if float(value) == value else value
 
 
 def _read_bounds(value: object, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> NDArray[Any]:

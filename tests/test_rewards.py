@@ -265,7 +265,7 @@ def _writing(o, a, o2, d):
         (lambda o, a, o2, d: o[:, 0] - o[:, 0].mean(dtype=float), "the same in a batch as alone; .* Does it normalise"),
         (lambda o, a, o2, d: np.where(d, np.nan, 0.0), "must be finite"),
         (_Drifting(), "the same answer for the same transitions"),
-        (_writing, "leave its inputs as they are"),
+        (_writing, "must not change its inputs"),
     ],
 )
 def test_the_checker_says_what_does_not_hold(reward, message):

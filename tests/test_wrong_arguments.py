@@ -44,8 +44,8 @@ def constant(observations, actions, next_observations, terminated):
             lambda: ip.distil(constant, STEPS, transitions=STEPS),
             r"type DistilConfig; .*distil\(reward, .*transitions=steps\)",
         ),
-        (lambda: ip.distil(constant, transitions=DEMOS), "Of demonstrations give demos.transitions"),
-        (lambda: ip.rewards.relabel(DEMOS, constant), "Of demonstrations give demos.transitions"),
+        (lambda: ip.distil(constant, transitions=DEMOS), "For demonstrations give demos.transitions"),
+        (lambda: ip.rewards.relabel(DEMOS, constant), "For demonstrations give demos.transitions"),
         (
             lambda: ip.transfer(constant, ENV),
             r"TransferConfig; got 'CartPole-v1'\. Write .*transfer\(reward, .*, env='CartPole",
