@@ -150,7 +150,7 @@ def test_a_probe_that_was_never_begun_is_not_resumed(tmp_path):
 
 def test_the_grid_refuses_settings_that_it_does_not_read(tmp_path):
     config = ip.pipeline.ProbeConfig(demos="nosuchfile.npz", retrain_seeds=5, seed=3)
-    with pytest.raises(ValueError, match="takes a seed alone; got demos, retrain_seeds"):
+    with pytest.raises(ValueError, match="takes only a seed; got demos, retrain_seeds"):
         ip.probe("GridWorld", config, out=tmp_path / "grid")
 
 
