@@ -1,4 +1,4 @@
-"""The learner reaches the optimum of its objective, which NumPy and SciPy find without it.
+"""The learner reaches the optimum of its objective, which NumPy and SciPy find independently.
 
 Tables on a small stochastic MDP whose data cover every state and action; some steps terminate. The reference shares no
 code with the learner: its own φ and value terms, and SciPy's BFGS on numerical gradients.
@@ -46,7 +46,7 @@ class Steps:
     d: np.ndarray
 
     def transitions(self):
-        """One episode a row, so that any row may terminate and each is a start of its own kind."""
+        """One episode for each row, so that any row may terminate and every state is an initial one."""
         return ip.Transitions(self.s, self.a, self.s2, self.d, ~self.d, np.arange(len(self.s)))
 
 
@@ -182,7 +182,7 @@ WEIGHT = {"kl": lambda r: np.exp(-r), "hellinger": lambda r: (1 + r) ** -2.0, "j
 @pytest.mark.parametrize(("divergence", "chi2_on", "value_term"), UNIQUE)
 def test_the_learned_table_is_the_optimum_of_its_objective(divergence, chi2_on, value_term):
     best, _ = reference(divergence, chi2_on, value_term)
-    if divergence in WEIGHT:  # the optimum is where φ is still itself, before its tangent goes on
+    if divergence in WEIGHT:  # at the optimum φ is not yet replaced by its tangent
         v = ALPHA * logsumexp(best / ALPHA, axis=1)
         r = best[EXPERT.s, EXPERT.a] - GAMMA * (~EXPERT.d) * v[EXPERT.s2]
         assert WEIGHT[divergence](r).max() < MAX_WEIGHT

@@ -34,7 +34,7 @@ EVALUATION_SEED = 10_000  # far from the seeds of training
 
 @dataclass
 class Source:
-    """What is carried over to the variants for one seed: rewards, a policy, and distilled rewards once they are needed."""
+    """What is carried over for one seed: rewards, a policy, and distilled rewards, which are fitted when needed."""
 
     rewards: Mapping[str, Reward]
     policy: Policy | None
