@@ -38,6 +38,9 @@ from irl_probe.softq import (
 from irl_probe.softq.functions import ContinuousSoftQ
 
 Sampled = tuple[Tensor, Tensor]  # actions (batch, dim) in [−1, 1] and their log densities (batch,)
+# Bytes to allocate and free once. Otherwise glibc returns freed blocks to the system, which zeroes new ones, at every
+# update; once a larger block was freed, it keeps them.
+_KEPT = 31 << 20
 
 
 class ActorCritic:
@@ -243,11 +246,6 @@ class AtDraws:
         reward = inverse_soft_bellman(steps, parts.config.gamma, terminal_value)
         (gradient,) = torch.autograd.grad(reward.sum(), points, create_graph=True)
         return lipschitz_penalty(gradient)
-
-
-# Bytes to allocate and free once. Otherwise glibc returns freed blocks to the system, which zeroes new ones, at every
-# update; once a larger block was freed, it keeps them.
-_KEPT = 31 << 20
 
 
 class SoftActorCritic:

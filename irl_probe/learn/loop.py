@@ -65,7 +65,7 @@ class FixedLimit:
     remedy: str
 
     def q_limit(self, rows: list[Row]) -> float:
-        """`Q_LIMIT`, whatever the rows."""
+        """`Q_LIMIT`, for any rows."""
         return Q_LIMIT
 
 

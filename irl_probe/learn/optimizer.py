@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+RECENCY = 8  # η of polynomial-decay averaging (Shamir and Zhang 2013)
+
 
 class AdamW:
     """torch's fused AdamW (Loshchilov and Hutter 2019) on one group of parameters, with torch's default β and ε.
@@ -61,9 +63,6 @@ class AdamW:
         for own, saved in ((self._means, "means"), (self._squares, "squares"), (self._steps, "steps")):
             for mine, theirs in zip(own, state[saved], strict=True):
                 mine.copy_(theirs)
-
-
-RECENCY = 8  # η of polynomial-decay averaging (Shamir and Zhang 2013)
 
 
 def averaging_rate(least: float, updates: int) -> float:

@@ -99,29 +99,42 @@ def retrain_study(
     ).returns.mean()
     example.close()
     best = _expert(env_id) if expert is None else expert
-    span = None if best is None or best == random else best - random
+    steps = _steps(config, example.action_space)
+    return new_results(
+        {"retraining": _group(cells, list(taught), config, steps=steps, random=random, expert=best)},
+        title=f"{env_id}: true return of policies trained on each reward alone",
+        env_id=env_id,
+        true_reward="as the environment paid it",
+        config={"retrain_study": _plain(config)},
+    )
+
+
+def _group(
+    cells: np.ndarray[Any, Any],
+    rewards: list[str],
+    config: RetrainStudyConfig,
+    *,
+    steps: int,
+    random: float,
+    expert: float | None,
+) -> xr.Dataset:
+    """The group /retraining from returns (reward, seed), normalised by random at 0 and the expert at 1 if known."""
+    span = None if expert is None or expert == random else expert - random
     group = retraining_group(
         cells,
-        rewards=list(taught),
+        rewards=rewards,
         seeds=config.seeds,
         normalised=None if span is None else (cells - random) / span,
         mean=_centres(cells, config),
         normalised_mean=None if span is None else (_centres(cells, config) - random) / span,
     )
-    group = group.assign_attrs(
+    return group.assign_attrs(
         centre="interquartile mean over seeds",
         confidence=config.confidence,
-        steps=_steps(config, example.action_space),
+        steps=steps,
         learner=config.algorithm,
         random_return=float(random),
-        **({} if best is None else {"expert_return": float(best)}),
-    )
-    return new_results(
-        {"retraining": group},
-        title=f"{env_id}: true return of policies trained on each reward alone",
-        env_id=env_id,
-        true_reward="as the environment paid it",
-        config={"retrain_study": _plain(config)},
+        **({} if expert is None else {"expert_return": float(expert)}),
     )
 
 

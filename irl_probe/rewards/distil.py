@@ -81,20 +81,7 @@ def distil(
     exact = _exact_expectation(reward)
     values = evaluate_reward(reward, training, name="to distil")
     batch = Steps.of(distilled, training, values, None if exact is None else exact.transition)
-    if spec.hidden:
-        fit_by_gradient(
-            distilled,
-            batch,
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
-            steps=config.steps,
-            batch_size=config.batch_size,
-            seed=config.seed,
-        )
-    elif config.lasso:
-        fit_by_lasso(distilled, batch, share=config.lasso)
-    else:
-        fit_by_least_squares(distilled, batch, ridge=config.ridge)
+    _fit(distilled, batch, config)
     _centre(distilled, training)
     judged = Transitions.concatenate(held_out.values())
     figures = {name: _explained(reward, distilled, steps, config.seed) for name, steps in held_out.items()}
@@ -210,6 +197,24 @@ def _split(coverages: Mapping[str, Transitions], config: DistilConfig) -> tuple[
     if not training:
         raise RewardError("A reward is distilled on at least one coverage; got an empty mapping.")
     return Transitions.concatenate(training), held_out
+
+
+def _fit(distilled: DistilledReward, batch: Steps, config: DistilConfig) -> None:
+    """Fit g and h to the batch: exactly where they are linear or tables, else by gradient descent."""
+    if distilled.g.spec.hidden:
+        fit_by_gradient(
+            distilled,
+            batch,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            steps=config.steps,
+            batch_size=config.batch_size,
+            seed=config.seed,
+        )
+    elif config.lasso:
+        fit_by_lasso(distilled, batch, share=config.lasso)
+    else:
+        fit_by_least_squares(distilled, batch, ridge=config.ridge)
 
 
 def _exact_expectation(reward: Reward) -> ExactExpectation | None:

@@ -14,6 +14,10 @@ from irl_probe._types import Array, Bools, Floats
 from irl_probe.softq import NetworkSpec
 from irl_probe.transitions import Transitions
 
+Normalise = Literal["none", "running", "frozen"]
+NORMALISE: tuple[Normalise, ...] = get_args(Normalise)
+_LEAST = 1e-12  # rewards with a standard deviation below this share of |mean| count as constant
+
 
 class RewardError(ValueError):
     """A reward that cannot be recovered, evaluated, saved, loaded or used; the message says what to do."""
@@ -177,11 +181,6 @@ def network_actions(spec: NetworkSpec) -> Space:
     narrow = bounds.astype(np.float32)
     low, high = narrow if np.array_equal(narrow, bounds) else bounds
     return spaces.Box(low, high, dtype=low.dtype.type)
-
-
-Normalise = Literal["none", "running", "frozen"]
-NORMALISE: tuple[Normalise, ...] = get_args(Normalise)
-_LEAST = 1e-12  # rewards with a standard deviation below this share of |mean| count as constant
 
 
 @dataclass(frozen=True)
