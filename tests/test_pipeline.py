@@ -196,7 +196,7 @@ def test_at_the_exact_occupancy_the_grids_reward_is_nearly_the_truth(gridworld):
     assert float(exact.sel(metric="regret")) == pytest.approx(0.0, abs=1e-9)
     assert float(exact.sel(metric="starc_minimal")) < 0.05
     alone, known = (value.sel(reward=f"30 demonstrations{name}") for name in ("", ", known grid"))
-    assert float(alone.sel(metric="starc_minimal")) > 0.9  # nothing is said of the (s, a) that nobody visited
+    assert float(alone.sel(metric="starc_minimal")) > 0.9  # nothing constrains an (s, a) that was never visited
     assert float(known.sel(metric="starc_minimal")) < 0.7 * float(alone.sel(metric="starc_minimal"))
     assert float(known.sel(metric="regret")) < float(alone.sel(metric="regret"))
 
