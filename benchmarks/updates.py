@@ -48,7 +48,7 @@ def our_discrete(steps: ip.Transitions) -> Update:
     learner = SoftQLearner(spec, config, steps.observations)
     replay = Replay.of(spec, learner.network.encoder, steps)
     generator, starts = torch.Generator().manual_seed(0), torch.empty(0, 4)
-    return lambda: learner.update(replay.sample(64, generator), None, starts, generator)
+    return lambda: learner.update({"expert": replay.sample(64, generator)}, starts, generator)
 
 
 def plain_discrete(steps: ip.Transitions) -> Update:
@@ -78,7 +78,10 @@ def our_continuous(expert: ip.Transitions, others: ip.Transitions, *, layer_norm
     learner = SoftActorCritic(spec, config, None, spaces.Box(-1, 1, (ACTIONS,)))
     first, second = (Replay.of(spec, learner.network.encoder, steps) for steps in (expert, others))
     generator, starts = torch.Generator().manual_seed(0), torch.empty(0, STATES)
-    return lambda: learner.update(first.sample(BATCH, generator), second.sample(BATCH, generator), starts, generator)
+    replays = {"expert": first, "policy": second}
+    return lambda: learner.update(
+        {name: each.sample(BATCH, generator) for name, each in replays.items()}, starts, generator
+    )
 
 
 def plain_continuous(expert: ip.Transitions, others: ip.Transitions) -> Update:

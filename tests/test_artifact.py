@@ -186,7 +186,7 @@ def test_bounds_that_older_files_wrote_as_numbers_are_read():
         ({"high": 10**400}, "must be within its range"),
     ],
 )
-def test_a_space_that_cannot_be_is_refused_before_it_is_made(change, message):
+def test_an_impossible_space_is_refused_before_it_is_made(change, message):
     box = {"type": "Box", "shape": [2], "dtype": "float32", "low": -1.0, "high": 1.0}
     with pytest.raises(ValueError, match=message):
         space_from_json(box | change)
@@ -433,7 +433,7 @@ def test_a_table_too_large_to_exist_is_refused(tmp_path):
         load_reward(tampered(folder, change))
 
 
-def test_a_simulator_that_cannot_be_built_is_said(tmp_path):
+def test_an_unknown_simulator_is_named(tmp_path):
     folder = save_reward(rewards()["simulated"], tmp_path / "a")
     with pytest.raises(
         RewardError, match=r"simulator of Pendulum-v9, which cannot be built: .*Did you mean 'Pendulum-v1'"

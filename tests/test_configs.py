@@ -1,9 +1,15 @@
 """Every config refuses in words a name that it does not have and a value of another type."""
 
+import ast
 import copy
 import dataclasses
+import inspect
+import itertools
 import json
 import pickle
+import re
+import subprocess
+import sys
 from types import NoneType
 from typing import get_args, get_type_hints
 
@@ -11,6 +17,7 @@ import numpy as np
 import pytest
 
 import irl_probe as ip
+from irl_probe.learn.config import CONTINUOUS_ONLY
 from irl_probe.rewards import DynamicsConfig
 
 CONFIGS = (
@@ -108,3 +115,88 @@ def test_numpy_numbers_lists_and_ranges_become_plain_values():
     assert json.loads(json.dumps(dataclasses.asdict(config)))["hidden"] == [8, 8]
     assert (config.steps, config.gamma, config.hidden) == (5, 0.5, (8, 8))
     assert ip.transfers.TransferConfig(seeds=range(2)).seeds == (0, 1)
+
+
+def field_docs(config):
+    """The docstring under each field of a config class."""
+    body = ast.parse(inspect.getsource(config)).body[0].body
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
+
+
+def resolved_values(config):
+    """Every value that `resolve` gives each field: all kinds of actions, objectives, offline and online."""
+    if config is ip.RLConfig:
+        found = [config().resolve(discrete=discrete) for discrete in (True, False)]
+    else:
+        known = get_args(get_type_hints(config)["objective"])
+        found = [
+            config(objective=objective, observation_only=only).resolve(discrete=discrete, online=online)
+            for discrete, online, only in itertools.product((True, False), repeat=3)
+            for objective in known
+            if not (discrete and objective in CONTINUOUS_ONLY)
+        ]
+    return {name: {getattr(each, name) for each in found} for name in vars(found[0])}
+
+
+def values_in(text):
+    """The values that a docstring names after "default:"."""
+    named = text.split("(default: ")[-1]
+    tuples = re.findall(r"\([-\d., ]+\)", named)
+    numbers = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w])", re.sub(r"\([-\d., ]+\)", "", named))
+    return {ast.literal_eval(each) for each in (*tuples, *numbers)} | set(re.findall(r"\w+", named))
+
+
+@pytest.mark.parametrize("config", [ip.IQConfig, ip.RLConfig])
+def test_the_help_of_each_field_names_every_default_that_resolve_gives(config):
+    docs, values = field_docs(config), resolved_values(config)
+    for field in dataclasses.fields(config):
+        if field.default is not None or field.name in ("entropy_target", "episode_steps"):  # None is their own value
+            continue
+        named = values_in(docs[field.name])
+        if field.name == "evaluate_every":
+            assert "steps/20, at least 1000" in docs[field.name]
+            continue
+        for value in values[field.name]:
+            written = value if isinstance(value, int | float | tuple) and not isinstance(value, bool) else str(value)
+            assert written in named, (field.name, value, docs[field.name])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [ip.IQConfig, ip.RLConfig, ip.RetrainConfig, ip.retraining.RetrainStudyConfig, ip.transfers.TransferConfig],
+)
+def test_each_field_has_a_text_of_its_own(config):
+    assert set(field_docs(config)) == {field.name for field in dataclasses.fields(config)}
+
+
+def test_evaluations_are_made_online_without_asking():
+    iq, rl = ip.IQConfig(), ip.RLConfig()
+    assert iq.resolve(discrete=True, online=False).evaluate_every == 0
+    assert iq.resolve(discrete=True, online=True).evaluate_every == 1000  # of 20 000 steps
+    assert rl.resolve(discrete=False).evaluate_every == 5000  # of 100 000 steps
+    assert dataclasses.replace(rl, steps=500).resolve(discrete=False).evaluate_every == 1000
+    assert dataclasses.replace(rl, evaluate_every=0).resolve(discrete=False).evaluate_every == 0
+
+
+@pytest.mark.parametrize("config", [ip.IQConfig, ip.RLConfig])
+def test_only_settings_that_may_be_absent_are_none_once_resolved(config):
+    for name, values in resolved_values(config).items():
+        assert (None in values) == (name in ("entropy_target", "episode_steps")), name
+
+
+def test_a_resolved_config_makes_the_same_config_again():
+    resolved = ip.IQConfig(objective="sqil", steps=7).resolve(discrete=True, online=True)
+    again = ip.IQConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(resolved))))
+    assert again.resolve(discrete=True, online=False) == resolved
+
+
+def test_the_command_line_shows_those_texts():
+    script = "import sys; sys.argv = ['irl-probe', 'train', '--help']; from irl_probe.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    shown = " ".join(re.sub(r"[│\s]+", " ", done.stdout).split())
+    for text in ("Learning rate of AdamW", "discrete 1e-3", "continuous 3e-4", "steps/20"):
+        assert text in shown

@@ -134,7 +134,7 @@ def test_the_terminal_convention_is_handed_on():
         assert distilled(*one)[0] == pytest.approx(q[x, y] + GAMMA * 7.0, abs=1e-9)
 
 
-def test_what_the_coverage_never_met_is_the_mean_reward():
+def test_entries_that_the_coverage_lacks_are_the_mean_reward():
     transition = grid_transition()
     steps = every_transition(transition)
     seen = steps.rows(steps.observations < 5)
@@ -241,7 +241,7 @@ def test_only_a_linear_reward_of_few_weights_has_a_formula():
     assert of(2, (8,), 1.0) is None
 
 
-def test_a_weight_that_is_rounding_is_no_term():
+def test_a_weight_of_rounding_error_is_left_out_of_the_formula():
     spaces_ = (spaces.Box(-np.inf, np.inf, (2,), np.float64), spaces.Discrete(1))
     network = RewardNetwork(NetworkSpec.of(*spaces_, hidden=(), activation="relu"), "state").double()
     with torch.no_grad():
@@ -470,12 +470,12 @@ def test_the_grid_is_distilled_from_rollouts():
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
     ],
 )
-def test_a_config_that_cannot_be_is_refused(values, message):
+def test_config_values_out_of_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         ip.DistilConfig(**values)
 
 
-def test_what_cannot_be_distilled_is_said():
+def test_missing_facts_and_steps_are_named():
     transition = random_mdp(0).transition
     steps, plain = every_transition(transition), table_reward(transition)
     for arguments, message in (
@@ -494,7 +494,7 @@ def test_what_cannot_be_distilled_is_said():
 
 
 @pytest.mark.parametrize("name", ["all", 1, None])
-def test_a_coverage_whose_figure_would_have_no_place_is_refused_before_the_reward_is_asked(name):
+def test_a_coverage_with_a_reserved_name_is_refused_before_the_reward_is_called(name):
     def never(*batch):
         raise AssertionError
 

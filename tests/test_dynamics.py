@@ -229,7 +229,7 @@ def test_transitions_with_nan_never_reach_the_model(name):
         ((linear_steps(4), BOX, spaces.Box(-np.inf, np.inf, (1,))), r"finite bounds"),
     ],
 )
-def test_what_no_dynamics_are_learned_from_is_said(arguments, message):
+def test_steps_and_spaces_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(RewardError, match=message):
         fit_dynamics(*arguments)
 
@@ -244,6 +244,6 @@ def test_what_no_dynamics_are_learned_from_is_said(arguments, message):
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(setting, message):
+def test_settings_out_of_range_are_refused(setting, message):
     with pytest.raises(RewardError, match=message):
         DynamicsConfig(**setting)

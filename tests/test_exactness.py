@@ -160,10 +160,13 @@ def learn_w1(value_term, points):
     spec = NetworkSpec.of(*BOX, hidden=())
     learner = SoftQLearner(spec, config, None)
     encoder = learner.network.encoder
-    batches = [Replay.of(spec, encoder, rows.transitions()).sample(0, torch.Generator()) for rows in (EXPERT, OTHERS)]
+    batches = {
+        name: Replay.of(spec, encoder, rows.transitions()).sample(0, torch.Generator())
+        for name, rows in (("expert", EXPERT), ("policy", OTHERS))
+    }
     for step in range(config.steps):
         learner.anneal(1 - step / config.steps)
-        learner.update(*batches, encoder(torch.as_tensor(EXPERT.s)), torch.Generator().manual_seed(points))
+        learner.update(batches, encoder(torch.as_tensor(EXPERT.s)), torch.Generator().manual_seed(points))
     return table(learner.soft_q)
 
 

@@ -38,7 +38,7 @@ def test_a_marginal_reward_of_the_grid_is_a_table_of_states_and_actions(tree):
         assert float(both.sel(reward="state-action")) == pytest.approx(float(both.sel(reward="recovered")), abs=0.05)
 
 
-def test_the_table_has_a_line_for_each_and_no_column_that_says_nothing(tree):
+def test_the_table_has_a_line_for_each_and_no_empty_column(tree):
     lines = ip.pipeline.forms_table(tree, "random").splitlines()
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == ["recovered", *FORMS]
     cells = np.array([line.strip("| ").split(" | ")[1:] for line in lines[2:]])
@@ -49,7 +49,7 @@ def test_the_table_has_a_line_for_each_and_no_column_that_says_nothing(tree):
         ip.pipeline.forms_table(bare)
 
 
-def test_the_command_prints_the_table_and_refuses_what_is_distilled(tmp_path, monkeypatch, capsys):
+def test_the_command_prints_the_table_and_refuses_distilled_rewards(tmp_path, monkeypatch, capsys):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["irl-probe", *map(str, arguments)])
         main()

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import irl_probe as ip
-from irl_probe.learn.labels import StepRewards, absorbing_value, coherent_reward, label_rewards, value_bounds
+from irl_probe.learn.labels import absorbing_value, coherent_reward, label_rewards
+from irl_probe.learn.losses import loss_of
 from irl_probe.learn.replay import Batch
 
 
@@ -18,16 +19,16 @@ def some_batch(count, terminated):
     return Batch(torch.zeros(count, 2), torch.zeros(count, 1), torch.zeros(count, 2), ends, zeros)
 
 
-def step_rewards(**settings):
-    return StepRewards(ip.IQConfig(**settings).resolve(discrete=False, online=True))
+def objective(**settings):
+    return loss_of(ip.IQConfig(**settings).resolve(discrete=False, online=True), torch.float32)
 
 
 def test_expert_and_policy_steps_are_paid_their_labels_in_order():
     paid = label_rewards(2, 3, (1.0, -1.0), torch.zeros(1, dtype=torch.float64))
     assert paid.tolist() == [1, 1, -1, -1, -1]
     assert paid.dtype == torch.float64
-    assert step_rewards(objective="sqil")([some_batch(1, 0), some_batch(2, 0)]).tolist() == [1, 0, 0]
-    assert step_rewards(objective="lsiq")([some_batch(1, 0), some_batch(2, 0)]).tolist() == [2, -2, -2]
+    assert objective(objective="sqil").rewards([some_batch(1, 0), some_batch(2, 0)]).tolist() == [1, 0, 0]
+    assert objective(objective="lsiq").rewards([some_batch(1, 0), some_batch(2, 0)]).tolist() == [2, -2, -2]
 
 
 @pytest.mark.parametrize(
@@ -39,19 +40,20 @@ def test_the_absorbing_state_is_worth_the_labels_of_those_who_end_there_for_ever
 
 
 def test_lsiq_pays_a_policy_that_dies_the_least_value_and_keeps_values_inside_the_bounds():
-    rewards = step_rewards(objective="lsiq", gamma=0.9)
+    rewards = objective(objective="lsiq", gamma=0.9)
     rewards.observe([some_batch(10, 0), some_batch(10, 4)])
     assert rewards.terminal_value is not None
     assert rewards.terminal_value.item() == pytest.approx(-20.0, rel=1e-5)
-    assert value_bounds((2.0, -2.0), 0.9) == pytest.approx((-20, 20))
+    config = ip.IQConfig(objective="lsiq", gamma=0.9).resolve(discrete=False, online=True)
+    assert config.value_bounds == pytest.approx((-20, 20))
 
 
 def test_rize_moves_its_targets_a_share_of_the_way_to_the_mean_rewards():
-    rewards = step_rewards(objective="rize", target_step=0.5)
+    rewards = objective(objective="rize", target_step=0.5)
     assert rewards.targets == (10.0, 5.0)
     rewards.move_targets([torch.tensor([4.0, 8.0]), torch.tensor([-1.0, 0.0])])
     assert rewards.targets == pytest.approx((8.0, 2.25))
-    again = step_rewards(objective="rize")
+    again = objective(objective="rize")
     again.restore(rewards.state())
     assert again.targets == rewards.targets
 
@@ -64,10 +66,10 @@ def test_a_coherent_reward_is_zero_for_the_uniform_policy_and_bounded():
     assert coherent_reward(uniform - 1e6, dimensions, alpha).item() == pytest.approx(-alpha * 5)
 
 
-@pytest.mark.parametrize("objective", ["rize", "lsiq", "csil"])
-def test_objectives_for_continuous_actions_say_so(objective):
-    with pytest.raises(ValueError, match=f"{objective}' takes continuous actions"):
-        ip.IQConfig(objective=objective).resolve(discrete=True, online=True)
+@pytest.mark.parametrize("name", ["rize", "lsiq", "csil"])
+def test_objectives_for_continuous_actions_say_so(name):
+    with pytest.raises(ValueError, match=f"{name}' takes continuous actions"):
+        ip.IQConfig(objective=name).resolve(discrete=True, online=True)
 
 
 def test_sqil_with_discrete_actions_prefers_what_the_expert_did():

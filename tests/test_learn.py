@@ -21,7 +21,14 @@ from scipy.special import comb
 import irl_probe as ip
 from irl_probe.demos import DemoError, Demonstrations
 from irl_probe.envs import TabularEnv, TabularPolicy, gridworld, soft_expert
-from irl_probe.learn import CheckpointError, TrainingDiverged, TrainingInterrupted
+from irl_probe.learn import (
+    CheckpointError,
+    ResolvedIQ,
+    ResolvedRL,
+    TrainingDiverged,
+    TrainingInterrupted,
+    train_on_reward,
+)
 from irl_probe.learn.continuous import SoftActorCritic
 from irl_probe.learn.discrete import SoftQLearner
 from irl_probe.learn.folder import alone_in, load_checkpoint, save_checkpoint
@@ -73,7 +80,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(mode, tmp_path):
     if mode == "rounds":
         config = replace(config, update_every=30, updates_per_step=0.5, policy_average=0.01)
     assert start(mode, tmp_path / "whole", False, config).wait() == 0
-    rng, kills, killed = np.random.default_rng(os.getpid()), 0, tmp_path / "killed"
+    rng, kills, killed = np.random.default_rng(0), 0, tmp_path / "killed"
     process = start(mode, killed, False, config)
     while not (killed / "checkpoint.pt").exists():
         time.sleep(0.01)
@@ -142,7 +149,7 @@ def test_sigint_finishes_the_step_checkpoints_and_says_how_to_resume(demos, tmp_
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
-def test_a_run_killed_before_its_first_checkpoint_begins_anew(env_id, tmp_path, monkeypatch):
+def test_a_run_killed_before_its_first_checkpoint_starts_again(env_id, tmp_path, monkeypatch):
     demos = ip.load_demos(env_id, episodes=1)
     config = replace(ONLINE, steps=150, hidden=(8,), batch_size=8, warm_start=5, evaluate_every=0)
     whole, killed = (tmp_path / name for name in ("whole", "killed"))
@@ -393,6 +400,36 @@ def test_run_json_can_be_read_by_people(demos, tmp_path):
     described = json.loads((tmp_path / "run" / "run.json").read_text())
     assert described["demonstrations"] == demos.content_hash()
     assert described["config"]["steps"] == 100
+
+
+def test_a_run_says_which_config_it_was_learned_by(demos, tmp_path):
+    ip.train(demos, replace(ONLINE, steps=20, evaluate_every=0), out=tmp_path / "iq", progress=False)
+    rl = ip.RLConfig(steps=20, learning_starts=5, hidden=(8,), batch_size=8)
+    train_on_reward("CartPole-v1", rl, out=tmp_path / "rl", progress=False)
+    for name, kind, resolved in (("iq", "IQConfig", ResolvedIQ), ("rl", "RLConfig", ResolvedRL)):
+        assert json.loads((tmp_path / name / "run.json").read_text())["config_type"] == kind
+        assert type(ip.load_run(tmp_path / name).config) is resolved
+
+
+def test_a_run_of_an_earlier_version_is_refused_with_what_to_do(demos, tmp_path):
+    ip.train(demos, replace(ONLINE, steps=20, evaluate_every=0), out=tmp_path, progress=False)
+    described = json.loads((tmp_path / "run.json").read_text())
+    del described["config_type"]
+    (tmp_path / "run.json").write_text(json.dumps(described))
+    with pytest.raises(CheckpointError, match=r"must say in config_type.*IQConfig or an RLConfig.*Train it again"):
+        ip.load_run(tmp_path)
+
+
+def test_an_environment_that_cannot_be_copied_is_not_evaluated_in_unless_asked(demos):
+    class Single(gym.Wrapper):
+        def __deepcopy__(self, memo):
+            raise TypeError("there is one of these")
+
+    config = ip.IQConfig(steps=1000, learning_starts=995, hidden=(8,), batch_size=8)
+    run = ip.train(demos, config, env=Single(ip.envs.make_env("CartPole-v1")), progress=False)
+    assert "return_mean" not in run.history
+    with pytest.raises(TypeError, match="there is one of these"):
+        ip.train(demos, replace(config, evaluate_every=500), env=Single(ip.envs.make_env("CartPole-v1")), progress=False)
 
 
 def test_a_single_transition_is_too_little_to_learn_from(demos):

@@ -105,7 +105,7 @@ def test_a_distilled_reward_keeps_it_too(tmp_path):
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
-def test_reset_steps_are_no_part_of_it(mode):
+def test_reset_steps_do_not_count(mode):
     env = ip.rewards.VectorRewardWrapper(
         SyncVectorEnv([Countdown, lambda: Countdown(100)], autoreset_mode=mode), spelled_out, normalise="running"
     )
@@ -140,7 +140,7 @@ def test_stable_baselines_environments_normalise_alike():
     assert np.allclose(paid[2], rewards[2] / np.std(rewards), rtol=1e-5)
 
 
-def test_what_cannot_be_is_said(tmp_path):
+def test_misuse_is_refused_with_the_remedy(tmp_path):
     env = gym.make("CartPole-v1")
     with pytest.raises(RewardError, match=r"'normalise' must be one of none, running, frozen; got 'runing'"):
         ip.RewardWrapper(env, cartpole_reward(), normalise="runing")

@@ -108,7 +108,7 @@ def test_the_infos_seed_and_options_of_an_episode_are_copied_to_minari(minari_fo
 
 
 @pytest.mark.parametrize("target", ["../evil-v0", "{0}/evil-v0", "foo bar", "toy/walk/unversioned", ""])
-def test_a_dataset_is_not_copied_under_what_is_no_id(minari_folder, target):
+def test_a_dataset_is_not_copied_under_an_invalid_id(minari_folder, target):
     before = everything_in(minari_folder.parent)
     with pytest.raises(RewardError, match="a name with a version, such as"):
         ip.rewards.relabel_minari("toy/walk/test-v0", target.format(minari_folder.parent), spelled_out)

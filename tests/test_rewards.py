@@ -208,7 +208,7 @@ def test_a_reward_that_breaks_the_protocol_is_named(function, message):
         evaluate_reward(function, transitions(), name="mine")
 
 
-def test_what_cannot_be_recovered_from_is_said():
+def test_other_sources_are_refused_with_the_remedy():
     soft_q = table_q(np.zeros((3, 2)), 0.9)
     with pytest.raises(RewardError, match=r"a training run, a soft Q-function .* or a SAC or DQN model .* got dict"):
         recover({"q": 1})

@@ -12,7 +12,7 @@ from scipy.integrate import trapezoid
 import irl_probe as ip
 from irl_probe.demos import DemoError
 from irl_probe.learn import TrainingInterrupted
-from irl_probe.learn.continuous import SoftActorCritic
+from irl_probe.learn.continuous import Cloner, SoftActorCritic
 from irl_probe.learn.objectives import temperature_loss
 from irl_probe.learn.replay import Replay
 from irl_probe.softq import ActionScale, NetworkSpec, squashed_gaussian, squashed_log_density
@@ -35,11 +35,13 @@ def learner_of(action_space, transitions=None, **settings):
     config = replace(SMALL, precision="float64", activation="tanh", **settings).resolve(
         discrete=False, online=objective != "bc"
     )
+    return engine(config, action_space, transitions, Cloner if objective == "bc" else SoftActorCritic)
+
+
+def engine(config, action_space, transitions=None, kind=SoftActorCritic):
     observations = spaces.Box(-1, 1, (2,))
-    spec = NetworkSpec.of(
-        observations, action_space, hidden=config.hidden, activation="tanh", critics=config.critics or 1
-    )
-    return SoftActorCritic(spec, config, transitions, action_space)
+    spec = NetworkSpec.of(observations, action_space, hidden=config.hidden, activation="tanh", critics=config.critics)
+    return kind(spec, config, transitions, action_space)
 
 
 def batch_of(learner, seed, count=12):
@@ -136,6 +138,9 @@ def test_a_bandit_is_solved_to_its_best_action_and_its_soft_optimal_spread():
     np.testing.assert_allclose(run.q(np.zeros((9, 1), np.float32), actions), -4 * (actions[:, 0] - 0.5) ** 2, atol=0.4)
 
 
+GIVEN = ip.RLConfig(precision="float64", activation="tanh", hidden=(16, 16), batch_size=16).resolve(discrete=False)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -149,22 +154,24 @@ def test_a_bandit_is_solved_to_its_best_action_and_its_soft_optimal_spread():
         {"objective": "lsiq", "critics": 2},
         {"objective": "sqil"},
         {"objective": "csil"},
-        {"objective": "bellman"},
         {"objective": "bc"},
+        GIVEN,
     ],
-    ids=str,
+    ids=lambda settings: str(settings) if isinstance(settings, dict) else "given rewards",
 )
 def test_gradients_agree_with_finite_differences(settings):
-    learner = learner_of(LOPSIDED, **settings)
-    expert, policy = batch_of(learner, 1), batch_of(learner, 2)
+    given = settings is GIVEN
+    learner = engine(GIVEN, LOPSIDED) if given else learner_of(LOPSIDED, **settings)
+    batches = {"expert": batch_of(learner, 1), "policy": batch_of(learner, 2)}
+    if given:
+        del batches["expert"]
     starts = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
     def loss():
-        return learner.loss(expert, policy, starts, torch.Generator().manual_seed(4))
+        return learner.loss(batches, starts, torch.Generator().manual_seed(4))
 
-    network = learner.parts.actor if settings.get("objective") == "bc" else learner.network
-    ends = [] if learner._absorbing_reward is None else [learner._absorbing_reward]
-    parameters = [*network.parameters(), *ends]
+    network = learner.parts.actor if isinstance(learner, Cloner) else learner.network
+    parameters = [*network.parameters(), *learner.objective.parameters]
     draw = torch.Generator().manual_seed(5)
     direction = [torch.randn(p.shape, generator=draw, dtype=p.dtype) for p in parameters]
     slope = sum((g * d).sum() for g, d in zip(torch.autograd.grad(loss(), parameters), direction, strict=True))
@@ -184,7 +191,7 @@ def test_an_update_of_the_actor_leaves_the_critic_alone_and_raises_the_value():
     before = [p.clone() for p in learner.network.parameters()]
     first = learner.soft_q.value(batch.states.numpy()).mean()
     for _ in range(20):
-        learner.update(batch, batch, batch.states[:0], generator)
+        learner.update({"expert": batch, "policy": batch}, batch.states[:0], generator)
     assert learner.soft_q.value(batch.states.numpy()).mean() > first
     for old, new in zip(before, learner.network.parameters(), strict=True):
         torch.testing.assert_close(old, new, rtol=0, atol=1e-20)
@@ -197,7 +204,7 @@ def test_the_policy_handed_over_is_the_average_of_the_policies(objective, least,
     batch, generator = batch_of(learner, 1), torch.Generator()
     expected = [p.detach().clone() for p in learner.parts.actor.parameters()]
     for rate in rates:
-        learner.update(batch, batch, batch.states[:0], generator)
+        learner.update({"expert": batch, "policy": batch}, batch.states[:0], generator)
         latest = list(learner.parts.actor.parameters())
         expected = [(1 - rate) * old + rate * new.detach() for old, new in zip(expected, latest, strict=True)]
     averaged = list(learner.soft_q.actor.parameters())
@@ -216,12 +223,12 @@ def test_the_temperature_grows_while_the_entropy_is_below_its_target(log_density
 
 @pytest.mark.parametrize("critics", [1, 2])
 def test_large_errors_of_a_given_reward_count_by_their_squares(critics):
-    learner = learner_of(LOPSIDED, objective="bellman", gamma=0.0, critics=critics)
+    learner = engine(replace(GIVEN, gamma=0.0, critics=critics), LOPSIDED)
     batch = batch_of(learner, 1)
     batch = replace(batch, rewards=100 * batch.rewards)
     with torch.no_grad():
         q = learner.network.of_inputs(torch.cat([batch.states, batch.actions], dim=-1))
-    loss = learner.loss(None, batch, batch.states[:0], torch.Generator())
+    loss = learner.loss({"policy": batch}, batch.states[:0], torch.Generator())
     assert loss.item() == pytest.approx(0.5 * (q - batch.rewards).square().mean().item())
 
 

@@ -1,8 +1,7 @@
-"""What issue and documentation promise of time and memory, where a test can hold it whatever the machine does."""
+"""The memory that measures and rewards take; the time of measures is in benchmarks/tabular.py, for a quiet machine."""
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 
 import numpy as np
@@ -35,11 +34,14 @@ SPARSE = random_mdp(0, states=400, actions=5, gamma=0.99, successors=5)
     ],
     ids=["epic", "dard", "val", "minimal", "npec", "regret", "decompose", "ambiguity", "soft_q"],
 )
-def test_an_exact_measure_of_400_states_takes_less_than_5_seconds(measure, mdp):
+def test_an_exact_measure_of_400_states_takes_at_most_the_memory_of_ten_rewards(measure, mdp):
     other = np.random.default_rng(1).normal(size=mdp.reward.shape)
-    began = time.process_time()
-    assert np.isfinite(measure(mdp, other))
-    assert time.process_time() - began < 5
+    tracemalloc.start()
+    found = measure(mdp, other)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.isfinite(found)
+    assert peak < 10 * mdp.reward.nbytes
 
 
 def continuous_reward():

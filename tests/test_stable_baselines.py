@@ -256,7 +256,7 @@ def broken():
         (dqn, {"temperature": 1.0, "action_space": spaces.Discrete(4)}, r"actions of Discrete\(3\).*Discrete\(4\)"),
     ],
 )
-def test_what_no_reward_can_be_recovered_from_is_said(make, arguments, message):
+def test_models_without_a_reward_are_refused_with_the_remedy(make, arguments, message):
     with pytest.raises(RewardError, match=message):
         ip.recover(make(), **arguments)
 

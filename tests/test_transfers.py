@@ -9,7 +9,7 @@ import irl_probe as ip
 from irl_probe.envs import TabularMDP
 from irl_probe.learn.folder import CheckpointError, differences
 from irl_probe.metrics import tabular
-from irl_probe.retraining.study import Cell
+from irl_probe.retraining.cells import Cell
 from irl_probe.rewards import ExactExpectation
 from irl_probe.softq import DiscreteQ
 from irl_probe.transfers import learned

@@ -311,7 +311,7 @@ def test_spaces_that_do_not_fit_are_said_with_the_environment_that_the_reward_is
         RewardWrapper(make_env("Hopper-v5"), load_reward("HalfCheetah-v5/sqil-linear"))
 
 
-def test_misuse_is_said():
+def test_misuse_is_refused_with_the_remedy():
     with pytest.raises(RewardError, match="reset before its first step"):
         RewardWrapper(Countdown(), spelled_out).step(0)
     with pytest.raises(RewardError, match="reset before its first step"):

@@ -32,7 +32,7 @@ def own_zoo(tmp_path, monkeypatch):
     return root
 
 
-def test_what_is_shipped_is_what_the_index_lists():
+def test_the_shipped_rewards_are_those_of_the_index():
     assert zoo.check_zoo() == SHIPPED
     assert SHIPPED
     root = zoo.zoo_folder()

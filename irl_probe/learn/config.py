@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from irl_probe._config import (
     Config,
@@ -41,7 +41,7 @@ class IQConfig(Config):
     """How a soft Q-function is learned from demonstrations. Rewards, Q, V and α share one unit.
 
     None stands for a default that depends on the actions (discrete or continuous) and on whether the run is offline or
-    online; the text under each field names those values, and `resolve` fills them in.
+    online; the docstring under each field names those values, and `resolve` fills them in.
 
     Raises ValueError for values out of bounds, naming the field, and for an unknown field, suggesting the near miss.
     """
@@ -292,22 +292,15 @@ class Resolved:
     log_every: int
     seed: int
 
+    @property
+    def value_bounds(self) -> tuple[float, float] | None:
+        """The bounds of V(s′); None sets none."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedRL(Resolved):
     """A resolved `RLConfig`."""
-
-    objective: ClassVar[str] = "bellman"
-    divergence: ClassVar[Divergence] = "chi2"
-    value_term: ClassVar[ValueTerm] = "mixture"
-    terminal: ClassVar[Terminal] = "zero"
-    reward_targets: ClassVar[tuple[float, float]] = (0.0, 0.0)
-    bound_values: ClassVar[bool] = False
-    observation_only: ClassVar[bool] = False
-    normalise: ClassVar[bool] = False
-    warm_start: ClassVar[int] = 0
-    target_step: ClassVar[float] = 0.0
-    gradient_penalty: ClassVar[float] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,6 +322,13 @@ class ResolvedIQ(Resolved):
     observation_only: bool
     normalise: bool
     warm_start: int
+
+    @property
+    def value_bounds(self) -> tuple[float, float] | None:
+        """What the lower and the higher reward target are worth for ever: without the entropy bonus no V is outside."""
+        if not self.bound_values:
+            return None
+        return min(self.reward_targets) / (1 - self.gamma), max(self.reward_targets) / (1 - self.gamma)
 
     def settings(self) -> IQSettings:
         """The part that `iq_loss` reads."""

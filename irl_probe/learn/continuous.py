@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from irl_probe.learn.config import ResolvedIQ, ResolvedRL
-from irl_probe.learn.labels import StepRewards, value_bounds
+from irl_probe.learn.config import Resolved, ResolvedIQ, ResolvedRL, ValueTerm
+from irl_probe.learn.losses import loss_of
 from irl_probe.learn.objectives import (
     StepValues,
     bellman_target,
     inverse_soft_bellman,
-    iq_loss,
     least_squares_loss,
     lipschitz_penalty,
     policy_loss,
@@ -47,16 +47,15 @@ class ActorCritic:
     `observations` (N, *shape) set the normalisation; None leaves them as they are.
     """
 
-    def __init__(self, spec: NetworkSpec, config: ResolvedIQ | ResolvedRL, observations: np.ndarray | None) -> None:
-        self.config = config
-        self._bounds = value_bounds(config.reward_targets, config.gamma) if config.bound_values else None
+    def __init__(self, spec: NetworkSpec, config: Resolved, observations: np.ndarray | None) -> None:
+        self.config, self._bounds = config, config.value_bounds
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.critics, self.actor = ContinuousQ(spec), GaussianPolicy(spec)
         if config.precision == "float64":
             self.critics.double()
             self.actor.double()
-        if config.normalise and observations is not None:
+        if observations is not None:
             self.critics.encoder.fit(observations)
             self.actor.encoder.fit(observations)
         self.target = copy.deepcopy(self.critics).requires_grad_(False) if config.target_rate else self.critics
@@ -78,11 +77,9 @@ class ActorCritic:
         mean, log_std = self.actor.of_encoded(states)
         return squashed_gaussian(mean, log_std, torch.randn(mean.shape, generator=generator, dtype=mean.dtype))
 
-    def log_density(
-        self, states: Float[Tensor, "batch width"], actions: Float[Tensor, "batch dim"]
-    ) -> Float[Tensor, " batch"]:
-        """log π(a|s)."""
-        return squashed_log_density(*self.actor.of_encoded(states), actions)
+    def cloning_loss(self, expert: Batch) -> Float[Tensor, ""]:
+        """−E_{ρE}[log π(a|s)]."""
+        return -squashed_log_density(*self.actor.of_encoded(expert.states), expert.actions).mean()
 
     def reduced(self, q: Float[Tensor, "critics batch"]) -> Float[Tensor, " batch"]:
         """The minimum or mean over the critics."""
@@ -146,94 +143,106 @@ class ActorCritic:
             self.log_temperature.copy_(state["log_temperature"])
 
 
-def step_values(
-    parts: ActorCritic,
-    batches: list[Batch],
-    own: Sampled,
-    starts: Float[Tensor, "starts width"],
-    generator: torch.Generator,
-) -> tuple[list[list[StepValues]], Float[Tensor, " starts"]]:
-    """Q and V wherever `iq_loss` asks for them, by batch and critic, and V of the initial states.
+@dataclass(frozen=True)
+class AtDraws:
+    """The critics, with the policy's actions (`own`) in the states of the batches: what a `Loss` is computed from."""
 
-    `own` are the policy's actions in the batches' states. One pass through the critics, and one through the target
-    network where there is one. V(s) is there only for the states that the value term reads; the others' is NaN.
-    """
-    term, observation_only = parts.config.value_term, parts.config.observation_only
-    states = torch.cat([batch.states for batch in batches])
-    taken = torch.cat([batch.actions for batch in batches])
-    successors = torch.cat([batch.successors for batch in batches])
-    starts = starts if term == "initial" else starts[:0]
-    with torch.no_grad():
-        actions, log_density = parts.sample(torch.cat([starts, successors]), generator)
-    first = len(starts)
-    valued = len(states) if term == "mixture" else 0 if term == "initial" else len(batches[0])
-    drawn = max(valued, len(batches[0])) if observation_only else valued
-    blocks = [(states, taken), (states[:drawn], own[0][:drawn]), (starts, actions[:first])]
-    following = successors, actions[first:]
-    if parts.target is parts.critics:
-        q, q_drawn, q_starts, q_next = parts.of_blocks([*blocks, following])
-        next_value = parts.bounded(parts.value_from(q_next, log_density[first:]))
-    else:
-        q, q_drawn, q_starts = parts.of_blocks(blocks)
-        next_value = parts.target_value(successors, (actions[first:], log_density[first:]))
-    unread = states.new_full((len(states) - valued,), math.nan)
-    value = torch.cat([parts.value_from(q_drawn[:, :valued], own[1][:valued]), unread])
-    steps, row = [], 0
-    for batch in batches:
-        rows = slice(row, row + len(batch))
-        of_critics = q_drawn[:, rows] if observation_only and row == 0 else q[:, rows]
-        after = next_value[rows] * (1 - batch.terminated)
-        steps.append([StepValues(one, value[rows], after, batch.terminated) for one in of_critics])
-        row += len(batch)
-    return steps, parts.value_from(q_starts, log_density[:first])
+    parts: ActorCritic
+    own: Sampled
 
+    def step_values(
+        self,
+        batches: Sequence[Batch],
+        starts: Float[Tensor, "starts width"],
+        generator: torch.Generator,
+        *,
+        term: ValueTerm,
+        observation_only: bool,
+    ) -> tuple[list[list[StepValues]], Float[Tensor, " starts"]]:
+        """Q and V wherever `iq_loss` asks for them, by batch and critic, and V of the initial states.
 
-def regression_loss(
-    parts: ActorCritic,
-    batches: list[Batch],
-    rewards: Float[Tensor, " batch"],
-    terminal_value: Float[Tensor, ""] | None,
-    generator: torch.Generator,
-) -> Float[Tensor, ""]:
-    """Q of all the batches' steps regressed on r + γ[(1 − d)·V̄(s′) + d·V_absorbing], averaged over the critics."""
-    states, actions, successors, terminated = (
-        torch.cat([getattr(batch, name) for batch in batches])
-        for name in ("states", "actions", "successors", "terminated")
-    )
-    (q,) = parts.of_blocks([(states, actions)])
-    with torch.no_grad():
-        next_value = parts.target_value(successors, parts.sample(successors, generator))
-        target = bellman_target(rewards, next_value, terminated, parts.config.gamma, terminal_value)
-    return torch.stack([least_squares_loss(one, target) for one in q]).mean()
+        One pass through the critics, and one through the target network where there is one. V(s) is there only for the
+        states that the value term reads; the others' is NaN.
+        """
+        parts, own = self.parts, self.own
+        states = torch.cat([batch.states for batch in batches])
+        taken = torch.cat([batch.actions for batch in batches])
+        successors = torch.cat([batch.successors for batch in batches])
+        starts = starts if term == "initial" else starts[:0]
+        with torch.no_grad():
+            actions, log_density = parts.sample(torch.cat([starts, successors]), generator)
+        first = len(starts)
+        valued = len(states) if term == "mixture" else 0 if term == "initial" else len(batches[0])
+        drawn = max(valued, len(batches[0])) if observation_only else valued
+        blocks = [(states, taken), (states[:drawn], own[0][:drawn]), (starts, actions[:first])]
+        following = successors, actions[first:]
+        if parts.target is parts.critics:
+            q, q_drawn, q_starts, q_next = parts.of_blocks([*blocks, following])
+            next_value = parts.bounded(parts.value_from(q_next, log_density[first:]))
+        else:
+            q, q_drawn, q_starts = parts.of_blocks(blocks)
+            next_value = parts.target_value(successors, (actions[first:], log_density[first:]))
+        unread = states.new_full((len(states) - valued,), math.nan)
+        value = torch.cat([parts.value_from(q_drawn[:, :valued], own[1][:valued]), unread])
+        steps, row = [], 0
+        for batch in batches:
+            rows = slice(row, row + len(batch))
+            of_critics = q_drawn[:, rows] if observation_only and row == 0 else q[:, rows]
+            after = next_value[rows] * (1 - batch.terminated)
+            steps.append([StepValues(one, value[rows], after, batch.terminated) for one in of_critics])
+            row += len(batch)
+        return steps, parts.value_from(q_starts, log_density[:first])
 
+    def bellman_error(
+        self,
+        batches: Sequence[Batch],
+        rewards: Float[Tensor, " batch"],
+        terminal_value: Float[Tensor, ""] | None,
+        generator: torch.Generator,
+    ) -> Float[Tensor, ""]:
+        """`least_squares_loss` of Q against r + γ[(1 − d)·V̄(s′) + d·V_absorbing], averaged over the critics."""
+        parts = self.parts
+        states, actions, successors, terminated = (
+            torch.cat([getattr(batch, name) for batch in batches])
+            for name in ("states", "actions", "successors", "terminated")
+        )
+        (q,) = parts.of_blocks([(states, actions)])
+        with torch.no_grad():
+            next_value = parts.target_value(successors, parts.sample(successors, generator))
+            target = bellman_target(rewards, next_value, terminated, parts.config.gamma, terminal_value)
+        return torch.stack([least_squares_loss(one, target) for one in q]).mean()
 
-def lipschitz_loss(
-    parts: ActorCritic,
-    batches: list[Batch],
-    own: Sampled,
-    terminal_value: Float[Tensor, ""] | None,
-    generator: torch.Generator,
-) -> Float[Tensor, ""]:
-    """The penalty on ∇r(s, a, s′) by the encoded (s, a, s′), at the expert's steps mixed with the policy's."""
-    expert, config = batches[0], parts.config
-    taken = own[0][: len(expert)].detach() if config.observation_only else expert.actions
-    points = torch.cat([expert.states, taken, expert.successors], dim=-1)
-    if len(batches) > 1:
-        policy = batches[1]
-        share = torch.rand(len(points), 1, generator=generator, dtype=points.dtype)
-        partner = torch.randint(len(policy), (len(points),), generator=generator)
-        others = torch.cat([policy.states, policy.actions, policy.successors], dim=-1)[partner]
-        points = share * points + (1 - share) * others
-    points.requires_grad_()
-    width = expert.states.shape[1]
-    states, actions, successors = points[:, :width], points[:, width:-width], points[:, -width:]
-    drawn, log_density = parts.sample(successors, generator)
-    q, q_next = parts.of_blocks([(states, actions), (successors, drawn)])
-    next_value = parts.value_from(q_next, log_density) * (1 - expert.terminated)
-    steps = StepValues(parts.reduced(q), parts.reduced(q), next_value, expert.terminated)
-    reward = inverse_soft_bellman(steps, config.gamma, terminal_value)
-    (gradient,) = torch.autograd.grad(reward.sum(), points, create_graph=True)
-    return lipschitz_penalty(gradient)
+    def cloning_loss(self, expert: Batch) -> Float[Tensor, ""]:
+        """−E_{ρE}[log π(a|s)]."""
+        return self.parts.cloning_loss(expert)
+
+    def lipschitz_penalty(
+        self,
+        batches: Sequence[Batch],
+        terminal_value: Float[Tensor, ""] | None,
+        generator: torch.Generator,
+        *,
+        observation_only: bool,
+    ) -> Float[Tensor, ""]:
+        """The penalty on ∇r(s, a, s′) by the encoded (s, a, s′), at the expert's steps mixed with the policy's."""
+        parts, (expert, *others) = self.parts, batches
+        taken = self.own[0][: len(expert)].detach() if observation_only else expert.actions
+        points = torch.cat([expert.states, taken, expert.successors], dim=-1)
+        for policy in others:
+            share = torch.rand(len(points), 1, generator=generator, dtype=points.dtype)
+            partner = torch.randint(len(policy), (len(points),), generator=generator)
+            mixed_in = torch.cat([policy.states, policy.actions, policy.successors], dim=-1)[partner]
+            points = share * points + (1 - share) * mixed_in
+        points.requires_grad_()
+        width = expert.states.shape[1]
+        states, actions, successors = points[:, :width], points[:, width:-width], points[:, -width:]
+        drawn, log_density = parts.sample(successors, generator)
+        q, q_next = parts.of_blocks([(states, actions), (successors, drawn)])
+        next_value = parts.value_from(q_next, log_density) * (1 - expert.terminated)
+        steps = StepValues(parts.reduced(q), parts.reduced(q), next_value, expert.terminated)
+        reward = inverse_soft_bellman(steps, parts.config.gamma, terminal_value)
+        (gradient,) = torch.autograd.grad(reward.sum(), points, create_graph=True)
+        return lipschitz_penalty(gradient)
 
 
 # glibc gives freed blocks back to the system, which zeroes them at every update, unless it has seen a larger one freed.
@@ -243,11 +252,10 @@ _KEPT = 31 << 20
 class SoftActorCritic:
     """Critics, a squashed Gaussian policy and a temperature (`ActorCritic`), learned by the config's objective.
 
-    Each critic has its own loss, and their mean is minimised. `iq` and `rize` are functions of r = Q − γV(s′) and V;
-    the other objectives regress Q on rewards (`StepRewards`). With `bc` only the policy is learned: Q stays as it was.
-
-    `observations` (N, *shape) set the normalisation; None leaves them as they are. `action_space` says what `act`
-    returns. All random numbers come from `generator` or from the config's seed.
+    The objective is a `Loss`: each critic has its own, and their mean is minimised. `observations` (N, *shape) set the
+    normalisation; None leaves them as they are. `action_space` says what `act` returns. All random numbers come from
+    `generator` or from the config's seed. Batches are named and in this order: "expert" where there are demonstrations,
+    "policy" where there are other steps.
     """
 
     def __init__(
@@ -261,27 +269,21 @@ class SoftActorCritic:
         self.config, self.action_space = config, action_space
         self._scale = ActionScale(spec)
         self.parts = ActorCritic(spec, config, observations)
-        self.rewards = StepRewards(config, self.parts.actor)
-        inverse = config.objective in ("iq", "rize")
-        self._settings = config.settings() if isinstance(config, ResolvedIQ) and inverse else None
-        absorbing = inverse and config.terminal == "absorbing"
-        self._absorbing_reward = nn.Parameter(torch.zeros((), dtype=self.parts.dtype)) if absorbing else None
-        ends = [] if self._absorbing_reward is None else [self._absorbing_reward]
+        self.objective = loss_of(config, self.parts.dtype, self.parts.actor)
         self._rates = {
             "critic": config.learning_rate,
             "actor": config.actor_learning_rate,
             "temperature": config.learning_rate,
         }
         self._optimizers = {
-            "critic": self._optimizer("critic", [*self.parts.critics.parameters(), *ends]),
+            "critic": self._optimizer("critic", [*self.parts.critics.parameters(), *self.objective.parameters]),
             "actor": self._optimizer("actor", list(self.parts.actor.parameters())),
             "temperature": self._optimizer("temperature", [self.parts.log_temperature]),
         }
 
     def _optimizer(self, name: str, parameters: list[Tensor]) -> AdamW:
-        rate, decay = self._rates[name], self.config.weight_decay
-        assert decay is not None
-        return AdamW(parameters, learning_rate=rate, weight_decay=0.0 if name == "temperature" else decay)
+        decay = 0.0 if name == "temperature" else self.config.weight_decay
+        return AdamW(parameters, learning_rate=self._rates[name], weight_decay=decay)
 
     @property
     def network(self) -> ContinuousQ:
@@ -290,14 +292,8 @@ class SoftActorCritic:
 
     @property
     def terminal_value(self) -> Tensor | None:
-        """V_absorbing = r_absorbing/(1 − γ); None with the convention `zero`.
-
-        `iq` and `rize` learn r_absorbing by gradient, on the scale of a reward: V itself would take 1/(1 − γ) times as
-        many steps. The others have it in closed form.
-        """
-        if self._absorbing_reward is not None:
-            return self._absorbing_reward / (1 - self.config.gamma)
-        return self.rewards.terminal_value
+        """V of the absorbing state, learned or in closed form; None with the convention `zero`."""
+        return self.objective.terminal_value
 
     @property
     def soft_q(self) -> ContinuousSoftQ:
@@ -321,39 +317,28 @@ class SoftActorCritic:
         for name, optimizer in self._optimizers.items():
             optimizer.learning_rate = share * self._rates[name]
 
-    def warm_start(self, expert: Replay) -> None:
-        """Clone the expert, `config.warm_start` updates at the critics' rate, before anything else is learned."""
+    def warm_start(self, expert: Replay, updates: int) -> None:
+        """Clone the expert, `updates` times at the critics' rate, before anything else is learned."""
         generator = torch.Generator().manual_seed(self.config.seed)
         optimizer = AdamW(list(self.parts.actor.parameters()), learning_rate=self._rates["critic"])
-        for _ in range(self.config.warm_start):
-            optimizer.step(self._cloning_loss(expert.sample(self.config.batch_size, generator)))
+        for _ in range(updates):
+            optimizer.step(self.parts.cloning_loss(expert.sample(self.config.batch_size, generator)))
         self.parts.move_average(1.0)
-        self.rewards.take_prior(self.parts.actor)
+        self.objective.take_clone(self.parts.actor)
 
     def update(
-        self,
-        expert: Batch | None,
-        policy: Batch | None,
-        starts: Float[Tensor, "starts width"],
-        generator: torch.Generator,
+        self, batches: Mapping[str, Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator
     ) -> Tensor:
-        """One gradient step of the critics, and one of the policy (and of α) on the states of both batches.
+        """One gradient step of the critics, and one of the policy (and of α) on the states of all batches.
 
-        Returns the critics' loss (the policy's with `bc`) as a tensor, so that nothing waits for it.
+        Returns the critics' loss as a tensor, so that nothing waits for it.
         """
-        parts = self.parts
-        if self.config.objective == "bc":
-            assert expert is not None
-            loss = self._cloning_loss(expert)
-            self._optimizers["actor"].step(loss)
-            self._average()
-            return loss.detach()
-        batches = self._batches(expert, policy)
-        states = torch.cat([batch.states for batch in batches])
+        parts, steps = self.parts, list(batches.values())
+        states = torch.cat([batch.states for batch in steps])
         drawn, log_density = parts.sample(states, generator)
         actions = drawn.detach().requires_grad_()
-        loss = self._critic_loss(batches, (actions, log_density.detach()), starts, generator)
-        if self._is_saddle(batches):  # the value term's gradient by ã is that of the mean of Q(s, ã)
+        loss = self.objective(AtDraws(parts, (actions, log_density.detach())), steps, starts, generator)
+        if self.objective.is_saddle(steps):  # the value term's gradient by ã is that of the mean of Q(s, ã)
             (by_action,) = self._optimizers["critic"].step(loss, [actions])
             by_action = by_action * len(states)
         else:
@@ -366,49 +351,23 @@ class SoftActorCritic:
             target = self.config.entropy_target * actions.shape[1]
             self._optimizers["temperature"].step(temperature_loss(parts.log_temperature, log_density, target))
         parts.move_target()
-        self.rewards.observe(batches)
+        self.objective.observe(steps)
         return loss.detach()
 
-    def _average(self) -> None:
-        """A step of the averaged policy."""
-        self.parts.move_average(averaging_rate(self.config.policy_average, self._optimizers["actor"].steps))
-
-    def _is_saddle(self, batches: list[Batch]) -> bool:
-        """Whether the objective reads the policy's actions as the mean of V(s) over all the batches' states alone.
-
-        Then J(Q, π) is minimised by the critics and maximised by the policy (IQ-Learn eq. 8), and one backward pass
-        gives both gradients: the policy's step needs no pass of its own through the critics.
-        """
-        config = self.config
-        everywhere = config.value_term == "mixture" or (config.value_term == "expert" and len(batches) == 1)
-        alike = len({len(batch) for batch in batches}) == 1
-        return self._settings is not None and everywhere and alike and not config.observation_only
-
     def loss(
-        self,
-        expert: Batch | None,
-        policy: Batch | None,
-        starts: Float[Tensor, "starts width"],
-        generator: torch.Generator,
+        self, batches: Mapping[str, Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator
     ) -> Tensor:
-        """The critics' objective (the policy's with `bc`) at batches of steps and (encoded) initial states."""
-        if self.config.objective == "bc":
-            assert expert is not None
-            return self._cloning_loss(expert)
-        batches = self._batches(expert, policy)
+        """The critics' objective at batches of steps and (encoded) initial states."""
+        steps = list(batches.values())
         with torch.no_grad():
-            own = self.parts.sample(torch.cat([batch.states for batch in batches]), generator)
-        return self._critic_loss(batches, own, starts, generator)
+            own = self.parts.sample(torch.cat([batch.states for batch in steps]), generator)
+        return self.objective(AtDraws(self.parts, own), steps, starts, generator)
 
-    def metrics(self, expert: Batch | None, policy: Batch | None, generator: torch.Generator) -> dict[str, float]:
+    def metrics(self, batches: Mapping[str, Batch], generator: torch.Generator) -> dict[str, float]:
         """The policy's entropy and α; of each batch mean Q(s, a) and r(s, a, s′); the absorbing state's value."""
-        batches = {name: batch for name, batch in (("expert", expert), ("policy", policy)) if batch is not None}
         parts, end = self.parts, self.terminal_value
+        result = self._spread(batches, generator)
         with torch.no_grad():
-            _, log_density = parts.sample(torch.cat([b.states for b in batches.values()]), generator)
-            result = {"entropy": -log_density.mean().item(), "temperature": self.soft_q.temperature}
-            if self.config.objective == "bc":
-                return result
             for name, batch in batches.items():
                 q = parts.q(batch.states, batch.actions)
                 next_value = parts.target_value(batch.successors, parts.sample(batch.successors, generator))
@@ -421,51 +380,46 @@ class SoftActorCritic:
         """What a checkpoint needs."""
         return {
             "parts": self.parts.state(),
-            "rewards": self.rewards.state(),
-            "absorbing_reward": None if self._absorbing_reward is None else self._absorbing_reward.detach(),
+            "objective": self.objective.state(),
             "optimizers": {name: optimizer.state() for name, optimizer in self._optimizers.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take a checkpoint's state back."""
         self.parts.restore(state["parts"])
-        self.rewards.restore(state["rewards"])
+        self.objective.restore(state["objective"])
         for name, optimizer in self._optimizers.items():
             optimizer.restore(state["optimizers"][name])
-        if self._absorbing_reward is not None:
-            with torch.no_grad():
-                self._absorbing_reward.copy_(state["absorbing_reward"])
 
-    def _batches(self, expert: Batch | None, policy: Batch | None) -> list[Batch]:
-        """The batches that the objective reads: `bellman` has no use for the expert's."""
-        if self.config.objective == "bellman":
-            assert policy is not None
-            return [policy]
-        assert expert is not None
-        return [expert] if policy is None else [expert, policy]
+    def _spread(self, batches: Mapping[str, Batch], generator: torch.Generator) -> dict[str, float]:
+        """The policy's entropy on the batches' states, and α."""
+        with torch.no_grad():
+            _, log_density = self.parts.sample(torch.cat([batch.states for batch in batches.values()]), generator)
+        return {"entropy": -log_density.mean().item(), "temperature": self.soft_q.temperature}
 
-    def _cloning_loss(self, expert: Batch) -> Tensor:
-        """−E_{ρE}[log π(a|s)]."""
-        return -self.parts.log_density(expert.states, expert.actions).mean()
+    def _average(self) -> None:
+        """A step of the averaged policy."""
+        self.parts.move_average(averaging_rate(self.config.policy_average, self._optimizers["actor"].steps))
 
-    def _critic_loss(
-        self, batches: list[Batch], own: Sampled, starts: Float[Tensor, "starts width"], generator: torch.Generator
+
+class Cloner(SoftActorCritic):
+    """The engine of `bc`: only the policy is learned, cloned from the expert; Q stays as it was."""
+
+    def update(
+        self, batches: Mapping[str, Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator
     ) -> Tensor:
-        """The objective, averaged over the critics; `own` are the policy's actions in the batches' states."""
-        config, end = self.config, self.terminal_value
-        if self._settings is None:
-            return regression_loss(self.parts, batches, self.rewards(batches), end, generator)
-        steps, initial_value = step_values(self.parts, batches, own, starts, generator)
-        policy_steps = steps[1] if len(steps) > 1 else [None] * len(steps[0])
-        settings = self._settings
-        if config.objective == "rize":
-            settings = replace(settings, reward_targets=self.rewards.targets)
-            self.rewards.move_targets([inverse_soft_bellman(of[0], config.gamma, end).detach() for of in steps])
-        losses = [
-            iq_loss(of_expert, of_policy, initial_value, end, settings)
-            for of_expert, of_policy in zip(steps[0], policy_steps, strict=True)
-        ]
-        loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
-        if config.divergence == "w1":
-            loss = loss + config.gradient_penalty * lipschitz_loss(self.parts, batches, own, end, generator)
-        return loss
+        """One gradient step of the policy; returns its loss as a tensor."""
+        loss = self.loss(batches, starts, generator)
+        self._optimizers["actor"].step(loss)
+        self._average()
+        return loss.detach()
+
+    def loss(
+        self, batches: Mapping[str, Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator
+    ) -> Tensor:
+        """−E_{ρE}[log π(a|s)]."""
+        return self.parts.cloning_loss(batches["expert"])
+
+    def metrics(self, batches: Mapping[str, Batch], generator: torch.Generator) -> dict[str, float]:
+        """The policy's entropy and α."""
+        return self._spread(batches, generator)

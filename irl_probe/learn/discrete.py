@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from irl_probe.learn.config import ResolvedIQ, ResolvedRL
-from irl_probe.learn.labels import StepRewards
+from irl_probe.learn.config import ResolvedIQ, ResolvedRL, ValueTerm
+from irl_probe.learn.losses import loss_of
 from irl_probe.learn.objectives import (
     StepValues,
     bellman_target,
     cloning_loss,
     huber_loss,
     inverse_soft_bellman,
-    iq_loss,
     lipschitz_penalty,
 )
 from irl_probe.learn.optimizer import AdamW, averaging_rate
@@ -30,44 +30,39 @@ from irl_probe.softq.functions import DiscreteSoftQ, soft_value
 class SoftQLearner:
     """Q(s, ·) as a network with V = α logsumexp(Q/α) and π = softmax(Q/α); `update` is one gradient step.
 
-    `observations` (N, *shape) set the normalisation; None leaves them as they are. All random numbers come from
-    `generator` or from the config's seed.
+    The config's objective is a `Loss`. `observations` (N, *shape) set the normalisation; None leaves them as they are.
+    All random numbers come from `generator` or from the config's seed. Batches are named and in this order: "expert"
+    where there are demonstrations, "policy" where there are other steps.
     """
 
-    def __init__(self, spec: NetworkSpec, config: ResolvedIQ | ResolvedRL, observations: np.ndarray | None) -> None:
-        self.config = config
-        self.temperature = config.temperature
+    def __init__(
+        self, spec: NetworkSpec, config: ResolvedIQ | ResolvedRL, observations: np.ndarray | None = None
+    ) -> None:
+        self.config, self.temperature = config, config.temperature
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.network = DiscreteQ(spec)
         if config.precision == "float64":
             self.network.double()
-        if config.normalise and observations is not None:
+        if observations is not None:
             self.network.encoder.fit(observations)
         self.target = copy.deepcopy(self.network).requires_grad_(False) if config.target_rate else self.network
         self.averaged = copy.deepcopy(self.network).requires_grad_(False) if config.policy_average else self.network
-        dtype = next(self.network.parameters()).dtype
-        absorbing = config.objective == "iq" and config.terminal == "absorbing"
-        self._absorbing_reward = nn.Parameter(torch.zeros((), dtype=dtype)) if absorbing else None
-        ends = [] if self._absorbing_reward is None else [self._absorbing_reward]
+        self.objective = loss_of(config, next(self.network.parameters()).dtype)
         self.optimizer = AdamW(
-            [*self.network.parameters(), *ends], learning_rate=config.learning_rate, weight_decay=config.weight_decay
+            [*self.network.parameters(), *self.objective.parameters],
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
         )
-        self.rewards = StepRewards(config)
-        self._settings = config.settings() if isinstance(config, ResolvedIQ) and config.objective == "iq" else None
 
     @property
     def terminal_value(self) -> Tensor | None:
-        """V_absorbing = r_absorbing/(1 − γ): `iq` learns it by gradient on the scale of a reward, `sqil` has it in
-        closed form. None with the convention `zero`.
-        """
-        if self._absorbing_reward is not None:
-            return self._absorbing_reward / (1 - self.config.gamma)
-        return self.rewards.terminal_value
+        """V of the absorbing state, learned or in closed form; None with the convention `zero`."""
+        return self.objective.terminal_value
 
     @property
     def soft_q(self) -> DiscreteSoftQ:
-        """The soft Q-function to evaluate and hand over; it shares its weights with the learner or with its average."""
+        """The soft Q-function to evaluate and return; it shares its weights with the learner or with its average."""
         return DiscreteSoftQ(self.averaged, gamma=self.config.gamma, temperature=self.temperature)
 
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> int:
@@ -81,57 +76,38 @@ class SoftQLearner:
         self.optimizer.learning_rate = share * self.config.learning_rate
 
     def update(
-        self,
-        expert: Batch | None,
-        policy: Batch | None,
-        starts: Float[Tensor, "starts width"],
-        generator: torch.Generator,
+        self, batches: Mapping[str, Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator
     ) -> Tensor:
         """One gradient step on the objective; returns the loss as a tensor, so that nothing waits for it."""
-        loss = self.loss(expert, policy, starts, generator)
+        loss = self.loss(batches, starts, generator)
         self.optimizer.step(loss)
-        if self.target is not self.network:
-            self._follow(self.target, self.config.target_rate)
+        self._follow(self.target, self.config.target_rate)
         if self.averaged is not self.network:
             self._follow(self.averaged, averaging_rate(self.config.policy_average, self.optimizer.steps))
-        self.rewards.observe([batch for batch in (expert, policy) if batch is not None])
+        self.objective.observe(list(batches.values()))
         return loss.detach()
 
     def loss(
-        self,
-        expert: Batch | None,
-        policy: Batch | None,
-        starts: Float[Tensor, "starts width"],
-        generator: torch.Generator,
+        self, batches: Mapping[str, Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator
     ) -> Tensor:
-        """The config's objective at batches of expert and policy steps and (encoded) initial states."""
-        if self.config.objective == "bellman":
-            assert policy is not None
-            return self._bellman([policy])
-        assert expert is not None
-        if self.config.objective == "sqil":
-            return self._bellman([expert] if policy is None else [expert, policy])
-        if self.config.objective == "bc":
-            q = self.network.layers(expert.states)
-            return cloning_loss(_taken(q, expert.actions), self._value(q), self.temperature)
-        assert self._settings is not None
-        steps, initial_value = self._step_values([b for b in (expert, policy) if b is not None], starts, generator)
-        policy_steps = steps[1] if policy is not None else None
-        loss = iq_loss(steps[0], policy_steps, initial_value, self.terminal_value, self._settings)
-        if self.config.divergence == "w1":
-            loss = loss + self.config.gradient_penalty * self._lipschitz(expert, policy, generator)
-        return loss
+        """The objective at batches of steps and (encoded) initial states."""
+        return self.objective(self, list(batches.values()), starts, generator)
 
-    def metrics(self, expert: Batch | None, policy: Batch | None, generator: torch.Generator) -> dict[str, float]:
-        """Mean Q(s, a) and r(s, a, s′) of each batch, and the absorbing state's value where it is learned."""
-        batches = {name: batch for name, batch in (("expert", expert), ("policy", policy)) if batch is not None}
+    def metrics(self, batches: Mapping[str, Batch], generator: torch.Generator) -> dict[str, float]:
+        """Mean Q(s, a) and r(s, a, s′) of each batch, and the absorbing state's value where there is one."""
+        given, end = list(batches.values()), self.terminal_value
+        result: dict[str, float] = {}
         with torch.no_grad():
-            steps, _ = self._step_values(list(batches.values()), next(iter(batches.values())).states[:0], generator)
-            result: dict[str, float] = {}
-            for name, values in zip(batches, steps, strict=True):
-                reward = inverse_soft_bellman(values, self.config.gamma, self.terminal_value)
+            steps, _ = self.step_values(
+                given,
+                given[0].states[:0],
+                generator,
+                term="expert",
+                observation_only=self.objective.observation_only,
+            )
+            for name, (values,) in zip(batches, steps, strict=True):
+                reward = inverse_soft_bellman(values, self.config.gamma, end)
                 result |= {f"q_{name}": values.q.mean().item(), f"reward_{name}": reward.mean().item()}
-        end = self.terminal_value
         return result if end is None else {**result, "terminal_value": end.item()}
 
     def state(self) -> dict[str, Any]:
@@ -141,8 +117,7 @@ class SoftQLearner:
             "target": self.target.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state(),
-            "rewards": self.rewards.state(),
-            "absorbing_reward": None if self._absorbing_reward is None else self._absorbing_reward.detach(),
+            "objective": self.objective.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -151,21 +126,21 @@ class SoftQLearner:
         self.target.load_state_dict(state["target"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.restore(state["optimizer"])
-        self.rewards.restore(state["rewards"])
-        if self._absorbing_reward is not None:
-            with torch.no_grad():
-                self._absorbing_reward.copy_(state["absorbing_reward"])
+        self.objective.restore(state["objective"])
 
-    def _value(self, q: Float[Tensor, "batch actions"]) -> Float[Tensor, " batch"]:
-        return soft_value(q, self.temperature)
-
-    def _step_values(
-        self, batches: list[Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator
-    ) -> tuple[list[StepValues], Float[Tensor, " starts"]]:
-        """Q and V of every state the objective asks for, in one forward pass (two with a target network)."""
+    def step_values(
+        self,
+        batches: Sequence[Batch],
+        starts: Float[Tensor, "starts width"],
+        generator: torch.Generator,
+        *,
+        term: ValueTerm,
+        observation_only: bool,
+    ) -> tuple[list[list[StepValues]], Float[Tensor, " starts"]]:
+        """Q and V of every state that the objective asks for, in one forward pass (two with a target network)."""
         states = [batch.states for batch in batches]
         successors = [batch.successors for batch in batches]
-        if self.config.value_term == "initial":
+        if term == "initial":
             states.append(starts)
         if self.target is self.network:
             q = self.network.layers(torch.cat([*states, *successors]))
@@ -179,17 +154,21 @@ class SoftQLearner:
         for i, batch in enumerate(batches):
             own = slice(row, row + len(batch))
             actions = batch.actions
-            if self.config.observation_only and i == 0:
+            if observation_only and i == 0:
                 actions = _draw(q[own].detach() / self.temperature, generator)
-            steps.append(
-                StepValues(
-                    _taken(q[own], actions), value[own], next_value[own] * (1 - batch.terminated), batch.terminated
-                )
-            )
+            following = next_value[own] * (1 - batch.terminated)
+            steps.append([StepValues(_taken(q[own], actions), value[own], following, batch.terminated)])
             row += len(batch)
         return steps, value[row:]
 
-    def _bellman(self, batches: list[Batch]) -> Tensor:
+    def bellman_error(
+        self,
+        batches: Sequence[Batch],
+        rewards: Float[Tensor, " batch"],
+        terminal_value: Float[Tensor, ""] | None,
+        generator: torch.Generator,
+    ) -> Float[Tensor, ""]:
+        """`huber_loss` of Q(s, a) against r + γ[(1 − d)·V̄(s′) + d·V_absorbing]."""
         states, actions, successors, terminated = (
             torch.cat([getattr(batch, name) for batch in batches])
             for name in ("states", "actions", "successors", "terminated")
@@ -197,32 +176,46 @@ class SoftQLearner:
         q = _taken(self.network.layers(states), actions)
         with torch.no_grad():
             next_value = self._value(self.target.layers(successors))
-            target = bellman_target(
-                self.rewards(batches), next_value, terminated, self.config.gamma, self.terminal_value
-            )
+            target = bellman_target(rewards, next_value, terminated, self.config.gamma, terminal_value)
         return huber_loss(q, target)
 
-    def _lipschitz(self, expert: Batch, policy: Batch | None, generator: torch.Generator) -> Tensor:
+    def cloning_loss(self, expert: Batch) -> Float[Tensor, ""]:
+        """−E_{ρE}[log π(a|s)]."""
+        q = self.network.layers(expert.states)
+        return cloning_loss(_taken(q, expert.actions), self._value(q), self.temperature)
+
+    def lipschitz_penalty(
+        self,
+        batches: Sequence[Batch],
+        terminal_value: Float[Tensor, ""] | None,
+        generator: torch.Generator,
+        *,
+        observation_only: bool,
+    ) -> Float[Tensor, ""]:
         """The penalty on ∇r(s, a, s′) by the encoded (s, s′), at the expert's steps mixed with the policy's."""
+        expert, *others = batches
         points = torch.cat([expert.states, expert.successors], dim=-1)
-        if policy is not None:
+        for policy in others:
             share = torch.rand(len(points), 1, generator=generator, dtype=points.dtype)
             partner = torch.randint(len(policy), (len(points),), generator=generator)
-            others = torch.cat([policy.states, policy.successors], dim=-1)[partner]
-            points = share * points + (1 - share) * others
+            points = share * points + (1 - share) * torch.cat([policy.states, policy.successors], dim=-1)[partner]
         points.requires_grad_()
         state, successor = points.chunk(2, dim=-1)
         q = self.network.layers(state)
         next_value = self._value(self.network.layers(successor)) * (1 - expert.terminated)
         steps = StepValues(_taken(q, expert.actions), self._value(q), next_value, expert.terminated)
-        reward = inverse_soft_bellman(steps, self.config.gamma, self.terminal_value)
+        reward = inverse_soft_bellman(steps, self.config.gamma, terminal_value)
         (gradient,) = torch.autograd.grad(reward.sum(), points, create_graph=True)
         return lipschitz_penalty(gradient)
 
+    def _value(self, q: Float[Tensor, "batch actions"]) -> Float[Tensor, " batch"]:
+        return soft_value(q, self.temperature)
+
     def _follow(self, copied: DiscreteQ, rate: float) -> None:
-        """Polyak's step of a copy of the network."""
-        with torch.no_grad():
-            torch._foreach_lerp_(list(copied.parameters()), list(self.network.parameters()), rate)
+        """Polyak's step of a copy of the network; the network itself has nothing to follow."""
+        if copied is not self.network:
+            with torch.no_grad():
+                torch._foreach_lerp_(list(copied.parameters()), list(self.network.parameters()), rate)
 
 
 def _taken(q: Float[Tensor, "batch actions"], actions: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:

@@ -31,7 +31,7 @@ def solve_exactly(
         others: another occupancy (S, A), sum 1, for what averages over a mixture; it says something of the (s, a) that
             the expert never takes.
         config: its divergence, chi2_c, chi2_on, reward targets, γ and α are used; None takes the offline defaults.
-        iterations: at most so many of L-BFGS.
+        iterations: the most that L-BFGS may take.
     """
     resolved = (config or IQConfig(value_term="expert", chi2_on="expert")).resolve(discrete=True, online=False)
     settings, temperature = resolved.settings(), resolved.temperature

@@ -18,17 +18,17 @@ class CheckpointError(ValueError):
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss is no longer finite or Q has exploded."""
+    """The loss is not finite any more, or Q is far too large."""
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """SIGINT came; the run is checkpointed where it has a folder."""
+    """SIGINT stopped the run; where it has a folder, its checkpoint was written."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a file that takes the place of `path` once it is whole and on the disk.
 
-    Whoever reads meanwhile, or after a crash, finds the old content or the new one.
+    A reader finds the old content or the new one, at any moment and after a crash.
 
     Raises CheckpointError where the disk is full or not writable; the old content is intact then.
     """
@@ -44,7 +44,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain containers atomically."""
-    import torch  # heavy, and the errors above must be had without it
+    import torch  # heavy, and the errors above must be importable without it
 
     write_atomically(path, lambda file: torch.save(state, file))
 
@@ -63,7 +63,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"The checkpoint {path} must be a whole file written by this library; it cannot be read "
-            f"({type(error).__name__}). Start the run anew."
+            f"({type(error).__name__}). Start the run again."
         ) from error
     if not isinstance(state, dict):
         raise CheckpointError(f"The checkpoint {path} must hold a dictionary; it holds a {type(state).__name__}.")

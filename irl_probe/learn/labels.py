@@ -1,16 +1,16 @@
-"""The rewards that an objective itself pays for a step (SQIL, LS-IQ, CSIL), and the targets that RIZE moves."""
+"""The rewards that Q is regressed on: those that were given, labels (SQIL, LS-IQ), or the clone's density (CSIL)."""
 
 from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_probe.learn.config import ResolvedIQ, ResolvedRL
 from irl_probe.learn.replay import Batch
 from irl_probe.softq import GaussianPolicy, squashed_log_density
 
@@ -37,11 +37,6 @@ def absorbing_value(ends: Float[Tensor, 2], rewards: tuple[float, float], gamma:
     return mean / (1 - gamma)
 
 
-def value_bounds(rewards: tuple[float, float], gamma: float) -> tuple[float, float]:
-    """What the lower and the higher reward are worth for ever: without the entropy bonus no V lies outside them."""
-    return min(rewards) / (1 - gamma), max(rewards) / (1 - gamma)
-
-
 def coherent_reward(
     log_density: Float[Tensor, " batch"], dimensions: int, temperature: float, *, nats: float = 5.0
 ) -> Float[Tensor, " batch"]:
@@ -53,62 +48,105 @@ def coherent_reward(
     return temperature * (log_density / dimensions + math.log(2)).clamp(-nats, nats)
 
 
-class StepRewards:
-    """What an objective pays for the steps of its batches, with all that it must remember for that.
+class Rewards(Protocol):
+    """What the steps of the batches are paid, with all that must be remembered for that."""
 
-    `targets` are the rewards of expert and policy steps: the config's, which `rize` moves.
-    """
-
-    def __init__(self, config: ResolvedIQ | ResolvedRL, actor: GaussianPolicy | None = None) -> None:
-        self.config, self.targets = config, config.reward_targets
-        self._closed_form = config.terminal == "absorbing" and config.objective in ("sqil", "lsiq")
-        self._ends = torch.zeros(2, dtype=torch.float64)
-        self._prior = copy.deepcopy(actor).requires_grad_(False) if config.objective == "csil" and actor else None
-
-    def __call__(self, batches: list[Batch]) -> Float[Tensor, " batch"]:
-        """The rewards of the batches' steps, one after the other."""
-        if self.config.objective == "bellman":
-            return batches[0].rewards
-        if self._prior is None:
-            return label_rewards(len(batches[0]), sum(map(len, batches[1:])), self.targets, batches[0].states)
-        states, actions = (torch.cat([getattr(b, name) for b in batches]) for name in ("states", "actions"))
-        with torch.no_grad():
-            log_density = squashed_log_density(*self._prior.of_encoded(states), actions)
-        return coherent_reward(log_density, actions.shape[1], self.config.temperature)
+    def __call__(self, batches: Sequence[Batch]) -> Float[Tensor, " batch"]:
+        """The rewards of the batches' steps, one batch after the other."""
 
     @property
     def terminal_value(self) -> Tensor | None:
-        """`absorbing_value`; None with the convention `zero`, and where the objective has no labels."""
-        if not self._closed_form:
-            return None
-        return absorbing_value(self._ends, self.targets, self.config.gamma).float()
+        """V_absorbing; None with the convention `zero`."""
 
-    def observe(self, batches: list[Batch]) -> None:
-        """Take note of how many of the batches' steps terminate."""
-        if self._closed_form:
-            for share, batch in zip(self._ends, batches, strict=False):
-                share.lerp_(batch.terminated.double().mean(), TERMINATION_RATE)
+    def observe(self, batches: Sequence[Batch]) -> None:
+        """Take note of the steps that an update was made from."""
 
-    def move_targets(self, rewards: list[Float[Tensor, " batch"]]) -> None:
-        """λ ← λ + η(E[r] − λ) for expert and policy: RIZE's own targets of the regulariser E[(r − λ)²]."""
-        means = [reward.mean().item() for reward in rewards]
-        if len(means) == 2:
-            expert, policy = (t + self.config.target_step * (m - t) for t, m in zip(self.targets, means, strict=True))
-            self.targets = expert, policy
-
-    def take_prior(self, actor: GaussianPolicy) -> None:
-        """Let this be π_BC from now on."""
-        if self._prior is not None:
-            self._prior.load_state_dict(actor.state_dict())
+    def take_clone(self, actor: GaussianPolicy) -> None:
+        """Take note of the policy that was cloned from the expert."""
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""
-        prior = None if self._prior is None else self._prior.state_dict()
-        return {"targets": self.targets, "ends": self._ends, "prior": prior}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take a checkpoint's state back."""
-        self.targets = state["targets"]
+
+
+class Memoryless:
+    """Nothing is noted and nothing goes into a checkpoint, unless a subclass does it."""
+
+    def observe(self, batches: Sequence[Batch]) -> None: ...
+    def take_clone(self, actor: GaussianPolicy) -> None: ...
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+class GivenRewards(Memoryless):
+    """The rewards that the steps came with; V = 0 after termination."""
+
+    terminal_value = None
+
+    def __call__(self, batches: Sequence[Batch]) -> Float[Tensor, " batch"]:
+        return torch.cat([batch.rewards for batch in batches])
+
+
+class LabelRewards(Memoryless):
+    """One reward for the expert's steps and another for the policy's (`label_rewards`).
+
+    With `absorbing` it follows the shares of expert and policy steps that terminate, for `absorbing_value`.
+    """
+
+    def __init__(self, targets: tuple[float, float], gamma: float, *, absorbing: bool) -> None:
+        self.targets, self.gamma, self.absorbing = targets, gamma, absorbing
+        self._ends = torch.zeros(2, dtype=torch.float64)
+
+    def __call__(self, batches: Sequence[Batch]) -> Float[Tensor, " batch"]:
+        return label_rewards(len(batches[0]), sum(map(len, batches[1:])), self.targets, batches[0].states)
+
+    @property
+    def terminal_value(self) -> Tensor | None:
+        """`absorbing_value`; None with the convention `zero`."""
+        return absorbing_value(self._ends, self.targets, self.gamma).float() if self.absorbing else None
+
+    def observe(self, batches: Sequence[Batch]) -> None:
+        """Follow the shares of the batches' steps that terminate."""
+        if self.absorbing:
+            for share, batch in zip(self._ends, batches, strict=False):
+                share.lerp_(batch.terminated.double().mean(), TERMINATION_RATE)
+
+    def state(self) -> dict[str, Any]:
+        """The shares."""
+        return {"ends": self._ends}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take the shares back."""
         self._ends.copy_(state["ends"])
-        if self._prior is not None:
-            self._prior.load_state_dict(state["prior"])
+
+
+class CloneRewards(Memoryless):
+    """`coherent_reward` of the policy π_BC that was cloned from the expert: a copy of `actor`, until `take_clone`."""
+
+    terminal_value = None
+
+    def __init__(self, actor: GaussianPolicy, temperature: float) -> None:
+        self.temperature = temperature
+        self._clone = copy.deepcopy(actor).requires_grad_(False)
+
+    def __call__(self, batches: Sequence[Batch]) -> Float[Tensor, " batch"]:
+        states, actions = (torch.cat([getattr(b, name) for b in batches]) for name in ("states", "actions"))
+        with torch.no_grad():
+            log_density = squashed_log_density(*self._clone.of_encoded(states), actions)
+        return coherent_reward(log_density, actions.shape[1], self.temperature)
+
+    def take_clone(self, actor: GaussianPolicy) -> None:
+        """Let this be π_BC from now on."""
+        self._clone.load_state_dict(actor.state_dict())
+
+    def state(self) -> dict[str, Any]:
+        """π_BC."""
+        return {"clone": self._clone.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take π_BC back."""
+        self._clone.load_state_dict(state["clone"])

@@ -1,4 +1,4 @@
-"""What a run tells while it learns: JSON lines, TensorBoard, and a progress bar."""
+"""The log of a run: JSON lines, TensorBoard, and a progress bar."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Row = dict[str, float]
 
 
 class Log:
-    """Rows of figures by step: kept in memory and, given a folder, in log.jsonl and as TensorBoard events.
+    """Rows of figures by step: in memory and, given a folder, in log.jsonl and as TensorBoard events.
 
     No row holds a time, so that a resumed run writes the same bytes as one that was never interrupted.
     """
@@ -43,7 +43,7 @@ class Log:
             self._events = SummaryWriter(str(folder), purge_step=after)
 
     def add(self, row: Row) -> None:
-        """Put a row (with its "step") down everywhere."""
+        """Add a row (with its "step") everywhere."""
         self.rows.append(row)
         if self._path is not None and self._events is not None:
             with self._path.open("a") as file:
@@ -72,7 +72,7 @@ class Bar:
         self._progress, self._task, self._lines, self._returns = progress, task, lines, ""
 
     def move(self, step: int) -> None:
-        """Show that so many steps are done."""
+        """Show how many steps are done."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=step)
 

@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from irl_probe._spaces import Env
-from irl_probe.learn.config import ResolvedIQ, ResolvedRL
+from irl_probe.learn.config import Resolved
 from irl_probe.learn.evaluation import evaluate
 from irl_probe.learn.folder import (
     CheckpointError,
@@ -32,6 +32,7 @@ from irl_probe.softq.functions import SoftQ
 
 CHECKPOINT = "checkpoint.pt"
 Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged, where nothing tells how large Q can be
+Row = dict[str, float]
 
 
 class Learner(Protocol):
@@ -43,12 +44,56 @@ class Learner(Protocol):
     def terminal_value(self) -> Tensor | None: ...
     def act(self, observation: np.ndarray, rng: np.random.Generator) -> Any: ...
     def anneal(self, share: float) -> None: ...
-    def update(
-        self, expert: Batch | None, policy: Batch | None, starts: Tensor, generator: torch.Generator
-    ) -> Tensor: ...
-    def metrics(self, expert: Batch | None, policy: Batch | None, generator: torch.Generator) -> dict[str, float]: ...
+    def update(self, batches: Mapping[str, Batch], starts: Tensor, generator: torch.Generator) -> Tensor: ...
+    def metrics(self, batches: Mapping[str, Batch], generator: torch.Generator) -> Row: ...
     def state(self) -> dict[str, Any]: ...
     def restore(self, state: dict[str, Any]) -> None: ...
+
+
+class Limit(Protocol):
+    """When a run counts as diverged, and what to do then."""
+
+    @property
+    def remedy(self) -> str: ...
+    def q_limit(self, rows: list[Row]) -> float:
+        """Mean |Q| beyond which the run counts as diverged, after these logged rows."""
+
+
+@dataclass(frozen=True)
+class FixedLimit:
+    """Nothing tells how large Q can be."""
+
+    remedy: str
+
+    def q_limit(self, rows: list[Row]) -> float:
+        """The same at all times."""
+        return Q_LIMIT
+
+
+@dataclass(frozen=True)
+class RewardLimit:
+    """Given rewards and an entropy bonus say how large Q can be.
+
+    The limit is three times (max |r| + max α·|entropy|)/(1 − γ), what they can add up to, but at least 1000: a policy
+    that runs away stays finite for long, and checkpoints go over good ones.
+    """
+
+    remedy: str
+    paid: Replay
+    gamma: float
+
+    def q_limit(self, rows: list[Row]) -> float:
+        """From the rewards and the entropies so far."""
+        bonus = max(row["temperature"] * abs(row["entropy"]) for row in rows if "entropy" in row)
+        return min(Q_LIMIT, max(1000.0, 3 * (self.paid.largest_reward + bonus) / (1 - self.gamma)))
+
+
+@dataclass(frozen=True)
+class Online:
+    """Where a run collects its own steps: the episodes, and the replay that they go into."""
+
+    interaction: Interaction
+    replay: Replay
 
 
 @dataclass
@@ -57,21 +102,22 @@ class Loop:
 
     Attributes:
         learner: the engine. config: resolved. title: for the progress bar.
-        expert: the demonstrations' steps, or None where the objective reads none.
-        policy: the policy's steps (filled online) and others', or None.
-        starts: encoded initial states, (starts, width).
-        interaction: the environment online, or None.
+        replays: where batches are sampled from: "expert" where there are demonstrations, then "policy" where there are
+            the policy's own steps or others'.
+        starts: encoded initial states, (starts, width); empty where the objective reads none.
+        limit: when the run counts as diverged.
+        online: where the policy's own steps come from, or None offline.
         evaluation_env: makes the environment of the evaluations, or None.
         folder: where checkpoints and logs go, or None.
     """
 
     learner: Learner
-    config: ResolvedIQ | ResolvedRL
+    config: Resolved
     title: str
-    expert: Replay | None
-    policy: Replay | None
+    replays: Mapping[str, Replay]
     starts: Tensor
-    interaction: Interaction | None = None
+    limit: Limit
+    online: Online | None = None
     evaluation_env: Callable[[], Env] | None = None
     folder: Path | None = None
 
@@ -85,10 +131,10 @@ class Loop:
     def run(self, *, resume: bool = False, progress: bool | None = None) -> None:
         """Learn until `config.steps`.
 
-        Raises TrainingDiverged, the last good checkpoint kept; TrainingInterrupted after SIGINT, once the step is
-        finished and a checkpoint written.
+        Raises TrainingDiverged, which leaves the last good checkpoint; TrainingInterrupted after SIGINT, once the step
+        is finished and a checkpoint written.
         """
-        rows = self._restore() if resume else []
+        rows = self._restore(self.folder / CHECKPOINT) if resume and self.folder is not None else []
         self.log = Log(self.folder, rows)
         shown = sys.stderr.isatty() if progress is None else progress
         try:
@@ -110,14 +156,14 @@ class Loop:
         config = self.config
         self.step += 1
         updates = 1
-        if self.interaction is not None:
-            self._interact(self.interaction)
+        if self.online is not None:
+            self._interact(self.online)
             due = self.step > config.learning_starts and self.step % config.update_every == 0
             updates = max(1, round(config.update_every * config.updates_per_step)) if due else 0
         if config.anneal:
             self.learner.anneal(1 - (self.step - 1) / config.steps)
         for _ in range(updates):
-            self.loss = self.learner.update(*self._batches(), self.generator)
+            self.loss = self.learner.update(self._batches(), self._starts(), self.generator)
         if self.step % 100 == 0:
             bar.move(self.step)
         if self.loss is not None and (self.step % config.log_every == 0 or self.step == config.steps):
@@ -127,59 +173,43 @@ class Loop:
         if self.step % config.checkpoint_every == 0:
             self._checkpoint()
 
-    def _interact(self, interaction: Interaction) -> None:
-        assert self.policy is not None
-        space = interaction.env.action_space
+    def _interact(self, online: Online) -> None:
+        """Take one step in the environment, and put it into the replay."""
+        space = online.interaction.env.action_space
         explore = self.step <= self.config.learning_starts or self.rng.random() < self.config.epsilon
         if explore:
             space.seed(int(self.rng.integers(2**31)))
             action = space.sample()
         else:
-            action = self.learner.act(interaction.observation, self.rng)
-        step = interaction.step(action)
+            action = self.learner.act(online.interaction.observation, self.rng)
+        step = online.interaction.step(action)
         ended = np.array([step.terminated])
         columns = (step.observation[None], np.asarray(step.action)[None], step.successor[None])
-        self.policy.extend(*columns, ended, np.array([step.reward]))
+        online.replay.extend(*columns, ended, np.array([step.reward]))
 
-    def _batches(self) -> tuple[Batch | None, Batch | None, Tensor]:
+    def _batches(self) -> dict[str, Batch]:
+        return {name: each.sample(self.config.batch_size, self.generator) for name, each in self.replays.items()}
+
+    def _starts(self) -> Tensor:
         size = self.config.batch_size
-        assert size is not None
-        expert = None if self.expert is None else self.expert.sample(size, self.generator)
-        policy = None if self.policy is None else self.policy.sample(size, self.generator)
-        starts = self.starts
-        if size and self.config.value_term == "initial":
-            starts = starts[torch.randint(len(starts), (size,), generator=self.generator)]
-        return expert, policy, starts
+        if not size or not len(self.starts):
+            return self.starts
+        return self.starts[torch.randint(len(self.starts), (size,), generator=self.generator)]
 
     def _log(self, loss: Tensor, bar: Bar) -> None:
-        expert, policy, _ = self._batches()
-        row = {"loss": loss.item(), **self.learner.metrics(expert, policy, self.generator)}
+        batches, _ = self._batches(), self._starts()  # both, so that logging draws the same numbers as an update
+        row = {"loss": loss.item(), **self.learner.metrics(batches, self.generator)}
         scale = max((abs(value) for name, value in row.items() if name.startswith("q_")), default=0.0)
-        limit = self._q_limit(row)
+        limit = self.limit.q_limit([*self.log.rows, row])
         if not math.isfinite(row["loss"]) or not scale < limit:
             raise self._diverged(f"loss {row['loss']:.4g}, mean |Q| {scale:.4g} (limit {limit:.4g})")
         self._put({"step": self.step, **row}, bar)
 
-    def _q_limit(self, row: dict[str, float]) -> float:
-        """Mean |Q| beyond which the run counts as diverged.
-
-        Of continuous actions on given rewards it is three times (max |r| + max α·|entropy|)/(1 − γ), what they can add
-        up to, but at least 1000: a policy that runs away stays finite for long, and checkpoints go over good ones.
-        """
-        if self.config.objective != "bellman" or "entropy" not in row:
-            return Q_LIMIT
-        assert self.policy is not None
-        logged = (before for before in (*self.log.rows, row) if "entropy" in before)
-        bonus = max(before["temperature"] * abs(before["entropy"]) for before in logged)
-        return min(Q_LIMIT, max(1000.0, 3 * (self.policy.largest_reward + bonus) / (1 - self.config.gamma)))
-
     def _diverged(self, found: str) -> TrainingDiverged:
-        kept = f" The last good checkpoint is in {self.folder}." if self.folder else ""
-        given = self.config.objective == "bellman"
-        remedy = "make the rewards smaller" if given else "bound the rewards (chi2_c)"
+        saved = f" The last good checkpoint is in {self.folder}." if self.folder else ""
         return TrainingDiverged(
-            f"Learning diverged at step {self.step}: {found}.{kept} "
-            f"Lower the learning rate, use a slower target network (target_rate=0.005), or {remedy}."
+            f"Learning diverged at step {self.step}: {found}.{saved} "
+            f"Lower the learning rate, use a slower target network (target_rate=0.005), or {self.limit.remedy}."
         )
 
     def _evaluate(self, bar: Bar) -> None:
@@ -194,7 +224,7 @@ class Loop:
         figures = {"return_mean": float(result.returns.mean()), "return_sd": float(result.returns.std())}
         self._put({"step": self.step, **figures}, bar)
 
-    def _put(self, row: dict[str, float], bar: Bar) -> None:
+    def _put(self, row: Row, bar: Bar) -> None:
         self.log.add(row)
         bar.show(row)
 
@@ -210,36 +240,35 @@ class Loop:
             "step": self.step,
             "loss": self.loss,
             "learner": self.learner.state(),
-            "policy": None if self.policy is None else self.policy.state(),
-            "interaction": None if self.interaction is None else self.interaction.state(),
+            "policy": self.replays["policy"].state() if "policy" in self.replays else None,
+            "interaction": None if self.online is None else self.online.interaction.state(),
             "rng": json.dumps(self.rng.bit_generator.state),
             "generator": self.generator.get_state(),
             "rows": self.log.rows,
         }
 
-    def _restore(self) -> list[dict[str, float]]:
-        """Take the folder's checkpoint back; returns its log."""
-        assert self.folder is not None
-        state = load_checkpoint(self.folder / CHECKPOINT)
+    def _restore(self, checkpoint: Path) -> list[Row]:
+        """Take a checkpoint back; returns its log."""
+        state = load_checkpoint(checkpoint)
         try:
             self.step, self.loss = state["step"], state["loss"]
             self.learner.restore(state["learner"])
-            if self.policy is not None:
-                self.policy.restore(state["policy"])
-            if self.interaction is not None:
-                self.interaction.restore(state["interaction"])
+            if "policy" in self.replays:
+                self.replays["policy"].restore(state["policy"])
+            if self.online is not None:
+                self.online.interaction.restore(state["interaction"])
             self.rng.bit_generator.state = json.loads(state["rng"])
             self.generator.set_state(state["generator"])
-            rows: list[dict[str, float]] = state["rows"]
+            rows: list[Row] = state["rows"]
         except (KeyError, TypeError, RuntimeError) as error:
             raise CheckpointError(
-                f"The checkpoint in {self.folder} is of another kind of run ({error}). Start anew in another folder."
+                f"{checkpoint} is the checkpoint of another kind of run ({error}). Start again in another folder."
             ) from error
         return rows
 
     def _how_to_resume(self) -> str:
         if self.folder is None:
-            return f"Interrupted at step {self.step}; nothing was kept of this learner, which has no folder (out=)."
+            return f"Interrupted at step {self.step}; nothing was saved, since the run has no folder (out=)."
         return (
             f"Interrupted at step {self.step}; checkpointed in {self.folder}. The same again with resume=True goes on."
         )

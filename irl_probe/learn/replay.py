@@ -37,7 +37,7 @@ class Replay:
     """The last `capacity` steps; sampling is uniform with replacement and costs O(batch).
 
     A row is [s, s′, a, terminated, reward], with s and s′ as the encoder gives them, in the encoder's precision.
-    `largest_reward` is max |r| of all steps that were ever put in.
+    `largest_reward` is max |r| over all steps that were ever put in.
     """
 
     def __init__(self, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int) -> None:
@@ -132,8 +132,8 @@ class Step:
 class Interaction:
     """Episodes one after the other; episode i is reset with a seed drawn from (seed, i).
 
-    Its state is therefore the number of the episode and the actions taken in it: `restore` resets the environment and
-    takes them again. That is exact for every environment that honours its reset seed, whatever it is made of.
+    So its state is the number of the episode and the actions taken in it: `restore` resets the environment and takes
+    them again. That is exact for every environment that honours its reset seed.
 
     An episode of `episode_steps` steps is cut off there; None leaves its length to the environment.
     """
@@ -167,7 +167,7 @@ class Interaction:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a checkpoint's state.
 
-        Raises ValueError where the environment does not come back to the same observation.
+        Raises ValueError where the environment does not give the same observation again.
         """
         self._begin(state["episode"])
         dtype = self.env.action_space.dtype
@@ -176,7 +176,7 @@ class Interaction:
         if not np.array_equal(self.observation, np.array(state["observation"], dtype=self.observation.dtype)):
             raise ValueError(
                 "A run can be resumed where the environment repeats itself given its reset seed and the same actions; "
-                f"{self.env} came to another observation. Start anew, or make the environment honour reset(seed=)."
+                f"{self.env} gave another observation. Start again, or make the environment honour reset(seed=)."
             )
 
     def _begin(self, episode: int) -> None:

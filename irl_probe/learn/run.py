@@ -1,4 +1,4 @@
-"""A finished (or resumed) run: the learned soft Q-function and all that is known of how it came about."""
+"""A finished run: the learned soft Q-function and a record of how it was learned; the run folder's run.json."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def config_of(description: Mapping[str, Any], *, discrete: bool) -> ResolvedIQ |
 def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
     """Begin a run in a folder that is there, or check that the run in it is the one to resume.
 
-    Raises CheckpointError where a folder with content is to be written anew, where there is nothing to resume, and
+    Raises CheckpointError where a new run would overwrite a folder's content, where there is nothing to resume, and
     where the run in it was another one (the differences are listed).
     """
     if resume:
@@ -183,7 +183,7 @@ def stopped_early(folder: str | Path | None, config: Resolved) -> bool:
 
 
 def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str | float | int]:
-    """What is known of how a run came about, as plain strings and numbers."""
+    """The record of how a run was learned, as plain strings and numbers."""
     config = description["config"]
     known: dict[str, str | float | int] = {
         "algorithm": config.get("objective", "soft Q-learning"),
@@ -198,5 +198,5 @@ def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str |
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs, in words."""
     now = json.loads(json.dumps(now))  # tuples as the file has them
-    told = [name for name in (*SOURCES, "reward") if name in before]  # older folders do not say all
-    return differences(*({**each.get("config", {}), **{name: each[name] for name in told}} for each in (before, now)))
+    known = [name for name in (*SOURCES, "reward") if name in before]  # older folders do not say all
+    return differences(*({**each.get("config", {}), **{name: each[name] for name in known}} for each in (before, now)))

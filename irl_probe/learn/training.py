@@ -18,10 +18,10 @@ from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
 from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
 from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
-from irl_probe.learn.continuous import SoftActorCritic
+from irl_probe.learn.continuous import Cloner, SoftActorCritic
 from irl_probe.learn.discrete import SoftQLearner
 from irl_probe.learn.folder import CheckpointError, alone_in, load_checkpoint
-from irl_probe.learn.loop import CHECKPOINT, Learner, Loop
+from irl_probe.learn.loop import CHECKPOINT, FixedLimit, Learner, Loop, Online, RewardLimit
 from irl_probe.learn.replay import Interaction, Replay
 from irl_probe.learn.run import (
     Run,
@@ -57,11 +57,11 @@ def train(
         env: the environment (or its id) to collect the policy's own steps in; None learns offline.
         others: steps of any other policy, used as policy steps: offline they are all there are, and allow `mixture`;
             online they are in the replay before the policy's own, and are the first that it lets go. `bc` reads none.
-        out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None keeps nothing on disk.
+        out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None writes nothing to disk.
         resume: go on with the run in `out`, from its beginning where it was stopped before its first checkpoint. The
             result is the same, bit for bit, as without the interruption.
         progress: show a progress bar; None shows it where standard error is a terminal.
-        note: more to keep in run.json, as plain values.
+        note: more to write into run.json, as plain values.
 
     Evaluations (config.evaluate_every) run in copies of `env`, or offline in the environment that the demonstrations
     name. An `env` that cannot be copied is not evaluated in, unless evaluate_every asks for it.
@@ -86,26 +86,29 @@ def train(
         _check_others(others, demos, (observation_space, action_space), given.replay_capacity if online else None)
     resolved = given.resolve(discrete=isinstance(action_space, spaces.Discrete), online=online)
     spec = _spec(observation_space, action_space, resolved)
-    learner = _learner(spec, resolved, action_space, steps.observations)
+    learner = _learner(spec, resolved, action_space, steps.observations if resolved.normalise else None)
     encoder = learner.network.encoder
     expert = Replay.of(spec, encoder, steps)
     if isinstance(learner, SoftActorCritic) and (not resume or stopped_early(out, resolved)):
-        learner.warm_start(expert)
-    policy = _policy_steps(others, spec, encoder, resolved.replay_capacity if online else None)
+        learner.warm_start(expert, resolved.warm_start)
+    replays = {"expert": expert}
+    if online or others is not None:
+        replays["policy"] = _policy_steps(others, spec, encoder, resolved.replay_capacity if online else None)
+    starts = encoder(torch.as_tensor(steps.observations[steps.starts]))
     env_id = env_name(live) if live is not None else demos.env_id
     loop = Loop(
         learner,
         resolved,
         f"{resolved.objective} {env_id or ''} seed {resolved.seed}",
-        expert=expert,
-        policy=policy,
-        starts=encoder(torch.as_tensor(steps.observations[steps.starts])),
-        interaction=None if live is None else Interaction(live, resolved.seed, resolved.episode_steps),
+        replays=replays,
+        starts=starts if resolved.value_term == "initial" else starts[:0],
+        limit=FixedLimit("bound the rewards (chi2_c)"),
+        online=None if live is None else _online(live, resolved, replays["policy"]),
         evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
     )
     hashes = steps.content_hash(), None if others is None else others.content_hash()
     described = (observation_space, action_space), hashes
-    return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
+    return _finish(loop, resolved, env_id, *described, out=out, resume=resume, progress=progress, note=note)
 
 
 def _check_others(others: Transitions, demos: Demonstrations, of: tuple[Space, Space], capacity: int | None) -> None:
@@ -121,11 +124,13 @@ def _check_others(others: Transitions, demos: Demonstrations, of: tuple[Space, S
 
 def _policy_steps(
     others: Transitions | None, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int | None
-) -> Replay | None:
-    """A replay of the others' steps, with room for `capacity` steps where one is given."""
-    if others is None:
-        return None if capacity is None else Replay(spec, encoder, capacity)
-    return Replay.of(spec, encoder, others, capacity)
+) -> Replay:
+    """The steps at hand, with room for `capacity` steps where one is given."""
+    return Replay(spec, encoder, capacity or 0) if others is None else Replay.of(spec, encoder, others, capacity)
+
+
+def _online(env: Env, config: Resolved, replay: Replay) -> Online:
+    return Online(Interaction(env, config.seed, config.episode_steps), replay)
 
 
 @takes_config(RLConfig, "train_on_reward('CartPole-v1', irl_probe.RLConfig(steps=1000))")
@@ -158,23 +163,25 @@ def train_on_reward(
     spec = _spec(live.observation_space, live.action_space, resolved)
     learner = _learner(spec, resolved, live.action_space)
     encoder = learner.network.encoder
-    env_id = env_name(live)
+    env_id, replay = env_name(live), Replay(spec, encoder, resolved.replay_capacity)
+    continuous, remedy = isinstance(learner, SoftActorCritic), "make the rewards smaller"
     loop = Loop(
         learner,
         resolved,
         f"on reward {env_id} seed {resolved.seed}",
-        expert=None,
-        policy=Replay(spec, encoder, resolved.replay_capacity),
+        replays={"policy": replay},
         starts=torch.empty(0, spec.input_width),
-        interaction=Interaction(live, resolved.seed, resolved.episode_steps),
+        limit=RewardLimit(remedy, replay, resolved.gamma) if continuous else FixedLimit(remedy),
+        online=_online(live, resolved, replay),
         evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
     )
     described = (live.observation_space, live.action_space), (None, None)
-    return _finish(loop, env_id, *described, out=out, resume=resume, progress=progress, note=note)
+    return _finish(loop, resolved, env_id, *described, out=out, resume=resume, progress=progress, note=note)
 
 
 def _finish(
     loop: Loop,
+    config: ResolvedIQ | ResolvedRL,
     env_id: str | None,
     spaces_: tuple[Space, Space],
     hashes: tuple[str | None, str | None],
@@ -184,13 +191,13 @@ def _finish(
     progress: bool | None,
     note: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Run the loop, in a folder where one is given, and hand over what it learned.
+    """Run the loop, in a folder where one is given, and return what it learned.
 
     `hashes` are those of the demonstrations and of the others' steps.
     """
     if resume and out is None:
         raise ValueError("Resuming needs the run's folder; give out=.")
-    described = describe_run(loop.learner.soft_q.spec, spaces_, loop.config, *hashes, env_id)
+    described = describe_run(loop.learner.soft_q.spec, spaces_, config, *hashes, env_id)
     description = {**described, **(note or {})}
     if out is None:
         loop.run(progress=progress)
@@ -200,8 +207,8 @@ def _finish(
             loop.folder.mkdir(parents=True, exist_ok=True)
         with alone_in(loop.folder):
             begin_folder(loop.folder, description, resume=resume)
-            loop.run(resume=resume and not stopped_early(loop.folder, loop.config), progress=progress)
-    return _run(loop.learner, loop.config, loop.log.rows, description, spaces_, loop.step)
+            loop.run(resume=resume and not stopped_early(loop.folder, config), progress=progress)
+    return _run(loop.learner, config, loop.log.rows, description, spaces_, loop.step)
 
 
 def _run(
@@ -239,9 +246,7 @@ def load_run(folder: str | Path) -> Run:
         learner.restore(state["learner"])
         return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"The run in {folder} does not hold what a run should ({error}). Train it again."
-        ) from error
+        raise CheckpointError(f"The run in {folder} is not complete ({error}). Train it again.") from error
 
 
 def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], Env] | None:
@@ -266,9 +271,10 @@ def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], 
 def _learner(
     spec: NetworkSpec, config: ResolvedIQ | ResolvedRL, action_space: Space, observations: Array | None = None
 ) -> SoftQLearner | SoftActorCritic:
-    """The engine for this kind of action space."""
+    """The engine for these actions and this objective."""
     if isinstance(action_space, spaces.Box):
-        return SoftActorCritic(spec, config, observations, action_space)
+        engine = Cloner if isinstance(config, ResolvedIQ) and config.objective == "bc" else SoftActorCritic
+        return engine(spec, config, observations, action_space)
     return SoftQLearner(spec, config, observations)
 
 

@@ -1,4 +1,4 @@
-"""Retraining by our own engine."""
+"""The verbs retrain (our own learner) and retrain_sb3 (Stable-Baselines3's): one fresh policy on one reward."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from irl_probe.learn import Run, train_on_reward
 from irl_probe.retraining.config import RetrainConfig
 from irl_probe.retraining.fingerprint import reward_fingerprint
 from irl_probe.rewards import Reward, RewardModel, RewardWrapper
+
+Algorithm = Literal["sac", "ppo", "dqn"]
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+_CONTINUOUS, _DISCRETE = ("sac", "ppo"), ("ppo", "dqn")
 
 
 @takes_config(RetrainConfig, "irl_probe.retrain(reward, RetrainConfig(learner), env='CartPole-v1')")
@@ -52,17 +56,12 @@ def retrain(
     return train_on_reward(wrapped, learner, out=out, resume=resume, progress=progress, note=note)
 
 
-Algorithm = Literal["sac", "ppo", "dqn"]
-ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
-_CONTINUOUS, _DISCRETE = ("sac", "ppo"), ("ppo", "dqn")
-
-
 @dataclass(frozen=True, eq=False)
 class SB3Run:
     """A policy trained by Stable-Baselines3.
 
     Attributes:
-        model: the algorithm as it stands after training.
+        model: the algorithm after training.
         algorithm: "sac", "ppo" or "dqn".
         steps: environment steps.
         seed: of everything.
@@ -104,7 +103,7 @@ def retrain_sb3(
         settings: more arguments of the algorithm; they win over what is chosen here.
 
     Raises ImportError where Stable-Baselines3 is not installed, ValueError for an unknown algorithm or one that does
-    not take these actions and for what is no number of steps, RewardError where the reward does not fit the
+    not take these actions and for steps that are not a whole number, RewardError where the reward does not fit the
     environment.
     """
     check_count(steps, 1, "The steps")

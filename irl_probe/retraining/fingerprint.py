@@ -1,4 +1,4 @@
-"""What tells a reward, a policy or an environment from another, so that no result is taken for another one's."""
+"""Fingerprints of rewards, policies and environments: they stop cached results being reused for the wrong one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from irl_probe.rewards import Reward, RewardError, RewardModel, evaluate_reward
 from irl_probe.transitions import Transitions
 
 Fingerprint = str | list[float]
-EPISODES, STEPS = 20, 20  # short: what a machine rounds differently grows from step to step
+EPISODES, STEPS = 20, 20  # short: rounding differs between machines, and the difference grows from step to step
 
 
 def reward_fingerprint(reward: Reward, env: Env) -> Fingerprint:
-    """Of a recovered or distilled reward its id; of another function what its values on random steps in `env` come to.
+    """The id of a recovered or distilled reward; of another function a summary of its values on random steps in `env`.
 
-    Two functions that differ only where random actions do not come are not told apart.
+    Two functions that differ only where random actions never lead have the same fingerprint.
     """
     if isinstance(reward, RewardModel):
         try:
@@ -33,18 +33,18 @@ def reward_fingerprint(reward: Reward, env: Env) -> Fingerprint:
 
 
 def policy_fingerprint(policy: Policy, env: Env) -> Fingerprint:
-    """What its most likely actions come to, in the states of random steps in `env`."""
+    """A summary of its most likely actions in the states of random steps in `env`."""
     return _of_random_steps(lambda steps: policy(steps.observations, True), env)
 
 
 def environment_fingerprint(env: Env) -> dict[str, Fingerprint]:
-    """What the successors and the rewards of random steps in `env` come to."""
+    """A summary of the successors, and one of the rewards, of random steps in `env`."""
     columns = {"successors": "next_observations", "rewards": "rewards"}
     return {name: _of_random_steps(attrgetter(column), env) for name, column in columns.items()}
 
 
 def _of_random_steps(of: Callable[[Transitions], ArrayLike], env: Env) -> list[float]:
-    """The summary of what `of` makes of them; empty where `env` does not repeat itself given its reset seed."""
+    """The summary of `of(steps)`; empty where `env` does not repeat itself given its reset seed."""
     policy = random_policy(env.action_space)
     first, again = (
         _summary(of(record_demos(policy, env, EPISODES, seed=0, epsilon=1.0, time_limit=STEPS).transitions))
@@ -54,7 +54,7 @@ def _of_random_steps(of: Callable[[Transitions], ArrayLike], env: Env) -> list[f
 
 
 def _summary(values: ArrayLike) -> list[float]:
-    """Mean, standard deviation and two weighted means, which a list in another order does not share."""
+    """Mean, standard deviation, and two weighted means that change with the order of the values."""
     flat = np.asarray(values, dtype=np.float64).ravel()
     waves = [np.cos(rate * np.arange(len(flat))) for rate in (1.0, 0.1)]
     return [float(flat.mean()), float(flat.std()), *(float((wave * flat).mean()) for wave in waves)]

@@ -1,12 +1,10 @@
-"""What rewards are worth: true returns of policies trained on each alone, over several seeds, as labelled results."""
+"""The verb retrain_study: true returns of policies trained on each reward alone, over several seeds."""
 
 from __future__ import annotations
 
 import json
-import re
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,110 +18,13 @@ from irl_probe._spaces import Env
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
 from irl_probe.learn import Policy, RLConfig, TrainingInterrupted, evaluate, random_policy, train_on_reward
-from irl_probe.learn.folder import CheckpointError, differences, write_atomically
-from irl_probe.learn.run import DESCRIPTION
 from irl_probe.metrics.bootstrap import stratified_bootstrap
 from irl_probe.results import new_results, retraining_group
+from irl_probe.retraining.cells import Cell, cell_folder, check_cells, how_to_go_on
 from irl_probe.retraining.config import RetrainConfig, RetrainStudyConfig
 from irl_probe.retraining.engines import retrain, retrain_sb3
 from irl_probe.retraining.fingerprint import environment_fingerprint, reward_fingerprint
 from irl_probe.rewards import Reward
-
-RESULT = "cell.json"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Where the result of one policy with one seed is kept, and what it was made from.
-
-    Attributes:
-        folder: its own; None keeps nothing.
-        made_from: everything that the result depends on, as plain values.
-    """
-
-    folder: Path | None
-    made_from: Mapping[str, Any]
-
-    @property
-    def run(self) -> Path | None:
-        """The folder of its training run."""
-        return None if self.folder is None else self.folder / "run"
-
-    def resume(self) -> bool:
-        """Whether a training run was begun that can go on; a folder without one is cleared away."""
-        if self.run is None or not self.run.exists():
-            return False
-        if (self.run / DESCRIPTION).is_file():
-            return True
-        shutil.rmtree(self.run)
-        return False
-
-    def result(self, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """What the folder holds, or else what `compute` gives, kept there whole or not at all.
-
-        Raises CheckpointError where the folder holds the result of something else (the differences are named).
-        """
-        if self.folder is None:
-            return dict(compute())
-        path = self.folder / RESULT
-        if path.is_file():
-            return self._read(path)
-        found = dict(compute())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"made_from": self.made_from, "result": found}, indent=2)
-        write_atomically(path, lambda file: file.write(text.encode()))
-        return found
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        try:
-            kept = json.loads(path.read_text())
-            before, result = dict(kept["made_from"]), dict(kept["result"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{path} must hold a cell's result; it does not ({error}). Remove it.") from error
-        now = json.loads(json.dumps(self.made_from))
-        told = before.keys() & now.keys()  # older results do not say all
-        found = differences({name: before[name] for name in told}, {name: now[name] for name in told})
-        if found:
-            raise CheckpointError(
-                f"The results in {self.folder} were made from something else: {'; '.join(found)}. "
-                "Name another folder, or remove that one."
-            )
-        return result
-
-
-def cell_folder(out: Path | None, *names: str, seed: int) -> Path | None:
-    """out/<name>/…/seed-<seed>, in letters that every file system takes."""
-    return None if out is None else out.joinpath(*map(_plain_cell, names), f"seed-{seed}")
-
-
-def how_to_go_on(out: Path | None) -> str:
-    """What to say after an interruption."""
-    if out is None:
-        return "Interrupted; nothing was kept, since no folder was given (out=)."
-    return f"Interrupted; {out} keeps what was done, and the same again goes on there."
-
-
-def check_cells(out: Path | None, names: Sequence[str]) -> None:
-    """Raise unless `out` can be a folder and each name (of a reward, a policy) has one of its own in it."""
-    for name in names:
-        check_kind(name, str, "The name of a reward", "Write a text.")
-    if out is None:
-        return
-    if file := next((place for place in (out, *out.parents) if place.is_file()), None):
-        raise ValueError(f"What is done is kept in a folder; {file} is a file. Name another one (out=).")
-    taken: dict[str, str] = {}
-    for name in names:
-        other = taken.setdefault(_plain_cell(name), name)
-        if other != name:
-            raise ValueError(
-                f"Names must differ in more than spaces and punctuation, which folders' names leave out; got {other!r} "
-                f"and {name!r}."
-            )
-
-
-def _plain_cell(name: str) -> str:
-    return re.sub(r"[^\w.=-]+", "-", name.replace("′", "2")).strip("-")
-
 
 EVALUATION_SEED = 10_000
 RANDOM_EPISODES = 100
@@ -151,7 +52,7 @@ def retrain_study(
         env: environment id, or a function that makes the environment.
         expert: the expert's mean true return; None takes that of the bundled demonstrations, where there are any.
         out: folder; a policy that is finished there is not trained again, and one of our own engine that was
-            interrupted goes on at its last checkpoint. Stable-Baselines3's start anew. None keeps nothing on disk.
+            interrupted goes on at its last checkpoint; one of Stable-Baselines3 starts again. None writes nothing.
         progress: show a bar.
 
     Returns results with the group /retraining, (reward, seed); the returns of random and expert are attributes of it.
@@ -165,9 +66,7 @@ def retrain_study(
     if not rewards and not config.on_true_reward:
         raise ValueError("A study takes at least one reward, as a mapping name → reward, or the true one; got none.")
     if TRUE_REWARD in rewards:
-        raise ValueError(
-            f"The name {TRUE_REWARD!r} is that of the environment's own reward; call yours something else."
-        )
+        raise ValueError(f"{TRUE_REWARD!r} is the name of the environment's own reward; give yours another name.")
     maker = _maker(env)
     everyone: dict[str, Reward | None] = dict(rewards)
     if config.on_true_reward:

@@ -20,14 +20,154 @@ from irl_probe.learn.evaluation import Policy
 from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, stratified_bootstrap
 from irl_probe.results import transfer_group
 from irl_probe.retraining import RetrainConfig, retrain
+from irl_probe.retraining.cells import Cell, cell_folder
 from irl_probe.retraining.fingerprint import Fingerprint, policy_fingerprint, reward_fingerprint
-from irl_probe.retraining.study import Cell, cell_folder
 from irl_probe.rewards import DistilledReward, Reward, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transitions import Transitions
 
 NO_SCALE = "Trained on the true reward a policy is not better here than random actions: there is no scale."
 ONE_SEED = "There is one seed, so there is no interval over seeds."
+Coverage = Mapping[str, Transitions]
+NOISE = {"imitator": 0.0, "imitator, 30 % random actions": 0.3, "random": 1.0}
+EVALUATION_SEED = 10_000  # far from the seeds of training
+
+
+@dataclass
+class Source:
+    """All that is carried to the variants for one seed: rewards, a policy, and distilled rewards once needed."""
+
+    rewards: Mapping[str, Reward]
+    policy: Policy | None
+    unchanged: Variant
+    config: TransferConfig
+    seed: int
+    given: Coverage | None = None
+    _distilled: dict[str, DistilledReward] = field(default_factory=dict)
+    _coverage: Coverage | None = None
+
+    @property
+    def first(self) -> Reward:
+        """The reward that is distilled."""
+        return next(iter(self.rewards.values()))
+
+    def coverage(self) -> Coverage:
+        """The steps to distil on: those given, or recorded in the unchanged environment."""
+        if self.given is not None:
+            return self.given
+        if self._coverage is None:
+            env = self.unchanged.make()
+            policy = self.policy or random_policy(env.action_space, self.seed)
+            chosen = NOISE if self.policy is not None else {"random": 1.0}
+            episodes = self.config.coverage_episodes
+            self._coverage = {
+                name: record_demos(policy, env, episodes, seed=self.seed, epsilon=e).transitions
+                for name, e in chosen.items()
+            }
+            env.close()
+        return self._coverage
+
+    def distilled(self, form: Form) -> DistilledReward:
+        """The reward in that form; of the disentangled one g alone."""
+        if form not in self._distilled:
+            name, shaping = DISTILLED[form]
+            settings = replace(self.config.distil, form=name, shaping=shaping, seed=self.seed)
+            env = self.unchanged.make()
+            gamma = getattr(self.first, "gamma", self.config.learner.gamma)
+            settings = replace(settings, gamma=settings.gamma if settings.gamma is not None else gamma)
+            spaces = env.observation_space, env.action_space
+            fitted = distil(self.first, settings, transitions=self.coverage(), spaces=spaces)
+            env.close()
+            self._distilled[form] = fitted.unshaped
+        return self._distilled[form]
+
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """Fingerprints of the rewards and of the policy carried over, by name; a form has that of the first reward."""
+        env = self.unchanged.make()
+        try:
+            found = {name: reward_fingerprint(reward, env) for name, reward in self.rewards.items()}
+            if self.policy is not None:
+                found[CARRIED_OVER] = policy_fingerprint(self.policy, env)
+            return found | dict.fromkeys(self.config.forms, next(iter(found.values())))
+        finally:
+            env.close()
+
+
+def transfer_by_learning(
+    sources: Sequence[Source], variants: Sequence[Variant], config: TransferConfig, *, out: Path | None, progress: bool
+) -> xr.Dataset:
+    """`/transfer` with the mean return over episodes of each policy, in each variant, for each seed."""
+    console = Console(stderr=True, quiet=not progress)
+    names = [
+        RANDOM,
+        *([CARRIED_OVER] if sources[0].policy is not None else []),
+        *sources[0].rewards,
+        *config.forms,
+        TRUE_REWARD,
+    ]
+    returns = np.full((len(variants), len(names), len(sources)), np.nan)
+    for s, source in enumerate(sources):
+        prints = {} if out is None else source.fingerprints()
+        for v, variant in enumerate(variants):
+            for p, name in enumerate(names):
+                seen = {"carried" if name == CARRIED_OVER else "reward": prints[name]} if name in prints else {}
+                made_from = _made_from(source, variant, name) | seen
+                cell = Cell(cell_folder(out, variant.name, name, seed=source.seed), made_from)
+                result = cell.result(lambda: _compute(source, variant, name, cell))  # noqa: B023  # called at once
+                returns[v, p, s] = result["return"]
+                console.print(
+                    f"{variant.name}, {name}, seed {source.seed}: {result['return']:.2f}", highlight=False, style="dim"
+                )
+    return group_of(returns, names, variants, config)
+
+
+def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
+    config = source.config
+    made: dict[str, Any] = {"variant": variant.id, "options": repr(dict(variant.options)), "policy": name}
+    made |= {"seed": source.seed, "episodes": config.episodes}
+    if name not in (RANDOM, CARRIED_OVER):
+        learner = (config.true_learner or config.learner) if name == TRUE_REWARD else config.learner
+        made["learner"] = asdict(_for_seed(learner, source.seed))
+    if name in config.forms:
+        made["distil"] = asdict(config.distil)
+        given = source.given
+        made["coverage"] = (
+            {"episodes": config.coverage_episodes}
+            if given is None
+            else {key: steps.content_hash()[:16] for key, steps in given.items()}
+        )
+    return made
+
+
+def _for_seed(learner: RLConfig, seed: int) -> RLConfig:
+    """The settings with that seed; nothing is evaluated on the way unless they ask for it."""
+    return replace(learner, seed=seed, evaluate_every=learner.evaluate_every or 0)
+
+
+def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[str, Any]:
+    """Train the policy, where it must be trained, and evaluate it in the variant."""
+    config = source.config
+    more: dict[str, Any] = {}
+    if name == RANDOM:
+        env = variant.make()
+        policy: Policy = random_policy(env.action_space, source.seed)
+        env.close()
+    elif name == CARRIED_OVER:
+        assert source.policy is not None
+        policy = source.policy
+    elif name == TRUE_REWARD:
+        learner = _for_seed(config.true_learner or config.learner, source.seed)
+        policy = train_on_reward(variant.make(), learner, out=cell.run, resume=cell.resume(), progress=False).policy
+    else:
+        reward = source.rewards[name] if name in source.rewards else source.distilled(name)  # type: ignore[arg-type]  # a name that is not a reward's is a form's
+        if isinstance(reward, DistilledReward) and name not in source.rewards:
+            more["explained_variance"] = reward.figures.get("explained_variance")
+        settings = RetrainConfig(_for_seed(config.learner, source.seed))
+        policy = retrain(
+            reward, settings, env=variant.make(), out=cell.run, resume=cell.resume(), progress=False
+        ).policy
+    found: Evaluation = evaluate(policy, variant.make, episodes=config.episodes, seed=EVALUATION_SEED + source.seed)
+    return {"return": float(found.returns.mean()), "returns": found.returns.tolist(), **more}
 
 
 def group_of(
@@ -109,149 +249,3 @@ def _overall(
     ]
     overall = np.stack(rows)
     return np.repeat(overall[:, :1], 3, axis=1) if sure else overall
-
-
-Coverage = Mapping[str, Transitions]
-NOISE = {"imitator": 0.0, "imitator, 30 % random actions": 0.3, "random": 1.0}
-EVALUATION_SEED = 10_000  # far from the seeds of training
-
-
-@dataclass
-class Source:
-    """What is carried to the variants for one seed: rewards, a policy, and distilled rewards once they are needed."""
-
-    rewards: Mapping[str, Reward]
-    policy: Policy | None
-    unchanged: Variant
-    config: TransferConfig
-    seed: int
-    given: Coverage | None = None
-    _distilled: dict[str, DistilledReward] = field(default_factory=dict)
-    _coverage: Coverage | None = None
-
-    @property
-    def first(self) -> Reward:
-        """The reward that is distilled."""
-        return next(iter(self.rewards.values()))
-
-    def coverage(self) -> Coverage:
-        """The steps to distil on: those given, or recorded in the unchanged environment."""
-        if self.given is not None:
-            return self.given
-        if self._coverage is None:
-            env = self.unchanged.make()
-            policy = self.policy or random_policy(env.action_space, self.seed)
-            chosen = NOISE if self.policy is not None else {"random": 1.0}
-            episodes = self.config.coverage_episodes
-            self._coverage = {
-                name: record_demos(policy, env, episodes, seed=self.seed, epsilon=e).transitions
-                for name, e in chosen.items()
-            }
-            env.close()
-        return self._coverage
-
-    def distilled(self, form: Form) -> DistilledReward:
-        """The reward in that form; of the disentangled one g alone."""
-        if form not in self._distilled:
-            name, shaping = DISTILLED[form]
-            settings = replace(self.config.distil, form=name, shaping=shaping, seed=self.seed)
-            env = self.unchanged.make()
-            gamma = getattr(self.first, "gamma", self.config.learner.gamma)
-            settings = replace(settings, gamma=settings.gamma if settings.gamma is not None else gamma)
-            fitted = distil(
-                self.first,
-                settings,
-                transitions=self.coverage(),
-                spaces=(env.observation_space, env.action_space),
-            )
-            env.close()
-            self._distilled[form] = fitted.unshaped
-        return self._distilled[form]
-
-    def fingerprints(self) -> dict[str, Fingerprint]:
-        """What tells the rewards and the policy carried over from others, by their names; the forms' is the first's."""
-        env = self.unchanged.make()
-        try:
-            found = {name: reward_fingerprint(reward, env) for name, reward in self.rewards.items()}
-            if self.policy is not None:
-                found[CARRIED_OVER] = policy_fingerprint(self.policy, env)
-            return found | dict.fromkeys(self.config.forms, next(iter(found.values())))
-        finally:
-            env.close()
-
-
-def transfer_by_learning(
-    sources: Sequence[Source], variants: Sequence[Variant], config: TransferConfig, *, out: Path | None, progress: bool
-) -> xr.Dataset:
-    """`/transfer` with the mean return over episodes of each policy, in each variant, for each seed."""
-    console = Console(stderr=True, quiet=not progress)
-    names = [
-        RANDOM,
-        *([CARRIED_OVER] if sources[0].policy is not None else []),
-        *sources[0].rewards,
-        *config.forms,
-        TRUE_REWARD,
-    ]
-    returns = np.full((len(variants), len(names), len(sources)), np.nan)
-    for s, source in enumerate(sources):
-        prints = {} if out is None else source.fingerprints()
-        for v, variant in enumerate(variants):
-            for p, name in enumerate(names):
-                told = {"carried" if name == CARRIED_OVER else "reward": prints[name]} if name in prints else {}
-                made_from = _made_from(source, variant, name) | told
-                cell = Cell(cell_folder(out, variant.name, name, seed=source.seed), made_from)
-                result = cell.result(lambda: _compute(source, variant, name, cell))  # noqa: B023  # called at once
-                returns[v, p, s] = result["return"]
-                console.print(
-                    f"{variant.name}, {name}, seed {source.seed}: {result['return']:.2f}", highlight=False, style="dim"
-                )
-    return group_of(returns, names, variants, config)
-
-
-def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
-    config = source.config
-    made: dict[str, Any] = {"variant": variant.id, "options": repr(dict(variant.options)), "policy": name}
-    made |= {"seed": source.seed, "episodes": config.episodes}
-    if name not in (RANDOM, CARRIED_OVER):
-        learner = (config.true_learner or config.learner) if name == TRUE_REWARD else config.learner
-        made["learner"] = asdict(_for_seed(learner, source.seed))
-    if name in config.forms:
-        made["distil"] = asdict(config.distil)
-        given = source.given
-        made["coverage"] = (
-            {"episodes": config.coverage_episodes}
-            if given is None
-            else {key: steps.content_hash()[:16] for key, steps in given.items()}
-        )
-    return made
-
-
-def _for_seed(learner: RLConfig, seed: int) -> RLConfig:
-    """The settings with that seed; nothing is evaluated on the way unless they ask for it."""
-    return replace(learner, seed=seed, evaluate_every=learner.evaluate_every or 0)
-
-
-def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[str, Any]:
-    """Train what is to be trained, and evaluate it in the variant."""
-    config = source.config
-    more: dict[str, Any] = {}
-    if name == RANDOM:
-        env = variant.make()
-        policy: Policy = random_policy(env.action_space, source.seed)
-        env.close()
-    elif name == CARRIED_OVER:
-        assert source.policy is not None
-        policy = source.policy
-    elif name == TRUE_REWARD:
-        learner = _for_seed(config.true_learner or config.learner, source.seed)
-        policy = train_on_reward(variant.make(), learner, out=cell.run, resume=cell.resume(), progress=False).policy
-    else:
-        reward = source.rewards[name] if name in source.rewards else source.distilled(name)  # type: ignore[arg-type]  # what is no reward is a form
-        if isinstance(reward, DistilledReward) and name not in source.rewards:
-            more["explained_variance"] = reward.figures.get("explained_variance")
-        settings = RetrainConfig(_for_seed(config.learner, source.seed))
-        policy = retrain(
-            reward, settings, env=variant.make(), out=cell.run, resume=cell.resume(), progress=False
-        ).policy
-    found: Evaluation = evaluate(policy, variant.make, episodes=config.episodes, seed=EVALUATION_SEED + source.seed)
-    return {"return": float(found.returns.mean()), "returns": found.returns.tolist(), **more}

@@ -15,7 +15,7 @@ from irl_probe._names import CARRIED_OVER, RANDOM, RECOVERED, TRUE_REWARD
 from irl_probe.envs import UNCHANGED, TabularMDP, Variant, variants
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
-from irl_probe.retraining.study import check_cells, how_to_go_on
+from irl_probe.retraining.cells import check_cells, how_to_go_on
 from irl_probe.rewards import RecoveredReward, Reward, RewardModel
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import TransferConfig
@@ -37,7 +37,7 @@ def transfer(
     out: str | Path | None = None,
     progress: bool = False,
 ) -> xr.DataTree:
-    """What is left of a reward, and of the policy that came with it, where the dynamics have changed.
+    """How much a reward, and the policy that came with it, are still worth where the dynamics have changed.
 
     In each variant: the true return of (a) the imitator's policy carried over, policies trained there (b) on the
     reward, (c) on what is distilled from it in each form, (d) on the true reward, and (e) of random actions; scaled so
@@ -45,7 +45,7 @@ def transfer(
 
     Args:
         reward: to carry over; or several by name, of which the first is distilled. In place of one reward a sequence
-            with one for each seed of the config, as learned by so many runs: intervals then include the luck of those.
+            with one for each seed of the config, each from its own run: intervals then include how much runs differ.
         config: see `TransferConfig`.
         env: id of the environment, or a tabular MDP, which is changed in each of its parameters; or the variants
             themselves, as `envs.variants` makes them, the unchanged environment among them.
@@ -53,11 +53,10 @@ def transfer(
             policy is carried over.
         transitions: the coverage to distil on; None records it (`TransferConfig.coverage_episodes`).
         out: folder in which each policy, variant and seed has its own; finished ones are read, a begun one is resumed.
-            None keeps nothing.
-        progress: print each result as it comes.
+            None writes nothing to disk.
+        progress: print each result once it is there.
 
-    Returns results with the group `/transfer`; `irl_probe.judgement.warnings_of` says where the reward fails to
-    transfer.
+    Returns results with the group `/transfer`; `irl_probe.judgement.warnings_of` names the variants where it fails.
 
     Raises ValueError where variants are of several environments, twice the same or without the unchanged one, where the
     reward does not fit their spaces, or where there is not one reward or policy a seed; CheckpointError where `out`
