@@ -429,7 +429,9 @@ def test_an_environment_that_cannot_be_copied_is_not_evaluated_in_unless_asked(d
     run = ip.train(demos, config, env=Single(ip.envs.make_env("CartPole-v1")), progress=False)
     assert "return_mean" not in run.history
     with pytest.raises(TypeError, match="there is one of these"):
-        ip.train(demos, replace(config, evaluate_every=500), env=Single(ip.envs.make_env("CartPole-v1")), progress=False)
+        ip.train(
+            demos, replace(config, evaluate_every=500), env=Single(ip.envs.make_env("CartPole-v1")), progress=False
+        )
 
 
 def test_a_single_transition_is_too_little_to_learn_from(demos):
