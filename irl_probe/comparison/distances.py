@@ -224,7 +224,7 @@ class _Coverage:
 def _terms(name: str, reward: Reward) -> RewardTerms:
     """A reward as a sum of terms in s, (s, a) and s′, which makes its canonical forms cheap.
 
-    What an absorbing state pays after the end counts in the term in s′.
+    Where the MDP ended, the term in s′ is 0. A per-transition reward is then Q(s, a): r plus its `tail` γ·V_abs.
     """
     if isinstance(reward, TrueReward) and reward.of_pair:
         return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
