@@ -424,6 +424,7 @@ def test_both_forms_with_different_values_are_refused_by_name_and_the_same_value
         (("compare", "--env", ENV, "--out", "x"), "Name at least one reward: irl-probe compare REWARD..."),
         (("retrain-study", REWARD, "--env", ENV, "--out", "x", "--learner", "sb3-ppo"), "that trains is --algorithm"),
         (("retrain", REWARD), "--env ENV"),
+        (("probe", "--env", ENV), "The environment is the subject of probe and needs no option: irl-probe probe ENV."),
     ],
 )
 def test_a_wrong_value_is_reported_with_its_option_as_typed(run, arguments, message, tmp_path, monkeypatch):

@@ -196,14 +196,14 @@ def test_at_the_exact_occupancy_the_grids_reward_is_nearly_the_truth(gridworld):
     assert float(exact.sel(metric="regret")) == pytest.approx(0.0, abs=1e-9)
     assert float(exact.sel(metric="starc_minimal")) < 0.05
     alone, known = (value.sel(reward=f"30 demonstrations{name}") for name in ("", ", known grid"))
-    assert float(alone.sel(metric="starc_minimal")) > 0.9  # it knows no unvisited (s, a)
+    assert float(alone.sel(metric="starc_minimal")) > 0.9  # nothing constrains unvisited (s, a)
     assert float(known.sel(metric="starc_minimal")) < 0.7 * float(alone.sel(metric="starc_minimal"))
     assert float(known.sel(metric="regret")) < float(alone.sel(metric="regret"))
 
 
 def test_the_measures_page_has_the_grids_figures(gridworld):
     page = (Path(__file__).parents[1] / "docs" / "measures.md").read_text(encoding="utf-8")
-    told = re.search(r"grid, at the expert's exact occupancy, this gives EPIC (\.\d+) beside Minimal (\.\d+)\.", page)
+    told = re.search(r"grid, at the expert's exact occupancy, this gives EPIC (\.\d+) and Minimal (\.\d+)\.", page)
     exact = gridworld.results["distance"]["value"].sel(reward="exact occupancy", bound="estimate").squeeze()
     for figure, metric in zip(told.groups(), ("epic", "starc_minimal"), strict=True):
         assert round(float(exact.sel(metric=metric)), len(figure) - 1) == float(figure)

@@ -65,6 +65,8 @@ def call(verb: Callable[..., None], name: str, words: Sequence[str], defaults: M
             "--learner needs a dot and the setting that it sets, such as --learner.gamma 0.95."
             + (" The algorithm that trains is --algorithm." if "algorithm" in own else "")
         )
+    if name in ("probe", "expert") and "--env" in typed:
+        raise ValueError(f"The environment is the subject of {name} and needs no option: irl-probe {name} ENV.")
     words = one_form(words, own) if "learner" in own else words
     tyro.cli(verb, prog=f"irl-probe {name}", args=words, registry=_registry(own, defaults))
 

@@ -47,7 +47,9 @@ def probe_environment(
     console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
 
     learner = _with_curve(config, discrete=isinstance(env.action_space, Discrete))
-    run = train(demos, learner, env=None if config.offline else env_id, out=folder / "run", resume=resume)
+    run = train(
+        demos, learner, env=None if config.offline else env_id, out=folder / "run", resume=resume, progress=True
+    )
     cloned = train(demos, IQConfig(objective="bc", seed=config.seed))
     reward = recover(run)
     console.print(

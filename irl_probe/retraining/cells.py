@@ -1,4 +1,4 @@
-"""The folders of a study: the result of each policy and seed, and fingerprints, so that only the right one is reused."""
+"""The folders of a study: one policy and seed each, with fingerprints so that only the right result is reused."""
 
 from __future__ import annotations
 
