@@ -235,7 +235,7 @@ def _correlation(figures: Figures, best: str | None) -> Section | None:
             alt = f"{metric.capitalize()} correlations of “{reward}”; the same figures are in the table beside it."
             caption = (
                 f"{metric.capitalize()} correlation of “{reward}” with the true reward by coverage and level, with "
-                "95 % intervals. A blue dot shows nothing if its hollow diamond is as far from 0: a "
+                "95 % intervals. A blue dot shows nothing if its hollow diamond is at least as far from 0: a "
                 "constant reward does as well. The square is the figure with length controlled."
             )
             items.append(_draw(ax, f"fig-forest-{place}-{metric}", alt, caption, reward=reward, metric=metric))
