@@ -395,7 +395,8 @@ def put(path, value):
         (put("reward.observation_space.low", "inf"), "low ≤ high"),
         (
             put("reward.provenance", {"a": None}),
-            "'a' of reward.json.reward.provenance must be .*a finite number or a string; got None",
+            "'a' of reward.json.reward.provenance must be true or false or a whole number or a finite number or a "
+            "string; got None",
         ),
         (put("figures", []), "'figures' of reward.json must be an object; got"),
     ],
