@@ -167,7 +167,7 @@ def _wanted(kind: str, facts: Mapping[str, Any], limits: Mapping[str, Any]) -> s
 
 
 def _limits(model: type[Part], location: tuple[str | int, ...]) -> dict[str, Any]:
-    """The bounds of the field at this place: `ge`, `le`, `max_length` where it has them; `real` if it may be a float."""
+    """The bounds of the field at this place: `ge`, `le`, `max_length` if it has them; `real` if it may be a float."""
     for end in range(len(location), 0, -1):  # positions in lists and names of alternatives come after the field
         for name, field in _fields_at(model, location[:end]):
             if name == location[end - 1]:
