@@ -105,7 +105,7 @@ def test_the_message_about_a_missing_argument_says_what_to_pass(pendulum):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"gamma": 1.0}, "gamma must be at least 0 and below 1; got 1.0"),
+        ({"gamma": 1.0}, r"gamma must lie in \[0, 1\), such as 0.99; got 1.0"),
         ({"draws": 1}, "draws must be at least 2; got 1"),
     ],
 )

@@ -148,6 +148,7 @@ def test_hostile_names_are_shown_as_text():
         config={HOSTILE: {HOSTILE: HOSTILE}},
     )
     tree.attrs["no_distances"] = HOSTILE  # a warning
+    assert any(HOSTILE in warning["text"] for warning in judgement.warnings_of(tree))
     hostile = Page(render(tree))
     assert [script.get("type") for script in hostile.all("script")] == ["application/json", None]
     assert not hostile.all("img")

@@ -154,5 +154,7 @@ def test_if_all_policies_have_equal_figures_the_interval_is_shown():
     assert cell((1.0, 1.0, 1.0), exact=False).interval == "[1.00, 1.00]"
     tree = trees.many(steps=400, episodes=4, rewards=1, metrics=("pearson",))
     tree["retraining"]["normalised_mean"][:] = [1.0, 1.0, 1.0]
-    claim = judgement.judge(read(tree)).claims[0]
-    assert "5 fresh policies trained on this reward alone each reach 100" in claim.sentence
+    figures = read(tree)
+    answer = judgement.answers(figures, judgement.judge(figures))[1]
+    assert answer.question == "Can I retrain on it?"
+    assert "5 fresh policies trained on this reward alone each reach 100" in answer.sentence
