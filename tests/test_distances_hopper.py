@@ -44,7 +44,7 @@ def test_shaping_by_a_random_network_is_at_most_a_twentieth_away(env, steps):
     assert float(figures["random"].sel(metric="starc_minimal")) > 0.5
 
 
-def test_shaping_in_the_span_of_the_features_is_nothing_to_minimal(env, steps):
+def test_minimal_ignores_shaping_in_the_span_of_the_features(env, steps):
     kept = steps.rows(np.sort(np.random.default_rng(0).choice(len(steps), 600, replace=False)))
     phi = state_features(kept.observations, size=128, seed=3)
     weights = np.random.default_rng(1).normal(size=phi(kept.observations[:1]).shape[1])

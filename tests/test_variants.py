@@ -1,4 +1,4 @@
-"""Changed dynamics: what changes, by how much, and that the true reward stays the same."""
+"""Changed dynamics: the right quantity changes by the right amount, and the true reward stays the same."""
 
 import mujoco
 import numpy as np
