@@ -1,8 +1,9 @@
 """Draw docs/picture.png from two shipped rewards and the bundled demonstrations: `python docs/make_picture.py`.
 
-Pendulum-v1 has two numbers of state, so a reward is a map: angle across, angular velocity up, the mean over five
-torques. On the left the true reward; in the middle Q − γV, the reward that a soft Q-function implies, with the
-demonstrations in white; on the right the linear part in the state, which `distil` finds in such a reward.
+Pendulum-v1's state has two numbers, so a reward can be drawn as a map: angle on the horizontal axis, angular velocity
+on the vertical one, the mean over five torques as colour. On the left the true reward; in the middle Q − γV, the reward
+that a soft Q-function implies, with the demonstrations in white; on the right the linear part in the state, which
+`distil` finds in such a reward.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ def maps() -> dict[str, np.ndarray]:
     """The mean over torques of each reward, at every angle and speed: (speeds, angles)."""
     angle, speed = (grid.ravel() for grid in np.meshgrid(ANGLES, SPEEDS))
     states = np.stack([np.cos(angle), np.sin(angle), speed], axis=1).astype(np.float32)
-    on, env = np.zeros(len(states), dtype=bool), simulator("Pendulum-v1")
+    terminated, env = np.zeros(len(states), dtype=bool), simulator("Pendulum-v1")
     recovered, task = ip.load_reward("Pendulum-v1/sqil"), ip.load_reward("Pendulum-v1/sqil-linear")
     sums = np.zeros((3, len(states)))
     for torque in TORQUES:
         actions = np.full((len(states), 1), torque, dtype=np.float32)
         step = env.step(states, actions)
         sums[0] += step.rewards
-        sums[1] += recovered(states, actions, step.next_observations, on)
-        sums[2] += task(states, actions, step.next_observations, on)
+        sums[1] += recovered(states, actions, step.next_observations, terminated)
+        sums[2] += task(states, actions, step.next_observations, terminated)
     names = ("true reward (no learner sees it)", "recovered: Q − γV", "distilled: the task in it")
     return {name: values.reshape(len(SPEEDS), len(ANGLES)) for name, values in zip(names, sums, strict=True)}
 
@@ -50,7 +51,7 @@ def paths() -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def draw() -> Figure:
-    """The three maps side by side, each on colours of its own: a reward's scale and constant are free."""
+    """The three maps side by side, each with its own colour scale: a reward's scale and constant are free."""
     figure = Figure(figsize=(9.6, 3.1), dpi=100, layout="constrained")
     places = figure.subplots(1, 3, sharey=True)
     for place, (name, values) in zip(places, maps().items(), strict=True):

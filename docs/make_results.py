@@ -1,4 +1,4 @@
-"""Write docs/results.md, the table of README.md and the page's words in docs/glossary.md: `python docs/make_results.py`.
+"""Write docs/results.md, the table of README.md and the list of terms in docs/glossary.md: `python docs/make_results.py`.
 
 It only reads committed results: the .nc files under analyses/, the reward.json files under recovered_rewards/, the cards of the bundled
 demonstrations and benchmarks/figures.json. Nothing is trained or measured. tests/test_results_page.py checks that the
@@ -40,7 +40,7 @@ LAST = 5  # evaluations that count as the end of a run
 def readme_table() -> str:
     """One row a task: what the imitator reaches, and what fresh policies reach on a shipped reward alone."""
     imitated = discrete()["return"].sel(variant="offline")
-    shipped = {reward.rpartition("/")[0]: reward for reward in cards()}  # of two, the last: offline, distilled
+    shipped = {reward.rpartition("/")[0]: reward for reward in cards()}  # the last of an environment's rewards
     rows = []
     for task, demonstrations in DEMONSTRATIONS.items():
         own = cards()[shipped[task]]
@@ -83,8 +83,8 @@ HEAD = """# Results
 
 This page is made from the committed results by `make results` (`python docs/make_results.py`); do not edit it by hand. Returns
 are true returns, which no learner sees. Numbers in brackets are 95 % intervals. **Intervals over seeds are too narrow:** they
-are percentile bootstraps of two to five seeds, which cover less often than 95 % (a known problem, to be fixed). What was
-tried along the way, and what failed, is in the [lab notes](lab_notes.md)."""
+are percentile bootstraps of two to five seeds, which cover less often than 95 % (a known problem, to be fixed). The
+[lab notes](lab_notes.md) say what was tried along the way, and what failed."""
 
 
 # ---------------------------------------------------------------------------------------------------------- sections
@@ -101,7 +101,7 @@ def imitation() -> str:
     table = markdown(["task", "demonstrations", "offline", "online", "behavioural cloning"], rows)
     return f"""## Imitation with discrete actions
 
-Five seeds, each with its own demonstrations; the mean of 20 episodes. IQ-Learn has one default offline and one online.
+Five seeds, each with its own demonstrations; a seed's figure is the mean of 20 episodes. IQ-Learn has one default offline and one online.
 
 {table}
 
@@ -136,7 +136,7 @@ evaluations, 10 episodes each.
 
 - "-smooth" names demonstrations of another, smoother expert in the same environment. Ant-v5 is trained as Ant27-v5, which leaves
   the contact forces out of the observations.
-- Seed 0 of HalfCheetah-v5-smooth meets its target by a hair. On HalfCheetah-v5, a
+- Seed 0 of HalfCheetah-v5-smooth only just meets its target. On HalfCheetah-v5, a
   fast gait, seed 0 meets the target and seed 1 misses it.
 - On HalfCheetah-v5, Ant-v5 and Humanoid-v5 single episodes still fail: the worst of the ten final episodes of HalfCheetah-v5's
   seed 0 returns {low}.
@@ -173,15 +173,15 @@ def shipped_rewards() -> str:
     linear, sparse = cards()["HalfCheetah-v5/sqil-linear"], cards()["HalfCheetah-v5/sqil-sparse"]
     return f"""## Fresh policies on the shipped rewards
 
-The test a reward is for: new policies that are trained on it and nothing else. Their true return, with a random policy at 0 and
-the expert at 1. "On the true reward" has the same learner and as many steps, except for α. "step" and "episode" are Pearson
-correlations with the true reward on the mixture of noisy clones. A dash is undefined or not measured.
+A reward is for training policies, so this is its test: new policies are trained on it and nothing else. The figure is their true
+return, with a random policy at 0 and the expert at 1. "On the true reward" has the same learner and as many steps, except for α.
+"step" and "episode" are Pearson correlations with the true reward on the mixture of noisy clones. A dash is undefined or not measured.
 
 {markdown(head, rows)}
 
 - A `sqil-linear` reward is the linear part, in the state, of the reward that SQIL's Q-function implies; `sqil-sparse` keeps the
-  few weights that a lasso leaves. Of the recovered rewards themselves few train a policy with continuous actions.
-- HalfCheetah-v5/sqil-linear trained three policies to {linear["their true returns"]}; the third runs on its back. The sparse
+  few weights that a lasso leaves. With continuous actions, few of the recovered rewards themselves train a policy.
+- HalfCheetah-v5/sqil-linear trained three policies, which return {linear["their true returns"]}; the third runs on its back. The sparse
   reward's three, in training episodes of 200 steps, reach {sparse["their true returns"]}; policies on the true reward with the
   same learner and budget reach {sparse["true reward, their true returns"]}.
 - Ant27-v5/sqil-sparse leaves out the cost of control, and its policies reach {cards()["Ant27-v5/sqil-sparse"]["their true returns"]}.
@@ -229,15 +229,15 @@ def transfer() -> str:
     joined = "\n\n".join(tables)
     return f"""## Changed dynamics
 
-Policies are trained in the changed environment on the reward; 1 is what policies trained there on the true reward with as many
-steps reach, 0 a random policy. "carried over" is the imitator, unchanged.
+Policies are trained on the reward in the changed environment. 0 is a random policy, and 1 is what policies reach that are trained
+there on the true reward with as many steps. "carried over" is the imitator, unchanged.
 
 {joined}
 
 With CartPole's pole five times as long the three policies on the disentangled form g(s) return {returns("disentangled")} and those on
 the recovered reward {returns("recovered")}. On the grids, which are solved exactly, g(s) transfers to every change and rewards of (s, a) fail
-where actions are swapped. No reward transfers whole in the maze. The ant's 1 is a policy that stands still, so its table says
-less than it seems.
+where actions are swapped. In the maze no reward transfers fully. In the ant's table 1 is a policy that stands still, so that table
+says less than it seems to.
 
 Made by `python analyses/transfer/study.py run`; the study (`analyses/transfer`) has the grids and every form."""
 
@@ -266,8 +266,9 @@ def sampled_measures() -> str:
     head = ["measure", *(f"{count} episodes" for count in data["episodes"].values)]
     return f"""## Do the sampled measures' intervals cover?
 
-The least share, over {data.sizes["problem"]} problems whose exact value is known, of {data.sizes["replication"]} replications whose 95 %
-interval holds that value. Over all {held.size} shares the least is {float(held.min()):.2f} and the mean {float(held.mean()):.2f}.
+For {data.sizes["problem"]} problems the exact value is known. A share is that of {data.sizes["replication"]} replications whose 95 % interval holds
+it, and the table has the least share over the problems. Over all {held.size} shares the least is {float(held.min()):.2f} and the mean
+{float(held.mean()):.2f}.
 
 {markdown(head, rows)}
 
@@ -281,8 +282,8 @@ def any_soft_q() -> str:
     head = ["return", *map(str, data["level"].values), "slope"]
     return f"""## The reward in an agent of Stable-Baselines3
 
-SAC was trained on Pendulum-v1's own reward; `recover` reads a reward out of its Q-function, and these are Pearson correlations
-with the known one. One seed.
+SAC was trained on Pendulum-v1's own reward. `recover` reads a reward out of its Q-function; the table has the Pearson correlations
+of this reward with the known one. One seed.
 
 {markdown(head, [row])}
 
@@ -314,7 +315,7 @@ def speed() -> str:
         for each in json.loads((ROOT / "benchmarks" / "figures.json").read_text(encoding="utf-8"))["figures"]
     ]
     return (
-        "## Speed\n\nNo committed result holds these figures. They are copied from `benchmarks/figures.json`.\n\n"
+        "## Speed\n\nNo committed result holds these figures; they are copied from `benchmarks/figures.json`.\n\n"
         + "\n".join(lines)
     )
 
@@ -330,27 +331,27 @@ def before_you_trust_a_reward() -> str:
 - **A good imitator is not a good reward.** Demonstrations without failures say nothing about failing. Offline, CartPole's recovered
   reward correlates {offline} with the truth over episodes, while its policies return
   {over_seeds(data["return"].sel(task="CartPole-v1", variant="offline"), 0)} of 500. The online default adds the policy's own
-  steps and draws rewards to 1 on the expert and to 0 elsewhere, which repairs the sign on noisy experts. On random steps
-  alone the sign can stay wrong ({on_random} for CartPole-v1/iq).
-- **Where a reward was learned, its sign does not decide.** Policies retrained there reach the imitator all the same. Where the
-  environment changes they may not (see "Changed dynamics"). Measure each reward before you use it.
+  steps and pulls rewards towards 1 on the expert and towards 0 elsewhere, which repairs the sign on noisy experts. On random
+  steps alone the sign can stay wrong ({on_random} for CartPole-v1/iq).
+- **In the environment where a reward was learned, its sign does not decide.** Policies retrained there match the imitator all the
+  same. In a changed environment they may not (see "Changed dynamics"). Measure each reward before you use it.
 - **On LunarLander learn offline.** Online the default imitates less well ({over_seeds(lander.sel(variant="online"), 0)} against
   {over_seeds(lander.sel(variant="offline"), 0)}), and a policy retrained on its reward does not land
   ({over_seeds(again.sel(variant="online"), 0)}, one seed; offline {over_seeds(again.sel(variant="offline"), 0)}).
-- **With continuous actions, distil before you retrain.** Of the recovered rewards themselves few train a policy: Pendulum's on
+- **With continuous actions, distil before you retrain.** Few of the recovered rewards themselves train a policy: Pendulum's on
   some seeds, none of those tried on HalfCheetah.
 - **An imitator may not survive a change that its reward survives.** With motors of half the strength HalfCheetah's imitator has
   {bounds(cheetah.sel(policy="carried over").values)} of the true reward's return and policies on the shipped reward {bounds(cheetah.sel(policy="recovered").values)} (two seeds of
   80 thousand steps).
 - **What demonstrations never visit is not identified.** The grid's reward from 30 demonstrations contradicts the truth in the corners,
-  at the same policy. `probe GridWorld` shows it beside two rewards that know more.
-- **Episode correlation is mostly length.** Beside each stand the figure of a constant reward and the figure with length taken
-  out. The report warns where the constant is as good.
-- **The per-transition reward is not the marginal reward.** Q(s, a) − γV(s′) is α·log π plus shaping; where the dynamics are
-  stochastic, EPIC and DARD see only that. Results name the kind."""
+  although the policy is the same. `probe GridWorld` shows it beside two rewards that know more.
+- **Episode correlation is mostly length.** Each comes with that of a constant reward and with the figure with length taken out.
+  The report warns if the constant is as good.
+- **The per-transition reward is not the marginal reward.** Q(s, a) − γV(s′) is α·log π plus shaping; if the dynamics are
+  stochastic, EPIC and DARD see only α·log π. Results name the kind of reward."""
 
 
-# ------------------------------------------------------------------------------------------------- what they read from
+# ------------------------------------------------------------------------------------------ what the sections read
 
 EXPERT, IMITATOR = "expert's true return", "imitator's true return"
 
@@ -400,11 +401,11 @@ def minimum_final(task: str, seed: int) -> str:
 
 
 def first(values: xr.DataArray) -> Any:
-    """The first value that says something."""
+    """The first value that is not missing."""
     return next(each for each in values.values.ravel() if str(each) not in ("", "nan"))
 
 
-# ------------------------------------------------------------------------------------------------------- how they read
+# ------------------------------------------------------------------------------------------ how figures are written
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -465,7 +466,7 @@ def over_seeds(values: xr.DataArray, digits: int) -> str:
 
 
 def versions(attributes: dict[str, Any]) -> str:
-    """The packages that the results name, such as "torch 2.13.0+cpu"."""
+    """The packages and versions that the results name, such as "torch 2.13.0+cpu"."""
     found = {name.removesuffix("_version"): value for name, value in attributes.items()}
     known = ("irl_probe", "torch", "gymnasium", "stable_baselines3", "numpy")
     return ", ".join(f"{name} {found[name]}" for name in known if name in found)
@@ -485,7 +486,7 @@ def put(path: Path, name: str, text: str) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """What this command writes: each page with its text."""
+    """Path → text of each page that this command writes."""
     words = "\n\n".join(f"**{term}.** {definition}" for term, definition in terms())
     return {
         PAGE: page(),

@@ -1,4 +1,4 @@
-"""A page that the navigation of mkdocs.yml does not name is put at its end, so that none is lost."""
+"""Put pages that the navigation of mkdocs.yml does not name at its end, so that readers can find every page."""
 
 from pathlib import Path
 from typing import Any

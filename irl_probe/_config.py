@@ -90,7 +90,8 @@ class Config:
             annotated = _alternatives(annotation)
             kinds = tuple(map(_without_bounds, annotated))
             if not _fits(value, kinds):
-                raise ValueError(f"{name} must be {' or '.join(map(_in_words, kinds))}; got {value!r}.")
+                got = reprlib.repr(value) if isinstance(value, Config) else repr(value)  # not forty settings
+                raise ValueError(f"{name} must be {' or '.join(map(_in_words, kinds))}; got {got}.")
             if value is None and NoneType in kinds:
                 continue
             for options in kinds:

@@ -26,7 +26,7 @@ class Transitions:
         terminated: (N,) bool; the MDP ended here, so that V(s′) = 0 by default.
         truncated: (N,) bool; only the clock ended, so that V(s′) still counts.
         episode: (N,) int64; the same number within an episode, and each episode is one contiguous block.
-        rewards: (N,) true rewards per step, or None. For evaluation only: no learner reads them.
+        rewards: (N,) true rewards per step, or None. They are for evaluation only: no learner reads them.
 
     The first row of an episode is its true first step, also after `subsample`.
 

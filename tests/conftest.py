@@ -1,4 +1,4 @@
-"""What all tests share: shapes of the tensor code are checked by beartype, and each file gets its markers."""
+"""Setup of all tests: beartype checks the shapes of the tensor code, and each file gets its markers."""
 
 import re
 

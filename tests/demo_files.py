@@ -1,4 +1,4 @@
-"""Demonstrations with known numbers, and writers of the formats that other projects use."""
+"""Demonstrations with known numbers, and writers of the file formats of other projects."""
 
 import pickle
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Files damaged by accident or by an attacker: each is loaded correctly or refused with an error of irl_probe.
+"""Files damaged by accident or by an attacker: each loads correctly, or is refused with an error of irl_probe.
 
 python -m tests.fuzzing [--count 20000] [--seed 0]   the last line is the outcomes by kind of file, as JSON
 """

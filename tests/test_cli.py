@@ -243,7 +243,7 @@ def test_stable_baselines_judges_rewards_from_the_command_line(run, tmp_path):
     [
         (("demos", "CartPol-v1"), "Did you mean 'CartPole-v1'?"),
         (("probe", "CartPol-v1"), "CartPole-v1"),
-        (("train",), "Training needs demonstrations"),
+        (("train",), "Training needs demonstrations: irl-probe train DEMOS; or --resume DIR."),
         (("export", "nowhere", "--out", "x"), "must hold a run.json"),
         (("compare", "nowhere", "--demos", "CartPole-v1", "--out", "x"), "A reward is a folder or the id"),
         (
@@ -256,7 +256,7 @@ def test_stable_baselines_judges_rewards_from_the_command_line(run, tmp_path):
         (("retrain-study", "CartPole-v1/iqq", "--env", "CartPole-v1", "--out", "x"), "Did you mean"),
         (
             ("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--seeds", "1", "1"),
-            "--seeds must be one or more different",
+            "--seeds must be one or more different whole numbers from 0",
         ),
         (
             ("retrain-study", "constant", "--env", "CartPole-v1", "--out", "x", "--algorithm", "sb3-sac"),
@@ -418,7 +418,7 @@ def test_both_forms_with_different_values_are_refused_by_name_and_the_same_value
         (("distil", REWARD, "--demos", ENV, "--out", "x", "--held-out", "2"), "--held-out must"),
         (
             ("transfer", REWARD, "--env", ENV, "--out", "x", "--seeds", "1", "1"),
-            "--seeds must be one or more different",
+            "--seeds must be one or more different whole numbers from 0",
         ),
         (("zoo", "load", REWARD), "invalid choice 'load'"),
         (("compare", "--env", ENV, "--out", "x"), "Name at least one reward: irl-probe compare REWARD..."),

@@ -163,7 +163,7 @@ def same(a, b):
 class TestSaving:
     @pytest.mark.parametrize("discrete", [True, False])
     @pytest.mark.parametrize("subsample", [1, 3])
-    def test_what_was_saved_is_what_is_loaded(self, tmp_path, discrete, subsample):
+    def test_loaded_demonstrations_equal_the_saved_ones(self, tmp_path, discrete, subsample):
         demos = demonstrations(discrete, notes=("One.", "Two.")).episodes([2, 0]).subsample(subsample)
         same(load_demos(save_demos(demos, tmp_path / "a.npz")), demos)
 
@@ -226,7 +226,7 @@ class TestSaving:
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_only_npz_is_written(self, tmp_path):
+    def test_only_npz_files_are_written(self, tmp_path):
         with pytest.raises(DemoError, match=r"ending in \.npz; got"):
             save_demos(demonstrations(), tmp_path / "a.pkl")
 
@@ -257,8 +257,8 @@ class TestSavedFilesAreChecked:
             (lambda a, m: a["successor_rows"].__setitem__(0, 99), "successors do not fit"),
             (lambda a, m: a.update(successors=a["successors"][1:]), "successors do not fit"),
             (lambda a, m: a.update(successor_rows=a["successor_rows"] * 1.0), "vector of whole numbers"),
-            (lambda a, m: a.update(whole_lengths=a["whole_lengths"] - 1), "whole episodes does not fit"),
-            (lambda a, m: a.update(whole_returns=a["whole_returns"][1:]), "whole episodes does not fit"),
+            (lambda a, m: a.update(whole_lengths=a["whole_lengths"] - 1), "whole episodes do not fit"),
+            (lambda a, m: a.update(whole_returns=a["whole_returns"][1:]), "whole episodes do not fit"),
             (lambda a, m: m.update(version=2), "reads version 1 of the format; the file is version 2"),
             (lambda a, m: m.update(format="other"), "must state the format"),
             (lambda a, m: m.pop("env_id"), "env_id is missing"),

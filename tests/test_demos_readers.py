@@ -182,7 +182,10 @@ class TestD4RL:
         path = write_d4rl(tmp_path / "a.hdf5", True, next_observations=False, timeouts=False, terminals=marked)
         demos = load_demos(path, time_limit=4)
         assert demos.whole.truncated.tolist() == [False, False, True]
-        assert demos.transitions.next_observations[-1].tolist() == [2, 3]  # the fourth step only serves as a successor
+        assert demos.transitions.next_observations[-1].tolist() == [
+            2,
+            3,
+        ]  # the fourth step is only the successor of the third
 
     def test_without_timeouts_the_limit_ends_episodes(self, tmp_path):
         nothing = np.zeros(8, dtype=bool)
@@ -214,7 +217,7 @@ class TestD4RL:
             ({"rewards": np.full(8, np.nan)}, "'rewards' must be finite; episode 0, step 0"),
         ],
     )
-    def test_what_does_not_fit_is_refused(self, tmp_path, changes, message):
+    def test_keys_that_are_missing_or_do_not_fit_are_refused(self, tmp_path, changes, message):
         with pytest.raises(DemoError, match=message):
             load_demos(write_d4rl(tmp_path / "a.hdf5", **changes))
 
@@ -241,7 +244,7 @@ class TestFlat:
             ({"observations": None, "episode_lengths": None}, "not those of a known layout"),
         ],
     )
-    def test_what_does_not_fit_is_refused(self, tmp_path, changes, message):
+    def test_keys_that_are_missing_or_do_not_fit_are_refused(self, tmp_path, changes, message):
         with pytest.raises(DemoError, match=message):
             load_demos(write_flat(tmp_path / "a.npz", **changes))
 
@@ -282,7 +285,7 @@ class TestIQLearn:
             ({n: [] for n in ("states", "next_states", "actions", "rewards", "dones", "lengths")}, "at least one"),
         ],
     )
-    def test_what_does_not_fit_is_refused(self, tmp_path, changes, message):
+    def test_keys_that_are_missing_or_do_not_fit_are_refused(self, tmp_path, changes, message):
         with pytest.raises(DemoError, match=message):
             load_demos(write_pickle(tmp_path / "a.pkl", iq_learn_dict(**changes)))
 
@@ -506,14 +509,14 @@ class TestDamage:
                 str(demos.describe())
         assert outcomes[False] > 10
 
-    def test_another_kind_of_file_with_that_ending_is_refused(self, tmp_path, name):
+    def test_a_file_of_another_kind_with_that_suffix_is_refused(self, tmp_path, name):
         (tmp_path / name).write_bytes(b"not what it says" * 100)
         with pytest.raises(DemoError, match=r"damaged|is not a whole"):
             load_demos(tmp_path / name)
 
 
 class TestPaths:
-    def test_other_endings_are_refused(self, tmp_path):
+    def test_other_suffixes_are_refused(self, tmp_path):
         (tmp_path / "a.csv").write_text("1")
         with pytest.raises(DemoError, match=r"read from \.npz, \.hdf5, \.h5, \.npy, \.pkl; got '\.csv'"):
             load_demos(tmp_path / "a.csv")
@@ -532,7 +535,7 @@ class TestPaths:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"there are no experts in {SHARED}")
 class TestSharedExperts:
-    """The figures of the table in shared/demos/README.md."""
+    """The returns are those of the table in shared/demos/README.md."""
 
     @pytest.mark.parametrize(
         ("name", "episodes", "mean", "sd"),

@@ -1,4 +1,4 @@
-"""docs/design.md: its rooms are import-linter's layers and the package's folders, and the files that it names exist."""
+"""docs/design.md agrees with import-linter's layers and the package's folders, and the files that it names exist."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ def layers() -> list[set[str]]:
     return [{room.strip().removeprefix("irl_probe.") for room in layer.split("|")} for layer in contract["layers"]]
 
 
-def test_the_table_of_rooms_is_what_import_linter_checks():
+def test_the_table_of_rooms_has_the_layers_of_import_linter():
     assert [rooms for _, rooms in floors()] == layers()
 
 
@@ -36,7 +36,7 @@ def test_there_are_eight_floors_from_the_top_down():
     assert set(numbers) == set(range(1, 9))
 
 
-def test_every_room_is_in_the_table_and_every_room_of_the_table_is_there():
+def test_the_table_has_exactly_the_rooms_of_the_package():
     package = ROOT / "irl_probe"
     modules = {path.stem for path in package.glob("*.py") if path.stem not in ("__init__", "__main__")}
     folders = {path.parent.name for path in package.glob("*/__init__.py")}

@@ -1,4 +1,4 @@
-"""Canonical distances by the verb compare: known figures, calibration, and the errors for bad input."""
+"""Canonical distances by the verb compare: known figures, calibration, and messages about bad input."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def compare(rewards, env, steps, **kwargs):
     )
 
 
-def test_a_shaped_truth_is_near_and_its_opposite_far_and_the_calibration_says_how_near(pendulum):
+def test_a_shaped_truth_is_near_the_opposite_is_far_and_the_calibration_agrees(pendulum):
     tree = compare({"shaped": shaped, "opposite": lambda *b: -pendulum_truth(*b)}, *pendulum)
     value = tree["distance"]["value"].sel(bound="estimate").squeeze(drop=True).to_series().unstack("metric")
     assert (value.loc["shaped", ["epic", "dard", "starc_val", "starc_minimal"]] < 1e-3).all()
@@ -71,7 +71,7 @@ def test_cartpole_with_a_recovered_reward(tmp_path):
         dynamics=ip.envs.simulator(env),
     )
     figure = tree["distance"].to_dataset().sel(reward="iq", coverage="data", reference="true")
-    # The true reward is 1 at every step. To EPIC it is a constant; measures that see the end find that it varies.
+    # The true reward is 1 at every step: a constant to EPIC, but not to measures that see the end.
     assert np.isnan(figure["value"].sel(metric="epic", bound="estimate"))
     assert "'true (reference)' reward is 0 on these steps" in str(figure["reason"].sel(metric="epic").item())
     assert 0 < float(figure["value"].sel(metric="starc_minimal", bound="estimate")) <= 2
@@ -79,14 +79,14 @@ def test_cartpole_with_a_recovered_reward(tmp_path):
     assert xr_loaded["distance"].attrs["gamma"] == 0.99
 
 
-def test_without_dynamics_only_epic_and_erc_are_defined(pendulum):
+def test_without_dynamics_only_epic_and_erc_are_measured(pendulum):
     tree = compare({"shaped": shaped}, *pendulum, dynamics=None)
     defined = tree["distance"]["value"].sel(bound="estimate").squeeze().notnull()
     assert defined.to_series().to_dict() == dict(zip(FIGURES, [True, False, False, False, True], strict=True))
     assert "dynamics=simulator(env)" in str(tree["distance"]["reason"].squeeze().sel(metric="dard").item())
 
 
-def test_missing_arguments_are_asked_for(pendulum):
+def test_the_message_about_a_missing_argument_says_what_to_pass(pendulum):
     env, steps = pendulum
     with pytest.raises(ValueError, match="Pass truth=true_reward"):
         ip.compare({"r": shaped}, transitions=steps, distances=QUICK)
@@ -105,7 +105,7 @@ def test_missing_arguments_are_asked_for(pendulum):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"gamma": 1.0}, "gamma must be at least 0 and below 1; got 1.0"),
+        ({"gamma": 1.0}, r"gamma must lie in \[0, 1\), such as 0.99; got 1.0"),
         ({"draws": 1}, "draws must be at least 2; got 1"),
     ],
 )

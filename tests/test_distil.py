@@ -500,7 +500,7 @@ def test_a_coverage_with_a_reserved_name_is_refused_before_the_reward_is_called(
 
     transition = random_mdp(0).transition
     steps, config = every_transition(transition), ip.DistilConfig(gamma=0.9)
-    with pytest.raises(RewardError, match=f"a string other than 'all'.*got {name!r}"):
+    with pytest.raises(RewardError, match=f"name of a coverage must be a string other than 'all'.*got {name!r}"):
         ip.distil(never, config, transitions={name: steps, "rest": steps}, spaces=spaces_of(transition))
 
 

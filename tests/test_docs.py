@@ -1,4 +1,4 @@
-"""The code of README.md and of the documentation runs, in order; every page can be reached."""
+"""The code of README.md and of the documentation runs, in order; links lead to pages."""
 
 import importlib.util
 import re
@@ -73,7 +73,7 @@ def test_options_of_the_documented_commands_are_in_their_help():
             assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w.-])", shown), (command, option)
 
 
-def test_the_glossary_defines_the_words_that_have_a_meaning_of_their_own_here():
+def test_the_glossary_defines_the_words_that_have_a_special_meaning_here():
     page = (DOCS / "glossary.md").read_text(encoding="utf-8")
     words = [word.lower() for word in re.findall(r"^\*\*([^*]+)\.\*\* \S", page, flags=re.MULTILINE)]
     assert {"coverage", "tail", "kind of reward", "control", "ladder", "occupancy"} <= set(words)
@@ -81,7 +81,7 @@ def test_the_glossary_defines_the_words_that_have_a_meaning_of_their_own_here():
 
 
 def test_the_readme_is_short_and_its_picture_small():
-    assert len(README.read_text(encoding="utf-8").splitlines()) <= 110
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 100
     assert (DOCS / "picture.png").stat().st_size < 200_000
 
 
@@ -91,7 +91,7 @@ def test_the_papers_table_has_every_shipped_reward():
         assert "| {} | {} |".format(*reward.split("/")) in table, reward
 
 
-def test_links_between_pages_lead_to_pages():
+def test_links_lead_to_files_that_exist():
     root = DOCS.parent
     pages = [*DOCS.rglob("*.md"), *root.glob("*.md"), *(root / "analyses").rglob("*.md")]
     assert len(pages) > 20
@@ -106,7 +106,7 @@ def test_file_names_need_no_quotes():
     assert [str(path) for path in kept if not re.fullmatch(r"[\w.+-]+", path.name)] == []
 
 
-def test_pages_that_the_navigation_does_not_name_come_at_its_end(tmp_path):
+def test_pages_that_are_not_in_the_navigation_come_at_its_end(tmp_path):
     for name in ("index.md", "late.md"):
         (tmp_path / name).touch()
     spec = importlib.util.spec_from_file_location("nav", DOCS / "nav.py")

@@ -144,8 +144,8 @@ def saved(learned, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("samples", 1, "'samples' of reward.json.reward.expectation must be at least 2; got 1"),
-        ("held_out", 0, "'held_out' of reward.json.reward.expectation must be at least 1; got 0"),
+        ("samples", 1, "'samples' of reward.json.reward.expectation must be whole, from 2 to 4096; got 1"),
+        ("held_out", 0, "'held_out' of reward.json.reward.expectation must be whole, from 1 to 46116860.*; got 0"),
         ("log_likelihood", "high", "'log_likelihood' of reward.json.reward.expectation must be a finite number"),
         ("env_id", "Pendulum-v1", "reward.json.reward.expectation has the unexpected field 'env_id'"),
         ("network", {}, "reward.json.reward.expectation.network must have the field"),

@@ -202,7 +202,7 @@ def test_environment_can_be_made_again_from_its_spec():
     assert env.spec.id == "GridWorld"
 
 
-def test_environment_of_any_name_has_a_spec_that_gymnasium_takes():
+def test_an_environment_of_any_name_has_a_spec_that_gymnasium_accepts():
     env = TabularEnv(gridworld(np.eye(3), name="3×3, goal (2, 2)"))
     assert env.spec.id == "3-3-goal-2-2-"
     assert str(env.spec.kwargs["mdp"]) == "TabularMDP('3×3, goal (2, 2)', S=9, A=5, gamma=0.99)"
@@ -311,7 +311,7 @@ def test_unsupported_spaces_are_refused(observation, action, message):
         (spaces.Box(np.float32([-1, 0]), np.float32([1, 0])), lambda a: np.insert(a, 1, 0), spaces.Box(-1, 1, (1,))),
     ],
 )
-def test_the_advice_of_the_messages_makes_the_spaces_fit(action, function, instead):
+def test_following_the_messages_makes_the_spaces_fit(action, function, instead):
     env = TransformAction(Spaces(BOX, action), function, instead)
     check_spaces(env)
     assert action.contains(env.action(instead.sample()))

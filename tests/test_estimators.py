@@ -38,8 +38,8 @@ def test_every_interval_of_the_study_covers_the_exact_value_in_nine_of_ten_repli
 
 def test_intervals_cover_the_exact_values(study, small):
     shares = study.covered(small).sel(episodes=80, problem="random 1")
-    # These are 20 replications, and their measures are correlated; the 200 of the study decide. At a coverage of 90 %
-    # the chance of 13 or fewer of 20 is 2 in 1,000.
+    # These are only 20 replications, and their measures are correlated; the 200 of the study decide. At a coverage of
+    # 90 % the chance of 13 or fewer of 20 is 2 in 1,000.
     assert float(shares.mean()) >= 0.8
     assert (shares >= 0.7).all(), shares.to_series()
 

@@ -46,7 +46,7 @@ class Steps:
     d: np.ndarray
 
     def transitions(self):
-        """One episode for each row, so that any row may terminate and every state is an initial one."""
+        """One episode for each row, so that any row may terminate and each row is a start."""
         return ip.Transitions(self.s, self.a, self.s2, self.d, ~self.d, np.arange(len(self.s)))
 
 
@@ -172,8 +172,8 @@ def learn_w1(value_term, points):
 
 DIVERGENCES = [("chi2", "expert"), ("chi2", "mixture"), *((name, "expert") for name in PHI)]
 VALUE_TERMS = ("initial", "expert", "mixture", "expert_states")
-# w1's regulariser is a penalty on r's gradient: at the expert's own steps, or at random points between them and the
-# policy's where there are such, and then the tests draw the same points in every update. With the value term `expert`
+# w1's regulariser is a penalty on r's gradient. Without steps of the policy it is at the expert's own steps. With them
+# it is at random points between both, and the tests draw the same points in every update. With the value term `expert`
 # the objective is a likelihood of the policy, and Q's level is free as long as the penalty is 0.
 UNIQUE = [(*d, v) for d in DIVERGENCES for v in VALUE_TERMS if d[0] != "w1" or v in ("initial", "expert_states")]
 WEIGHT = {"kl": lambda r: np.exp(-r), "hellinger": lambda r: (1 + r) ** -2.0, "js": lambda r: 1 / (2 * np.exp(r) - 1)}
@@ -182,7 +182,7 @@ WEIGHT = {"kl": lambda r: np.exp(-r), "hellinger": lambda r: (1 + r) ** -2.0, "j
 @pytest.mark.parametrize(("divergence", "chi2_on", "value_term"), UNIQUE)
 def test_the_learned_table_is_the_optimum_of_its_objective(divergence, chi2_on, value_term):
     best, _ = reference(divergence, chi2_on, value_term)
-    if divergence in WEIGHT:  # at the optimum φ is not yet replaced by its tangent
+    if divergence in WEIGHT:  # at the optimum φ is not yet continued by its tangent
         v = ALPHA * logsumexp(best / ALPHA, axis=1)
         r = best[EXPERT.s, EXPERT.a] - GAMMA * (~EXPERT.d) * v[EXPERT.s2]
         assert WEIGHT[divergence](r).max() < MAX_WEIGHT

@@ -1,4 +1,4 @@
-"""What measures ignore (docs/measures.md), checked on random MDPs; what they do not ignore, shown on one MDP."""
+"""Changes that measures ignore (docs/measures.md), on random MDPs; changes that they do not ignore, on one MDP."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The verdict and its four answers: no stronger than their figures, and complete about what was not measured."""
+"""The verdict and its four answers: no stronger than their figures, and they say what was not measured."""
 
 import functools
 import inspect
@@ -132,7 +132,7 @@ def test_a_transfer_no_better_than_the_carried_policy_is_partial():
     assert "not transferable" in verdict_on(tree).headline
 
 
-def test_where_even_the_true_reward_fails_in_changed_dynamics_transfer_is_not_measured():
+def test_if_even_the_true_reward_fails_in_changed_dynamics_transfer_is_not_measured():
     tree = trees.full()
     transfer = tree["transfer"].to_dataset().drop_vars("overall")
     transfer["value"][:], transfer["reason"][:] = np.nan, "Training there was no better than random."
@@ -150,7 +150,7 @@ def test_the_only_reward_is_known_to_transfer_under_the_name_recovered():
     assert verdict_on(tree).reward == "iq"
 
 
-def test_rewards_whose_figures_read_alike_are_not_distinguishable():
+def test_rewards_whose_figures_look_equal_are_not_distinguishable():
     tree = trees.many(steps=400, episodes=4, rewards=2, metrics=("pearson",))
     del tree["correlation"], tree["points"]
     tree["retraining"]["normalised_mean"][:] = [[0.971, 0.97, 0.972], [0.968, 0.967, 0.969]]
@@ -165,7 +165,7 @@ def test_many_runs_make_it_well_supported():
     assert "rests on 5 training runs: retraining, 25 seeds" in sentence
 
 
-def test_transfer_measured_of_another_reward_is_said_to_be_of_another():
+def test_transfer_of_another_reward_is_reported_as_that_of_another():
     transfer = trees.full()["transfer"].to_dataset().sel(policy=["random", "iq-chi2", "true reward"])
     correlations = trees.correlations({"a": POINTS, "b": POINTS})
     short, _, sentence = asked(new_results({"correlation": correlations, "transfer": transfer}))["Does it transfer?"]
@@ -184,7 +184,7 @@ def test_one_change_has_one_figure():
     assert "(one change, 2 seeds)" in asked(tree)["Does it transfer?"][2]
 
 
-def test_seeds_that_came_out_alike_are_not_passed_off_as_exact():
+def test_seeds_with_equal_figures_are_not_shown_as_exact():
     tree = trees.full()
     tree["transfer"]["overall"].loc[{"policy": "carried over"}] = 0.55
     assert "carried over unchanged, reaches 55\u00a0% [55, 55]." in asked(tree)["Does it transfer?"][2]
@@ -220,7 +220,7 @@ def test_verdict_says_what_was_not_measured():
         ((0.1, 0.0, 0.2), 0.0, (0.1, 0.0, 0.2), "weak"),
     ],
 )
-def test_verdict_tells_length_from_agreement(raw, constant, controlled, phrase):
+def test_the_verdict_separates_length_from_agreement(raw, constant, controlled, phrase):
     tree = with_correlations(
         trees.cartpole(), episode_none=raw, episode_constant=(constant,) * 3, episode_length=controlled
     )
@@ -272,7 +272,7 @@ def test_answer_on_retraining_is_no_stronger_than_its_interval(bounds, word, phr
     assert (found.tone == "bad") is (word == "No")
 
 
-def test_the_best_is_clear_only_against_all_the_others():
+def test_the_lead_is_clear_only_if_it_is_clear_over_all_the_others():
     tree = trees.many(steps=400, episodes=4, rewards=3, metrics=("pearson",))
     tree["retraining"]["normalised_mean"][:] = [[0.95, 0.9, 1.0], [0.8, 0.75, 0.85], [0.7, 0.1, 1.0]]
     short, _, sentence = asked(tree)["Which reward is best?"]
@@ -281,7 +281,7 @@ def test_the_best_is_clear_only_against_all_the_others():
     assert "“reward-0” leads 3 rewards, though not beyond doubt" in verdict_on(tree).headline
 
 
-def test_figures_that_read_alike_leave_the_order_to_the_next():
+def test_if_two_figures_look_equal_the_next_figure_decides_the_order():
     tree = trees.many(steps=400, episodes=4, rewards=2, metrics=("pearson",))
     tree["retraining"]["normalised_mean"][:] = [[0.998, 0.99, 1.0], [1.0, 0.99, 1.0]]  # .998 reads as 1.00
     where = {"level": "episode", "control": "length", "metric": "pearson", "coverage": "noisy expert mixture"}
@@ -309,7 +309,7 @@ def test_distance_is_judged_apart_from_shaping():
     assert next(c for c in verdict_on(tree).claims if c.term == "starc_minimal").phrase.endswith("is unclear")
 
 
-def test_rewards_that_stand_beside_the_saved_one_are_named_and_not_judged():
+def test_rewards_shown_beside_the_saved_one_are_named_and_not_judged():
     tree = trees.gridworld()
     tree.attrs["beside"] = json.dumps({"exact occupancy": "the most that could be had"})
     tree["distance"] = tree["distance"].to_dataset().assign_coords(reward=["30 demonstrations", "exact occupancy"])

@@ -1,4 +1,4 @@
-"""Every example of docs/measures.md says what it says."""
+"""The examples of docs/measures.md give the output that the page shows."""
 
 import doctest
 from pathlib import Path

@@ -156,7 +156,7 @@ def test_misuse_is_refused_with_the_remedy(tmp_path):
     ("change", "message"),
     [
         ({"variance": -1.0}, "neither below 0"),
-        ({"count": 1.5}, "'count' of reward.json.reward.normalisation must be a whole number; got 1.5"),
+        ({"count": 1.5}, "'count' of reward.json.reward.normalisation must be whole, from 0 to 46116860.*; got 1.5"),
         ({"mean": "0"}, "'mean' of reward.json.reward.normalisation must be a finite number"),
         ({"std": 1.0}, "unexpected field 'std'"),
     ],

@@ -1,4 +1,4 @@
-"""The figures: what they draw for known data, and that they leave matplotlib's settings alone."""
+"""The figures draw known data correctly, and do not change matplotlib's settings."""
 
 import matplotlib
 import numpy as np
@@ -36,7 +36,7 @@ def test_unknown_level_is_refused():
         plots.aggregate(np.ones(2), np.zeros(2, dtype=int), "steps")
 
 
-def test_few_points_are_dots_and_many_are_density_holding_all_of_them():
+def test_few_points_are_dots_and_many_are_a_density_that_counts_all_of_them():
     few = plots.reward_scatter(noisy_points(100), "iq", "step")
     assert not few.collections
     assert len(few.lines[0].get_xdata()) == 100
@@ -52,7 +52,7 @@ def test_fit_is_the_line_between_the_rewards():
     assert y == pytest.approx(2 * x + 1)
 
 
-def test_outliers_do_not_squash_the_rest_and_are_counted():
+def test_outliers_do_not_compress_the_rest_and_are_counted():
     points = noisy_points(5000)
     points["true"][:3] = 1e6
     ax = plots.reward_scatter(points, "iq", "step")
@@ -60,7 +60,7 @@ def test_outliers_do_not_squash_the_rest_and_are_counted():
     assert ax.get_title(loc="left") == "3 of 5,000 lie outside the axes"
 
 
-def test_constant_truth_is_said_and_shown_as_a_distribution(cartpole):
+def test_a_constant_truth_is_noted_and_the_recovered_reward_is_shown_as_a_distribution(cartpole):
     ax = plots.reward_scatter(cartpole["points/expert"].to_dataset(), "iq", "step")
     assert ax.get_title(loc="left") == "the true reward per step is always 1"
     assert sum(bar.get_width() for bar in ax.patches) == cartpole["points/expert"].sizes["step"]
@@ -99,7 +99,7 @@ def test_forest_shows_raw_controlled_and_constant_with_their_intervals(cartpole)
     assert legend == ["raw", "length controlled", "constant reward"]
 
 
-def test_forest_writes_undefined_where_there_is_no_figure(cartpole):
+def test_forest_writes_undefined_if_there_is_no_figure(cartpole):
     ax = plots.correlation_forest(cartpole["correlation"].to_dataset(), "iq", "pearson")
     assert "undefined" in [t.get_text() for t in ax.texts]
 
@@ -111,7 +111,7 @@ def test_returns_show_every_episode_and_the_mean():
     assert [t.get_text() for t in ax.get_yticklabels()] == ["expert", "random"]
 
 
-def test_learning_curve_passes_over_steps_without_evaluation(cartpole):
+def test_learning_curve_skips_steps_without_evaluation(cartpole):
     learning = cartpole["learning"].to_dataset()
     learning["return_mean"][1] = np.nan
     ax = plots.learning_curve(learning, references={"expert": 500.0})
@@ -119,7 +119,7 @@ def test_learning_curve_passes_over_steps_without_evaluation(cartpole):
     assert ax.lines[1].get_ydata()[0] == 500
 
 
-def test_grid_numbers_stand_in_their_cells_and_walls_are_blank():
+def test_grid_numbers_are_in_their_cells_and_walls_are_blank():
     cells = xr.DataArray([[1.0, np.nan], [-2.5, 0.0]], dims=("row", "col"))
     ax = plots.grid_heatmap(cells)
     assert {t.get_text(): t.get_position() for t in ax.texts} == {
@@ -136,7 +136,7 @@ def test_large_grid_has_a_colour_bar_instead_of_numbers():
     assert ax.child_axes[0].get_ylabel() == "reward units"
 
 
-def test_heat_map_holds_every_distance_and_blanks_what_is_undefined():
+def test_heat_map_has_every_distance_and_a_dash_for_an_undefined_one():
     distance = trees.full()["distance"].to_dataset()
     distance["value"].loc[{"reward": "sqil", "metric": "epic"}] = np.nan
     ax = plots.distance_heatmap(distance, coverage="mixture")
@@ -180,7 +180,7 @@ def test_distance_forest_shows_its_calibration_beside_the_rewards():
 
 
 @pytest.mark.parametrize("share", [np.nan, 1e-17])
-def test_bars_of_next_to_nothing_have_the_whole_variance_in_sight(share):
+def test_bars_of_undefined_or_tiny_shares_still_show_the_axis_from_0_to_1(share):
     decomposition = trees.full()["decomposition"].to_dataset()
     decomposition["value"][:] = share
     left, right = plots.decomposition_bars(decomposition).get_xlim()
@@ -195,7 +195,7 @@ def test_bars_stack_the_shares_and_put_negative_ones_left_of_zero():
     assert min(min(x, x + width) for x, width in bars) == pytest.approx(-0.05)
 
 
-def test_slopes_draw_every_policy_but_the_two_that_are_the_scale():
+def test_slopes_draw_every_policy_except_the_two_that_define_the_scale():
     ax = plots.transfer_slopes(trees.full()["transfer"].to_dataset())
     labels = [t.get_text() for t in ax.get_legend().get_texts()]
     assert labels == ["carried over", "iq-chi2", "iq-kl", "sqil"]

@@ -1,4 +1,4 @@
-"""The page as a file: complete, self-contained, inert to what names say, and honest about what is missing."""
+"""The page as a file: complete, self-contained, safe from hostile names, and clear about what is missing."""
 
 import base64
 import io
@@ -69,7 +69,7 @@ def grid_page() -> Page:
 
 def test_every_section_with_results_is_there(page, grid_page):
     headings = (
-        "Returns|True against recovered reward|Correlations|Learning curve|What was learned from what|Definitions"
+        "Returns|True against recovered reward|Correlations|Learning curve|Where the results come from|Definitions"
     )
     for heading in headings.split("|"):
         assert heading in page.text
@@ -88,7 +88,7 @@ def test_page_needs_no_network_and_no_other_file(html, page):
     assert policy.startswith("default-src 'none'")
 
 
-def test_ids_are_unique_and_links_and_labels_lead_somewhere(page, grid_page):
+def test_ids_are_unique_and_links_and_labels_point_to_ids_of_the_page(page, grid_page):
     for one in (page, grid_page):
         ids = [attrs["id"] for _, attrs in one.tags if "id" in attrs]
         assert len(ids) == len(set(ids))
@@ -137,7 +137,7 @@ def test_colours_have_enough_contrast(theme):
 HOSTILE = '</svg></script><script>alert("x")</script><img src=x onerror=alert(1)>" onload="alert(2)'
 
 
-def test_hostile_names_are_inert():
+def test_hostile_names_are_shown_as_text():
     points = trees.points(np.random.default_rng(0), np.array([5, 7]), {HOSTILE: 0.5})
     tree = new_results(
         {f"points/{HOSTILE.replace('/', '')}": points, "correlation": trees.correlations({HOSTILE: points})},
@@ -148,6 +148,7 @@ def test_hostile_names_are_inert():
         config={HOSTILE: {HOSTILE: HOSTILE}},
     )
     tree.attrs["no_distances"] = HOSTILE  # a warning
+    assert any(HOSTILE in warning["text"] for warning in judgement.warnings_of(tree))
     hostile = Page(render(tree))
     assert [script.get("type") for script in hostile.all("script")] == ["application/json", None]
     assert not hostile.all("img")
@@ -155,7 +156,7 @@ def test_hostile_names_are_inert():
     assert hostile.text.count("</svg>") >= 5  # shown as text
 
 
-def test_every_definition_used_is_defined_and_one_hover_away(page):
+def test_every_term_links_to_its_definition_and_shows_it_on_hover(page):
     used = [a for a in page.all("a") if a.get("class") == "term"]
     assert len(used) > 20
     for link in used:
@@ -178,7 +179,7 @@ def test_captions_hold_raw_constant_and_controlled_figures(grid_page):
     assert re.search(rf"Episode level, “30 demonstrations” on expert data\. {pattern}", grid_page.text)
 
 
-def test_the_four_answers_stand_on_the_page_and_say_what_was_not_measured(page):
+def test_the_four_answers_are_on_the_page_and_say_what_was_not_measured(page):
     for question in ("Which reward is best?", "Can I retrain on it?", "Does it transfer?", "How sure are we?"):
         assert question in page.text
     assert "Not measured No policy was trained on it in changed dynamics." in page.text
@@ -195,18 +196,18 @@ def test_stacked_seeds_are_averaged_and_other_stacks_are_refused():
 
 def test_transfer_distances_and_decompositions_have_their_figures_and_tables():
     page = Page(render(trees.full()))
-    for told in (
+    for shown in (
         "Transfer", "friction ×0.5", "all changes", "How far the sampled distances can be trusted.", "truth + shaping",
         "queries outside the data", "12 %", "What the difference is made of", "scale λ", "Distances by every measure",
         "Order of policies",
     ):  # fmt: skip
-        assert told in page.text, told
+        assert shown in page.text, shown
     labels = " ".join(svg["aria-label"] for svg in page.all("svg"))
     assert "mean over changes: carried over 0.55" in labels
     assert "trained on “iq-kl” 0.65" in labels
 
 
-def test_brushed_episodes_carry_their_totals_and_series_to_within_a_step_of_a_byte():
+def test_brushed_episodes_have_their_totals_and_their_series_to_one_part_in_255():
     points = points_group([0, 0, 0, 4, 4], [1, 2, 3, 5, 5], {"iq": [0.0, 1.0, 0.25, -2.0, 2.0]})
     block = brush_data(read(new_results({"points/all": points})).points, [("iq", "all")])
     part = block["coverages"]["all"]
@@ -241,7 +242,7 @@ def test_terminal_has_the_verdict_the_answers_and_the_table_of_the_page():
     assert "constant" in text
 
 
-def test_terminal_reads_no_markup_in_names():
+def test_names_in_the_terminal_are_not_read_as_markup():
     console = Console(width=120, file=io.StringIO())
     name = "[red]x[/]"
     points = trees.points(np.random.default_rng(0), np.array([5, 7, 9]), {"iq": 0.5})
@@ -277,8 +278,8 @@ def test_results_without_any_group_still_make_a_page():
 
 
 def test_provenance_is_on_the_page(cartpole, page):
-    for told in ("chi2", "64, 64", "resettable simulator", "absorbing", "9f2c" * 16, "γ 0.99"):
-        assert told in page.text
+    for shown in ("chi2", "64, 64", "resettable simulator", "absorbing", "9f2c" * 16, "γ 0.99"):
+        assert shown in page.text
     for name, version in json.loads(cartpole.attrs["versions"]).items():
         assert f"{name} {version}" in page.text
     for warning in judgement.warnings_of(cartpole):
@@ -303,7 +304,7 @@ def test_a_page_reads_each_group_of_the_results_once(make, monkeypatch):
     assert sorted(read_groups) == sorted(node.path for node in tree.subtree if node.parent is not None)
 
 
-def test_report_reads_back_from_disk_the_same(tmp_path):
+def test_results_loaded_from_disk_give_the_same_page(tmp_path):
     tree = trees.many(steps=400, episodes=8, rewards=1, metrics=("pearson",))
     again = load_results(save_results(tree, tmp_path / "results.nc"))
     assert render(again) == render(tree)
@@ -321,7 +322,7 @@ def test_report_is_not_overwritten_unless_asked(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_failure_leaves_the_old_report(tmp_path):
+def test_a_failed_write_leaves_the_old_report(tmp_path):
     path = tmp_path / "report.html"
     path.write_text("mine")
     broken = new_results({})
@@ -331,7 +332,7 @@ def test_failure_leaves_the_old_report(tmp_path):
     assert path.read_text() == "mine"
 
 
-def test_folder_as_path_is_refused(tmp_path):
+def test_a_folder_as_the_path_is_refused(tmp_path):
     with pytest.raises(IsADirectoryError, match=r"The report is one file; .* is a folder"):
         write_report(new_results({}), tmp_path)
 
@@ -343,7 +344,7 @@ def test_only_a_results_tree_makes_a_report(tmp_path):
         write_report(xr.DataTree(), tmp_path / "report.html")
 
 
-def test_million_steps_make_a_small_page_in_little_memory(tmp_path):
+def test_a_million_steps_make_a_small_page_in_little_memory(tmp_path):
     code = (
         "import resource, sys, time; import trees; from irl_probe.report import write_report\n"
         "tree = trees.many(steps=1_000_000, episodes=1000, rewards=1, metrics=('pearson',))\n"
@@ -366,7 +367,7 @@ def test_million_steps_make_a_small_page_in_little_memory(tmp_path):
     assert size < 3e6
 
 
-def test_warnings_about_the_judged_reward_come_first_and_the_others_are_folded():
+def test_warnings_about_the_judged_reward_come_first_and_the_others_are_in_a_closed_list():
     tree = trees.many(steps=2000, episodes=20, rewards=3, metrics=("pearson",))
     ours, others = warnings_about(read(tree), "reward-0")
     assert others
@@ -380,24 +381,24 @@ def test_warnings_about_the_judged_reward_come_first_and_the_others_are_folded()
     assert ours == [w for w in judgement.warnings_of(tree) if w not in others]
 
 
-def test_where_the_truth_is_the_same_at_every_step_the_verdict_says_what_to_go_by(cartpole, page):
-    told = "The return after retraining is the figure to go by"
-    assert told in judge(read(cartpole)).note
-    assert told in page.text
+def test_if_the_truth_is_the_same_at_every_step_the_verdict_says_which_figure_to_use(cartpole, page):
+    note = "The return after retraining is the figure to go by"
+    assert note in judge(read(cartpole)).note
+    assert note in page.text
     console = Console(width=300, file=io.StringIO())
     print_report(cartpole, console)
-    assert told in console.file.getvalue()
+    assert note in console.file.getvalue()
     assert judge(read(trees.full())).note == ""
     correlation = cartpole["correlation"].to_dataset().copy(deep=True)
     correlation["reason"] = correlation["reason"].astype(object)
     correlation["reason"].loc[{"level": "step"}] = "The true reward does not vary at step level."
-    assert told in judge(read(new_results({"correlation": correlation}))).note  # without the steps themselves
+    assert note in judge(read(new_results({"correlation": correlation}))).note  # without the steps themselves
     assert judge(read(new_results({"returns": cartpole["returns"].to_dataset()}))).note == ""
 
 
-def test_settings_left_at_their_default_stand_on_one_line():
-    told = {title: values for title, _, values in provenance({"demonstrations": '{"rewards": null}'})}
-    assert told["demonstrations"] == [("rewards", "None")]  # what is missing there was not left to any default
+def test_settings_left_at_their_default_are_on_one_line():
+    blocks = {title: values for title, _, values in provenance({"demonstrations": '{"rewards": null}'})}
+    assert blocks["demonstrations"] == [("rewards", "None")]  # a missing fact is not a setting left at its default
     config = '{"seed": 0, "learner": {"steps": null, "hidden": null, "objective": "iq"}}'
     blocks = {title: values for title, _, values in provenance({"config": config})}
     assert blocks["config"] == [

@@ -1,7 +1,7 @@
-"""The page in a real browser: figures have size, controls choose, nothing is logged, nothing overflows.
+"""The page in a real browser: figures have size, controls work, nothing is logged, nothing overflows.
 
-Headless Chromium prints its DOM (`--dump-dom`). What a browser alone can tell is written into the DOM by a probe
-script, in a copy of the page whose content policy admits it; the page as it is must run without any console message.
+Headless Chromium prints its DOM (`--dump-dom`). A probe script writes facts that only a browser knows into the DOM of a
+copy of the page, whose content policy allows the script. The original page must run without any console message.
 """
 
 import functools
@@ -123,7 +123,7 @@ def console(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def probe(page: Path, folder: Path, *options: str, width: int = 1280) -> dict:
-    """What PROBE finds in a copy of the page, laid out `width` pixels wide."""
+    """The findings of PROBE in a copy of the page, laid out `width` pixels wide."""
     text = page.read_text(encoding="utf-8")
     text = re.sub(r"script-src 'sha256-[^']*'", "script-src 'unsafe-inline'", text, count=1)
     copy = folder / f"{page.stem}-probe.html"
@@ -146,7 +146,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def found(pages, tmp_path_factory):
-    """`found(name, *options, width=)`: what PROBE finds, each asked of the browser once."""
+    """`found(name, *options, width=)`: the findings of PROBE; each combination runs the browser once."""
 
     @functools.cache
     def look(name: str, *options: str, width: int = 1280) -> dict:

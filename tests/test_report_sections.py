@@ -1,4 +1,4 @@
-"""The sections of the page: which figures are drawn, and what their captions say."""
+"""The sections of the page: their figures and captions."""
 
 import numpy as np
 import trees
@@ -8,7 +8,7 @@ from irl_probe.report.sections import sections
 from irl_probe.results import new_results
 
 
-def test_of_too_many_pairs_of_reward_and_data_those_that_decide_are_drawn(monkeypatch):
+def test_if_there_are_too_many_pairs_of_reward_and_data_the_page_draws_the_deciding_ones(monkeypatch):
     monkeypatch.setattr("irl_probe.report.sections.MOST_VIEWS", 3)
     points = trees.points(np.random.default_rng(0), np.array([3, 4]), {"a": 0.5, "b": 0.5})
     tree = new_results({"points/first": points, "points/second": points})
@@ -18,10 +18,10 @@ def test_of_too_many_pairs_of_reward_and_data_those_that_decide_are_drawn(monkey
         ("a", "first"),
         ("b", "second"),
     ]
-    assert "Drawn are 3 of 4 pairs" in section.intro
+    assert "The page draws 3 of 4 pairs" in section.intro
 
 
-def test_of_one_reward_the_retrained_policies_are_a_table_and_no_empty_figure():
+def test_for_one_reward_the_retrained_policies_are_a_table_without_a_figure():
     tree = trees.many(steps=400, episodes=4, rewards=1, metrics=("pearson",))
     section = next(s for s in sections(read(tree), "reward-0") if s.key == "retraining")
     (table,) = section.items
@@ -31,7 +31,7 @@ def test_of_one_reward_the_retrained_policies_are_a_table_and_no_empty_figure():
     assert [row.headings[0].label for row in table.rows] == ["reward-0", "reward-1"]
 
 
-def test_transfer_says_what_one_is_and_that_it_may_be_exceeded():
+def test_the_caption_of_transfer_defines_one_and_says_that_lines_may_lie_above_it():
     section = next(s for s in sections(read(trees.full()), "iq-chi2") if s.key == "transfer")
     caption = section.items[0].caption
-    assert "reach with the same budget. Where those are poor a line may lie above 1" in caption
+    assert "reach with the same budget. If those are poor, a line may lie above 1" in caption

@@ -1,4 +1,4 @@
-"""The tables of the page: they hold the figures of the results, mark the best, and say why a cell is empty."""
+"""The tables of the page have the figures of the results, mark the best, and say why a cell is empty."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_tables_hold_the_figures_of_the_results():
     glance = glance_table(read(tree))
     assert [[c.best for c in row.cells] for row in glance.rows] == [
         [False] * 7,
-        [False] * 7,  # beside the other, and not competing
+        [False] * 7,  # shown for comparison, never marked
     ]
     assert glance.rows[1].first
 
@@ -44,7 +44,7 @@ def test_tables_hold_the_figures_of_the_results():
     ("value", "digits", "text"),
     [(0.126, 2, "0.13"), (-0.5, 1, "−0.5"), (-0.001, 2, "0.00"), (12345.6, 1, "12,346"), (0, 0, "0")],
 )
-def test_numbers_read_well(value, digits, text):
+def test_numbers_have_fixed_decimals_grouped_thousands_and_a_true_minus(value, digits, text):
     assert number(value, digits) == text
 
 
@@ -55,7 +55,7 @@ def test_cell_says_why_it_is_empty():
     assert cell((0.5, 0.5, 0.5)).interval == ""
 
 
-def test_one_change_has_one_row_and_says_what_was_resampled():
+def test_one_change_has_one_row_and_a_note_on_what_was_resampled():
     transfer = trees.full()["transfer"].to_dataset().isel(variant=[0, 1], seed=[0, 1])
 
     def table():
@@ -87,7 +87,7 @@ def test_the_order_of_policies_is_a_table_in_the_order_of_the_truth():
     assert [cell.text for cell in rows[-1].cells] == ["0.80", "0.20", "8.00", "29.00"]
 
 
-def test_the_true_reward_and_the_constant_stand_beside_the_rewards_and_do_not_compete():
+def test_the_true_reward_and_the_constant_come_last_and_are_never_marked():
     table = glance_table(read(trees.full()))
     assert [row.headings[0].label for row in table.rows] == ["iq-chi2", "iq-kl", "sqil", "true", "constant"]
     assert not any(cell.best for row in table.rows[3:] for cell in row.cells)
@@ -95,7 +95,7 @@ def test_the_true_reward_and_the_constant_stand_beside_the_rewards_and_do_not_co
     assert table.rows[3].cells[0].text == "–"
 
 
-def test_training_on_the_true_reward_stands_beside_the_others_and_is_not_judged():
+def test_training_on_the_true_reward_is_shown_and_not_judged():
     tree = trees.many(steps=400, episodes=4, rewards=2, metrics=("pearson",))
     group = tree["retraining"].to_dataset()
     both = xr.concat([group, group.isel(reward=[0]).assign_coords(reward=["true reward"])], "reward")
@@ -107,7 +107,7 @@ def test_training_on_the_true_reward_stands_beside_the_others_and_is_not_judged(
     answer = judgement.answers(figures, verdict)[1]
     assert answer.question == "Can I retrain on it?"
     assert (answer.short, answer.tone) == ("Can’t tell", "open")  # as many steps on the truth do no better
-    assert "As many steps on the true reward bring 65\u00a0% [55, 75]." in answer.sentence
+    assert "As many steps on the true reward reach 65\u00a0% [55, 75]." in answer.sentence
     table = glance_table(read(tree))
     assert [row.headings[0].label for row in table.rows] == ["reward-0", "reward-1", "true"]
     assert table.rows[2].cells[0].text == "0.65"
@@ -120,13 +120,13 @@ def test_training_on_the_true_reward_stands_beside_the_others_and_is_not_judged(
 @pytest.mark.parametrize(
     ("figures", "marked"),
     [
-        ([[1.0, 0.9, 1.1], [0.996, 0.9, 1.1], [0.5, 0.4, 0.6]], [True, True, False]),  # what ties is marked alike
+        ([[1.0, 0.9, 1.1], [0.996, 0.9, 1.1], [0.5, 0.4, 0.6]], [True, True, False]),  # a tie is marked too
         ([[1.0, 0.9, 1.1], [0.8, 0.7, 0.89], [0.5, 0.4, 0.6]], [True, False, False]),
         ([[1.0, 0.9, 1.1], [0.996, 0.9, 1.1], [0.99, 0.8, 1.0]], [False, False, False]),  # nothing is distinguishable
         ([[0.9, 0.9, 0.9], [0.8, 0.8, 0.8], [0.7, 0.7, 0.7]], [True, False, False]),
     ],
 )
-def test_a_mark_distinguishes_the_best_and_is_shared_by_what_ties_with_it(figures, marked):
+def test_the_mark_is_on_the_best_and_on_figures_that_tie_with_it(figures, marked):
     tree = trees.many(steps=400, episodes=4, rewards=3, metrics=("pearson",))
     tree["retraining"]["normalised_mean"][:] = figures
     assert [row.cells[0].best for row in glance_table(read(tree)).rows] == marked
@@ -150,9 +150,11 @@ def test_a_correlation_that_length_explains_is_not_marked_as_the_best():
     assert any(row.cells[place].best for row in glance_table(read(tree)).rows)
 
 
-def test_policies_that_all_came_out_alike_have_their_interval_shown():
+def test_if_all_policies_have_equal_figures_the_interval_is_shown():
     assert cell((1.0, 1.0, 1.0), exact=False).interval == "[1.00, 1.00]"
     tree = trees.many(steps=400, episodes=4, rewards=1, metrics=("pearson",))
     tree["retraining"]["normalised_mean"][:] = [1.0, 1.0, 1.0]
-    claim = judgement.judge(read(tree)).claims[0]
-    assert "5 fresh policies trained on this reward alone each reach 100" in claim.sentence
+    figures = read(tree)
+    answer = judgement.answers(figures, judgement.judge(figures))[1]
+    assert answer.question == "Can I retrain on it?"
+    assert "5 fresh policies trained on this reward alone each reach 100" in answer.sentence

@@ -195,10 +195,12 @@ def test_loading_another_kind_of_file_says_so(tmp_path):
         load_results(path)
 
 
-def test_loading_somebody_elses_netcdf_says_so(tmp_path):
+def test_loading_another_netcdf_file_says_so(tmp_path):
     path = tmp_path / "climate.nc"
     xr.Dataset({"temperature": ("time", [1.0, 2.0])}).to_netcdf(path, engine="h5netcdf")
-    with pytest.raises(ValueError, match=r"climate.nc' is a table of its own making .it holds temperature."):
+    with pytest.raises(
+        ValueError, match=r"climate.nc' was not written by save_results. It is another table .holding temperature."
+    ):
         load_results(path)
 
 
@@ -280,7 +282,7 @@ def test_bootstrap_interval_of_a_mean_has_the_standard_errors_width():
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
 
 
-def test_normalised_is_undefined_where_the_expert_is_random():
+def test_normalised_is_undefined_if_expert_and_random_return_the_same():
     group = returns_group({"expert": [1.0], "random": [1.0]}, {"expert": [5], "random": [5]})
     assert group["normalised"].isnull().all()
 
@@ -346,11 +348,12 @@ def test_validation_asks_for_the_root_attributes(tree):
         validate(tree)
 
 
-def test_a_studys_own_table_is_refused_with_what_it_is_and_where_its_page_is(tmp_path):
+def test_the_message_about_a_studys_own_table_says_what_it_holds_and_where_its_page_is(tmp_path):
     path = tmp_path / "results.nc"
     xr.Dataset({"final": ("task", [1.0, 2.0])}).to_netcdf(path, engine="h5netcdf")
     with pytest.raises(
-        ValueError, match=r"is a table of its own making \(it holds final\).*xarray\.open_dataset"
+        ValueError,
+        match=r"was not written by save_results\. It is another table \(holding final\).*xarray\.open_dataset",
     ) as raised:
         load_results(path)
     assert "report.html" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Results put together and printed: rewards side by side, runs stacked and averaged, tables for a paper."""
+"""Results combined and printed: rewards side by side, runs stacked and averaged, tables for a paper."""
 
 import json
 
@@ -67,7 +67,7 @@ def runs() -> dict[int, xr.DataTree]:
     return {seed: run_of(seed, figure) for seed, figure in enumerate(FIGURES)}
 
 
-def test_rewards_measured_apart_stand_side_by_side():
+def test_rewards_that_were_measured_separately_are_merged_side_by_side():
     points = {"points/expert": points_group([0, 0, 1], [1, 2, 3], {"a": [1, 2, 3]})}
     one = new_results({"correlation": correlated({"a": 0.5}), **points}, env_id="Grid")
     points = {"points/expert": points_group([0, 0, 1], [1, 2, 3], {"b": [3, 2, 1]})}
@@ -83,14 +83,14 @@ def test_rewards_measured_apart_stand_side_by_side():
     assert reason == "It was not measured in this run."
 
 
-def test_merging_keeps_the_labels_in_order_and_is_exact_on_disk(tmp_path):
+def test_merging_keeps_all_labels_and_is_exact_on_disk(tmp_path):
     names = ["z", "a", "m"]
     merged = merge_results(*(new_results({"correlation": correlated({n: 0.5})}) for n in names))
     assert set(merged["correlation"]["reward"].values) == set(names)
     xr.testing.assert_identical(load_results(save_results(merged, tmp_path / "merged.nc")), merged)
 
 
-def test_merging_refuses_what_does_not_belong_together():
+def test_merging_refuses_results_that_do_not_fit_together():
     one = new_results({"correlation": correlated({"a": 0.5})})
     with pytest.raises(ValueError, match=r"'/correlation' holds other figures under the same labels. Rename a reward"):
         merge_results(one, new_results({"correlation": correlated({"a": 0.6})}))
@@ -100,7 +100,7 @@ def test_merging_refuses_what_does_not_belong_together():
     with pytest.raises(ValueError, match="side by side on the same steps only; '/points/x' holds different ones"):
         merge_results(*(new_results(groups) for groups in steps))
     log = new_results({"learning": learning_group([0], {"loss": [1.0]})})
-    with pytest.raises(ValueError, match="Of '/learning' there can be one; 2 results hold it"):
+    with pytest.raises(ValueError, match="A tree can have only one '/learning'; 2 results hold it"):
         merge_results(log, log)
 
 
@@ -126,7 +126,7 @@ def test_stacked_runs_are_exact_on_disk_and_tidy(runs, tmp_path):
     assert dict(zip(table["seed"], table["estimate"], strict=True)) == dict(enumerate(FIGURES))
 
 
-def test_tasks_of_seeds_nest_and_what_one_lacks_is_undefined_with_a_reason(runs):
+def test_seeds_nest_in_tasks_and_figures_that_a_task_lacks_are_undefined_with_a_reason(runs):
     other = new_results({"correlation": correlated({"bc": 0.3})})
     nested = stack_runs({"one": stack_runs(runs, "seed"), "two": stack_runs({0: other}, "seed")}, "task")
     value = nested["correlation"]["value"]
@@ -181,7 +181,7 @@ def test_average_by_interquartile_mean():
     assert value == pytest.approx(float(iqm(figures)))
 
 
-def test_average_is_undefined_where_a_run_is_with_that_runs_reason():
+def test_the_average_is_undefined_if_a_run_is_and_has_that_runs_reason():
     figures = [0.5, np.nan]
     stacked = stack_runs({s: new_results({"correlation": correlated({"a": f})}) for s, f in enumerate(figures)}, "seed")
     group = average_runs(stacked)["correlation"].to_dataset()
@@ -194,7 +194,7 @@ def test_one_run_has_no_interval_over_runs(runs):
     assert averaged["correlation"]["value"].sel(bound=["low", "high"]).isnull().all()
 
 
-def test_stacking_and_averaging_refuse_in_words(runs):
+def test_stacking_and_averaging_refuse_wrong_arguments_and_say_why(runs):
     with pytest.raises(ValueError, match="stacked along one of seed, task, variant; got 'seeds'"):
         stack_runs(runs, "seeds")
     with pytest.raises(ValueError, match="at least one run to stack"):
@@ -310,7 +310,7 @@ def test_joined_results_keep_the_hashes_of_all():
     assert joined == {"rewards": {"a": "1", "b": "2"}, "transitions": {"expert": "3"}}
 
 
-def test_a_printed_table_leaves_out_what_no_run_measured():
+def test_a_printed_table_leaves_out_rows_and_columns_that_no_run_measured():
     runs = {
         task: new_results({"correlation": correlated({name: figure})})
         for task, (name, figure) in {"one": ("a", 0.5), "two": ("b", 0.25)}.items()

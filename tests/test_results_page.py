@@ -1,4 +1,4 @@
-"""docs/results.md, docs/glossary.md and the table of README.md are what `make results` makes."""
+"""docs/results.md, docs/glossary.md and the table of README.md equal the output of `make results`."""
 
 import importlib.util
 from pathlib import Path
@@ -17,7 +17,7 @@ def maker():
 
 
 @pytest.mark.parametrize("name", ["docs/results.md", "docs/glossary.md", "README.md"])
-def test_the_committed_page_is_what_the_command_makes(maker, name):
+def test_the_committed_page_equals_the_output_of_the_command(maker, name):
     assert (ROOT / name).read_text(encoding="utf-8") == maker.pages()[ROOT / name], "run `make results`"
 
 

@@ -1,4 +1,4 @@
-"""The sampled measures: exact on a complete sample, what they ignore, and the messages about bad input."""
+"""The sampled measures: exact on a complete sample, their invariances, and messages about bad input."""
 
 import numpy as np
 import pytest
@@ -89,7 +89,7 @@ def test_on_every_transition_of_a_deterministic_mdp_they_are_the_exact_measures(
     assert found["epic"].value == pytest.approx(tabular.epic(*pair, GRID_GAMMA, coverage=mdp.coverage), abs=1e-9)
     assert found["dard"].value == pytest.approx(tabular.dard(*pair, *dynamics), abs=1e-9)
     assert found["starc_minimal"].value == pytest.approx(tabular.starc(*pair, *dynamics, canonical="minimal"), abs=1e-9)
-    # The shrinkage of VAL shows with only 45 steps.
+    # With only 45 steps the shrinkage of VAL is visible.
     assert found["starc_val"].value == pytest.approx(tabular.starc(*pair, *dynamics), abs=0.02)
 
 

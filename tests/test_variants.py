@@ -1,4 +1,4 @@
-"""Changed dynamics: what changes, by how much, and that the true reward stays the same."""
+"""Changed dynamics: the right quantity changes by the right amount, and the true reward stays the same."""
 
 import mujoco
 import numpy as np
@@ -224,7 +224,11 @@ def test_the_maze_has_an_exact_simulator_and_never_terminates():
         ("GridWorld", ["slipp"], r"got 'slipp'. Did you mean 'slip'\?"),
         ("Hopper-v5", ["mass=two"], "name=factor with a number, as in 'mass=2'; got 'mass=two'"),
         ("Hopper-v5", "mass", "must be a list of names or a mapping to factors; got the string 'mass'"),
-        ("FrozenLake-v1", None, "can be changed in tabular MDPs and in these environments: .*FrozenLake-v1 is not"),
+        (
+            "FrozenLake-v1",
+            None,
+            "can be changed in tabular MDPs and in these environments: .*FrozenLake-v1 is not one of them",
+        ),
         ("Hoper-v5", None, "Did you mean 'Hopper-v5'"),
     ],
 )

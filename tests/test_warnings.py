@@ -1,4 +1,4 @@
-"""The warnings: each rule on the figures that call for it, and on those that do not."""
+"""The warnings: each rule on figures that should raise it, and on figures that should not."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ LEVELS, CONTROLS = ["step", "partial", "episode"], ["none", "constant", "length"
 
 
 def correlation(figures: dict[tuple[str, str], float | tuple[float, float, float]]) -> xr.Dataset:
-    """Two coverages, "expert" with `figures` (level, control) → value, "random" with no trouble at all."""
+    """Two coverages: "expert" with `figures` (level, control) → value, "random" that raises no warning."""
     value = np.full((1, 1, 2, 1, 3, 3, 3), 0.8)
     value[..., CONTROLS.index("constant"), :] = 0.1
     for (level, control), figure in figures.items():
@@ -66,7 +66,7 @@ def test_good_figures_raise_no_warning():
 
 
 @pytest.mark.parametrize(("reward", "constant"), [(0.97, 0.999), (0.96, -1.0), (-0.99, 0.99), (0.951, 1.0)])
-def test_length_confound_where_a_constant_reward_does_as_well(reward, constant):
+def test_length_confound_if_a_constant_reward_does_as_well(reward, constant):
     found = of_correlation({("episode", "none"): reward, ("episode", "constant"): constant})
     assert [v["code"] for v in found] == ["length-confound"]
     assert "the episode correlation is no higher than a constant reward's on expert" in found[0]["text"]
@@ -75,7 +75,7 @@ def test_length_confound_where_a_constant_reward_does_as_well(reward, constant):
 
 
 @pytest.mark.parametrize("controlled", [(0.3, -0.1, 0.6), (np.nan,) * 3])
-def test_length_confound_where_nothing_is_known_to_be_left_without_length(controlled):
+def test_length_confound_if_nothing_is_known_to_be_left_without_length(controlled):
     raw = {("episode", "none"): (0.99, 0.98, 0.995), ("episode", "constant"): 0.98, ("episode", "length"): controlled}
     found = [v["text"] for v in of_correlation(raw) if v["code"] == "length-confound"]
     assert len(found) == 1
@@ -86,30 +86,30 @@ def test_length_confound_where_nothing_is_known_to_be_left_without_length(contro
 
 
 @pytest.mark.parametrize(("reward", "constant"), [(0.76, 0.999), (0.12, 0.1), (0.9, np.nan)])
-def test_no_length_confound_where_the_constant_reward_differs_or_explains_nothing(reward, constant):
+def test_no_length_confound_if_the_constant_reward_differs_or_explains_nothing(reward, constant):
     assert of_correlation({("episode", "none"): reward, ("episode", "constant"): constant}) == []
 
 
-def test_negative_correlation_is_read_with_length_partialled_out():
+def test_negative_correlation_uses_the_figure_with_length_partialled_out():
     (found,) = of_correlation({("episode", "none"): 0.8, ("episode", "length"): (-0.3, -0.5, -0.1)})
     assert found["code"] == "negative-correlation"
     assert "with the truth at episode level on expert (−0.30 [−0.50, −0.10], length partialled out)" in found["text"]
     assert of_correlation({("episode", "none"): -0.3, ("episode", "length"): 0.5}) == []
 
 
-def test_a_correlation_is_called_negative_only_where_its_whole_interval_is():
+def test_a_correlation_is_called_negative_only_if_its_whole_interval_is():
     found = of_correlation({("episode", "length"): (-0.56, -0.75, 0.07)})
     assert [v["code"] for v in found] == ["includes-zero"]
     assert "includes 0 on expert (episode level with length partialled out)" in found[0]["text"]
 
 
-def test_negative_correlation_is_read_plainly_where_the_controlled_figure_is_undefined():
+def test_negative_correlation_uses_the_plain_figure_if_the_controlled_one_is_undefined():
     (found,) = of_correlation({("partial", "none"): (-0.4, np.nan, np.nan), ("partial", "length"): np.nan})
     assert found["code"] == "negative-correlation"
     assert "at partial level on expert (−0.40)" in found["text"]
 
 
-def test_undefined_step_level_is_said_with_its_reason():
+def test_the_warning_about_an_undefined_step_level_gives_the_reason():
     (found,) = of_correlation({("step", "none"): np.nan})
     assert found["code"] == "undefined-step"
     assert (
@@ -118,7 +118,7 @@ def test_undefined_step_level_is_said_with_its_reason():
     )
 
 
-def test_interval_that_includes_zero_is_said_with_its_levels():
+def test_the_warning_about_an_interval_that_includes_zero_names_the_levels():
     wide = (0.2, -0.1, 0.5)
     (found,) = of_correlation({("step", "none"): wide, ("episode", "none"): wide})
     assert found["code"] == "includes-zero"
@@ -146,7 +146,7 @@ def test_retraining_below_nine_tenths_names_the_reward():
     assert "does not bring back the expert's behaviour" in found["text"]
 
 
-def test_retraining_is_called_a_failure_only_where_its_whole_interval_is():
+def test_retraining_is_called_a_failure_only_if_its_whole_interval_is():
     named = {"rewards": ["wide", "alone"], "seeds": [0, 1]}
     group = retraining_group([[20, 99], [50, np.nan]], **named, normalised=[[0.2, 0.99], [0.5, np.nan]])
     found = [v["text"] for v in warnings_of(new_results({"retraining": group}))]
@@ -168,7 +168,7 @@ def distance(metrics: list[str]) -> xr.Dataset:
     return distance_group(np.zeros((*shape, 3)), np.full(shape, ""), **labels, exact=True)
 
 
-def test_next_state_noise_is_said_of_measures_that_see_it():
+def test_the_warning_about_next_state_noise_names_the_measures_that_see_it():
     group = {"distance": distance(["dard", "epic", "starc_val"])}
     (found,) = warnings_of(new_results(group, reward_kind="per-transition", stochastic=True))
     assert found["code"] == "next-state-noise"
@@ -181,14 +181,14 @@ def test_next_state_noise_is_said_of_measures_that_see_it():
     assert warnings_of(new_results(invariant, reward_kind="per-transition", stochastic=True)) == []
 
 
-def test_baselines_that_stand_beside_the_rewards_raise_no_warning():
+def test_baselines_beside_the_rewards_raise_no_warning():
     group = correlation({("step", "none"): np.nan})
     assert warnings_of(new_results({"correlation": group.assign_coords(reward=["constant"])})) == []
     assert warnings_of(new_results({"correlation": group.assign_coords(reward=["true"])})) == []
     assert len(warnings_of(new_results({"correlation": group}))) == 1
 
 
-def test_few_episodes_are_known_where_the_points_were_left_out():
+def test_few_episodes_are_known_if_the_points_were_left_out():
     few, enough = (points_group(range(n), np.ones(n), {"iq": np.ones(n)}) for n in (9, 10))
     counted = new_results({"points/expert": few, "points/random": enough})
     stored = new_results({"coverages": coverages_group({"expert": 9, "random": 10})})
@@ -208,7 +208,7 @@ def test_intervals_over_runs_do_not_come_from_few_episodes():
     assert warnings_of(average_runs(stack_runs({0: tree, 1: tree}, "seed"))) == []
 
 
-def test_warnings_are_of_the_figures_and_never_stored():
+def test_warnings_are_computed_from_the_figures_and_never_stored():
     tree = new_results({"correlation": correlation({("step", "none"): (0.2, -0.1, 0.5)})})
     assert "warnings" not in tree.attrs
     tree.attrs["warnings"] = '[{"code": "length-confound", "text": "old"}]'

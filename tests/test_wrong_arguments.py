@@ -19,7 +19,10 @@ def constant(observations, actions, next_observations, terminated):
     ("call", "message"),
     [
         (lambda: ip.train(ENV), "type Demonstrations; got 'CartPole-v1'.*load_demos"),
-        (lambda: ip.train(DEMOS, {"steps": 3}), r"type IQConfig; got \{'steps': 3\}. Write .*irl_probe.IQConfig"),
+        (
+            lambda: ip.train(DEMOS, {"steps": 3}),
+            r"type IQConfig; got \{'steps': 3\}. Write irl_probe.train\(.*irl_probe.IQConfig\(",
+        ),
         (lambda: ip.train(DEMOS, env=3), "Gymnasium id or a gymnasium.Env; got 3"),
         (lambda: ip.load_demos(ENV, env_id=3), "'env_id' must be a string.* got 3"),
         (lambda: ip.load_demos(3), "named by a string or a path; got 3"),

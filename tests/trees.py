@@ -1,4 +1,4 @@
-"""Synthetic results trees for the report's tests: shaped like real runs, made from a seed, no training."""
+"""Synthetic results trees for the tests of the report: like those of real runs, made from a seed without training."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def correlations(coverages: Mapping[str, xr.Dataset], metrics: Sequence[str] = M
 
 
 def cartpole(title: str = "CartPole-v1, one demonstration") -> xr.DataTree:
-    """True reward 1 at every step: step level undefined, episode level nothing but length; retraining works."""
+    """True reward 1 at every step: undefined at step level, only length at episode level; retraining works."""
     rng = np.random.default_rng(1)
     lengths = {"expert": np.full(20, 500), "learned": rng.integers(300, 501, 20), "random": rng.integers(9, 60, 40)}
     lengths["noisy expert mixture"] = rng.integers(10, 501, 60)

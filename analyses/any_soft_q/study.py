@@ -1,10 +1,10 @@
-"""Which reward does the behaviour of a trained Stable-Baselines3 agent imply? SAC and DQN on tasks with known reward.
+"""Which reward does a trained Stable-Baselines3 agent behave as if it had? SAC and DQN on tasks with a known reward.
 
 python analyses/any_soft_q/study.py sac [--seeds 1]     SAC on Pendulum-v1; about 4 minutes a seed
 python analyses/any_soft_q/study.py dqn [--seeds 3]     DQN on the 5×5 grid; about 5 seconds a seed
 
-Each writes its results (results.nc, dqn.nc) and its table in README.md. Trained models are stored under
-runs/any_soft_q/ and are not trained again.
+Each command writes its results (results.nc, dqn.nc) and its table in README.md. It stores trained models under
+runs/any_soft_q/ and does not train them again.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ AGENTS = {
 
 
 def trained(name: str, seed: int) -> SAC | DQN:
+    """The agent of this seed: read if it is stored, else trained and stored."""
     agent, path = AGENTS[name], MODELS / f"{name}-{seed}.zip"
     if not path.exists():
         env = ip.envs.make_env(agent.env_id)
@@ -112,6 +113,7 @@ def reading(model: SAC | DQN, env_id: str, seed: int, **options: Any) -> xr.Data
 
 
 def row(result: xr.Dataset) -> str:
+    """One line of the table."""
     cells = [
         "{:.3f} [{:.3f}, {:.3f}]".format(*result.correlation.sel(level=level).values) for level in result.level.values
     ]

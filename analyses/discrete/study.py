@@ -1,6 +1,6 @@
 """Discrete actions: which variant imitates the expert, and which variant's reward is useful?
 
-python analyses/discrete/study.py run [--tasks ...] [--variants ...] [--seeds ...]   what is missing, a JSON a cell
+python analyses/discrete/study.py run [--tasks ...] [--variants ...] [--seeds ...]   one JSON for each missing cell
 python analyses/discrete/study.py merge   results.nc and the tables of README.md; then `make results`
 
 A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration and those after it. A cell
@@ -40,7 +40,7 @@ Cell = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned from (how many demonstrations, of which every k-th step) and how long online."""
+    """What a task learns from (how many demonstrations, and every k-th step of them), and its budgets and target."""
 
     demonstrations: int
     subsample: int
@@ -105,15 +105,15 @@ def settings(task: str, variant: str, seed: int) -> str:
     config = ip.IQConfig.from_dict(
         {"steps": TASKS[task].online_steps if online else None, "evaluate_every": 0, **changed}
     )
-    described = asdict(TASKS[task]) | _told(config.resolve(discrete=True, online=online))
+    described = asdict(TASKS[task]) | _described(config.resolve(discrete=True, online=online))
     if retrains(task, variant, seed):
-        described["retraining"] = _told(learner(task, 0).resolve(discrete=True))
+        described["retraining"] = _described(learner(task, 0).resolve(discrete=True))
     return json.dumps(described)
 
 
-def _told(config: ResolvedIQ | ResolvedRL) -> dict[str, object]:
-    unread = ("critics", "actor_learning_rate")  # with discrete actions
-    return {name: value for name, value in asdict(config).items() if value and name not in unread}
+def _described(config: ResolvedIQ | ResolvedRL) -> dict[str, object]:
+    unused = ("critics", "actor_learning_rate")  # not used with discrete actions
+    return {name: value for name, value in asdict(config).items() if value and name not in unused}
 
 
 @cache
@@ -124,6 +124,7 @@ def coverage(env_id: str) -> ip.Transitions:
 
 
 def run_cell(env_id: str, variant: str, seed: int) -> dict[str, float]:
+    """The figures of one cell: train, measure the policy and the reward, and retrain if `retrains` says so."""
     task, (changed, online) = TASKS[env_id], VARIANTS[variant]
     demos = ip.load_demos(env_id)
     chosen = [(seed + i) % len(demos.whole.lengths) for i in range(task.demonstrations)]
@@ -168,12 +169,14 @@ def finished() -> dict[Cell, dict[str, float]]:
 
 
 def complete(task: str, variant: str, seed: int) -> bool:
+    """Whether a cell has all the figures that it should have."""
     figures = finished().get((task, variant, seed), {})
     wanted = ("return", "retrained") if retrains(task, variant, seed) else ("return",)
     return all(np.isfinite(figures.get(name, np.nan)) for name in wanted)
 
 
 def run(tasks: list[str], variants: list[str], seeds: list[int]) -> None:
+    """Run the cells that are not complete, and write one JSON for each."""
     for seed, variant, task in product(seeds, variants, tasks):
         if seed >= SEEDS[variant] or complete(task, variant, seed):
             continue

@@ -80,7 +80,7 @@ def problems() -> list[Problem]:
 
 
 def exact(problem: Problem) -> dict[str, float]:
-    """What each estimator estimates, from P and D."""
+    """The exact value of each measure, from P and D."""
     pair, p, gamma, coverage = (problem.other, problem.true), problem.transition, problem.gamma, problem.occupancy
     parts = tabular.decompose(*pair, p, gamma, coverage=coverage).shares
     return {

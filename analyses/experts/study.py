@@ -1,8 +1,8 @@
 """Make the bundled demonstrations: train an expert on the true reward, record it, write its card.
 
-python analyses/experts/study.py [ENV ...]   resumes what was interrupted
+python analyses/experts/study.py [ENV ...]   resumes interrupted runs
 
-Each takes 2 to 10 minutes; Hopper, HalfCheetah and Ant take up to an hour of one core.
+Each environment takes 2 to 10 minutes; Hopper, HalfCheetah and Ant take up to an hour of one core.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import irl_probe as ip
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "irl_probe" / "demos" / "data"
 RUNS = ROOT / "runs" / "experts"
-SHARED = ip.RLConfig(  # the learner of the time when these were trained; Pendulum had Huber's loss too
+SHARED = ip.RLConfig(  # the default settings when these experts were trained; Pendulum also had Huber's loss
     hidden=(64, 64),
     layer_norm=False,
     weight_decay=0.0,
@@ -36,9 +36,11 @@ class Expert:
     """How an expert learns, and which of its episodes become demonstrations.
 
     Attributes:
-        config: of the learner. episodes: the number of demonstrations. scale: multiplies the true reward during
-        learning; the optimal policies at α are those of the true one at α/scale. least_return: only episodes with at
-        least this true return become demonstrations.
+        config: of the learner.
+        episodes: the number of demonstrations.
+        scale: multiplies the true reward during learning; its optimal policies at α are those of the true one at
+            α/scale.
+        least_return: only episodes with at least this true return become demonstrations.
     """
 
     config: ip.RLConfig
@@ -129,6 +131,7 @@ EVALUATION_EPISODES = 100
 
 
 def make(env_id: str) -> None:
+    """Train an expert, record its demonstrations, and write them and their card."""
     expert, folder = EXPERTS[env_id], RUNS / env_id
     env = ip.envs.make_env(env_id)
     scaled = gym.wrappers.TransformReward(ip.envs.make_env(env_id), lambda reward: expert.scale * reward)

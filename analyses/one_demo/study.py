@@ -4,8 +4,8 @@ python analyses/one_demo/study.py run [--tasks ...] [--seeds ...]   resumes runs
 python analyses/one_demo/study.py merge                             results.nc, report.html and the table of README.md
 
 A cell is a task and a seed: seed i learns from the i-th demonstration, with the defaults of `IQConfig`. Its run is in
---runs/<task>/<seed>/; `merge` adds every finished cell to results.nc. The demonstrations belong to others and are not
-in this repository: --demos is their folder.
+the folder <task>/<seed>/ of --runs; `merge` adds every finished cell to results.nc. The demonstrations belong to others
+and are not in this repository: --demos is their folder.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ def run_cell(name: str, seed: int, demos: Path, runs: Path) -> None:
     if done.exists():
         return
     make = partial(ip.envs.make_env, task.env_id)
-    everyone = ip.load_demos(demos / f"{name}.npz", env_id=task.env_id)
+    every = ip.load_demos(demos / f"{name}.npz", env_id=task.env_id)
     config = ip.IQConfig(
         seed=seed, steps=task.steps, evaluate_every=task.steps // EVALUATIONS, evaluate_episodes=EPISODES
     )
     resume = (folder / "checkpoint.pt").exists()
-    run = ip.train(everyone.episodes([seed]), config, env=make(), out=folder, resume=resume)
+    run = ip.train(every.episodes([seed]), config, env=make(), out=folder, resume=resume)
     final = ip.evaluate(run.policy, make, episodes=EPISODES, seed=seed)
     tree = ip.compare(
         {"recovered": ip.recover(run)}, transitions={"noisy": ip.pipeline.noisy_rollouts(run.policy, make())}
     )
     correlation = tree["correlation"]["value"].sel(metric="pearson", level=list(LEVELS), control=list(CONTROLS))
     figures = {
-        "expert": float(everyone.transitions.returns().mean()),
+        "expert": float(every.transitions.returns().mean()),
         "final": final.returns.tolist(),
         "correlation": correlation.squeeze(drop=True).transpose("level", "control", "bound").values.tolist(),
     }

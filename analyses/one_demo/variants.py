@@ -74,7 +74,7 @@ def run_variant(name: str, demos: ip.Demonstrations, runs: Path) -> None:
             "steps": STEPS,
             "evaluate_every": STEPS // EVALUATIONS,
             "evaluate_episodes": EPISODES,
-            "policy_average": 1e-3,  # the default when these were run; averaging_rate did not exist then
+            "policy_average": 1e-3,  # the default when these were run
             **VARIANTS[name],
         }
     )

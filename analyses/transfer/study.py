@@ -3,7 +3,7 @@
 python analyses/transfer/study.py run grid cartpole cartpole_forms cartpole_far halfcheetah ant maze [--seeds 3]
                                             resumable; results/<task>.nc after each seed
 python analyses/transfer/study.py run Walker2d-v5 --reward DIR [--changes "mass=2"] [--steps 300000]
-python analyses/transfer/study.py tables                               the tables of README.md from results/
+python analyses/transfer/study.py tables                               the tables of README.md, from results/
 
 Each seed of the maze has its own run of SQIL. CartPole's seeds share the shipped reward CartPole-v1/iq, HalfCheetah's
 HalfCheetah-v5/sqil-sparse and Ant's Ant27-v5/sqil-sparse; `analyses/zoo/study.py make` leaves their imitators in runs/.
@@ -30,7 +30,7 @@ from irl_probe.rewards import ExactExpectation
 from irl_probe.transfers import FORMS
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "zoo"))  # this study uses the settings and the random actions of that one
+sys.path.insert(0, str(HERE.parent / "zoo"))  # this study uses settings and random actions of the zoo's
 from entries import QUADRUPED, RUNNER  # noqa: E402  # found by the line above
 from steps import held_actions  # noqa: E402  # found by the line above
 
@@ -44,8 +44,8 @@ class Task:
     """A learned task: what changes, where the reward comes from, and the budget of every policy that is trained on it.
 
     With `recover` each seed has its own run of that learner. Without it all seeds have the shipped reward `reward`, so
-    that the intervals are only those of training on it. A distilled reward has no policy: `policy` is the folder in
-    runs/ of the run that it was distilled from, whose policy is carried over.
+    that intervals include only the randomness of training on it. A distilled reward has no policy of its own: `policy`
+    is the folder in runs/ of the run that it was distilled from, and the policy of that run is carried over.
     """
 
     env_id: str
@@ -125,6 +125,7 @@ def run_grid() -> None:
 
 
 def grid_rewards(mdp: TabularMDP) -> dict[str, Callable[[], object]]:
+    """Source → a function that makes the reward from it; several rewards, one a seed, from demonstrations."""
     expert = soft_expert(mdp, ALPHA)
     log_policy = ALPHA * np.log(expert)
     expectation = ExactExpectation(mdp.transition)
@@ -139,6 +140,7 @@ def grid_rewards(mdp: TabularMDP) -> dict[str, Callable[[], object]]:
 
 
 def learned_on_grid(mdp: TabularMDP, expert: np.ndarray, seed: int, expectation: ExactExpectation) -> object:
+    """The marginal reward of IQ-Learn, from demonstrations of the soft expert."""
     demos = ip.record_demos(
         TabularPolicy(expert, seed=seed), TabularEnv(mdp), DEMONSTRATIONS, seed=seed, deterministic=False
     )
@@ -159,7 +161,7 @@ def demonstrations(env_id: str, seed: int) -> ip.Demonstrations:
 
 @cache
 def held(env_id: str) -> ip.Transitions:
-    """Random actions that are held for some steps: some go through the gap of the maze."""
+    """Random actions that are held for some steps, so that some episodes go through the gap of the maze."""
     return held_actions(partial(ip.envs.make_env, env_id))
 
 
@@ -205,7 +207,7 @@ def run_learned(name: str, task: Task, seeds: int) -> None:
 
 
 def run_saved(env_id: str, folder: str, changes: Sequence[str], steps: int, seeds: int) -> None:
-    """A reward that was learned and saved before, such as one of Walker2d."""
+    """Transfer of a saved reward, such as one of Walker2d."""
     config = ip.transfers.TransferConfig(learner=ip.RLConfig(steps=steps), seeds=tuple(range(seeds)))
     variants = ip.envs.variants(env_id, changes or None)
     tree = ip.transfer(ip.load_reward(folder), config, env=variants, out=CELLS / env_id / "cells", progress=True)
@@ -225,6 +227,7 @@ def tables() -> None:
 
 
 def warnings(tree: object) -> str:
+    """The warnings about transfer, as a list."""
     return "\n".join(f"- {v['text']}" for v in ip.judgement.warnings_of(tree) if v["code"].startswith("transfer"))
 
 

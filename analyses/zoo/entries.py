@@ -12,13 +12,14 @@ class Entry:
     """How one reward is made.
 
     Attributes:
-        learner: of the soft Q-function.
+        learner: the learner of the soft Q-function.
         online: whether it collects steps of its own.
-        retrain: of the policies trained on the reward; at the reward's α unless it states another.
-        on_true_reward: of the policies trained on the true reward, with the same budget; None trains none.
+        retrain: the learner of policies on the reward; at the reward's α unless it states another.
+        on_true_reward: the learner of policies on the true reward, with the same budget; None trains none.
+        seeds: of the retrained policies.
         demos: what to learn from; None takes the bundled demonstrations.
         episodes: how many of them, from the first; None takes all.
-        source, licence: of the demonstrations, in words.
+        source, licence: those of the demonstrations, in words.
         held: whether the learner's steps contain, from the start, random actions that are held for some steps.
         distil: ship this form of the recovered reward; None ships the recovered reward itself.
         distil_on: which of `coverages` it is fitted to; the mixture is that of the imitator.
@@ -75,7 +76,7 @@ LOCOMOTION = ip.RLConfig(
     steps=400_000,
     hidden=(128, 128),
     batch_size=128,
-    temperature=0.02,  # a fifth of analyses/experts': these rewards pay about an eighth of the true pay for speed
+    temperature=0.02,  # a fifth of the experts': these rewards pay about an eighth of the true pay for speed
     entropy_target=-1.0,
     policy_average=1e-3,
 )
@@ -123,7 +124,7 @@ ENTRIES = {
     ),
     "HalfCheetah-v5/sqil-linear": HALF_CHEETAH,
     "HalfCheetah-v5/sqil-sparse": replace(
-        HALF_CHEETAH,  # this leaves one of its 17 weights, that of speed: pay for poses misleads beginners
+        HALF_CHEETAH,  # the lasso leaves one of 17 weights, that of speed: pay for poses misleads beginners
         distil=ip.DistilConfig(form="state", hidden=(), lasso=0.3),
         retrain=RUNNER,
         on_true_reward=replace(RUNNER, temperature=0.1),
@@ -132,7 +133,7 @@ ENTRIES = {
         learner=replace(SQIL, epsilon=0.1, steps=20_000),
         online=True,
         retrain=QUADRUPED,
-        on_true_reward=None,  # the expert is such a policy, with as many steps, except that it learns its α
+        on_true_reward=None,  # the expert is such a policy, with as many steps, but with a learned α
         distil=ip.DistilConfig(form="state", hidden=(), lasso=0.3),
     ),
     "Pendulum-v1/sqil-linear": Entry(

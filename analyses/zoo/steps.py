@@ -1,4 +1,4 @@
-"""The steps that shipped rewards are distilled and compared on, and random ones that learners use besides their own."""
+"""The steps that shipped rewards are distilled and compared on, and random ones that learners use beside their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ HOLD = (5, 20, 100)  # number of steps for which a random action is held
 def clone(demos: ip.Demonstrations, maker: Maker) -> ip.learn.Policy:
     """Behavioural cloning of the demonstrations."""
     env = maker()
-    here = replace(demos, observation_space=env.observation_space, action_space=env.action_space)  # of these options
+    # `maker` may set options that change the spaces.
+    here = replace(demos, observation_space=env.observation_space, action_space=env.action_space)
     env.close()
     return ip.train(here, ip.IQConfig(objective="bc"), progress=False).policy
 

@@ -202,7 +202,7 @@ def forms(ids: list[str]) -> None:
     for reward_id in ids:
         reward = ip.load_reward(reward_id)
         tree = ip.pipeline.compare_forms(reward, reward_id.split("/")[0], episodes=EPISODES)
-        del tree["points"]  # the rewards of every step, which are not needed here
+        del tree["points"]  # the rewards of every step are not needed here
         ip.results.save_results(tree, README.parent / "forms" / f"{reward_id}.nc", overwrite=True)
     parts = []
     for path in sorted((README.parent / "forms").glob("*/*.nc")):

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from gymnasium import spaces
 
-from irl_probe._config import Confidence, Config, Count, Discount, Seed, at_least
+from irl_probe._config import Confidence, Config, Count, Seed, at_least
 from irl_probe._names import TRUE
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.simulator import Simulator
@@ -34,6 +34,7 @@ from irl_probe.metrics.sampled_decomposition import PARTS
 from irl_probe.metrics.starc import Measure, StarcForms
 from irl_probe.metrics.terms import Standardised
 from irl_probe.results import decomposition_group, distance_group
+from irl_probe.rewards.distil_config import Gamma
 from irl_probe.rewards.dynamics import LearnedDynamics, LearnedSimulator
 from irl_probe.rewards.protocol import Reward
 from irl_probe.rewards.recovered import RecoveredReward
@@ -55,7 +56,7 @@ AtLeastTwo = Annotated[int, at_least(2)]
 class DistanceConfig(Config):
     """How `compare` computes canonical distances. Raises ValueError for a value out of its bounds, naming the field."""
 
-    gamma: Discount | None = None
+    gamma: Gamma | None = None
     """Discount γ of the canonical forms (default: the one that all recovered rewards share)."""
     samples: AtLeastTwo = 1024
     """Steps of each coverage, drawn at random, on which the canonical forms are computed."""

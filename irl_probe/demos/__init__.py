@@ -1,4 +1,4 @@
-"""Demonstrations: load them (`demos.readers`, one a format), record them, save them, check that they fit a task."""
+"""Demonstrations: load them (`demos.readers` has one file for each format), record, save, and check them."""
 
 from irl_probe.demos.checking import check_demos
 from irl_probe.demos.demonstrations import DemoDescription, DemoError, Demonstrations, Spread, WholeEpisodes

@@ -1,4 +1,4 @@
-"""A .npz file as checked arrays. It is written whole or not at all, and the same arrays always give the same bytes."""
+"""Reading and writing .npz files as checked arrays. The same arrays always give the same bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Archive:
 
     def numbers(self, name: str) -> Array:
         """Member `name` as real numbers of any shape."""
-        return numbers(self.value(name), self.where, name)  # type: ignore[arg-type]  # numbers() refuses all else
+        return numbers(self.value(name), self.where, name)  # type: ignore[arg-type]  # numbers() refuses other types
 
     def optional_numbers(self, name: str) -> Array | None:
         """Member `name` as real numbers, or None if the file does not have it."""
@@ -87,5 +87,5 @@ def write_archive(path: Path, arrays: Mapping[str, Array], overwrite: bool) -> N
             np.lib.format.write_array(content, np.asarray(array, order="C"), allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             entry.external_attr = 0o644 << 16
-            entry.create_system = 3  # the same on every system
+            entry.create_system = 3  # Unix, on every system, so that the bytes are the same
             file.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED, 9)

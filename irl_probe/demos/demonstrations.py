@@ -13,7 +13,7 @@ from irl_probe.transitions import Transitions
 
 
 class DemoError(ValueError):
-    """Demonstrations that cannot be read, saved, recorded or used; the message says what to do."""
+    """Raised for demonstrations that cannot be read, saved, recorded or used; the message says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +26,10 @@ class Demonstrations:
         source: where they come from, in words.
         observation_space: of the environment, or None if the source does not say.
         action_space: of the environment, or None if the source does not say.
-        kept: facts of the whole episodes if `transitions` does not have all their steps; None if it does.
+        kept: facts of the whole episodes, if `transitions` lacks some of their steps or the reader states them; None
+            means that `whole` computes them.
         subsampled: k if only every k-th step is here; 1 if all are.
-        notes: sentences about what the source does not say and which rule was used instead.
+        notes: sentences that say which rule was used for facts that the source does not state.
     """
 
     transitions: Transitions
@@ -151,7 +152,7 @@ class WholeEpisodes:
 
 @dataclass(frozen=True)
 class DemoDescription:
-    """What a set of demonstrations holds; `str()` gives it as an aligned table.
+    """A summary of demonstrations; `str()` gives it as an aligned table.
 
     Returns, lengths and ends are those of the whole episodes, also if only some of their `steps` are here.
     """

@@ -136,7 +136,7 @@ def _record(
 
 
 def _action(batch: ArrayLike, space: Space, episode: int, step: int) -> object:
-    """The one action of the batch, in the type that the environment takes."""
+    """The one action of the batch, in the dtype of the environment's action space."""
     given = np.asarray(batch)
     wanted = space.shape or ()
     if given.shape != (1, *wanted):

@@ -36,7 +36,7 @@ def save_demos(demos: Demonstrations, path: str | Path, *, overwrite: bool = Fal
     Raises DemoError if the path does not end in .npz, if the file exists and `overwrite` is false, or if a space is
     neither Box nor Discrete.
     """
-    check_kind(demos, Demonstrations, "What is saved", "Make it by load_demos or record_demos.")
+    check_kind(demos, Demonstrations, "What is saved", "Make it with load_demos or record_demos.")
     path = Path(path)
     if path.suffix != ".npz":
         raise DemoError(f"Demonstrations are saved to a path ending in .npz; got '{path}'.")
@@ -121,7 +121,7 @@ def read_saved(archive: Archive) -> Demonstrations:
         any(fact is not None and fact.shape != episodes for fact in facts)
         or (whole.lengths < transitions.lengths).any()
     ):
-        raise DemoError(f"{where}: what it says about the whole episodes does not fit its {episodes[0]} episodes.")
+        raise DemoError(f"{where}: its facts of the whole episodes do not fit its {episodes[0]} episodes.")
     return guarded(
         where,
         lambda: Demonstrations(

@@ -72,7 +72,7 @@ def changed(env: Env, parameter: str, factor: float) -> Env:
         spec.id = variant_id(name, parameter, factor)
         base.spec = spec
         layer = env
-        while isinstance(layer, gym.Wrapper):  # each keeps a copy of the spec after it was first read
+        while isinstance(layer, gym.Wrapper):  # each wrapper caches the spec when it is first read
             layer._cached_spec = None
             layer = layer.env
     return env
@@ -141,7 +141,7 @@ def split_variant_id(env_id: str) -> tuple[str, str, float] | None:
 
 
 def env_name(env: Env) -> str:
-    """The id under which the environment is registered, or the name of its class."""
+    """The id in the environment's spec, or the name of its class."""
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
@@ -163,7 +163,7 @@ def _slip(transition: Floats, probability: float) -> Floats:
 
 
 def _swap(transition: Floats, _: float) -> Floats:
-    """Swap actions 0 and 1, 2 and 3, and so on (left and right, up and down); a last action without partner stays."""
+    """Swap actions 0 and 1, 2 and 3, and so on (left and right, up and down); a last action without a partner stays."""
     actions = np.arange(transition.shape[1])
     partner = np.where((actions ^ 1) < len(actions), actions ^ 1, actions)
     return np.asarray(transition[:, partner])
@@ -237,9 +237,9 @@ def length(*geoms: str) -> Change:
     """The change that makes the bodies of these capsules (the only geom of each) `factor` times as long.
 
     The radius stays the same. The capsule is stretched from the joint on which its body hangs, and the bodies at its
-    end move with it. Mass and inertia follow at the old density. If the body would then be in the ground, the first
-    position is raised by that height. Joint limits, springs, damping, armature, actuators, and the heights at which an
-    episode ends do not change.
+    end move with it. Mass and inertia follow at the old density. If the body would then reach into the ground, the
+    first position is raised by that height. Joint limits, springs, damping, armature, actuators, and the heights at
+    which an episode ends do not change.
     """
 
     def change(env: Any, factor: float) -> None:
@@ -326,7 +326,7 @@ def _lowest_point(env: Any) -> float:
 
 
 def _recompute(env: Any) -> None:
-    """Compute again what MuJoCo derives from masses and positions (inverse weights, total masses, lengths)."""
+    """Recompute what MuJoCo derives from masses and positions (inverse weights, total masses, lengths)."""
     import mujoco
 
     mujoco.mj_setConst(env.model, mujoco.MjData(env.model))
@@ -395,7 +395,7 @@ CHANGES: Mapping[str, Mapping[str, Parameter]] = {
     "pusher_v5": _MODEL,
 }
 
-# The unit of every parameter above, by name: those of one name have one unit.
+# The unit of every parameter above, by name; parameters with the same name have the same unit.
 UNITS: Mapping[str, Unit] = {
     name: parameter.unit for table in (TABULAR, *CHANGES.values()) for name, parameter in table.items()
 }

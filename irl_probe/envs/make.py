@@ -14,7 +14,7 @@ from irl_probe._words import did_you_mean
 from irl_probe.envs.changes import changed, env_name, split_variant_id
 from irl_probe.envs.tabular import TabularEnv, gridworld
 
-# A part of the name of an environment's module, and the extra that installs the packages that it needs.
+# A part of the name of an environment's module → the extra that installs the packages that it needs.
 _EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "point_maze": "mujoco"}
 
 _OURS: dict[str, dict[str, Any]] = {
@@ -98,7 +98,7 @@ def check_unwrapped_spaces(env: Env) -> None:
 def _missing_packages(env_id: str, error: Exception) -> str:
     entry = str(gym.registry[env_id].entry_point) if env_id in gym.registry else ""
     extra = next((extra for part, extra in _EXTRAS.items() if part in entry), None)
-    remedy = f"Install them with: pip install 'irl_probe[{extra}]'." if extra else "Install what the message names."
+    remedy = f"Install them with: pip install 'irl_probe[{extra}]'." if extra else "Install what the brackets name."
     return f"{env_id} needs packages that are not installed ({error}). {remedy}"
 
 

@@ -61,7 +61,7 @@ class PointMaze(gym.Env[Any, Any]):
         return np.array([side * (room + (half_wall - abs(x))) / 2, y])
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
-        """At rest, somewhere before the wall."""
+        """Start at rest, at a random place before the wall."""
         super().reset(seed=seed)
         mujoco.mj_resetData(self.model, self.data)
         self.set_state(self.np_random.uniform(*START), np.zeros(2))

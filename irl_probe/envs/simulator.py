@@ -31,7 +31,7 @@ class Simulator(Protocol):
     """One environment step from any observation and action, for E_{s′} and for rewards that are not in the data.
 
     Attributes:
-        name: of the environment.
+        name: the name of the environment.
         deterministic: whether s′ is a function of (s, a), so that one step is the exact expectation.
         exact: whether the observation holds the whole state on which the step depends.
         note: in words, what is inexact.
@@ -59,7 +59,7 @@ def simulator(env: str | Env | TabularMDP, *, seed: int = 0, workers: int | None
 
     Args:
         env: an id for `make_env`, an environment, or a tabular MDP.
-        seed: of the draws, if the environment is stochastic.
+        seed: the seed of the draws, if the environment is stochastic.
         workers: threads for MuJoCo; None is one for each core. The result does not depend on their number.
         **kwargs: for `make_env`, if `env` is an id.
 
@@ -119,7 +119,7 @@ class TabularSimulator:
 
 @dataclass(frozen=True)
 class Reset:
-    """How the state of an environment is set from an observation, and what is missing in the observation."""
+    """How the state of an environment is set from an observation, and what the observation lacks."""
 
     set_state: Callable[[Any, Floats], None]
     exact: bool = True
@@ -167,7 +167,7 @@ class EnvSimulator:
 
 
 def _copy(env: Any, seed: int) -> Any:
-    """A copy with its own state and generator and with the parameters of now (`copy.copy` would make a new one)."""
+    """A copy with its own state and generator and the present parameters (`copy.copy` would make a new environment)."""
     twin = object.__new__(type(env))
     twin.__dict__.update(env.__dict__)
     twin.render_mode = None

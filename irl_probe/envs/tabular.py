@@ -28,7 +28,7 @@ class TabularMDP:
         reward: (S, A, S), R(s, a, s′) in reward units per step.
         gamma: discount γ in [0, 1).
         initial: (S,), distribution of the first state.
-        name: in results and messages.
+        name: the name in results and messages.
         shape: (rows, columns) of a grid whose states are numbered row by row, or None; for heat maps.
 
     The arrays are float64 and read-only. Raises ValueError if a shape is wrong, a value is not finite, a row of
@@ -93,7 +93,7 @@ def gridworld(
     """A grid with the five actions left, right, up, down, stay (IQ-Learn, Garg et al. 2021, fig. 4).
 
     The paper says only this about its grid: these five actions, "agent starts in a random state", 30 expert
-    demonstrations. It shows size and reward only in an image; here the default is 5×5 with reward 1 in the last cell
+    demonstrations. It shows size and reward only in an image. Here the default is 5×5 with reward 1 in the last cell
     and 0 elsewhere.
 
     States are numbered row by row. Walls block: the agent stays in its cell. The reward is that of the state that the
@@ -106,7 +106,7 @@ def gridworld(
             P_slip(·|s, a) = (1 − slip)·P(·|s, a) + slip·mean_b P(·|s, b).
         gamma: discount γ in [0, 1).
         initial: (rows, columns) or (S,) distribution of the first state; None is uniform.
-        name: of the MDP.
+        name: the name of the MDP.
 
     Raises ValueError unless `rewards` has two dimensions and `slip` is in [0, 1], and like TabularMDP.
     """
@@ -156,7 +156,7 @@ class TabularEnv(gym.Env[np.int64, np.int64]):
         )
         self._state = np.int64(-1)
         self._steps = 0
-        # Normalised so that the sum is exactly 1 from the last possible successor on; so every draw is possible.
+        # Normalised, so that the sum is exactly 1 from the last possible successor on and no draw is impossible.
         cumulated = np.cumsum(mdp.transition, axis=-1)
         self._cumulated = cumulated / cumulated[..., -1:]
         initial = np.cumsum(mdp.initial)

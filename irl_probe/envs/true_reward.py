@@ -25,9 +25,9 @@ class TrueReward:
     """The environment's reward of a transition, called like `irl_probe.rewards.Reward`.
 
     Attributes:
-        name: of the environment.
+        name: the name of the environment.
         exact: whether it is the environment's reward up to the rounding of the observations.
-        note: in words, how it is computed and what is inexact; it is stored in the results.
+        note: says in words how it is computed and what is inexact; results store it.
         function: computes it for a batch.
         of_pair: whether it depends only on s and a.
     """
@@ -101,7 +101,7 @@ def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
     if kind(env) not in RESETS:
         raise ValueError(
             f"The reward of {name} is neither known as a formula of (s, a, s′), nor can a simulator start from an "
-            "observation and give it. Use the rewards recorded with the transitions (Transitions.rewards), for "
+            "observation and compute it. Use the rewards recorded with the transitions (Transitions.rewards), for "
             f"observed transitions only. Known: GridWorld, {', '.join(sorted(_FORMULAS | RESETS))}."
         )
     return _simulated(simulator(env))
@@ -115,14 +115,14 @@ def _tabular(mdp: TabularMDP) -> TrueReward:
 
 
 def _simulated(source: Simulator) -> TrueReward:
-    cache: dict[bytes, Floats] = {}  # of the last few batches, since several measures ask for the same one
+    cache: dict[bytes, Floats] = {}  # the last few batches, since several measures evaluate the same one
 
     def reward(s: Array, a: Array, _: Array, __: Bools) -> Floats:
         key = hashlib.sha256(s.tobytes() + a.tobytes()).digest()
         if key not in cache:
             if len(cache) == 8:
                 del cache[next(iter(cache))]
-            # Canonical forms ask for the same (s, a) with many s′: simulate each once.
+            # Canonical forms evaluate the same (s, a) with many s′: simulate each (s, a) once.
             rows = np.concatenate([s.reshape(len(s), -1), a.reshape(len(s), -1)], axis=1)
             _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
             cache[key] = source.step(s[first], a[first]).rewards[inverse]

@@ -31,10 +31,10 @@ class Variant:
     Attributes:
         env_id: the unchanged environment.
         parameter: what is changed, such as "mass"; "nothing" for the environment itself.
-        factor: what it is multiplied by; for slip its probability, for a disabled leg its number, 1 for a switch.
+        factor: the factor that multiplies it; for slip its probability, for a disabled leg its number, 1 for a switch.
         options: keyword arguments for `make_env`.
         mdp: the changed MDP of a tabular variant.
-        function: makes the environment, for a change of your own.
+        function: makes the environment, for a change that this library does not have.
     """
 
     env_id: str
@@ -121,7 +121,7 @@ def _mdp(env: str | TabularMDP, options: Mapping[str, Any]) -> TabularMDP | None
 
 
 def _choice(changes: Changes) -> dict[str, list[float]]:
-    """Factors by parameter; an empty list means the default ones."""
+    """Parameter → its factors; an empty list means the default ones."""
     if isinstance(changes, Mapping):
         return {name: [float(f) for f in factors] for name, factors in changes.items()}
     if isinstance(changes, str):

@@ -1,4 +1,4 @@
-"""What each term means, in a sentence or two. The page shows these on hover and focus and lists them at its end."""
+"""Definitions of the terms on the page. The page shows them on hover and focus, and lists them at its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def terms() -> list[tuple[str, str]]:
 
 
 def term_of(name: str) -> str | None:
-    """The key of TERMS for a name as results use it ("none" is "raw"), or None where there is no definition."""
+    """The key of TERMS for a name as results use it ("none" is "raw"), or None if there is no definition."""
     key = {"none": "raw", "state": "value"}.get(name, name)
     return key if key in TERMS else None
 
@@ -80,8 +80,8 @@ TERMS: Mapping[str, Term] = {
     "raw": Term("raw", "The correlation itself, with nothing controlled for."),
     "constant": Term(
         "constant baseline",
-        "The same figure for a reward that is the same at every step and knows nothing of the task. Where episodes "
-        "differ in length it follows the length alone: a raw figure no better than this shows nothing.",
+        "The same figure for a reward that is the same at every step and knows nothing about the task. If episodes "
+        "differ in length, it follows the length alone: a raw figure no better than this shows nothing.",
     ),
     "length": Term(
         "length controlled",
@@ -123,17 +123,18 @@ TERMS: Mapping[str, Term] = {
     "erc": Term(
         "ERC",
         "Pearson distance, 0 to 1, of whole episodes' returns (Gleave et al. 2021). Not invariant to shaping, and it "
-        "follows length where episodes differ in it.",
+        "follows length if episodes differ in length.",
     ),
     "npec": Term("NPEC", "Least distance that any potential shaping can reach, 0 to 1 (p = 2)."),
     "regret": Term(
         "regret",
-        "True return lost by acting optimally for the recovered reward: 0 is none, 1 is as bad as the worst policy.",
+        "The true return lost by acting optimally for the recovered reward: 0 is none, 1 is as bad as the worst "
+        "policy.",
     ),
     "calibration": Term(
         "calibration",
-        "What the sampled measure says of rewards whose distance is known: the truth + a shaping should come out at 0, "
-        "an independent random reward far off. Where it does not, differences of that size mean nothing.",
+        "What the sampled measure gives for rewards whose distance is known: the truth + a shaping should be at 0, an "
+        "independent random reward far away. If not, differences of that size mean nothing.",
     ),
     "scale": Term("scale", "λ times the true reward: the part of the recovered reward that is the truth itself."),
     "potential": Term(
@@ -141,14 +142,14 @@ TERMS: Mapping[str, Term] = {
     ),
     "redistribution": Term(
         "redistribution",
-        "Moved between successors s′ of one (s, a), with mean zero: changes no policy in these dynamics, but may in "
-        "others.",
+        "Reward that is moved between the successors s′ of one (s, a), with mean zero. It changes no optimal policy in "
+        "these dynamics, but may in others.",
     ),
     "residual": Term("residual", "What neither scale, shaping nor redistribution explains: the real disagreement."),
     "transfer": Term(
         "transfer",
         "True return of a policy trained on the recovered reward in changed dynamics: 0 is random there, 1 what "
-        "policies trained there on the true reward reach with the same budget; where those are poor it may exceed 1. "
+        "policies trained there on the true reward reach with the same budget; if those are poor, it may exceed 1. "
         "The mean over all changes.",
     ),
     "carried": Term(
@@ -166,18 +167,18 @@ TERMS: Mapping[str, Term] = {
     ),
     "terminal": Term(
         "terminal convention",
-        "What follows a terminal step: 'zero' sets V = 0, 'absorbing' the value of staying for ever. It decides the "
-        "sign of surviving.",
+        "What follows a terminal step: 'zero' sets V = 0, 'absorbing' sets V to the value of an absorbing state. It "
+        "decides whether a positive reward favours staying alive.",
     ),
     "tail": Term(
         "tail",
-        "γ times the value of staying for ever after a terminal step. Under the convention 'absorbing' a learner that "
-        "stops there is paid the tail at once; under 'zero' it is 0.",
+        "γ times the value of the absorbing state after a terminal step. Under the convention 'absorbing' a learner "
+        "that stops there is paid the tail at once; under 'zero' the tail is 0.",
     ),
     "expectation": Term(
         "expectation over s′",
-        "How the mean over successors was taken: exact, by a resettable simulator, by a model, or not at all (the "
-        "observed s′: then it is the per-transition reward).",
+        "How the mean over successors was computed: exactly, by a resettable simulator, by a model, or not at all "
+        "(with the observed s′ it is the per-transition reward).",
     ),
     "reward_kind": Term(
         "kind of reward",

@@ -1,7 +1,7 @@
-"""What may be said of a figure and its interval: no claim is stronger than the weaker end of the interval.
+"""What one may say about a figure and its interval: no claim is stronger than the weaker end of the interval.
 
-A share (of the expert's return, random 0 and expert 1) and a correlation each fall into bands. A claim is made outright
-where the whole interval lies in or beyond the band that it names; where the interval reaches into another band, the
+A share (of the expert's return, random 0 and expert 1) and a correlation each fall into bands. A claim has no qualifier
+only if the whole interval lies in or beyond the band that it names. If the interval reaches into another band, the
 words say so. A figure without an interval gives a "perhaps" at most.
 """
 
@@ -37,18 +37,18 @@ _FAILED, _NOT_SHOWN = Grade("bad", "No", "not "), Grade("caution", "Not shown", 
 
 
 def share_grade(bounds: Bounds) -> Grade:
-    """The grade of a normalised return (estimate, low, high); NaN ends are no interval.
+    """The grade of a normalised return (estimate, low, high); NaN ends mean that there is no interval.
 
     | estimate | interval | says |
     |---|---|---|
-    | from .9 | wholly from .9 | yes |
-    | from .9 | down to .5 at most | probably |
-    | from .9 | below .5, or none | perhaps |
-    | .5 to .9 | wholly in between | in part |
-    | .5 to .9 | beyond .9 | at least in part |
-    | .5 to .9 | below .5, or none | perhaps in part |
-    | below .5 | wholly below .5 | no |
-    | below .5 | beyond .5, or none | not shown |
+    | from .9 | all from .9 | yes |
+    | from .9 | low end from .5 to .9 | probably |
+    | from .9 | low end below .5, or none | perhaps |
+    | .5 to .9 | all in between | in part |
+    | .5 to .9 | low end from .5, high end from .9 | at least in part |
+    | .5 to .9 | low end below .5, or none | perhaps in part |
+    | below .5 | all below .5 | no |
+    | below .5 | high end from .5, or none | not shown |
     """
     estimate, low, high = bounds
     if estimate >= GOOD_SHARE:
@@ -63,9 +63,9 @@ def share_grade(bounds: Bounds) -> Grade:
 
 
 def short_of_steps(share: Bounds, truth: Bounds) -> bool:
-    """Whether as many steps on the true reward miss the expert's return too, and are not clearly above `share`.
+    """Whether as many steps on the true reward also miss the expert's return, and are not clearly above `share`.
 
-    If so, the reward is not to blame for the shortfall. False where no policy was trained on the truth (NaN).
+    Then the reward need not be the cause. False if no policy was trained on the true reward (NaN).
     """
     return truth[0] < GOOD_SHARE and not truth[1] > share[2]
 
@@ -73,8 +73,9 @@ def short_of_steps(share: Bounds, truth: Bounds) -> bool:
 def agreement(bounds: Bounds) -> tuple[Tone, str]:
     """The tone and the strength in words of a correlation (estimate, low, high).
 
-    "strong", "moderate" or "weak" where estimate and weaker end agree; else "at least moderate" or "weak to strong" by
-    the weaker end; "unclear" where the interval includes 0; "contrary" from −.3 down, "weakly contrary" above that.
+    "strong", "moderate" or "weak" if the estimate and the weaker end of the interval are in one band; else "at least
+    moderate" or "weak to strong", by the weaker end; "unclear" if the interval includes 0; "contrary" from −.3 down,
+    "weakly contrary" above that.
     """
     estimate, low, high = bounds
     if np.isnan(low) or np.isnan(high):
@@ -103,7 +104,7 @@ def _band(value: float) -> str:
 
 
 def with_interval(bounds: Bounds) -> str:
-    """A figure as "0.93 [0.90, 0.95]", without an interval where it has none or is exact."""
+    """A figure as "0.93 [0.90, 0.95]", without an interval if it has none or is exact."""
     estimate, low, high = bounds
     return fixed(estimate) if np.isnan(low) or low == high else f"{fixed(estimate)} [{fixed(low)}, {fixed(high)}]"
 

@@ -26,14 +26,14 @@ CORRELATION_MERITS = (
 
 
 def ranked(figures: Figures) -> list[str]:
-    """The rewards under judgement, the best first: the first of `merits` in which two differ decides."""
+    """The rewards to judge, the best first: the first of `merits` in which two rewards differ decides."""
     order = judged(figures)
     scores = {reward: [as_read(bounds) * sign for _, bounds, sign in merits(figures, reward)] for reward in order}
     return sorted(order, key=lambda reward: [-float(np.nan_to_num(s, nan=-np.inf)) for s in scores[reward]])
 
 
 def merits(figures: Figures, reward: str) -> list[tuple[str, Bounds, int]]:
-    """What rewards are ranked by, most telling first: (its name in words, the figure, 1 if more is better else −1)."""
+    """The figures that rank rewards, the most important first: (name, figure, 1 if more is better, else −1)."""
     found: list[tuple[str, Bounds, int]] = [
         ("normalised return after retraining", retrained_bounds(figures, reward), 1)
     ]
@@ -46,12 +46,12 @@ def merits(figures: Figures, reward: str) -> list[tuple[str, Bounds, int]]:
 
 
 def as_read(bounds: Bounds) -> float:
-    """The estimate to the two decimals that are shown: what reads alike is alike."""
+    """The estimate rounded to the two decimals that are shown: figures that look equal count as equal."""
     return round(bounds[0], 2)
 
 
 def decided(figures: Figures, first: str, second: str) -> tuple[str, Bounds, Bounds, int] | None:
-    """What puts the first of two ranked rewards before the second: (name, its figure, the other's, the sign)."""
+    """The figure that ranks the first reward before the second: (name, its figure, the other's, the sign), or None."""
     for (name, ours, sign), (_, theirs, _) in zip(merits(figures, first), merits(figures, second), strict=True):
         if not np.isnan(ours[0]) and as_read(ours) != as_read(theirs):
             return name, ours, theirs, sign
@@ -59,7 +59,7 @@ def decided(figures: Figures, first: str, second: str) -> tuple[str, Bounds, Bou
 
 
 def clearly(ours: Bounds, theirs: Bounds, sign: int) -> bool:
-    """Whether an interval lies wholly beyond the other, on the better side."""
+    """Whether the whole of one interval is better than the whole of the other."""
     return ours[1] > theirs[2] if sign > 0 else ours[2] < theirs[1]
 
 
@@ -72,9 +72,9 @@ def lead(figures: Figures, rewards: Sequence[str]) -> Literal["clear", "slight",
 
 
 def leading(column: Sequence[Bounds], sign: int) -> list[bool]:
-    """Which figures of a column lead it: the best as it reads, and all that it is not clearly better than.
+    """Which figures of a column lead it: the best as shown, and all that the best is not clearly better than.
 
-    None of them where that would be all, for then the column distinguishes nothing; a NaN does not compete.
+    None leads if all of them would, because the column then distinguishes nothing. NaN does not compete.
     """
     read = np.array([as_read(bounds) * sign for bounds in column])
     if np.isnan(read).all():

@@ -16,17 +16,17 @@ from irl_probe.judgement.grades import NOTHING, Bounds
 from irl_probe.results import BOUND, average_runs, retraining_share
 from irl_probe.results.schema import checked
 
-IDEALS = ("exact occupancy",)  # rewards made from what no demonstrations show: the best that could be reached
-WINDOW = 20  # steps of a partial sum where the results do not say, as in metrics.correlations
+IDEALS = ("exact occupancy",)  # rewards made from more than demonstrations can show: an upper bound
+WINDOW = 20  # steps of a partial sum if the results do not say, as in metrics.correlations
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Figures by their labels: (estimate, low, high) each, and a reason where one is undefined.
+    """Figures by their labels: (estimate, low, high) each, and the reason if one is undefined.
 
     Attributes:
         labels: dimension → its labels, in the order of the axes.
-        values: (*dimensions, 3), NaN where undefined.
+        values: (*dimensions, 3), NaN if undefined.
         reasons: (*dimensions), "" where none was recorded.
     """
 
@@ -35,9 +35,9 @@ class Measured:
     reasons: NDArray[np.str_]
 
     def of(self, **where: str) -> Bounds:
-        """The figure at these labels, e.g. `of(reward="iq", metric="epic")`; NaN where a label is unknown.
+        """The figure at these labels, e.g. `of(reward="iq", metric="epic")`; NaN if a label is unknown.
 
-        Of a dimension that is not named the first label is taken.
+        For a dimension that is not named it takes the first label.
         """
         place = self._place(where)
         if place is None:
@@ -46,7 +46,7 @@ class Measured:
         return estimate, low, high
 
     def why(self, **where: str) -> str | None:
-        """Why the figure at these labels is undefined, "" where no reason was recorded; None for an unknown label."""
+        """Why the figure at these labels is undefined, "" if no reason was recorded; None for an unknown label."""
         place = self._place(where)
         return None if place is None else str(self.reasons[place])
 
@@ -68,9 +68,9 @@ class Returns:
 
 @dataclass(frozen=True, eq=False)
 class Retraining:
-    """/retraining: by reward, the normalised return over seeds, and the seeds' own returns, NaN where one is missing.
+    """/retraining: by reward, the normalised return over seeds, and the seeds' own returns, NaN if one is missing.
 
-    `normalised` (reward → seeds) is None where the results have no random policy and expert to normalise by.
+    `normalised` (reward → seeds) is None if the results lack the random policy or the expert.
     """
 
     share: Mapping[str, Bounds]
@@ -87,10 +87,10 @@ class Transfer:
         value: (variant, policy).
         overall: (policy), or None.
         changed: the variants that change the environment.
-        seeds: how many seeds the results hold; 0 where they hold means only.
+        seeds: how many seeds the results hold; 0 if they hold only means.
         known: (variant, policy) → how many of the seeds have a return.
         exact: whether the returns are exact and not those of seeds.
-        carried: the reward whose own policy "carried over" is, or None where the results do not say.
+        carried: the reward whose imitator is "carried over", or None if the results do not say.
     """
 
     value: Measured
@@ -143,14 +143,14 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """All that a results tree holds, read once. A group that is not in the results is None.
+    """Everything in a results tree, read once. A group that is not in the results is None.
 
     Attributes:
-        attributes: the root's, as they are stored.
+        attributes: those of the root, as they are stored.
         beside: rewards that are shown for comparison only → what each is.
         runs: how many training runs were averaged.
         window: steps of a partial sum.
-        episodes: coverage → number of episodes; without those for which the results do not say it.
+        episodes: coverage → number of episodes, for the coverages whose number is known.
         datasets: path → group, as the plots take it ("learning", "points/expert", ...).
     """
 
@@ -171,10 +171,10 @@ class Figures:
 
 
 def read(tree: xr.DataTree) -> Figures:
-    """The figures of a results tree; of runs stacked along "seed" those of their average (`average_runs`).
+    """The figures of a results tree; for runs stacked along "seed", those of their average (`average_runs`).
 
-    Raises ValueError as `results.validate` does, and where runs are stacked along something else, for a task or variant
-    has a page of its own.
+    Raises ValueError as `results.validate` does, and if runs are stacked along another dimension, because each task and
+    variant needs a page of its own.
     """
     stacked = [dim for dim in str(tree.attrs.get("stacked", "")).split(",") if dim]
     others = [dim for dim in stacked if dim != "seed"]
@@ -298,7 +298,7 @@ def _points(group: xr.Dataset) -> Points:
 
 
 def _episodes(coverages: xr.Dataset | None, points: Mapping[str, Points]) -> dict[str, int]:
-    """The number of episodes of each coverage, as /coverages has it; in older results counted in /points."""
+    """The number of episodes of each coverage, from /coverages; in older results it is counted in /points."""
     found = {coverage: len(np.unique(one.episode)) for coverage, one in points.items()}
     if coverages is not None:
         found |= {str(c): int(coverages["episodes"].sel(coverage=c)) for c in coverages["coverage"].values}
@@ -306,7 +306,7 @@ def _episodes(coverages: xr.Dataset | None, points: Mapping[str, Points]) -> dic
 
 
 def rewards_of(figures: Figures) -> list[str]:
-    """The rewards of the results in their order, without the truth itself and the constant baseline."""
+    """The rewards of the results in their order, without the true reward and the constant baseline."""
     found: dict[str, None] = {}
     if figures.correlation is not None:
         found |= dict.fromkeys(figures.correlation.labels["reward"])
@@ -322,14 +322,14 @@ def rewards_of(figures: Figures) -> list[str]:
 def judged(figures: Figures) -> list[str]:
     """The rewards that a verdict can be about: not ideal ones, nor those shown for comparison only.
 
-    All of them where there is nothing else.
+    If there are no others, all of them.
     """
     rewards = rewards_of(figures)
     return [reward for reward in rewards if reward not in IDEALS and reward not in figures.beside] or rewards
 
 
 def main_coverage(measured: Measured) -> str:
-    """The coverage that the verdict uses: a mixture where there is one, else the first."""
+    """The coverage that the verdict uses: a mixture if there is one, else the first."""
     coverages = measured.labels["coverage"]
     return next((c for c in coverages if "mixture" in c), coverages[0])
 
@@ -342,7 +342,7 @@ def correlation_bounds(
     *,
     coverage: str | None = None,
 ) -> Bounds:
-    """The Pearson correlation with the first reference; NaN where it is undefined or not in the results."""
+    """The Pearson correlation with the first reference; NaN if it is undefined or not in the results."""
     group = figures.correlation
     if group is None:
         return NOTHING
@@ -353,7 +353,7 @@ def correlation_bounds(
 def correlation_reason(
     figures: Figures, reward: str, level: str, control: str = "none", *, coverage: str | None = None
 ) -> str:
-    """Why a Pearson correlation is undefined, as the results say it."""
+    """Why a Pearson correlation is undefined, in the words of the results."""
     group = figures.correlation
     if group is None:
         return "it was not measured"
@@ -363,12 +363,12 @@ def correlation_reason(
 
 
 def clause(sentence: str) -> str:
-    """A sentence without its capital and full stop, to write behind a colon."""
+    """A sentence without its capital and full stop, to write after a colon."""
     return f"{sentence[:1].lower()}{sentence[1:]}".rstrip(".")
 
 
 def distance_bounds(figures: Figures, reward: str, metric: str) -> Bounds:
-    """A distance to the first reference on the main coverage; NaN where it is undefined or not in the results."""
+    """A distance to the first reference on the main coverage; NaN if it is undefined or not in the results."""
     if figures.distance is None:
         return NOTHING
     value = figures.distance.value
@@ -381,17 +381,17 @@ def exact_distances(figures: Figures) -> bool:
 
 
 def normalised_bounds(figures: Figures, policy: str) -> Bounds:
-    """A policy's normalised return in /returns; NaN where there is none."""
+    """A policy's normalised return in /returns; NaN if there is none."""
     if figures.returns is None or figures.returns.normalised is None:
         return NOTHING
     return figures.returns.normalised.of(policy=policy)
 
 
 def retrained_bounds(figures: Figures, reward: str) -> Bounds:
-    """Normalised return after retraining: over seeds where there are several, else over episodes.
+    """Normalised return after retraining: over seeds if there are several, else over episodes.
 
-    From /retraining's own mean, else from its seeds (their mean with a bootstrap interval); with one seed and one
-    reward from /returns' policy "retrained".
+    It is the mean stored in /retraining, else the mean of its seeds with a bootstrap interval. With one seed and one
+    reward it is that of the policy "retrained" in /returns.
     """
     name = TRUE_REWARD if reward == TRUE else reward
     found = NOTHING if figures.retraining is None else figures.retraining.share.get(name, NOTHING)
@@ -427,8 +427,8 @@ def transfer_bounds(figures: Figures, reward: str) -> Bounds:
 def overall_bounds(transfer: Transfer, policy: str) -> Bounds:
     """A policy's normalised return over the changes: random is 0, one trained there on the true reward 1.
 
-    Of one change it is that change's own. Where the results do not hold it over several, the mean of the changes'
-    estimates and of their ends, which is at least as wide.
+    With one change it is the figure of that change. If the results have no figure over several changes, it is the mean
+    of the changes' estimates and of the ends of their intervals, which is at least as wide.
     """
     every = [transfer.value.of(variant=variant, policy=policy) for variant in transfer.changed]
     known = [bounds for bounds in every if not np.isnan(bounds[0])]

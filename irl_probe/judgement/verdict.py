@@ -52,30 +52,31 @@ MANY_RUNS, SOME_RUNS = 5, 3
 
 RULES: Sequence[str] = (
     "No claim is stronger than the weaker end of its interval; a figure without an interval gives a “perhaps” at most.",
-    "Imitation, retraining and transfer: yes where the whole interval of the normalised return lies from "
-    f"{GOOD_SHARE:g} up; probably where the figure does and the interval reaches down to {FAIR_SHARE:g} at most; in "
-    f"part from {FAIR_SHARE:g}; no where the whole interval lies below {FAIR_SHARE:g}; otherwise perhaps, or not "
-    "shown. Retraining counts from random (0) to the expert (1), transfer from random (0) to a policy trained on the "
-    "true reward in the changed environment (1), over all changes; a transfer that is not shown to beat carrying the "
-    "imitator's policy over is partial at most.",
-    "Best: the highest normalised return after retraining; where two rewards' figures read alike to two decimals, the "
-    "least exact regret and distance, the return in changed dynamics, the length-controlled episode Pearson and the "
-    "step Pearson, in this order. It leads clearly where its interval lies wholly beyond those of all others. A reward "
-    "made from exact occupancies, the true reward and a constant are shown beside the others, not judged.",
-    f"Correlations: strong where figure and interval lie from {STRONG:g} up, moderate from {WEAK:g}, contrary from "
-    f"−{WEAK:g} down, unclear where the interval includes 0; “at least moderate” and the like where it spans two.",
-    "Episodes: the weaker of the plain figure and the one with length controlled decides, the plain one where the "
-    "other is undefined. The plain one is mostly length where it is within "
-    f"{LENGTH_MARGIN:g} of a constant reward's (up to sign, and that at least {LENGTH_MATTERS:g}), or where, with "
+    "Imitation, retraining and transfer: yes if the whole interval of the normalised return is at least "
+    f"{GOOD_SHARE:g}; probably if the figure is, and the interval does not go below {FAIR_SHARE:g}; in part if the "
+    f"figure and the interval are at least {FAIR_SHARE:g}; no if the whole interval is below {FAIR_SHARE:g}; otherwise "
+    "perhaps, or not shown. For retraining 0 is random and 1 the expert. For transfer 0 is random and 1 a policy "
+    "trained on the true reward in the changed environment, over all changes; a transfer that is not shown to beat the "
+    "imitator's policy, carried over, is partial at most.",
+    "Best: the highest normalised return after retraining. If two rewards' figures are equal to two decimals, the next "
+    "figure decides: the least exact regret and distance, the return in changed dynamics, the length-controlled "
+    "episode Pearson and the step Pearson, in this order. The lead is clear if the whole interval is better than those "
+    "of all others. A reward made from exact occupancies, the true reward and a constant are shown for comparison, not "
+    "judged.",
+    f"Correlations: strong if figure and interval are at least {STRONG:g}, moderate from {WEAK:g}, contrary from "
+    f"−{WEAK:g} down, unclear if the interval includes 0; “at least moderate” and the like if they span two of these.",
+    "Episodes: the weaker of the plain figure and the one with length controlled decides, or the plain one if the "
+    "other is undefined. The plain one is mostly length if it is within "
+    f"{LENGTH_MARGIN:g} of a constant reward's (up to sign) and that is at least {LENGTH_MATTERS:g}, or if, with "
     f"length controlled, the interval stays below {WEAK:g} or nothing is left.",
-    "Apart from shaping: the STARC (minimal) distance d is that of two unit vectors with cosine 1 − d²/2, which is "
-    "judged as a correlation is.",
-    "Where no policy was retrained but the regret is exact, 1 − regret is judged as the return of a retrained policy.",
+    "Apart from shaping: the STARC (minimal) distance d is that of two unit vectors with cosine 1 − d²/2, and this "
+    "cosine is judged like a correlation.",
+    "If no policy was retrained but the regret is exact, 1 − regret is judged like the return of a retrained policy.",
     f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}, by the larger end of its interval.",
-    f"How sure: well supported by {MANY_RUNS} or more training runs and {MANY_RUNS} or more retrained policies whose "
-    f"interval leaves no doubt of the answer; fairly by {SOME_RUNS} or more retrained policies or runs, or where "
-    "distances are exact; otherwise little.",
-    "Correlations are judged on the mixture coverage where there is one, else on the first.",
+    f"How sure: well supported with {MANY_RUNS} or more training runs and {MANY_RUNS} or more retrained policies whose "
+    f"interval leaves no doubt about the answer; fairly with {SOME_RUNS} or more retrained policies or runs, or if "
+    "distances are exact; otherwise not very.",
+    "Correlations are judged on the mixture coverage if there is one, else on the first.",
 )
 
 RETRAIN_COMMAND = "irl-probe retrain-study REWARD --env ENV --out DIR"
@@ -91,7 +92,7 @@ STEADY = (
     "evidence against a reward that retrains well, and good agreement is not evidence for one that does not."
 )
 NOT_MEASURED = "Not measured"
-ANSWERED = (None, "retrained", "transfer")  # the terms of claims that the four answers give already
+ANSWERED = (None, "retrained", "transfer")  # terms of claims that the four answers already state
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The reward that was judged (None where the results hold none), the claims, most telling first, and a note.
+    """The judged reward (None if the results have none), the claims, the most important first, and a note.
 
-    The note says how to weigh the claims where that is not plain.
+    The note says how to weigh the claims if that is not obvious.
     """
 
     reward: str | None
@@ -177,13 +178,13 @@ def _retraining(figures: Figures, reward: str | None) -> Claim:
     if np.isnan(bounds[0]) and not np.isnan(regret):
         grade = share_grade((1 - regret,) * 3)
         text = (
-            f"Exactly, and so without training: a policy that is optimal for it loses {fixed(regret)} of the true "
+            f"Computed exactly, without training: a policy that is optimal for it loses {fixed(regret)} of the true "
             "return at stake (0 none, 1 all of it)."
         )
         return Claim(grade.tone, f"{grade.prefix}usable for retraining", text, "retrained", grade.word)
     if np.isnan(bounds[0]):
         text = (
-            "No policy was retrained on this reward alone: whether it can be reused is unknown. "
+            "No policy was retrained on this reward alone, so we do not know whether it can be reused. "
             f"“{RETRAIN_COMMAND}” measures it."
         )
         return Claim("open", "retraining not measured", text, "retrained")
@@ -194,7 +195,7 @@ def _retraining(figures: Figures, reward: str | None) -> Claim:
     truth = retrained_bounds(figures, TRUE)
     if np.isnan(truth[0]):
         return Claim(grade.tone, phrase, text, "retrained", grade.word)
-    text += f" As many steps on the true reward bring {percent(truth)}."
+    text += f" As many steps on the true reward reach {percent(truth)}."
     if bounds[0] < GOOD_SHARE and short_of_steps(bounds, truth):
         return Claim("open", "too few steps to judge retraining", text, "retrained", "Can’t tell")
     return Claim(grade.tone, phrase, text, "retrained", grade.word)
@@ -209,7 +210,7 @@ def _policies(figures: Figures, reward: str | None, bounds: Bounds) -> str:
 
 
 def _alone(bounds: Bounds) -> str:
-    return " That is a figure without an interval." if np.isnan(bounds[1]) else ""
+    return " This figure has no interval." if np.isnan(bounds[1]) else ""
 
 
 def _transfer(figures: Figures, reward: str | None) -> Claim | None:
@@ -306,7 +307,7 @@ def _distance(figures: Figures, reward: str | None) -> Claim | None:
     cosine = tuple(1 - bounds[place] ** 2 / 2 for place in (0, 2, 1))  # of two unit vectors that far apart
     tone, strength = agreement((cosine[0], cosine[1], cosine[2]))
     text = (
-        f"Once shaping and scale are taken out it is {with_interval(bounds)} from the truth (0 the same, 1.41 "
+        f"Without shaping and scale, its distance from the truth is {with_interval(bounds)} (0 the same, 1.41 "
         "unrelated, 2 opposite)."
     )
     return Claim(tone, f"agreement apart from shaping is {strength}", text, "starc_minimal")
@@ -324,7 +325,7 @@ def _regret(figures: Figures, reward: str | None) -> Claim | None:
 
 
 def exact_regret(figures: Figures, reward: str | None) -> float:
-    """A reward's regret where it is exact; NaN elsewhere."""
+    """A reward's regret if it is exact, else NaN."""
     return distance_bounds(figures, reward, "regret")[0] if exact_distances(figures) and reward else np.nan
 
 
@@ -382,7 +383,7 @@ def _does_it_transfer(figures: Figures, verdict: Verdict) -> Answer:
 
 
 def _worst(transfer: Transfer, policy: str | None) -> str:
-    """The change that a policy does worst in, as a sentence; nothing where there is one change only."""
+    """The change in which a policy does worst, as a sentence; empty if there is only one change."""
     shares = {variant: transfer.value.of(variant=variant, policy=str(policy)) for variant in transfer.changed}
     shares = {variant: share for variant, share in shares.items() if not np.isnan(share[0])}
     if len(shares) < 2:
@@ -423,7 +424,7 @@ def _certainty(figures: Figures, reward: str | None) -> Answer:
 
 
 def _grounds(figures: Figures, reward: str | None, retrained: int) -> list[str]:
-    """What the answer on retraining rests on, that on transfer, and the agreement with the truth."""
+    """The amounts of data behind the answers on retraining and transfer, and behind the agreement with the truth."""
     changes, seeds = transfer_counts(figures, reward)
     transfer = [counted(seeds, "seed", "seeds")] if seeds else []
     transfer = [*transfer, counted(changes, "change", "changes")] if changes else ["not measured"]
@@ -443,6 +444,6 @@ def _missing(runs: int, retrained: int) -> str:
 def _counted_episodes(figures: Figures) -> str:
     counts = sorted(set(figures.episodes.values()))
     if not counts:
-        return "not measured" if figures.correlation is None else "number of episodes not kept"
+        return "not measured" if figures.correlation is None else "number of episodes not recorded"
     spread = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     return f"{spread} episodes on each kind of data" if len(figures.episodes) > 1 else f"{spread} episodes"

@@ -1,4 +1,4 @@
-"""Where a figure must not be trusted: warnings in plain words. Each follows from the figures by one stated rule."""
+"""Warnings in words about figures that one must not trust. Each follows from the figures by one stated rule."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from irl_probe._words import listed
 from irl_probe.judgement.grades import GOOD_SHARE, NOTHING, Bounds, short_of_steps, with_interval
 from irl_probe.judgement.reading import Figures, Measured, normalised_bounds, read
 
-LENGTH_MARGIN = 0.05  # a constant reward that comes this close leaves nothing to the reward
+LENGTH_MARGIN = 0.05  # if a constant reward is this near, a figure shows no more than length
 LENGTH_MATTERS = 0.5  # below this, length does not drive the true returns, and closeness means nothing
 FEW_EPISODES = 10
-SUCCESSOR_SENSITIVE = frozenset({"epic", "dard", "npec", "starc_val_potential"})  # not S'R-invariant
+SUCCESSOR_SENSITIVE = frozenset({"epic", "dard", "npec", "starc_val_potential"})  # redistribution over s′ changes them
 
 Warned = dict[str, str]
 
 
 def warnings_of(tree: xr.DataTree) -> list[Warned]:
-    """The warnings that a results tree calls for: `warnings_in` of its figures.
+    """The warnings about a results tree: `warnings_in` of its figures.
 
     Raises ValueError as `irl_probe.judgement.read` does.
     """
@@ -30,26 +30,27 @@ def warnings_of(tree: xr.DataTree) -> list[Warned]:
 
 
 def warnings_in(figures: Figures) -> list[Warned]:
-    """The warnings that figures call for, in the order of this list.
+    """The warnings about figures, in the order of this list.
 
-    Each is {"code", "text"}, with "reward" where it is about one.
+    Each is {"code", "text"}, with "reward" if it is about one reward.
 
-    "Below" is said outright where the whole interval is below, and as "not shown" where the interval reaches further.
+    "Below" needs the whole interval to be below; if the interval reaches further, the warning says "not shown".
 
     | code | rule |
     |---|---|
-    | transfer | in a changed variant the value of policies trained on a reward there is below .9 |
+    | transfer | in a changed variant the value of policies trained there on the reward is below .9 |
     | transfer-undefined | in a variant, training on the true reward is no better than random actions |
     | imitation | the learned policy's normalised return is below .9 |
     | retraining | the mean normalised return of policies trained on the reward alone is below .9 |
-    | negative-correlation | the interval of the partial or episode Pearson (length partialled out; plain where
+    | negative-correlation | the interval of the partial or episode Pearson (length partialled out; plain if that is
       undefined) lies below 0 |
     | length-confound | a constant reward's episode Pearson is at least .5, up to sign, and the reward's is within .05
       of it, or its interval reaches 0 once length is partialled out |
     | undefined-step | the step-level Pearson does not exist |
     | includes-zero | the Pearson's interval, plain or with length partialled out, includes 0, at the levels named |
-    | next-state-noise | a per-transition reward meets a measure that S'R changes, and s′ is or may be random |
-    | no-distances | canonical distances were asked for and could not be had |
+    | next-state-noise | a per-transition reward has a measure that redistribution over s′ changes, and s′ is or may be
+      random |
+    | no-distances | canonical distances were asked for and could not be computed |
     | few-episodes | a coverage holds fewer than 10 episodes |
 
     Figures that the results do not hold raise no warning.
@@ -62,7 +63,7 @@ def warnings_in(figures: Figures) -> list[Warned]:
 
 
 class _Told(NamedTuple):
-    """The text of a warning, and the reward that it is about ("" where it is about none, or about several)."""
+    """The text of a warning, and the reward that it is about ("" if it is about none, or about several)."""
 
     text: str
     reward: str = ""
@@ -86,8 +87,8 @@ def _transfer(figures: Figures) -> Iterator[_Told]:
             where = [f"{v} ({with_interval(shares[v])})" for v in transfer.changed if failed(shares[v])]
             if where:
                 yield _Told(
-                    f"Reward “{policy}” {verb} to {listed(where)}: that share of the return of policies trained there "
-                    f"on the true reward is what policies trained there on this one reach (random 0).{home}",
+                    f"Reward “{policy}” {verb} to {listed(where)}. These figures are the returns of policies trained "
+                    f"there on this reward: 0 is random, 1 is training there on the true reward.{home}",
                     policy,
                 )
 
@@ -101,7 +102,7 @@ def _transfer_undefined(figures: Figures) -> Iterator[_Told]:
     if without:
         yield _Told(
             f"On {listed(without)} training on the true reward is no better than random actions, so nothing can be "
-            "said about transfer there. More steps would tell."
+            "said about transfer there. Train with more steps."
         )
 
 
@@ -150,7 +151,7 @@ def _negative(figures: Figures) -> Iterator[_Told]:
                     found.append(f"{coverage} ({with_interval(bounds)}{kind})")
             if found:
                 yield _Told(
-                    f"{pair.who} is negatively correlated with the truth at {level} level on {listed(found)}: where it "
+                    f"{pair.who} is negatively correlated with the truth at {level} level on {listed(found)}: when it "
                     "is higher, the true return tends to be lower.",
                     pair.reward,
                 )
@@ -186,7 +187,7 @@ def _length(figures: Figures) -> Iterator[_Told]:
 
 
 def _undefined_step(figures: Figures) -> Iterator[_Told]:
-    """No correlation at step level; rewards that share the reason share a warning."""
+    """Undefined at step level; rewards with the same reason share a warning."""
     found: dict[tuple[str, str], list[_Pair]] = {}
     for pair in _pairs(figures):
         coverages: dict[str, list[str]] = {}

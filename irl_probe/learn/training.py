@@ -263,7 +263,7 @@ def load_run(folder: str | Path) -> Run:
         learner.restore(state["learner"])
         return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"The run in {folder} is not complete ({error}). Train it again.") from error
+        raise CheckpointError(f"The run in {folder} does not hold what it must ({error}). Train it again.") from error
 
 
 def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], Env] | None:

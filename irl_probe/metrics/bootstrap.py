@@ -21,11 +21,11 @@ from irl_probe.metrics.checks import check_numbers
 
 Seed = int | np.random.Generator
 
-# An interval is given if at least this share of the resamples has a defined figure.
+# An estimate has an interval if the figure is defined in at least this share of the resamples.
 DEFINED_SHARE = 0.5
 # The jackknife leaves out at most this many parts, one at a time: enough for the one number that BCa takes from it.
 JACKKNIFE_PARTS = 200
-# The least denominator 1 − a(z₀ ∓ z) of BCa; where it would be less, the bound is the largest or smallest replicate.
+# The least denominator 1 − a(z₀ ∓ z) of BCa; if it would be less, the bound is the largest or smallest replicate.
 LEAST_DENOMINATOR = 1e-9
 # Why one episode has no interval.
 ONE_EPISODE = "There is one episode, so there is no interval over episodes."
@@ -33,7 +33,7 @@ ONE_EPISODE = "There is one episode, so there is no interval over episodes."
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its bootstrap interval. What is undefined is NaN, and `reason` says why."""
+    """A figure with its bootstrap interval. An undefined number is NaN, and `reason` says why."""
 
     value: float
     low: float
@@ -66,11 +66,11 @@ def stratified_bootstrap(
     Args:
         scores: (seeds, tasks), or (seeds,) for one task; for example normalised returns.
         statistic: maps (resamples, seeds·tasks) to (resamples,), default the interquartile mean.
-        confidence: of the interval.
-        resamples: how many bootstrap resamples.
+        confidence: the confidence level of the interval.
+        resamples: the number of bootstrap resamples.
         seed: an int or a Generator; the same seed gives the same interval.
 
-    One seed has no interval. Raises ValueError where scores are not finite or of another shape.
+    One seed has no interval. Raises ValueError if scores are not finite or have another shape.
     """
     check_confidence(confidence, resamples)
     table = check_numbers(scores, "scores")
@@ -119,7 +119,7 @@ def accelerated_interval(
         replicates: (1 + R,), the estimate first.
         jackknife: the estimate with each part of the sample left out once, in the order of `jackknife_counts`. If
             several independent samples were resampled, one such array for each.
-        confidence: of the interval.
+        confidence: the confidence level of the interval.
         groups: n, the number of groups that were resampled.
         without: as for `percentile_interval`.
     """

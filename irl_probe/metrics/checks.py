@@ -1,4 +1,4 @@
-"""Checks of what the measures are given. Each returns what it checked, arrays as float64, or raises ValueError."""
+"""Checks of the measures' arguments. Each returns its argument, arrays as float64, or raises ValueError."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_numbers(values: ArrayLike, name: str) -> Floats:
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
             f"'{name}' must be finite; got {array[index]} at index {index} ({int(bad.sum())} such entries in all). "
-            "Find out where it comes from: no measure is defined for it."
+            "No measure is defined for it: find out where it comes from."
         )
     return array
 

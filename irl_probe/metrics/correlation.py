@@ -43,7 +43,7 @@ ZERO = 1e-12
 # To rank every resample costs O(M) for Spearman, and all pairs O(M²) for Kendall. With more items than this the
 # interval is made from that many evenly spaced ones and shifted to the estimate, which always uses all.
 INTERVAL_ITEMS = {"spearman": 16384, "kendall": 4096}
-# Resamples × steps that Spearman's ranking holds at once, as numbers of 8 bytes in each of a few arrays.
+# The largest size (resamples × steps) of an array in Spearman's ranking, which holds a few such arrays at once.
 CHUNK = 2_000_000
 
 
@@ -90,8 +90,8 @@ def correlations(
         true: (N,) true reward of each step.
         lengths: (E,) number of steps of each episode; they sum to N.
         window: number of steps of a partial return.
-        confidence: of the intervals.
-        resamples: how many bootstrap resamples.
+        confidence: the confidence level of the intervals.
+        resamples: the number of bootstrap resamples.
         seed: an int or a Generator; the same seed gives the same intervals.
 
     All are invariant to a positive scale of a reward, and at step level to a constant added to it. None is invariant to
@@ -185,7 +185,7 @@ def _replicates(items: Floats, episode: Ints, counts: Floats, metric: str) -> Fl
 
 
 def _pearson(items: Floats, episode: Ints, counts: Floats) -> Floats:
-    """r_xy, r_xl, r_yl of each resample (B, 3), from each episode's first and second moments."""
+    """r_xy, r_xl, r_yl of each resample, (B, 3), from the first and second moments of each episode."""
     z = items - items.mean(axis=0)
     z = z / np.maximum(z.std(axis=0), ZERO)
     x, y, length = z.T

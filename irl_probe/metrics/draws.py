@@ -1,7 +1,7 @@
-"""Successors for the canonical forms that follow the environment's dynamics, drawn once for all rewards.
+"""Successors from the environment's dynamics, for the canonical forms that use them; drawn once for all rewards.
 
 `draw` draws them, `evaluate_on_draws` evaluates rewards on them, `paired` multiplies means over them without bias, and
-`off_support` says how many of them are far from the data.
+`off_support` gives the share of them that are far from the data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Dynamics:
     """How the expectation over s′ is taken: a step from any state and action.
 
     Attributes:
-        name: its name in results: "simulator", "learned model", ...
+        name: the name in results: "simulator", "learned model", ...
         step: draws one successor for each row.
         deterministic: whether the successor is a function of (s, a), so that one draw is the exact expectation.
     """
@@ -39,8 +39,8 @@ class Dynamics:
 class Draws:
     """For each of N steps L independent draws, each over J actions of d_A. Make it with `draw`.
 
-    L = 1 means that a draw is exact (all actions, deterministic dynamics): products of means are then squares.
-    Otherwise they are products of different draws, which have no bias (`paired`).
+    L = 1 means that a draw is exact (all actions, deterministic dynamics), so means can be multiplied directly.
+    Otherwise products are of different draws, which have no bias (`paired`).
 
     Attributes:
         steps: the N steps.
@@ -50,7 +50,7 @@ class Draws:
         beyond: the successors S″ of s′ under the same actions, (N, L, J, ...).
         own: successors of the step's own (s, a), the observed one first, (N, L′, ...).
         own_ended: whether the MDP ended there, (N, L′).
-        name: of the dynamics.
+        name: the name of the dynamics.
     """
 
     steps: Transitions
@@ -123,7 +123,7 @@ class Evaluations:
     """n rewards on the same draws (see `Draws` for N, L, J, L′).
 
     Attributes:
-        names: of the rewards.
+        names: the names of the rewards.
         own: (n, N, L′), R(s, a, S′).
         policy: (n, N), the mean of R(s, A, S′) over A ~ d_A.
         dard: (n, N, L), draws of DARD's canonical form, as if no step ended the MDP.
@@ -212,7 +212,7 @@ def paired_products(first: Floats, second: Floats) -> Floats:
     return crossed
 
 
-QUANTILE = 0.99  # of the distance from each observed transition to the nearest other one
+QUANTILE = 0.99  # of the distances from each observed transition to the nearest other one
 QUERIES = 2048  # the largest number of queries that are looked up
 
 

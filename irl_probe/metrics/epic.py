@@ -39,10 +39,10 @@ class EpicForms:
     C = base + mean over blocks. Make it with `epic_forms`.
 
     Attributes:
-        names: of the rewards.
-        base: (n, N).
-        blocks: (n, N, B), or (n, N, 0) if the means are exact.
-        scale: (n,) largest |R|. A form that is a tiny share of it is rounding error.
+        names: the names of the rewards.
+        base: (n, N), the exact part of C.
+        blocks: (n, N, B), the sampled part in each block, or (n, N, 0) if the means are exact.
+        scale: (n,) largest |R|. A form that is only a tiny share of it is rounding error.
         episode: (N,) the episode of each step; rows of one episode are adjacent.
     """
 

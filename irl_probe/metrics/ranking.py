@@ -19,7 +19,7 @@ from irl_probe.metrics.bootstrap import (
 )
 from irl_probe.metrics.checks import check_gamma, check_numbers
 
-# Means that differ by less than this share of the largest are tied.
+# Means that differ by less than this share of the largest mean are tied.
 TIE = 1e-12
 
 
@@ -40,8 +40,8 @@ def ranking_agreement(
     Args:
         true: for each policy the true returns of its episodes, (E_p,).
         recovered: for each policy the recovered returns of the same episodes, (E_p,).
-        confidence: of the interval.
-        resamples: how many bootstrap resamples.
+        confidence: the confidence level of the interval.
+        resamples: the number of bootstrap resamples.
         seed: an int or a Generator.
 
     NaN with a reason if there is one policy, or if all true or all recovered means are tied.
@@ -82,11 +82,11 @@ def episode_return_distance(
 
     Args:
         recovered: (N,) reward of each step, one episode after the other.
-        true: (N,) likewise.
+        true: (N,) true reward of each step, in the same order.
         lengths: (E,) number of steps of each episode.
         gamma: discount of the returns, in [0, 1].
-        confidence: of the BCa bootstrap interval over episodes.
-        resamples: how many bootstrap resamples.
+        confidence: the confidence level of the BCa bootstrap interval over episodes.
+        resamples: the number of bootstrap resamples.
         seed: an int or a Generator.
 
     NaN with a reason if there are fewer than two episodes, or if the returns of a reward do not vary. Raises ValueError

@@ -30,7 +30,7 @@ Features = Callable[[Array], Floats]
 
 RANK = 1e-10  # a direction of the features whose singular value is a smaller share of the largest is rounding error
 RIDGE = 1e-12  # for directions of the orthonormal features that the sample does not determine
-SHRINKAGE = 0.1  # of w, per sampling variance of VAL's linear system
+SHRINKAGE = 0.1  # of w towards Minimal's, per sampling variance of VAL's linear system
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class StarcForms:
     `starc_forms`.
 
     Attributes:
-        names: of the rewards.
+        names: the names of the rewards.
         scale: (n,) largest |R|.
         episode: (N,) the episode of each step; rows of one episode are adjacent.
         features: ψ at the draws of s′, (N, L′, p), orthonormal on average.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from irl_probe._types import Array, Bools, Floats
 
-# The largest size, in bytes, of the arrays that one call of a reward is given, for any number of samples.
+# The largest size in bytes of the arrays that one call of a reward gets, for any number of samples.
 CHUNK_BYTES = 1 << 25
 
 SPREAD = 1e-6  # a dimension whose standard deviation is below this share of its size does not vary
@@ -36,13 +36,13 @@ class RewardTerms:
 
     A recovered reward Q(s, a) − γV(s′) has a pair and a successor term; a shaping γΦ(s′) − Φ(s) has a state and a
     successor term. Only a joint term makes EPIC evaluate every state with every successor. d says whether the MDP ended
-    at s′. Nothing is paid after that, so what an absorbing state would go on paying belongs in the pair term.
+    at s′. Nothing is paid after that, so the later rewards of an absorbing state belong in the pair term.
 
     Attributes:
-        name: of the reward, in messages.
+        name: the name of the reward in messages.
         state, pair, successor, joint: functions of N rows, giving (N,).
-        table: (N states, K actions) → (N, K), if all actions of a state cost no more than one. It must agree with
-            `pair` and is used instead of it.
+        table: (N states, K actions) → (N, K), if all actions of a state cost no more time than one action. It must
+            agree with `pair` and is used instead of it.
     """
 
     name: str
@@ -140,8 +140,8 @@ class RewardTerms:
             where = first + index[0] if len(index) == 1 else index
             raise ValueError(
                 f"The reward '{self.name}' must be finite; it is {result[index]} at index {where} of the transitions "
-                f"it was asked for ({int(bad.sum())} such in all). Measures also ask for transitions that are not in "
-                "the data: bound its inputs, or choose states and actions for which it is defined."
+                f"it was evaluated on ({int(bad.sum())} such in all). Measures also evaluate transitions that are not "
+                "in the data: bound its inputs, or choose states and actions for which it is defined."
             )
         return result
 
@@ -157,7 +157,7 @@ def state_features(
     Args:
         rows: observations (N, ...) by which states are standardised.
         size: p of continuous states; never more than a quarter of the rows.
-        seed: of the units.
+        seed: the seed of the units.
         count: the number of discrete states; default the largest + 1.
     """
     standardised = Standardised.by(rows, count=count)

@@ -1,5 +1,6 @@
-"""The report: a results tree as one self-contained HTML page, and its figures one by one (`irl_probe.report.plots`);
-and its verdict in a terminal.
+"""The report: a results tree as one self-contained HTML page, or its verdict in a terminal.
+
+`irl_probe.report.plots` draws the page's figures one by one.
 """
 
 from irl_probe.report import plots

@@ -1,4 +1,4 @@
-"""What the figures are drawn with: intervals, dots, density, fits and notes on a given Axes."""
+"""The parts of figures, drawn on a given Axes: intervals, dots, density, fits, notes; and figures as inline SVG."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ DENSITY = LinearSegmentedColormap.from_list("density", [to_rgba(BLUE, 0.15), to_
 DOTS = "episodes"  # the group of dots that the page's script lets one brush
 DASHES = (0, (4, 2))
 FONT = 8.5  # points
-LONGEST = 28  # letters of a row label before it is cut
+LONGEST = 28  # letters of a row label; longer ones are cut
 BOTTOM = 0.48  # inches below the Axes: tick labels and the axis label
-MOST_MARKS = 400  # more points than this are drawn as density, or thinned where each has its own colour
+MOST_MARKS = 400  # more points than this are drawn as density, or thinned if each has its own colour
 
 
 def plain_axes(
@@ -57,10 +57,10 @@ def plain_axes(
     top: float = 0.3,
     bottom: float = BOTTOM,
 ) -> Axes:
-    """`ax`, or the Axes of a new figure of width × height inches, without box and with a faint grid.
+    """`ax`, or the Axes of a new figure of width × height inches, without a box and with a faint grid.
 
-    The margins `left`, `right`, `top` and `bottom` are in inches too. They are set, not searched for: matplotlib's
-    layout engines draw every figure twice, and panels side by side should align.
+    The margins `left`, `right`, `top` and `bottom` are also in inches. They are fixed, because matplotlib's layout
+    engines draw every figure twice, and because panels side by side should align.
 
     The figure belongs to the Axes alone (matplotlib's pyplot and its settings are not touched): save it with
     `ax.figure.savefig("name.svg")`.
@@ -83,7 +83,7 @@ def plain_axes(
 
 
 def literal(text: object) -> str:
-    """`text` as matplotlib should draw it: a dollar sign is a dollar sign, not the start of a formula."""
+    """`text` with dollar signs escaped, so that matplotlib draws them and does not read a formula."""
     return str(text).replace("$", r"\$")
 
 
@@ -108,7 +108,7 @@ def legend_above(ax: Axes, columns: int) -> None:
 
 
 def interval(ax: Axes, bounds: Floats, row: float, colour: str, marker: str, *, hollow: bool = False) -> None:
-    """A marker at the estimate and a line from low to high; nothing where the estimate is undefined."""
+    """A marker at the estimate and a line from low to high; nothing if the estimate is undefined."""
     estimate, low, high = (float(b) for b in bounds)
     if not np.isfinite(estimate):
         return
@@ -130,7 +130,7 @@ def name_rows(ax: Axes, labels: list[str]) -> None:
 
 
 def episode_dots(ax: Axes, true: Floats, recovered: Floats, lengths: Floats) -> None:
-    """A dot an episode, coloured by length where lengths differ."""
+    """One dot for each episode, coloured by length if lengths differ."""
     shown = thin(np.arange(len(true)))
     if np.ptp(lengths) == 0:
         ax.plot(true[shown], recovered[shown], "o", color=BLUE, alpha=0.6, markersize=4, markeredgewidth=0, gid=DOTS)
@@ -143,7 +143,7 @@ def episode_dots(ax: Axes, true: Floats, recovered: Floats, lengths: Floats) -> 
 
 
 def density(ax: Axes, true: Floats, recovered: Floats) -> None:
-    """Hexagons over most of the points; a note counts the few outside, which would squash the rest."""
+    """Hexagons over most of the points; a note counts the outliers, which would compress the rest."""
     (left, right), (low, high) = bulk(true), bulk(recovered)
     inside = (true >= left) & (true <= right) & (recovered >= low) & (recovered <= high)
     ax.hexbin(
@@ -155,7 +155,7 @@ def density(ax: Axes, true: Floats, recovered: Floats) -> None:
 
 
 def bulk(values: Floats) -> tuple[float, float]:
-    """Full range, or the central 99 % padded by half its width where the full range is more than four times as wide."""
+    """Full range, or the central 99 % padded by half its width if the full range is more than four times as wide."""
     low, high = float(values.min()), float(values.max())
     inner_low, inner_high = (float(q) for q in np.quantile(values, [0.005, 0.995]))
     if high - low > 4 * (inner_high - inner_low) > 0:
@@ -213,14 +213,14 @@ COLOUR = re.compile("|".join(THEME))
 
 
 def inline_svg(ax: Axes, identifier: str, alt: str) -> Markup:
-    """The figure of `ax` as an `<svg role="img">` that scales with its box and names itself to screen readers.
+    """The figure of `ax` as an `<svg role="img">` that scales with its box and has a name for screen readers.
 
     Every id is prefixed with `identifier` (unique on the page), the colours of THEME become CSS variables,
     and text stays text in the page's font. matplotlib escapes what it draws; `alt` is escaped here.
     """
     figure = ax.get_figure(root=True)
     if figure is None:
-        raise ValueError("An Axes must be on a figure to be drawn; this one was removed from its own.")
+        raise ValueError("An Axes must be on a figure to be drawn; this one was removed from its figure.")
     for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
         patch.set_visible(False)
     buffer = io.StringIO()
@@ -236,7 +236,7 @@ def inline_svg(ax: Axes, identifier: str, alt: str) -> Markup:
     text = re.sub(r'(\sid="|xlink:href="#|url\(#)', rf"\g<1>{identifier}-", text)
     text = re.sub(
         r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", text, count=1, flags=re.DOTALL
-    )  # it would style the page
+    )  # this style would apply to the whole page
     text = ATTRIBUTE.sub(lambda match: LONG_DECIMAL.sub(r"\1", re.sub(r"\s+", " ", match.group())), text)
     text = PLACE.sub(lambda match: PLACE_DECIMAL.sub(r"\1", match.group()), text)
     text = FAMILY.sub("", text)  # the page's style sheet has the family
@@ -248,13 +248,13 @@ def inline_svg(ax: Axes, identifier: str, alt: str) -> Markup:
 
 
 def _smaller(text: str, identifier: str) -> str:
-    """The same drawing in fewer letters: a page holds dozens of them."""
+    """The same drawing in fewer bytes, because a page holds dozens of drawings."""
     text = re.sub(r' transform="rotate\(-?0 [^"]*\)"', "", text)
-    text = re.sub(r'(<use [^>]*?) clip-path="[^"]*"', r"\1", text)  # marks stand inside the axes anyway
+    text = re.sub(r'(<use [^>]*?) clip-path="[^"]*"', r"\1", text)  # marks are inside the axes anyway
     text = re.sub(r'<g(?: clip-path="[^"]*")?>\s*(<use [^>]*/>)\s*</g>', r"\1", text)
     text = re.sub(r'style="[^"]*"', lambda match: re.sub(r"([:;]) +", r"\1", match.group()), text)
     text = text.replace("xlink:href=", "href=").replace(' xmlns:href="http://www.w3.org/1999/xlink"', "")
-    text = re.sub(r' (xmlns(:xlink)?|version)="[^"]*"', "", text)  # known to an HTML page
+    text = re.sub(r' (xmlns(:xlink)?|version)="[^"]*"', "", text)  # an HTML page does not need them
     names = dict.fromkeys(re.findall(r' id="([^"]*)"', text))
     short = {name: f"{identifier}-{number}" for number, name in enumerate(names)}
     text = re.sub(

@@ -34,11 +34,11 @@ Block = dict[str, object]
 def write_report(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write the results as one HTML page that needs no network and no other file; returns its path.
 
-    The page is written whole or not at all, and a group of results that is absent is left out of it. Runs stacked along
-    "seed" are averaged (`average_runs`), so that intervals are over runs.
+    The page is written whole or not at all. It has a section for each group of results that is there. Runs stacked
+    along "seed" are averaged (`average_runs`), so that intervals are over runs.
 
-    Raises FileExistsError where the file exists and `overwrite` is False, IsADirectoryError where the path is a folder,
-    TypeError where `tree` is not a DataTree, and ValueError as `results.validate` does.
+    Raises FileExistsError if the file exists and `overwrite` is False, IsADirectoryError if the path is a folder,
+    TypeError if `tree` is not a DataTree, and ValueError as `results.validate` does.
     """
     path = Path(path)
     if path.is_dir():
@@ -56,7 +56,7 @@ def write_report(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: 
 def render(tree: xr.DataTree) -> str:
     """The page as a string. All text from the results is escaped, and only the page's own script may run.
 
-    The results are read once; everything on the page is made from these figures.
+    The results are read once, and everything on the page is made from these figures.
 
     Raises TypeError and ValueError as `write_report` does.
     """
@@ -100,7 +100,7 @@ def render(tree: xr.DataTree) -> str:
 
 
 def warnings_about(figures: Figures, reward: str | None) -> tuple[list[Warned], list[Warned]]:
-    """The warnings about a reward or about none, and those about the other rewards."""
+    """The warnings about this reward or about no single reward, and the warnings about the other rewards."""
     found = warnings_in(figures)
     ours = [warning for warning in found if warning.get("reward") in (None, reward)]
     return ours, [warning for warning in found if warning not in ours]
@@ -109,7 +109,7 @@ def warnings_about(figures: Figures, reward: str | None) -> tuple[list[Warned], 
 def provenance(
     attributes: Mapping[str, object], rewards: Sequence[str] = ()
 ) -> list[tuple[str, str | None, list[tuple[str, str]]]]:
-    """(title, definition key, [(name, value), ...]) of what was learned from what, nested settings flattened.
+    """(title, definition key, [(name, value), ...]) of the source of the results, with nested settings flattened.
 
     Each of the `rewards` has its hash, or a note that it has none.
     """
@@ -139,7 +139,7 @@ def provenance(
 
 
 def _without_defaults(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The settings, and on one line the names of those that are None: they were left at their default."""
+    """The settings; those that are None were left at their default, and are named together on one line."""
     unset = [name for name, value in lines if value == "None"]
     given = [line for line in lines if line[1] != "None"]
     return [*given, ("left at the default", ", ".join(unset))] if unset else given
@@ -178,8 +178,8 @@ def brush_data(points: Mapping[str, Points], views: Sequence[Pair]) -> Block:
     """For each coverage that is drawn: the episodes that are dots, and their series, by reward ("" is the truth).
 
     The episodes are those of `drawing.episode_dots`, in the order of its dots. A series is the mean over as many
-    stretches as the budget allows, as bytes between its `low` and `high`, base64, row by row of `points` bytes; a
-    shorter episode fills the beginning of its row.
+    stretches as the budget allows, as bytes between its `low` and `high`, base64, in rows of `points` bytes; a shorter
+    episode fills the beginning of its row.
     """
     chosen: dict[str, tuple[Points, list[str], Ints]] = {}
     for coverage in dict.fromkeys(coverage for _, coverage in views):
@@ -220,7 +220,7 @@ def _series(values: Floats, starts: Ints, ends: Ints, size: int) -> Block:
 
 
 def _shortened(values: Floats, size: int) -> Floats:
-    """The means of `size` stretches of nearly equal length; the values themselves where there are no more than that."""
+    """The means of `size` stretches of nearly equal length, or the values themselves if there are at most `size`."""
     if len(values) <= size:
         return values
     edges = np.linspace(0, len(values), size + 1).astype(int)[:-1]
@@ -233,5 +233,5 @@ def _rounded(values: Floats) -> list[float]:
 
 
 def _script_data(block: object) -> str:
-    """JSON that can stand in a script element: no "<" of a name can end it."""
+    """JSON for a script element, with "<" escaped so that no name can end the element."""
     return json.dumps(block, separators=(",", ":")).replace("<", "\\u003c")

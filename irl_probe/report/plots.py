@@ -1,6 +1,6 @@
-"""The figures, one call each: a group of the results in, a matplotlib Axes out.
+"""The figures of the page: each function takes a group of the results and returns a matplotlib Axes.
 
-Every function draws on `ax`, or on a new figure where none is given, changes no global setting and returns the Axes:
+Every function draws on `ax`, or on a new figure if none is given, and changes no global setting:
 `reward_scatter(tree["points/expert"].dataset, "iq", "episode").figure.savefig("scatter.svg")`.
 """
 
@@ -81,9 +81,9 @@ POLICY_COLOURS = {EXPERT: GREEN, LEARNED: BLUE, RETRAINED: VERMILION, CLONED: PU
 def reward_scatter(points: xr.Dataset, reward: str, level: Level, *, window: int = 20, ax: Axes | None = None) -> Axes:
     """True against recovered reward at a level, after IQ-Learn's figures.
 
-    More than 400 points are drawn as density (hexagons, logarithmic counts). Episodes are coloured by their length:
-    a relation that only follows the colours is one of length. Where the true reward is the same everywhere, the
-    distribution of the recovered one is drawn. The dashed line is the least-squares fit.
+    More than 400 points are drawn as density (hexagons, logarithmic counts). Episodes are coloured by their length: if
+    the dots rise only with their colour, the relation is one of length. If the true reward is the same at every point,
+    the distribution of the recovered one is drawn instead. The dashed line is the least-squares fit.
     """
     episode = points["episode"].values.astype(np.int64)
     true = aggregate(points["true"].values.astype(np.float64), episode, level, window)
@@ -114,7 +114,7 @@ def reward_scatter(points: xr.Dataset, reward: str, level: Level, *, window: int
 def episode_trace(points: xr.Dataset, reward: str, *, ax: Axes | None = None) -> Axes:
     """True and recovered reward along the episode of median true return, each in standard deviations from its mean.
 
-    Of a longer episode the first 300 steps are drawn.
+    It draws at most the first 300 steps.
     """
     episode = points["episode"].values.astype(np.int64)
     totals = aggregate(points["true"].values.astype(np.float64), episode, "episode")
@@ -175,7 +175,7 @@ def correlation_forest(
 
 
 def returns_by_policy(returns: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """True return of every policy: a dot per episode, and the mean with its interval."""
+    """True return of every policy: a dot for each episode, and the mean with its interval."""
     policies = [str(p) for p in returns["policy"].values]
     ax = plain_axes(ax, 4.4, 0.75 + 0.42 * len(policies), grid="x", left=label_width(policies))
     rng = np.random.default_rng(0)
@@ -193,7 +193,7 @@ def returns_by_policy(returns: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def retraining_by_reward(retraining: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Normalised true return of the policy retrained on each reward: a dot per seed, the mean with its interval."""
+    """Normalised true return after retraining on each reward: a dot for each seed, the mean with its interval."""
     rewards = [str(r) for r in retraining["reward"].values]
     ax = plain_axes(ax, 4.4, 0.75 + 0.42 * len(rewards), grid="x", left=label_width(rewards))
     for row, reward in enumerate(rewards):
@@ -212,10 +212,10 @@ def retraining_by_reward(retraining: xr.Dataset, *, ax: Axes | None = None) -> A
 
 
 def transfer_slopes(transfer: xr.Dataset, *, policies: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """Normalised true return as slopes: a line a policy over the changes of the environment, with intervals.
+    """Normalised true return in each environment: one line for each policy, with intervals.
 
-    0 is random and 1 a policy trained on the true reward there. A line that falls away is a reward (or, for "carried
-    over", a policy) that does not transfer.
+    0 is random and 1 a policy trained on the true reward in that environment. A line that falls towards 0 is a reward
+    (or, for "carried over", a policy) that does not transfer.
     """
     shown = [str(p) for p in transfer["policy"].values] if policies is None else list(policies)
     shown = [p for p in shown if p not in (RANDOM, TRUE_REWARD)]
@@ -246,8 +246,8 @@ def distance_forest(distance: xr.Dataset, *, coverage: str | None = None, ax: Ax
 
     A metric that is undefined for all rewards is left out.
 
-    Where the measure was calibrated, the hollow diamonds are what it says of the truth with shaping added (left, should
-    be 0) and of an independent random reward (right): a figure tells something only between the two.
+    If the measure was calibrated, hollow diamonds show its distance of the truth to the truth with shaping (left,
+    should be 0) and to an independent random reward (right). A figure is informative only between the two.
     """
     at = distance.isel(reference=0)
     at = at.sel(coverage=coverage) if coverage is not None else at.isel(coverage=0)
@@ -283,11 +283,11 @@ def distance_forest(distance: xr.Dataset, *, coverage: str | None = None, ax: Ax
 def distance_heatmap(
     distance: xr.Dataset, metric: str | None = None, *, coverage: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Distances as cells, colour and number in each: reward × reward under one metric, or reward × metric.
+    """Distances as cells with colour and number: reward × reward under one metric, or reward × metric.
 
-    Where there is one reference only, or `metric` is None, the columns are the metrics, against the first reference. A
-    light cell is near, a dark one far; an undefined one is blank, and a metric that no reward has is left out. The
-    colours run from 0 to the metric's range: 2 for STARC, 1 for the others.
+    If there is only one reference, or `metric` is None, the columns are the metrics, against the first reference. A
+    light cell is near and a dark one far; an undefined one is blank. A metric that is undefined for all rewards is left
+    out. The colours run from 0 to the metric's range: 2 for STARC, 1 for the others.
     """
     at = distance["value"].sel(bound="estimate")
     at = at.sel(coverage=coverage) if coverage is not None else at.isel(coverage=0)
@@ -325,21 +325,21 @@ def distance_heatmap(
 
 
 def _known(distances: xr.DataArray) -> list[str]:
-    """The metrics that are defined for some reward; all of them where none is."""
+    """The metrics that are defined for some reward, or all of them if none is."""
     metrics = [str(m) for m in distances["metric"].values]
     known = [m for m in metrics if distances.sel(metric=m).notnull().any()]
     return known or metrics
 
 
 def _range(metric: str) -> float:
-    """The largest distance that a metric knows."""
+    """The largest distance that a metric can take."""
     return 2.0 if metric.startswith("starc") else 1.0
 
 
 def decomposition_bars(decomposition: xr.Dataset, *, coverage: str | None = None, ax: Axes | None = None) -> Axes:
     """Each reward's variance as a stacked bar: the truth's scale, shaping, redistribution, and what is left.
 
-    Shares sum to 1; parts that cancel each other have negative shares, and stand left of 0.
+    Shares sum to 1. A part that cancels another has a negative share, which is drawn left of 0.
     """
     at = decomposition["value"].isel(reference=0).sel(bound="estimate")
     at = at.sel(coverage=coverage) if coverage is not None else at.isel(coverage=0)
@@ -363,7 +363,7 @@ def decomposition_bars(decomposition: xr.Dataset, *, coverage: str | None = None
         ax.barh(0, 0, height=0.0, color=colour, hatch=hatch, edgecolor=PAPER, label=literal(names.get(part, part)))
     legend_above(ax, 4)
     left, right = ax.get_xlim()
-    ax.set_xlim(min(left, -0.02), max(right, 1.02))  # all the variance is in sight, even where no share is known
+    ax.set_xlim(min(left, -0.02), max(right, 1.02))  # 0 to 1 is always visible, also if no share is known
     ax.set_xlabel("share of the recovered reward's variance (no unit)")
     return ax
 
@@ -410,7 +410,7 @@ def diagnostic(learning: xr.Dataset, name: str, *, ax: Axes | None = None) -> Ax
 
 
 def grid_heatmap(values: xr.DataArray, *, ax: Axes | None = None) -> Axes:
-    """A tabular grid as (row, col) cells, colour and number in each; cells without a value (walls) are left blank."""
+    """A tabular grid as (row, col) cells with colour and number; cells without a value (walls) are blank."""
     crowded = values.size > 64
     ax = plain_axes(ax, 3.2, 3.0, grid="none", left=0.5, right=0.7 if crowded else 0.1, top=0.1)
     cells = values.transpose("row", "col").values.astype(np.float64)
@@ -444,7 +444,7 @@ def grid_heatmap(values: xr.DataArray, *, ax: Axes | None = None) -> Axes:
 def aggregate(values: Floats, episode: Ints, level: Level, window: int = 20) -> Floats:
     """Rewards at a level: each step (N,), the sum of each block of `window` steps, or of each episode.
 
-    Blocks do not cross episodes; the last of an episode may be shorter. Undiscounted, in reward units.
+    Blocks do not cross episodes; the last block of an episode may be shorter. Undiscounted, in reward units.
 
     Raises ValueError for an unknown level.
     """
@@ -456,7 +456,7 @@ def aggregate(values: Floats, episode: Ints, level: Level, window: int = 20) -> 
 
 
 def block_starts(episode: Ints, level: Level, window: int = 1) -> NDArray[np.intp]:
-    """Where the blocks of `window` steps, or the episodes, begin."""
+    """The rows at which the blocks of `window` steps, or the episodes, begin."""
     starts = np.concatenate([[0], np.flatnonzero(np.diff(episode)) + 1])
     if level == "episode":
         return starts

@@ -1,6 +1,6 @@
 "use strict";
-// The page is complete without this script. It chooses what is shown, lets definitions appear at once, and lets one
-// brush episodes: their rewards over time are drawn beside them, and their correlation is shown.
+// The page is complete without this script. It adds controls that choose what is shown, definitions on hover, focus or
+// tap, and brushing of episodes: it draws the rewards of the chosen episodes over time, and shows their correlation.
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const make = (name, properties = {}, ...children) => {
@@ -9,7 +9,7 @@
     return element;
   };
 
-  // Controls. A choice of a reward or of data holds in every section that offers it.
+  // Controls. The choice of a reward or of data applies to every section that offers it.
   const sections = all("section[data-controls]");
   const selectsOf = (section) => all(".controls select", section);
   const apply = (section) => {

@@ -1,4 +1,4 @@
-"""The sections of the page: which figures and tables the results give, with captions and alternative text."""
+"""The sections of the page: their figures and tables, with captions and alternative text."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ from irl_probe.report.tables import (
     transfer_table,
 )
 
-MOST_VIEWS = 16  # pairs of reward and coverage that are drawn, for a page that stays below 3 MB
+MOST_VIEWS = 16  # pairs of reward and coverage that are drawn, so that the page stays below 3 MB
 
 Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn figure, what to look for in it, and the data attributes that the page's controls select it by.
+    """A drawn figure, a caption that says what to look for, and the data attributes by which the controls select it.
 
-    `kind` is how the page's script knows it: "episodes" can be brushed, "trace" follows the brush.
+    `kind` tells the page's script what it is: "episodes" can be brushed, "trace" follows the brush.
     """
 
     svg: Markup
@@ -58,7 +58,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part of the page. `controls` maps a data attribute to the labels one can choose from, default first."""
+    """A part of the page with a heading. `controls` maps a data attribute to its labels, the default first."""
 
     key: str
     heading: str
@@ -70,7 +70,7 @@ class Section:
 
 
 def sections(figures: Figures, best: str | None) -> list[Section]:
-    """A section for each group of results that is there, the most telling first."""
+    """A section for each group of results that is there, the most important first."""
     found = [
         _returns(figures),
         _retraining(figures),
@@ -87,7 +87,7 @@ def sections(figures: Figures, best: str | None) -> list[Section]:
 
 
 def views(figures: Figures, best: str | None) -> tuple[list[Pair], int]:
-    """Which (reward, coverage) are drawn, the deciding one first, and how many there are in all.
+    """Which pairs (reward, coverage) are drawn, the deciding one first, and how many pairs there are in all.
 
     Every reward on the main coverage and the best one on every coverage come before the rest.
     """
@@ -117,7 +117,7 @@ def _returns(figures: Figures) -> Section | None:
         "“expert” and stays clear of “random”, and whether “learned” beats “bc”."
     )
     figure = _draw(plots.returns_by_policy(figures.datasets["returns"]), "fig-returns", alt, caption)
-    intro = "How well each policy does by the true reward, which none of the learned ones was shown."
+    intro = "The true return of each policy. No learned policy saw the true reward."
     return Section("returns", "Returns", intro, [figure, returns_table(returns)])
 
 
@@ -131,10 +131,10 @@ def _retraining(figures: Figures) -> Section | None:
     alt = "Normalised true return after retraining: " + ", ".join(f"{r} {number(m)}" for r, m in means.items())
     caption = (
         "A dot is a policy (one seed), the diamond their centre with its interval over seeds; dashed lines are random "
-        "(0) and the expert (1). Look for seeds that fail, and at how near training on the true reward itself comes."
+        "(0) and the expert (1). Look for seeds that fail, and compare with training on the true reward itself."
     )
     items: list[Drawing | Table] = [retraining_table(retraining, order)]
-    if len(order) > 1:  # of one reward the table says as much
+    if len(order) > 1:  # for one reward the table says as much
         ax = plots.retraining_by_reward(figures.datasets["retraining"].sel(reward=order))
         items.insert(0, _draw(ax, "fig-retraining", f"{alt}.", caption))
     intro = "A fresh policy is trained on each reward alone. This tests what a reward is for."
@@ -154,9 +154,9 @@ def _transfer(figures: Figures) -> Section | None:
     alt = f"Normalised true return in changed environments, mean over changes: {'; '.join(reached)}."
     caption = (
         "A line is a policy, a point its normalised true return in one environment: 0 is random, 1 what policies "
-        "trained there on the true reward reach with the same budget. Where those are poor a line may lie above 1; "
-        "one that falls towards 0 does not transfer. “Carried over” is the imitator's own policy, which the reward "
-        "must beat to be worth carrying."
+        "trained there on the true reward reach with the same budget. If those are poor, a line may lie above 1; "
+        "one that falls towards 0 does not transfer. “Carried over” is the imitator's own policy. A reward is worth "
+        "transferring only if it beats that policy."
     )
     figure = _draw(plots.transfer_slopes(figures.datasets["transfer"]), "fig-transfer", alt, caption)
     intro = "Fresh policies are trained on the recovered reward in environments whose dynamics were changed."
@@ -174,12 +174,13 @@ def _points(figures: Figures, best: str | None) -> Section | None:
         for drawing in _panels(figures, coverage, reward, f"fig-view-{place}")
     ]
     intro = (
-        "Each panel sets the recovered reward against the true one, after the figures of IQ-Learn. What counts is a "
-        "rising line, not its slope or height: scale and constant are free. At episode level colour is length: if the "
-        "dots order by colour rather than along the line within a colour, the relation is one of length."
+        "Each panel plots the recovered reward against the true one, like the figures of IQ-Learn. What counts is a "
+        "rising line, not its slope or height: scale and constant are free. At episode level the colour is the length. "
+        "If the dots follow the line only from colour to colour, and not within one colour, the relation is one of "
+        "length."
     )
     if len(shown) < possible:
-        intro += f" Drawn are {len(shown)} of {possible} pairs of reward and data; the tables below have all."
+        intro += f" The page draws {len(shown)} of {possible} pairs of reward and data; the tables below have all."
     controls = {
         "reward": list(dict.fromkeys(reward for reward, _ in shown)),
         "coverage": list(dict.fromkeys(coverage for _, coverage in shown)),
@@ -200,7 +201,7 @@ def _panels(figures: Figures, coverage: str, reward: str, key: str) -> Iterator[
         yield _draw(ax, f"{key}-{level}", alt, f"{level.capitalize()} level, {text}", kind=kind, **select, level=level)
     caption = (
         f"Over time, {view}: the episode of median true return, both rewards standardised. Check whether they rise "
-        "and fall together, or one lags or leads (shaping does that)."
+        "and fall together, or whether one lags or leads (shaping can cause that)."
     )
     alt = f"True and recovered reward over time in one episode, {view}."
     yield _draw(plots.episode_trace(points, reward), f"{key}-trace", alt, caption, kind="trace", **select)
@@ -234,12 +235,12 @@ def _correlation(figures: Figures, best: str | None) -> Section | None:
             alt = f"{metric.capitalize()} correlations of “{reward}”; the same figures are in the table beside it."
             caption = (
                 f"{metric.capitalize()} correlation of “{reward}” with the true reward by coverage and level, with "
-                "95 % intervals. A blue dot no further from 0 than its hollow diamond shows nothing: a constant reward "
-                "does as well. The square is what is left once length is controlled."
+                "95 % intervals. A blue dot shows nothing if its hollow diamond is at least as far from 0: a "
+                "constant reward does as well. The square is the figure with length controlled."
             )
             items.append(_draw(ax, f"fig-forest-{place}-{metric}", alt, caption, reward=reward, metric=metric))
             items += [correlation_table(correlation, reward, reference, metric) for reference in references]
-    intro = "How far the recovered reward agrees with the true one on observed data, beside what length alone achieves."
+    intro = "How far the recovered reward agrees with the true one on observed data, beside the figure of length alone."
     return Section("correlation", "Correlations", intro, items, {"reward": rewards, "metric": metrics})
 
 
@@ -272,7 +273,9 @@ def _distance(figures: Figures) -> Section | None:
             items.append(_draw(ax, f"fig-heat-{place}-{number_}", alt, caption, **select))
     tables = [distance_table(figures.distance), calibration_table(figures.distance)]
     items += [table for table in tables if table is not None]
-    intro = "How far apart two rewards are without shaping and scale, which matter for no policy (ERC: without scale)."
+    intro = (
+        "How far apart two rewards are without shaping and scale, which change no optimal policy (ERC: without scale)."
+    )
     return Section("distance", "Distances", intro, items, {"coverage": coverages})
 
 
@@ -295,14 +298,14 @@ def _decomposition(figures: Figures) -> Section | None:
             plots.decomposition_bars(figures.datasets["decomposition"], coverage=coverage),
             f"fig-parts-{place}",
             f"Shares of each recovered reward's variance on {coverage} data; the same figures are in the table.",
-            f"What each recovered reward is made of, on {coverage} data. Green is the truth itself. Blue is shaping, "
-            "which does no harm and shows nothing: a reward that is all blue does not hold the truth. Purple may "
+            f"The parts of each recovered reward, on {coverage} data. Green is the truth itself. Blue is shaping, "
+            "which does no harm and shows nothing: a reward that is all blue does not contain the truth. Purple may "
             "mislead in other dynamics; orange is disagreement that none of these explains.",
             coverage=coverage,
         )
         for place, coverage in enumerate(coverages)
     ]
-    intro = "The recovered reward as a share of the true one and of parts that are not: shares of its variance."
+    intro = "The recovered reward as a sum of the true one and of other parts: their shares of its variance."
     items: list[Drawing | Table] = [*drawings, decomposition_table(decomposition)]
     return Section("decomposition", "What the difference is made of", intro, items, {"coverage": coverages})
 
@@ -329,8 +332,8 @@ def _grid(grid: xr.Dataset | None) -> Section | None:
             key = f"fig-grid-{len(drawings)}"
             drawings.append(_draw(plots.grid_heatmap(cells), key, alt, f"{text} (reward units)."))
     intro = (
-        "The grid, cell by cell, in the manner of IQ-Learn's Figure 4. Look for the same peaks and troughs; each map "
-        "has its own scale, since scale and constant are free. Where no demonstration went, the recovered reward is a "
+        "The grid, cell by cell, like IQ-Learn's Figure 4. Look for the same peaks and troughs; each map has its own "
+        "scale, since scale and constant are free. In cells that no demonstration visited, the recovered reward is a "
         "guess."
     )
     return Section("grid", "Reward and value on the grid", intro, drawings, layout="thirds")
@@ -353,8 +356,8 @@ def _learning(figures: Figures) -> Section | None:
             f"{number(float(last[-1]), 1)}."
         )
         caption = (
-            "The band is the 95\u00a0% interval over evaluation episodes. Look for a plateau, and for its height "
-            "beside the lines."
+            "The band is the 95\u00a0% interval over evaluation episodes. Look for a plateau, and compare its height "
+            "with the lines."
         )
         ax = plots.learning_curve(learning, references=references)
         drawings.append(_draw(ax, "fig-learning", alt, caption))
@@ -365,17 +368,17 @@ def _learning(figures: Figures) -> Section | None:
         for place, name in enumerate(logged)
         if learning[name].notnull().any()
     ]
-    intro = "How the policy that was learned with the reward improved; the true return is for evaluation only."
+    intro = "The true return of the learned policy during training. It is for evaluation only."
     return Section("learning", "Learning curve", intro, drawings, more=more)
 
 
 def _first(labels: Sequence[str], chosen: str | None) -> list[str]:
-    """The labels in their order, the chosen one before all."""
+    """The labels in their order, with the chosen one first."""
     return sorted(labels, key=lambda label: label != chosen)
 
 
 def _mean(scores: Floats) -> float:
-    """The mean of the scores that are known; NaN where none is."""
+    """The mean of the scores that are known; NaN if none is."""
     known = scores[np.isfinite(scores)]
     return float(known.mean()) if known.size else np.nan
 

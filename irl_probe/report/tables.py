@@ -79,9 +79,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, the header, rows, and the data attributes that the page's controls select it by.
+    """A caption, the header, rows, and the data attributes by which the page's controls select it.
 
-    A `wide` one has the whole width of the page; `remarks` are written below it.
+    A `wide` table has the whole width of the page; `remarks` are written below it.
     """
 
     caption: str
@@ -110,9 +110,9 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def cell(bounds: Bounds, digits: int = 2, *, reason: str = "", exact: bool = True) -> Cell:
-    """The cell of an (estimate, low, high); an exact or single one has no interval.
+    """The cell of an (estimate, low, high); an exact or single figure has no interval.
 
-    Three equal numbers are exact unless `exact` is False: of policies that all came out alike the interval is shown.
+    Three equal numbers are exact unless `exact` is False: if all policies have equal figures, the interval is shown.
     """
     estimate, low, high = bounds
     if np.isnan(estimate):
@@ -127,9 +127,9 @@ def _figure(measured: Measured, where: Mapping[str, str], digits: int = 2, *, ex
 
 
 def glance_table(figures: Figures) -> Table | None:
-    """One row a reward, the best first, with the figures that the verdict rests on; the best of a column is marked.
+    """One row for each reward, the best first, with the figures behind the verdict; the best of a column is marked.
 
-    Rewards that are not judged, the true one and the constant among them, stand below the others and do not compete.
+    Rewards that are not judged, such as the true one and the constant, come last and are never marked.
     """
     rewards = ranked(figures)
     if not rewards:
@@ -153,7 +153,7 @@ def glance_table(figures: Figures) -> Table | None:
                 else Cell(NOTHING_HERE, reason="Not measured, or undefined: see the tables below.")
             )
             lead = bool(rated) and place < len(rewards) and leading(bounds[: len(rewards)], rated)[place]
-            if heading.term == "transfer":  # what the warnings say does not transfer, or is not shown to
+            if heading.term == "transfer":  # never mark a reward that, by the warnings, is not shown to transfer
                 lead = lead and bounds[place][0] >= GOOD_SHARE
             cells.append(Cell(shown.text, shown.interval, shown.reason, best=lead))
         lines.append(Row([Heading(reward)], cells, first=place == len(rewards)))
@@ -161,14 +161,14 @@ def glance_table(figures: Figures) -> Table | None:
     caption = f"Each reward at a glance, the best first{coverage}." if len(rewards) > 1 else f"At a glance{coverage}."
     if len(rewards) > 1:
         caption += (
-            " ★ marks the best of its column, and all that its interval does not distinguish from it. There is none "
-            "where that would be all of them, or where no reward is shown to transfer."
+            " ★ marks the best of its column, and all that its interval does not distinguish from it. There is no mark "
+            "if that would be all of them, or if no reward is shown to transfer."
         )
     return Table(caption, [Heading("reward", "recovered"), *(c[0] for c in columns)], lines)
 
 
 def _glance_columns(figures: Figures, rewards: Sequence[str]) -> list[tuple[Heading, list[Bounds], int]]:
-    """(heading, a figure for each reward, 1 where more is better, −1 where less is, 0 where neither)."""
+    """(heading, a figure for each reward, 1 if more is better, −1 if less is, 0 if neither)."""
     columns = [
         (Heading("retrained", "retrained"), [retrained_bounds(figures, r) for r in rewards], 1),
         (Heading("transfer", "transfer"), [transfer_bounds(figures, r) for r in rewards], 1),
@@ -214,7 +214,7 @@ def returns_table(returns: Returns) -> Table:
 
 
 def retraining_table(retraining: Retraining, rewards: Sequence[str]) -> Table:
-    """Of the policies trained on each reward: their centre with its interval, the worst, and every true return."""
+    """The policies trained on each reward: their centre with its interval, the worst, and every true return."""
     header = [Heading("trained on"), Heading("normalised", "normalised"), Heading("worst"), Heading("true returns")]
     missing = Cell(NOTHING_HERE, reason="No policy was trained.")
     rows = []
@@ -229,12 +229,12 @@ def retraining_table(retraining: Retraining, rewards: Sequence[str]) -> Table:
             Cell(returns) if returns else missing,
         ]
         rows.append(Row([Heading(reward)], cells))
-    caption = "True return of the policies trained on each reward alone; each by its own seed."
+    caption = "True return of the policies trained on each reward alone, one for each seed."
     return Table(caption, header, rows, remarks=resampled("the policies of a row", rows, retraining.seeds))
 
 
 def resampled(what: str, rows: Sequence[Row], seeds: int) -> list[str]:
-    """What an interval over seeds leaves out, to be written below the table; empty where there is no such interval."""
+    """Remarks on intervals over seeds, for below the table; empty if there is no such interval."""
     intervals = [c.interval for row in rows for c in row.cells if c.interval]
     if seeds < 2 or not intervals:
         return []
@@ -242,12 +242,12 @@ def resampled(what: str, rows: Sequence[Row], seeds: int) -> list[str]:
     if seeds < MANY_RUNS:
         remarks.append(f"an interval over only {seeds} seeds is too narrow")
     if any(low == high for low, high in (interval.strip("[]").split(", ") for interval in intervals)):
-        remarks.append("an interval of no width, to the digits shown, says that these seeds came out alike, no more")
+        remarks.append("an interval of no width, to the digits shown, says only that these seeds have equal figures")
     return remarks
 
 
 def correlation_table(correlation: Measured, reward: str, reference: str, metric: str) -> Table:
-    """One metric's correlations of a reward: a row per coverage and level, the raw figure beside its two controls."""
+    """One metric's correlations of a reward: a row for each coverage and level, the raw figure and two controls."""
     controls = [c for c in CONTROLS if c in correlation.labels["control"]]
     header = [Heading("coverage", "coverage"), Heading("level"), *(named(c) for c in controls)]
     rows = []
@@ -261,7 +261,7 @@ def correlation_table(correlation: Measured, reward: str, reference: str, metric
 
 
 def distance_table(distance: Distances) -> Table:
-    """Distances: a row per reward, reference and coverage, a column per metric."""
+    """Distances: a row for each reward, reference and coverage, a column for each metric."""
     labels = distance.value.labels
     header = [
         Heading("reward"),
@@ -282,7 +282,7 @@ def distance_table(distance: Distances) -> Table:
 
 
 def calibration_table(distance: Distances) -> Table | None:
-    """What a sampled measure says of rewards at known distances, and how far it left the data; None where exact."""
+    """The sampled measures on rewards at known distances, and how far they left the data; None if exact."""
     if distance.shaped is None and distance.off_support is None:
         return None
     metrics = distance.value.labels["metric"]
@@ -311,14 +311,14 @@ def _share(share: float) -> Cell:
 
 
 def ranking_table(ranking: Ranking) -> Table:
-    """τ_b of each reward beside a constant one's, and the mean returns that it orders; true and constant once each."""
+    """τ_b of each reward and of a constant, and the mean returns that they order; true and constant have a row each."""
     order = np.argsort(ranking.true, kind="stable")
     header = [Heading("reward"), Heading("agreement τ", "ranking"), *(Heading(ranking.policies[p]) for p in order)]
     rows = [Row([Heading(TRUE)], [Cell("1"), *_means(ranking.true[order])])]
     for reward in (r for r in ranking.recovered if r not in BASELINES):
         agreement = _figure(ranking.value, {"reward": reward})
         rows.append(Row([Heading(reward)], [agreement, *_means(ranking.recovered[reward][order])]))
-    constant = cell(ranking.constant, reason="all policies' episodes last equally long on average")
+    constant = cell(ranking.constant, reason="all policies' episodes are equally long on average")
     means = [Cell(NOTHING_HERE)] * len(ranking.policies)
     if CONSTANT in ranking.recovered:
         means = _means(ranking.recovered[CONSTANT][order])
@@ -351,7 +351,7 @@ def decomposition_table(decomposition: Decomposition) -> Table:
 def transfer_table(transfer: Transfer) -> Table:
     """Normalised return of each policy in each variant of the environment: random 0, trained there on the truth 1.
 
-    A row over all changes stands below where there are several.
+    If there are several changes, the last row is over all of them.
     """
     policies = transfer.value.labels["policy"]
     known = policies if transfer.exact else (RANDOM, TRUE_REWARD)  # 0 and 1 by definition
@@ -366,7 +366,7 @@ def transfer_table(transfer: Transfer) -> Table:
         rows.append(Row([Heading("all changes")], cells, first=True))
     what = "each policy's seeds, random's and the true reward's"
     if several:
-        what += "; over all changes each policy's alone, which leaves out how sure the scale from 0 to 1 is"
+        what += "; over all changes only each policy's seeds, which leaves out the uncertainty of the scale from 0 to 1"
     return Table(
         "Normalised true return by environment and policy.",
         header,

@@ -1,4 +1,4 @@
-"""The verdict and the main table in a terminal, the same as on the page, for people on a cluster."""
+"""The verdict and the main table of the page, in a terminal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MARKS = {"good": "✓", "caution": "△", "bad": "✕", "open": "○", "note": "
 
 
 def print_report(tree: xr.DataTree, console: Console | None = None) -> None:
-    """The verdict, its four answers, the findings, the warnings, and the table that compares the rewards.
+    """Print the verdict, its four answers, the findings, the warnings, and the table that compares the rewards.
 
-    Colours are left out where the console has none, and text from the results is never read as markup.
+    A console without colours gets none, and text from the results is never read as markup.
 
     Raises ValueError as `write_report` does.
     """

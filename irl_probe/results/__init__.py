@@ -2,7 +2,7 @@
 
 | group                | variables and their dims                                                          |
 |----------------------|-----------------------------------------------------------------------------------|
-| `/` (attributes)     | see `new_results`: what was learned from what, by which versions                  |
+| `/` (attributes)     | see `new_results`: settings, source and versions of the results                   |
 | `/learning`          | any figure of the learner's log over (step)                                       |
 | `/returns`           | returns, lengths (policy, episode), NaN-padded; mean, normalised (policy, bound)  |
 | `/coverages`         | episodes (coverage): how many each kind of data holds                             |
@@ -20,14 +20,14 @@
 Any group but the root may be absent. Figures are float64; `bound` is (estimate, low, high); an undefined figure is NaN
 and its `reason` (the dims of `value` without bound) says why; a variable's unit is its attribute `units`.
 
-Calibration of a sampled `/distance`, absent where it is exact: `shaped` and `random` (reference, coverage, metric,
-bound), how far the measure finds the truth from the truth + shaping (should be 0) and from an independent random reward
-(should be far); `off_support` (coverage, metric), the share of the transitions it asked for that are unlike any of the
-data. `/ranking` holds Kendall's τ_b between the mean true and recovered returns of policies from bad to good, and
-beside it that of a constant reward. Parts of `/decomposition`: scale, potential, redistribution, residual.
+A sampled `/distance` also has its calibration: `shaped` and `random` (reference, coverage, metric, bound), the
+measure's distance of the truth to the truth + shaping (should be 0) and to an independent random reward (should be
+far); and `off_support` (coverage, metric), the share of the evaluated transitions that are unlike any in the data.
+`/ranking` holds Kendall's τ_b between the mean true and recovered returns of policies from bad to good, and beside it
+that of a constant reward. Parts of `/decomposition`: scale, potential, redistribution, residual.
 
-To put results together: `merge_results` sets rewards side by side, `stack_runs` stacks seeds, tasks or variants along
-a new first dimension, `average_runs` takes the centre over it with an interval over runs. `to_dataframe` is the tidy
+To combine results: `merge_results` puts rewards side by side, `stack_runs` stacks seeds, tasks or variants along
+a new first dimension, `average_runs` takes the mean over it, with an interval over runs. `to_dataframe` is the tidy
 table of all figures, `to_markdown` and `to_latex` print one.
 """
 

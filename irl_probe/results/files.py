@@ -22,7 +22,7 @@ from irl_probe.results.schema import BOUND, NOT_MEASURED, checked, current, vali
 def save_results(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write the tree as NetCDF-4, whole or not at all; returns the path. Any NetCDF reader opens it.
 
-    Raises FileExistsError where the file exists and `overwrite` is False, and ValueError as `validate` does.
+    Raises FileExistsError if the file exists and `overwrite` is False, and ValueError as `validate` does.
     """
     validate(tree)
     path = Path(path)
@@ -36,12 +36,12 @@ def save_results(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: 
 
 
 def load_results(path: str | os.PathLike[str]) -> xr.DataTree:
-    """Read what `save_results` wrote, wholly into memory: every value, label and attribute as it was.
+    """Read the tree that `save_results` wrote, all of it into memory: every value, label and attribute as it was.
 
-    Results of an older schema are brought to the present one; the warnings that schema 1 stored are left out.
+    Results of an older schema are converted to the present one, without the warnings that schema 1 stored.
 
-    Raises FileNotFoundError where there is no such file, and ValueError where it is truncated, not NetCDF-4 or not
-    ours.
+    Raises FileNotFoundError if there is no such file, and ValueError if it is truncated, not NetCDF-4, or not a file of
+    `save_results`.
     """
     path = Path(path)
     if not path.is_file():
@@ -67,13 +67,13 @@ def load_results(path: str | os.PathLike[str]) -> xr.DataTree:
 
 
 def _foreign(path: Path, tree: xr.DataTree) -> str:
-    """What a NetCDF file is that was not written by `save_results`, and what to do with it."""
+    """The message about a NetCDF file that `save_results` did not write: what it holds, and what to do with it."""
     names = [*map(str, tree.to_dataset().data_vars), *tree.children]
     page = path.with_name("report.html")
     own = f" Its own page is '{page}'." if page.is_file() else ""
     return (
-        f"'{path}' is a table of its own making (it holds {', '.join(names[:6]) or 'nothing'}), such as a study's "
-        f"summary over runs, not the results of compare, probe, retrain-study or transfer.{own} "
+        f"'{path}' was not written by save_results. It is another table (holding {', '.join(names[:6]) or 'nothing'}), "
+        f"such as a study's summary over runs, not the results of compare, probe, retrain-study or transfer.{own} "
         "Read it with xarray.open_dataset; a report is made of a single run's results.nc."
     )
 
@@ -96,8 +96,8 @@ _FIGURES: Mapping[str, tuple[str, ...]] = {  # raw episodes, points, logs and gr
     "retraining": ("return_mean", "normalised", "mean", "normalised_mean"),
     "transfer": ("return_mean", "mean", "value", "overall", "regret_greedy", "regret_soft"),
 }
-# 1 where more of a variable is better, −1 where less is. Absent ones have no best, such as λ and the mean returns that
-# rank policies.
+# 1 if more of a variable is better, −1 if less is. Variables that are not here have no best, such as λ and the mean
+# returns that rank policies.
 _BETTER: Mapping[str, Mapping[str, int]] = {
     "returns": {"mean": 1, "normalised": 1},
     "retraining": {"return_mean": 1, "normalised": 1, "mean": 1, "normalised_mean": 1},
@@ -105,7 +105,7 @@ _BETTER: Mapping[str, Mapping[str, int]] = {
     "ranking": {"value": 1},
 }
 _BETTER_PART: Mapping[str, int] = {"scale": 1, "residual": -1}  # shaping and redistribution are neither good nor bad
-_ACROSS: Mapping[str, Sequence[str]] = {"correlation": ("level", "control")}  # else the metric
+_ACROSS: Mapping[str, Sequence[str]] = {"correlation": ("level", "control")}  # for other groups the metric
 _CONTROLLED = {"none": "", "constant": ", of a constant reward", "length": ", length partialled out"}
 _LABELS = ("variant", "policy", "part", "metric", "level")
 
@@ -113,10 +113,10 @@ CardFigure = dict[str, float | str | None]
 
 
 def to_dataframe(tree: xr.DataTree) -> pd.DataFrame:
-    """The figures of every group but /learning, /points and /grid as a tidy table, one row each.
+    """The figures of every group except /learning, /points and /grid as a tidy table, one row each.
 
-    Its columns are `COLUMNS`; one that does not apply holds "" (labels), NaN (bounds) or <NA> (seed). `metric` is the
-    variable's name where the group has no such dimension. The calibration of /distance has reward = "shaped" or
+    Its columns are `COLUMNS`; a column that does not apply holds "" (labels), NaN (bounds) or <NA> (seed). `metric` is
+    the variable's name if the group has no such dimension. The calibration of /distance has reward = "shaped" or
     "random", and the share of off-support queries reward = "off_support".
 
     Raises ValueError as `validate` does.
@@ -150,11 +150,11 @@ def _rows(group: str, dataset: xr.Dataset, name: str) -> pd.DataFrame:
 
 
 def reward_figures(tree: xr.DataTree, reward: str) -> dict[str, dict[str, CardFigure]]:
-    """Section → label → {"estimate", "low", "high"} (None where undefined, then with a "reason").
+    """Section → label → {"estimate", "low", "high"} (None if undefined, then with a "reason").
 
-    A section is a group, or a group on one coverage: "correlation, expert". It holds the figures of `reward` and those
-    of no reward (returns, calibration); of /retraining those of all rewards, since it compares them. The figures of
-    single seeds are left out, and so are the controls of correlations other than Pearson's.
+    A section is a group, or a group on one coverage: "correlation, expert". It has the figures of `reward` and those
+    that belong to no reward (returns, calibration); /retraining has those of all rewards, because it compares them. The
+    figures of single seeds are left out, and so are the controls of correlations other than Pearson's.
 
     Raises ValueError as `to_dataframe` does.
     """
@@ -191,17 +191,17 @@ def to_markdown(
 
     Best is the highest correlation, return or share that the truth explains, and the lowest distance, regret or
     residual share, among rows that differ in the reward (or the policy) alone; rows that print the same digits are best
-    together. Other figures, such as the share of shaping, have no best. The true reward and constants do not compete.
+    together. Other figures, such as the share of shaping, have no best. The true reward and constants are never marked.
     An undefined figure is "–"; rows and columns in which nothing was measured, which `stack_runs` and `merge_results`
     can leave, are left out.
 
     Args:
         tree: the results.
         group: "correlation", "distance", "returns", "retraining", or another group with figures.
-        where: column of `to_dataframe` → the one label to keep; of correlations Pearson's unless said otherwise.
-        across: the labels that become columns; default level and control of correlations, else the metric. The other
+        where: column of `to_dataframe` → the one label to keep; correlations are Pearson's by default.
+        across: the labels that become columns; default level and control for correlations, else the metric. The other
             labels that vary become the first columns.
-        digits: after the point.
+        digits: the number of decimals.
 
     Raises ValueError for a group, column or label that is not in the results.
     """
@@ -222,7 +222,7 @@ def to_latex(
     across: Sequence[str] | None = None,
     digits: int = 2,
 ) -> str:
-    """As `to_markdown`, a LaTeX tabular with the rules of booktabs; intervals are small, minus signs are signs."""
+    """Like `to_markdown`, as a LaTeX tabular with the rules of booktabs; intervals are in small type."""
     table = _cells(tree, group, where or {}, across, digits)
     head = [*table.index, *(", ".join(filter(None, column)) for column in table.columns)]
     lines = [
@@ -238,7 +238,7 @@ def to_latex(
 
 
 def fixed(value: float, digits: int = 2, *, grouped: bool = False) -> str:
-    """A number with this many decimals and a true minus sign; what rounds to 0 has no sign."""
+    """A number with this many decimals and a true minus sign; a number that rounds to 0 has no sign."""
     text = f"{value:{',' if grouped else ''}.{digits}f}"
     return (text[1:] if text.startswith("-") and not text.strip("-0.") else text).replace("-", MINUS)
 
@@ -298,7 +298,7 @@ def _measured(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
 
 
 def _better(group: str, metric: str, part: str) -> int:
-    """1 where the highest figure is the best, −1 where the lowest is, 0 where none is."""
+    """1 if the highest figure is the best, −1 if the lowest is, 0 if none is."""
     if group in ("correlation", "distance"):
         return 1 if group == "correlation" else -1
     if group == "decomposition":
@@ -309,7 +309,7 @@ def _better(group: str, metric: str, part: str) -> int:
 def _best(
     scores: np.ndarray, index: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[Sequence[str]]
 ) -> np.ndarray:
-    """Whether a cell is the best among the rows that share all labels but the reward's and the policy's."""
+    """Whether a cell is the best among the rows that share all labels except the reward's and the policy's."""
     best = np.zeros(scores.shape, dtype=bool)
     rivals = [n for n, name in enumerate(index) if name in ("reward", "policy")]
     competing = np.array([not NOT_COMPETING & {row[n] for n in rivals} for row in rows])

@@ -1,4 +1,4 @@
-"""From arrays to each group of a results tree."""
+"""Builders of the groups of a results tree, from arrays; and the share that /retraining gives for a reward."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Labels = Sequence[str] | Sequence[int]
 
 
 def learning_group(steps: ArrayLike, figures: Mapping[str, ArrayLike]) -> xr.Dataset:
-    """`/learning` from the learner's log: the steps (T,) and figures (T,) each, NaN where one was not taken."""
+    """`/learning` from the learner's log: the steps (T,) and figures (T,) each, NaN if one was not logged."""
     data = {name: (("step",), np.asarray(values, dtype=np.float64)) for name, values in figures.items()}
     return xr.Dataset(data, coords={"step": np.asarray(steps)})
 
@@ -31,11 +31,11 @@ def returns_group(
 ) -> xr.Dataset:
     """`/returns` from each policy's episodes: true returns (E,) and lengths (E,), where E may differ between policies.
 
-    `mean` is the mean return with a percentile bootstrap interval over episodes. Where "random" and "expert" are among
-    the policies, `normalised` is (mean − random) / (expert − random), the episodes of all three resampled; NaN where
+    `mean` is the mean return with a percentile bootstrap interval over episodes. If "random" and "expert" are among the
+    policies, `normalised` is (mean − random) / (expert − random), with the episodes of all three resampled; NaN if
     expert and random have the same mean. With one episode there is no interval: its bounds are NaN.
 
-    Raises ValueError where a policy has no episode, or not one length for each return.
+    Raises ValueError if a policy has no episode, or does not have one length for each return.
     """
     columns = {}
     for policy, values in returns.items():
@@ -97,8 +97,8 @@ def correlation_group(
 ) -> xr.Dataset:
     """`/correlation` from value (reward, reference, coverage, metric, level, control, 3) and reason (without the 3).
 
-    Controls: "none", the correlation itself; "constant", the same figure of a constant reward, which is what length
-    alone reaches; "length", the figure with length partialled out.
+    Controls: "none", the correlation itself; "constant", the same figure for a constant reward, which shows the effect
+    of length alone; "length", the figure with length partialled out.
     """
     labels = {"reward": rewards, "reference": references, "coverage": coverages}
     labels |= {"metric": metrics, "level": levels, "control": controls}
@@ -156,7 +156,7 @@ def ranking_group(
 ) -> xr.Dataset:
     """`/ranking` from τ_b between the mean true and recovered returns of a ladder of policies, value (reward, 3).
 
-    `constant` (3,) is that of a constant reward, NaN where all policies' episodes last equally long; `true` (policy,)
+    `constant` (3,) is that of a constant reward, NaN if all policies' episodes are equally long; `true` (policy,)
     and `recovered` (reward, policy) are the means themselves.
     """
     data = {"value": value, "reason": np.asarray(reason, dtype=str), "constant": constant}
@@ -256,9 +256,9 @@ def _stack(arrays: Mapping[str, ArrayLike]) -> Floats:
 
 
 def retraining_share(group: xr.Dataset, reward: str) -> tuple[float, float, float]:
-    """A reward's normalised return after retraining in /retraining: (estimate, low, high), NaN where there is none.
+    """A reward's normalised return after retraining in /retraining: (estimate, low, high), NaN if there is none.
 
-    As the group has it (`normalised_mean`), else the mean over its seeds with a bootstrap interval over them; one seed
+    It is the group's `normalised_mean`, else the mean over its seeds with a bootstrap interval over them; one seed
     alone has no interval.
     """
     if "reward" not in group.coords or reward not in group["reward"].values:

@@ -28,7 +28,7 @@ RunDim = Literal["seed", "task", "variant"]
 Statistic = Literal["mean", "iqm"]
 
 _SEEDED = ("retraining", "transfer")  # groups with a seed dimension of their own
-_RAW = {"returns": ("returns", "lengths"), "transfer": ("return_mean", "seed")}  # left out where runs are stacked
+_RAW = {"returns": ("returns", "lengths"), "transfer": ("return_mean", "seed")}  # left out when runs are stacked
 _SHARED = (
     "title",
     "env_id",
@@ -44,13 +44,14 @@ _SHARED = (
 
 
 def merge_results(*trees: xr.DataTree) -> xr.DataTree:
-    """One tree with the groups of all, where a group that several hold is merged along its labels (`xr.merge`).
+    """One tree with the groups of all trees; a group that is in several is merged along its labels (`xr.merge`).
 
-    For results of one environment that were made separately: a second reward, another coverage, a retraining. A figure
-    that only some of them hold is undefined elsewhere, and its reason says so. Attributes as in `join_results`.
+    For results of one environment that were made separately: a second reward, another coverage, a retraining. If a
+    figure is in only some trees, the merged tree has NaN for the others with a reason. Attributes are joined as in
+    `join_results`.
 
-    Raises ValueError where two trees hold different figures under the same labels, where a coverage's steps
-    differ, where both hold a learner's log or a grid, or where they disagree on the environment, γ or α.
+    Raises ValueError if two trees hold different figures under the same labels, if a coverage's steps differ, if both
+    hold a learner's log or a grid, or if they disagree on the environment, γ or α.
     """
     groups: dict[str, list[xr.Dataset]] = {}
     for tree in trees:
@@ -61,16 +62,15 @@ def merge_results(*trees: xr.DataTree) -> xr.DataTree:
 
 
 def stack_runs(runs: Mapping[str, xr.DataTree] | Mapping[int, xr.DataTree], dim: RunDim) -> xr.DataTree:
-    """Runs along a new first dimension of every group (`xr.concat`): the same measured for several seeds, tasks or
-    variants.
+    """Stack runs along a new first dimension of every group (`xr.concat`), for several seeds, tasks or variants.
 
-    Labels that only some runs hold are undefined in the others, and their reason says so. Along "seed", /retraining
-    keeps its own seed dimension; where two runs share a seed, all seeds are renumbered. /points (raw steps, which
-    differ in number), /returns' single episodes and, along "seed", /transfer's single seeds are left out; what was
-    computed from them is stacked. Attributes that all runs share stay; every run's own are in the attribute `runs`,
-    JSON by label.
+    Labels that only some runs hold are undefined in the others, with a reason. Along "seed", /retraining keeps its own
+    seed dimension; if two runs share a seed, all seeds are renumbered. Left out are /points (raw steps, which differ in
+    number), /returns' single episodes and, along "seed", /transfer's single seeds; the figures computed from them are
+    stacked. Attributes that all runs share stay; the other attributes of each run are in the attribute `runs`, as JSON
+    by label.
 
-    Raises ValueError where there is no run, for another `dim`, and where a run has been stacked along it before.
+    Raises ValueError if there is no run, for another `dim`, or if a run is already stacked along it.
     """
     if dim not in get_args(RunDim):
         raise ValueError(f"Runs are stacked along one of {', '.join(get_args(RunDim))}; got {dim!r}.")
@@ -107,22 +107,22 @@ def average_runs(
     resamples: int = 2000,
     seed: int = 0,
 ) -> xr.DataTree:
-    """The figures of stacked runs as one: centre over `dim` with a bootstrap interval over the runs, not episodes.
+    """The average of stacked runs: each figure's centre over `dim`, with a bootstrap interval over runs, not episodes.
 
-    An interval of the result says how another run would come out. /learning keeps its runs (`plots.learning_curve`
-    shows their interquartile mean), /retraining its seeds, and /grid is the mean. The numbers of episodes in /coverages
-    are left out, for intervals no longer come from episodes. A figure that is undefined in a run is undefined in the
+    These intervals say what to expect of another run. /learning keeps its runs (`plots.learning_curve` shows their
+    interquartile mean), /retraining its seeds, and /grid is the mean. The numbers of episodes in /coverages are left
+    out, because intervals no longer come from episodes. A figure that is undefined in a run is undefined in the
     average.
 
     Args:
         tree: from `stack_runs`.
         dim: which dimension to average over.
         statistic: "mean", or "iqm" for the interquartile mean.
-        confidence: of the interval.
-        resamples: of the runs.
-        seed: of the bootstrap.
+        confidence: the confidence level of the intervals.
+        resamples: the number of bootstrap resamples of the runs.
+        seed: the seed of the bootstrap.
 
-    Raises ValueError where nothing is stacked along `dim`, or for another statistic.
+    Raises ValueError if nothing is stacked along `dim`, or for another statistic.
     """
     if statistic not in get_args(Statistic):
         raise ValueError(f"The statistic must be one of {', '.join(get_args(Statistic))}; got {statistic!r}.")
@@ -175,17 +175,18 @@ def _merged(path: str, parts: Sequence[xr.Dataset]) -> xr.Dataset:
     kind = path.partition("/")[0]
     if kind in ("learning", "grid"):
         raise ValueError(
-            f"Of '/{path}' there can be one; {len(parts)} results hold it. Stack runs with stack_runs, or leave it out."
+            f"A tree can have only one '/{path}'; {len(parts)} results hold it. Stack runs with stack_runs, or leave "
+            "it out."
         )
     if kind == "points":
         _check_same_steps(path, parts)
-    if kind == "coverages":  # the fewest episodes where parts differ
+    if kind == "coverages":  # the fewest episodes if parts differ
         return xr.concat(parts, "part", join="outer").min("part", keep_attrs=True)
     try:
         merged = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
     except xr.MergeError as error:
         raise ValueError(
-            f"Results can be merged where they hold different rewards or coverages; '/{path}' holds other figures "
+            f"Results can be merged if they hold different rewards or coverages; '/{path}' holds other figures "
             "under the same labels. Rename a reward, or stack the runs with stack_runs."
         ) from error
     return _explained(kind, merged)
@@ -274,7 +275,7 @@ def _first_reason(reasons: np.ndarray, axis: int | tuple[int, ...] | None = None
 
 
 def _explained(kind: str, data: xr.Dataset) -> xr.Dataset:
-    """Dims in the schema's order, and a reason for every figure that the union of labels left undefined."""
+    """`data` with dims in the schema's order, and a reason for each figure that joining the labels left undefined."""
     ordered = xr.Dataset(coords=data.coords, attrs=data.attrs)
     for name, array in data.data_vars.items():
         variable = SCHEMA[kind].get(str(name), SCHEMA[kind].get("*", Variable(())))

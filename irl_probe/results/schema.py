@@ -1,4 +1,4 @@
-"""What a results tree holds, how one is made, joined and checked."""
+"""The schema of a results tree; functions that make, join and check a tree."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from irl_probe._words import did_you_mean, listed
 
 FORMAT = "irl_probe results"
 SCHEMA_VERSION = 2
-OLDER = (1,)  # schemas that load_results brings to the present one
+OLDER = (1,)  # schemas that load_results converts to the present one
 BOUND = ("estimate", "low", "high")
-NOT_MEASURED = "It was not measured in this run."  # what pads results that were put together
+NOT_MEASURED = "It was not measured in this run."  # the reason of figures that combined results lack
 RUN_DIMS = ("task", "variant", "seed")  # of stacked runs: they may stand before any variable's own dims
 PACKAGES = ("irl_probe", "numpy", "scipy", "torch", "gymnasium", "mujoco", "xarray")
 
@@ -129,13 +129,13 @@ def new_results(
         gamma: discount γ per environment step.
         temperature: α, in units of the recovered reward: the policy is softmax(Q/α).
         seed: the seed of the run.
-        reward_kind: "per-transition" for Q(s, a) − γV(s′), "marginal" for Q(s, a) − γE[V(s′)]; this, and the next
-            two, separated by commas where rewards differ.
+        reward_kind: "per-transition" for Q(s, a) − γV(s′), "marginal" for Q(s, a) − γE[V(s′)]; if rewards differ,
+            several values with commas, as for the next two.
         expectation: which E over s′ was taken ("exact", "resettable simulator", "observed s′", ...).
         terminal: "zero" for V = 0 after termination, "absorbing" for the value of an absorbing state.
         true_reward: where the true reward comes from and what is inexact about it.
         stochastic: whether the environment's transitions are random.
-        demonstrations: what `describe()` says of them.
+        demonstrations: their description, as `describe()` gives it.
         config: one mapping for each verb that was run, e.g. {"compare": {...}}.
         beside: rewards that are here for comparison and are not judged → what each is.
 
@@ -172,10 +172,10 @@ def new_results(
 def join_results(*trees: xr.DataTree) -> xr.DataTree:
     """One tree with the groups of all, e.g. of a training run, compare and retrain.
 
-    Configs are merged verb by verb and hashes kind by kind; of every other attribute the first tree that has it
-    decides, and `created` and `versions` are new.
+    Configs are merged verb by verb and hashes kind by kind. Every other attribute is that of the first tree that has
+    it, but `created` and `versions` are new.
 
-    Raises ValueError where two trees hold the same group, or disagree on the environment, γ or α.
+    Raises ValueError if two trees hold the same group, or disagree on the environment, γ or α.
     """
     attributes: dict[str, str | float | int] = {}
     groups: dict[str, xr.Dataset] = {}
@@ -190,7 +190,7 @@ def join_results(*trees: xr.DataTree) -> xr.DataTree:
             ours, theirs = attributes.get(name), tree.attrs.get(name)
             if None not in (ours, theirs) and ours != theirs:
                 raise ValueError(
-                    f"Results can be joined only where they agree on '{name}'; got {ours!r} and {theirs!r}. "
+                    f"Results can be joined only if they agree on '{name}'; got {ours!r} and {theirs!r}. "
                     "Keep them in two files."
                 )
         attributes = {**{str(name): value for name, value in tree.attrs.items()}, **attributes}
@@ -216,14 +216,14 @@ def package_versions() -> dict[str, str]:
 def validate(tree: xr.DataTree) -> None:
     """Check a tree against `SCHEMA`.
 
-    Raises ValueError where the root does not name our format and schema version, where a group or variable is unknown
-    or missing or has other dims than the schema's, and where an undefined (NaN) figure comes without a reason.
+    Raises ValueError if the root does not name this format and schema version, if a group or variable is unknown or
+    missing or has other dims than the schema's, or if an undefined (NaN) figure has no reason.
     """
     checked(tree)
 
 
 def checked(tree: xr.DataTree) -> dict[str, xr.Dataset]:
-    """Path → dataset of every group that holds data, the root left out; each group is read once.
+    """Path → dataset of every group that holds data, without the root; each group is read once.
 
     Raises ValueError as `validate` does.
     """
@@ -254,9 +254,9 @@ def checked(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 
 
 def current(tree: xr.DataTree) -> xr.DataTree:
-    """A tree of an older schema in the present one, which it changes in place; any other tree unchanged.
+    """Convert a tree of an older schema to the present one, in place; any other tree is not changed.
 
-    Results of schema 1 stored their warnings, which are derived when they are read.
+    Results of schema 1 stored their warnings, which are now computed when results are read.
     """
     if tree.attrs.get("format") == FORMAT and tree.attrs.get("schema") in OLDER:
         tree.attrs.pop("warnings", None)
@@ -286,7 +286,7 @@ def _check_group(path: str, dataset: xr.Dataset, variables: Mapping[str, Variabl
 
 
 def _own_dims(dims: tuple[Hashable, ...], wanted: tuple[str, ...]) -> tuple[Hashable, ...]:
-    """The dims without those of stacked runs that stand before the `wanted` ones."""
+    """The dims without those of stacked runs that come before the `wanted` ones."""
     while len(dims) > len(wanted) and dims[0] in RUN_DIMS:
         dims = dims[1:]
     return dims

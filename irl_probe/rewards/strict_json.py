@@ -94,9 +94,10 @@ def _sentence(error: ValidationError, model: type[Part], content: Mapping[str, o
     """The first thing that pydantic found wrong: the field, what must hold, what was given."""
     found: list[Any] = error.errors(include_url=False)
     kind, location, given, facts = (found[0].get(key) for key in ("type", "loc", "input", "ctx"))
-    if kind == "value_error":  # a rule of the schema's own, whose message says all
-        return str(facts["error"])
     path = _path(location, content, absent=kind == "missing")
+    if kind == "value_error":  # a rule of the schema's own, whose message says all but perhaps where
+        said = str(facts["error"])
+        return said if where in said or len(path) < 2 else f"{'.'.join([where, *path])}: {said}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tag = facts["discriminator"].strip("'")
         path.append(tag)
@@ -106,11 +107,13 @@ def _sentence(error: ValidationError, model: type[Part], content: Mapping[str, o
     if kind == "missing":
         return f"{place} must have the field '{name}'; it is missing."
     if kind == "extra_forbidden":
-        return f"{place} has the unexpected field {brief(name)}.{did_you_mean(name, _fields_at(model, location))}"
+        return f"{place} has the unexpected field {brief(name)}.{did_you_mean(name, dict(_fields_at(model, location)))}"
+    limits = _limits(model, location)
     if kind == "union_tag_invalid":
-        wanted = [_wanted(kind, facts)]
+        wanted = [_wanted(kind, facts, limits)]
     else:  # one for each type that the field may have
-        wanted = [_wanted(one["type"], one.get("ctx", {})) for one in found if _path(one["loc"], content) == path]
+        same = [one for one in found if _path(one["loc"], content) == path]
+        wanted = [_wanted(one["type"], one.get("ctx", {}), limits) for one in same]
     return f"The field '{name}' of {place} must be {' or '.join(dict.fromkeys(wanted))}; got {brief(given)}."
 
 
@@ -131,9 +134,11 @@ def _path(location: tuple[str | int, ...], content: object, *, absent: bool = Fa
     return path
 
 
-def _wanted(kind: str, facts: Mapping[str, Any]) -> str:
-    """What must hold, in words, for each kind of error that pydantic can find with the schema."""
+def _wanted(kind: str, facts: Mapping[str, Any], limits: Mapping[str, Any]) -> str:
+    """What must hold, in words, for each kind of error that pydantic can find with the schema, with both bounds."""
     match kind:
+        case "int_type" | "int_from_float" | "greater_than_equal" | "less_than_equal" if {"ge", "le"} <= limits.keys():
+            return f"{'' if limits['real'] else 'whole, '}from {limits['ge']} to {limits['le']}"
         case "literal_error":
             return str(facts["expected"])
         case "union_tag_invalid":
@@ -154,17 +159,28 @@ def _wanted(kind: str, facts: Mapping[str, Any]) -> str:
             return f"at most {facts['le']}"
         case "greater_than":
             return f"greater than {facts['gt']}"
-        case "tuple_type" | "list_type":
-            return "a list"
-        case "too_long":
-            return f"a list of at most {facts['max_length']}"
+        case "tuple_type" | "list_type" | "too_long":
+            return f"a list of at most {limits['max_length']}" if "max_length" in limits else "a list"
         case "dict_type" | "model_type" | "model_attributes_type":
             return "an object"
     return "of another type"
 
 
-def _fields_at(model: type[Part], location: tuple[str | int, ...]) -> list[str]:
-    """The names of the fields of the part at this place."""
+def _limits(model: type[Part], location: tuple[str | int, ...]) -> dict[str, Any]:
+    """The bounds of the field at this place: `ge`, `le`, `max_length` if it has them; `real` if it may be a float."""
+    for end in range(len(location), 0, -1):  # positions in lists and names of alternatives come after the field
+        for name, field in _fields_at(model, location[:end]):
+            if name == location[end - 1]:
+                inside = [field.annotation, *field.metadata, *_all_in(field.annotation)]
+                rules = [rule for part in inside for rule in (part, *getattr(part, "metadata", ()))]
+                names = ("ge", "le", "max_length")
+                found = {key: getattr(rule, key) for rule in rules for key in names if hasattr(rule, key)}
+                return found | {"real": float in inside}
+    return {}
+
+
+def _fields_at(model: type[Part], location: tuple[str | int, ...]) -> list[tuple[str, Any]]:
+    """The fields, by name, that the part at this place has."""
     parts = [model]
     for step in location[:-1]:
         inner = [field.annotation for part in parts for name, field in _named(part) if name == step]
@@ -172,7 +188,7 @@ def _fields_at(model: type[Part], location: tuple[str | int, ...]) -> list[str]:
             parts = [part for annotation in inner for part in _parts_in(annotation)]
         elif isinstance(step, str):  # the alternative of this tag
             parts = [p for p in parts if any(step in get_args(field.annotation) for _, field in _named(p))]
-    return [name for part in parts for name, _ in _named(part)]
+    return [pair for part in parts for pair in _named(part)]
 
 
 def _named(part: type[Part]) -> Iterator[tuple[str, Any]]:
@@ -182,7 +198,13 @@ def _named(part: type[Part]) -> Iterator[tuple[str, Any]]:
 
 def _parts_in(annotation: Any) -> Iterator[type[Part]]:
     """The parts that an annotation allows, such as both of `A | B`."""
-    if isclass(annotation) and issubclass(annotation, Part):
-        yield annotation
+    for inner in (annotation, *_all_in(annotation)):
+        if isclass(inner) and issubclass(inner, Part):
+            yield inner
+
+
+def _all_in(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of, at every depth."""
     for inner in get_args(annotation):
-        yield from _parts_in(inner)
+        yield inner
+        yield from _all_in(inner)

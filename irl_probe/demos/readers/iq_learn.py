@@ -1,7 +1,7 @@
 """IQ-Learn's expert files: a pickled dict of lists, with one entry for each trajectory.
 
 A pickle can run any code, so no pickle is run here: `unpickle` accepts only the names that arrays and plain containers
-need, and puts objects of this file in their places, which only hold data.
+need, and replaces them by objects of this file, which only hold data.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _admitted() -> dict[str, Callable[..., object] | str]:
     }
 
 
-# What NumPy's pickles name, in forms that only hold data
+# Stand-ins for the names in NumPy's pickles; they only hold data
 
 
 class _ArrayOf:

@@ -1,4 +1,4 @@
-"""The .npz files: those of `save_demos`, the flat layout, and imitation's."""
+"""Readers of .npz files: those of `save_demos`, the flat layout, and imitation's."""
 
 from __future__ import annotations
 

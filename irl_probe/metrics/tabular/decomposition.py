@@ -1,4 +1,4 @@
-"""Why two rewards differ (`decompose`), and the reward behind experts without their shaping.
+"""Why two rewards differ (`decompose`), and an expert's reward without shaping.
 
 `decompose` splits a difference into scale, potential shaping, redistribution over successors, and a residual.
 `state_only` and `shared_reward` take the shaping out of a reward, under an assumption.
@@ -35,8 +35,8 @@ class Decomposition:
             redistribution, so that λ is not determined.
         potential: Φ (S,), in units of the recovered reward.
         redistribution: X (S, A, S); its mean under P is zero.
-        constant: c. Always 0: for γ < 1 a constant is the shaping by Φ = −c/(1 − γ), so it is in `potential`, of which
-            no state is fixed at 0.
+        constant: c. Always 0: for γ < 1 a constant is the shaping by Φ = −c/(1 − γ), so it is in `potential`, which is
+            not fixed at 0 in any state.
         residual: e (S, A, S), orthogonal under D to all the other parts.
         shares: each part's share of the D-weighted variance of R̂, Cov(part, R̂)/Var(R̂), under the keys "scale",
             "potential", "redistribution", "residual". They sum to 1 (all are 0 for a constant R̂). Parts that cancel
@@ -85,7 +85,7 @@ def decompose(
     length = norm(truth_form, weights)
     trivial = length <= ZERO_TOLERANCE * float(np.abs(truth).max())
     scale = 0.0 if trivial else float((weights * target_form * truth_form).sum()) / length**2
-    # The minimal form adds −Φ̂ as a shaping; the decomposition names the shaping that was there before.
+    # The minimal form adds −Φ̂ as a shaping; the decomposition gives the shaping that was in the reward before.
     potential = scale * truth_potential - target_potential
     shaping = np.broadcast_to(shape(potential, gamma)[:, None, :], target.shape)
     residual = target_form - scale * truth_form
@@ -110,8 +110,9 @@ class Disentangled:
         reward: (S,), or (S, A) of several experts. Of all that fit, the one whose potential has the least norm.
         residual: root mean square, under the coverage, of the part that the form does not explain, in reward units. If
             it is not 0, the assumption (a state-only reward; one reward behind all experts) is false for the input.
-        ambiguity: in how many directions `reward` is not determined. 1 is the constant, which no policy depends on: the
-            reward is identified. If it is more, other rewards fit as well and may transfer differently.
+        ambiguity: the number of directions in which `reward` is not determined. 1 means only the constant, which
+            changes no policy: the reward is identified. If it is more, other rewards fit as well and may transfer
+            differently.
     """
 
     reward: Floats

@@ -53,15 +53,15 @@ def epic(
 
     Args:
         reward_a: (S, A, S), (S, A) or (S,).
-        reward_b: likewise.
+        reward_b: the other reward, in the same shapes.
         gamma: in [0, 1].
-        coverage: D (S, A, S), the distribution ρ is taken under.
+        coverage: D (S, A, S), the distribution under which ρ is computed.
         states: d_S (S,), default uniform.
         actions: d_A (A,), default uniform.
 
     Raises ValueError for input that breaks the above.
 
-    Shaping and scale cost nothing; the opposite reward is as far as can be:
+    Shaping and scale change nothing; the opposite reward is at the largest distance:
 
     >>> reward, potential = np.array([0.0, 0.0, 1.0]), np.array([5.0, -2.0, 3.0])
     >>> shaped = 2 * reward[:, None, None] + 0.9 * potential - potential[:, None, None] + np.zeros((3, 2, 3))
@@ -93,7 +93,7 @@ def dard(
 
     Args:
         reward_a: (S, A, S), (S, A) or (S,).
-        reward_b: likewise.
+        reward_b: the other reward, in the same shapes.
         transition: P (S, A, S).
         gamma: in [0, 1].
         coverage: D (S, A, S); default uniform over (s, a) times P.
@@ -126,7 +126,7 @@ def starc(
 
     Args:
         reward_a: (S, A, S), (S, A) or (S,).
-        reward_b: likewise.
+        reward_b: the other reward, in the same shapes.
         transition: P (S, A, S).
         gamma: in [0, 1).
         canonical: "val", the advantage of π; "val_potential", the same before the mean over s′; "minimal", the reward
@@ -164,7 +164,7 @@ def npec(reward_a: ArrayLike, reward_b: ArrayLike, gamma: float, *, coverage: Ar
 
     Args:
         reward_a: (S, A, S), (S, A) or (S,).
-        reward_b: likewise.
+        reward_b: the other reward, in the same shapes.
         gamma: in [0, 1); at γ = 1 shaping would not include the constants.
         coverage: D (S, A, S).
 
@@ -285,8 +285,8 @@ def minimal_form(reward: Floats, transition: Floats, gamma: float, coverage: Flo
 class Redistribution:
     """The Y(s, a, s′) of least norm ‖Y‖_D for a given marginal m(s, a) = E_{s′~P}[Y].
 
-    S′-redistribution adds any X with E_{s′~P}[X] = 0, so only m of Y is fixed. By Lagrange the least
-    Σ_{s′} D·Y² is weights·m², reached at Y = m·profile, with profile = weights·P/D and weights = 1/Σ_{s′} P²/D.
+    S′-redistribution adds any X with E_{s′~P}[X] = 0, so it fixes only the marginal m of Y. By Lagrange multipliers the
+    least Σ_{s′} D·Y² is weights·m², reached at Y = m·profile, with profile = weights·P/D and weights = 1/Σ_{s′} P²/D.
     With D = d·P, weights = d and profile = 1. If D leaves out a successor that P reaches, m can be put there
     without cost: weights = 0.
     """

@@ -1,4 +1,4 @@
-"""How far a family of environments determines the reward that all its experts share."""
+"""How far several environments determine the reward that all their experts share."""
 
 from __future__ import annotations
 

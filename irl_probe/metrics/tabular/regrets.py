@@ -41,14 +41,14 @@ def regret(
     *,
     ties: Ties = "uniform",
 ) -> float:
-    """(J*(R) − J_R(π*_proxy)) / (J*(R) − J_min(R)) in [0, 1]: 0 is as good as optimal, 1 as bad as the worst policy.
+    """(J*(R) − J_R(π*_proxy)) / (J*(R) − J_min(R)) in [0, 1]: 0 is optimal, 1 is as bad as the worst policy.
 
     J are exact discounted returns from the initial distribution, J_min the least over all policies. Optimal actions of
     the proxy are tied if their Q* agree up to rounding error, 1e-13/(1 − γ) of the largest; for a constant proxy all
     are tied. If all policies have the same true return (J* = J_min), the regret is 0.
 
     Args:
-        true: R (S, A, S), (S, A) or (S,), which the returns are of.
+        true: R (S, A, S), (S, A) or (S,), the reward of the returns.
         proxy: the reward that the policy is optimal for, in the same shapes.
         transition: P (S, A, S).
         gamma: in [0, 1).
@@ -106,7 +106,7 @@ def soft_regret(
     *,
     temperature: float = 1.0,
 ) -> float:
-    """(J*_α − J_α(π_proxy)) / (J*_α − J_α(uniform)): 0 if the soft-optimal policies are the same, 1 as bad as chance.
+    """(J*_α − J_α(π_proxy)) / (J*_α − J_α(uniform)): 0 if the soft-optimal policies are equal, 1 if as bad as chance.
 
     J_α(π) = E Σ γᵗ (R + α·entropy of π(·|s_t)) under the true reward, from the initial distribution; π_proxy is the
     soft-optimal policy of the proxy at the same α. Unlike `regret` it depends on the proxy's scale, and it has no upper
