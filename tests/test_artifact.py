@@ -316,8 +316,8 @@ def put(path, value):
         (put("schema_version", 3), "schema version 2; got 3. Another version of irl_probe wrote it: upgrade"),
         (
             put("schema_version", 1),
-            r"version 2; got 1. It was saved by irl_probe 0.1: install that version to use it, or export the reward "
-            r"again with this one \(recover or distil it from its run, and save_reward\)",
+            r"version 2; got 1. It was saved by an earlier version of irl_probe: load it with that one, or make the "
+            r"reward again with this one \(train, then recover or distil, then save_reward\)",
         ),
         (put("schema", "other"), "'schema' of reward.json must be 'irl_probe.reward'; got 'other'"),
         (lambda d: d["reward"].pop("terminal"), "reward.json.reward must have the field 'terminal'; it is missing"),

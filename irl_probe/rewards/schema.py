@@ -395,8 +395,8 @@ def _other_version(found: Json) -> str:
     must = f"reward.json must have the schema version {SCHEMA_VERSION}; got {brief(found)}."
     if found == 1 and isinstance(found, int) and not isinstance(found, bool):
         return (
-            f"{must} It was saved by irl_probe 0.1: install that version to use it, or export the reward again with "
-            "this one (recover or distil it from its run, and save_reward)."
+            f"{must} It was saved by an earlier version of irl_probe: load it with that one, or make the reward again "
+            "with this one (train, then recover or distil, then save_reward)."
         )
     return f"{must} Another version of irl_probe wrote it: upgrade irl_probe, or save the reward again with this one."
 
