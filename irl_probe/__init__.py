@@ -20,7 +20,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name. Raises AttributeError, which says where else the name is, or which one is near."""
+    """Load a public name. Raises AttributeError that says in which room the name is, or which name is near."""
     if name in _lazy:
         return _load(name)
     raise AttributeError(f"irl_probe has no name {name!r}.{'' if name.startswith('_') else _whereabouts(name)}")
@@ -40,7 +40,7 @@ def _whereabouts(name: str) -> str:
 
 
 def _names_in(file: str) -> list[str]:
-    """The public names of a room, read from its source, since to import it may load torch."""
+    """The public names of a room, read from its source, because importing it may load torch."""
     import ast
     from pathlib import Path
 

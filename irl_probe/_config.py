@@ -24,7 +24,6 @@ _WORDS: dict[Any, str] = {
     tuple[float, float]: "a pair of numbers (such as (1.0, 0.0))",
 }
 
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -33,7 +32,7 @@ T = TypeVar("T")
 class Must:
     """A bound, written at a config's field: `Annotated[float, Must(lambda x: x > 0, "be positive")]`.
 
-    `words` complete the sentence "<Config>.<field> must …". None, where the field takes it, is not checked.
+    `words` complete the sentence "<Config>.<field> must …". Where a field takes None, None is not checked.
     """
 
     holds: Callable[[Any], bool]
@@ -67,10 +66,10 @@ Widths = Annotated[
 
 
 class Config:
-    """The base of the frozen config dataclasses; a `__post_init__` of a subclass calls this one first.
+    """The base of the frozen config dataclasses; the `__post_init__` of a subclass must call this one first.
 
-    Lists and ranges become tuples and NumPy numbers become Python numbers, so a config that was written to JSON and
-    read back is equal to the first.
+    Lists and ranges become tuples and NumPy numbers become Python numbers, so a config that is written to JSON and
+    read back is equal to the original.
 
     Raises ValueError, naming the field: for a name that the config does not have (with the near miss), for a value that
     is not an option of the field's Literal, for a value of another type, and for one that breaks the field's bounds.
@@ -107,14 +106,14 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The config of these fields."""
+        """The config with these values of its fields."""
         return cls(**values)
 
 
 def takes_config(kind: type, example: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorates a verb `verb(subject, config=None, *, …)`: a config that is not of `kind` raises a TypeError.
 
-    The error shows `example`, a call as it should be.
+    The error shows `example`, a correct call.
     """
 
     def decorate(verb: Callable[P, T]) -> Callable[P, T]:
@@ -139,12 +138,12 @@ def check_option(value: str, options: object, name: str) -> None:
 
 def check_count(value: object, least: int, name: str) -> None:
     """Raises ValueError unless `value` is a whole number of at least `least`."""
-    if not _fits(value, (int,)) or value < least:  # type: ignore[operator]  # a number by then
+    if not _fits(value, (int,)) or value < least:  # type: ignore[operator]  # it is a number here
         raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}.")
 
 
 def check_kind(value: object, kind: type, name: str, remedy: str) -> None:
-    """Raises TypeError, with what to do, unless `value` is of that class."""
+    """Raises TypeError, with what to do, unless `value` is an instance of `kind`."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be of type {kind.__name__}; got {reprlib.repr(value)}. {remedy}")
 
@@ -181,19 +180,19 @@ def _fits(value: Any, kinds: tuple[Any, ...]) -> bool:
 
 def _is(value: Any, kind: Any) -> bool:
     if get_origin(kind) is Literal:
-        return True  # which ones there are, `check_option` says better
+        return True  # `check_option` checks the value, and its message lists the options
     if get_origin(kind) is tuple:
         items = get_args(kind)
         if not isinstance(value, tuple):
             return False
         wanted = items[:1] * len(value) if items[-1] is Ellipsis else items
         return len(value) == len(wanted) and all(map(_is, value, wanted))
-    if kind in (int, float):  # True is not the number 1 here, and 3 is a float as well
+    if kind in (int, float):  # True does not count as the number 1, and a whole number counts as a float
         return isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
     return isinstance(value, kind)
 
 
 def _in_words(kind: Any) -> str:
-    if get_origin(kind) is tuple and kind not in _WORDS:  # of options
+    if get_origin(kind) is tuple and kind not in _WORDS:  # a tuple of options
         return f"a tuple of {', '.join(get_args(get_args(kind)[0]))}"
     return _WORDS.get(kind) or f"of type {kind.__name__}"

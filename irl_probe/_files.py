@@ -15,10 +15,10 @@ LOCK = ".lock"  # the file in a folder that a process holds while it works there
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; once the block has ended well, the file there takes the place of `path`.
+    """Yield a temporary path to write to; when the block ends without an error, the file there replaces `path`.
 
-    The content is on the disk (fsync) before it gets its name, so a reader, or a crash, finds the old content or the
-    new one. If the block raises, `path` stays as it was. The parents of `path` are made.
+    The content is on the disk (fsync) before the file gets its name. So a reader finds the old content or the new one,
+    at any moment and after a crash. If the block raises, `path` is unchanged. Missing parent folders are made.
 
     Raises OSError where the disk is full or not writable.
     """
@@ -44,9 +44,9 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def only_process_in(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, the file `.lock` in it; it ends with the block or with the process.
+    """Hold the lock of a folder, the file `.lock` in it; the lock ends with the block or with the process.
 
-    A folder that does not exist is not locked, nor is one on a file system without locks.
+    A folder that does not exist, or is on a file system without locks, is not locked.
 
     Raises BlockingIOError if another process, or another block in this one, holds the lock.
     """

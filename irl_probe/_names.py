@@ -1,9 +1,9 @@
 """Labels in results: what rewards, policies and coverages are called there."""
 
-TRUE = "true"  # the environment's own reward, as a reference and beside others
+TRUE = "true"  # the environment's own reward, as a reference and among other rewards
 TRUE_REWARD = "true reward"  # policies trained on it, in /retraining and /transfer
 CONSTANT = "constant"  # the reward 1 at every step
-RECOVERED = "recovered"  # the reward as it was recovered, beside its distilled forms
+RECOVERED = "recovered"  # the recovered reward, in a comparison with its distilled forms
 CARRIED_OVER = "carried over"  # the imitator's own policy, unchanged, in /transfer
 
 EXPERT = "expert"

@@ -11,12 +11,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from irl_probe._words import did_you_mean
+from irl_probe._words import brief, did_you_mean
 
 Env = gymnasium.Env[Any, Any]
 Space = gymnasium.Space[Any]
 
-MOST_NUMBERS = 1 << 22  # in one observation or action, so a few bytes of JSON cannot ask for a lot of memory
+MOST_NUMBERS = 1 << 22  # in one observation or action, so that a short JSON cannot ask for a lot of memory
 MOST_AXES = 8
 _LONGEST = (1 << 63) - 1
 _DTYPES = (
@@ -66,7 +66,7 @@ SPACE_SCHEMA: dict[str, Any] = {
 
 
 def space_to_json(space: Space) -> dict[str, Any]:
-    """A Box or Discrete space as JSON's own types, from which `space_from_json` makes the same space again.
+    """A Box or Discrete space in JSON's own types; `space_from_json` reads it back.
 
     A bound that is the same in every dimension is written once; an infinite one is "inf" or "-inf".
 
@@ -93,13 +93,13 @@ def space_to_json(space: Space) -> dict[str, Any]:
 
 
 def space_from_json(value: object) -> Space:
-    """The space that `space_to_json` wrote; every field is checked before anything of its size is made.
+    """The space that `space_to_json` wrote; every field is checked before memory of that size is allocated.
 
     Raises ValueError that names the field where the value does not describe a space.
     """
     if not isinstance(value, Mapping) or (kind := value.get("type")) not in ("Box", "Discrete"):
         got = value.get("type") if isinstance(value, Mapping) else value
-        raise ValueError(f"The type of a space must be 'Box' or 'Discrete'; got {_brief(got)}.")
+        raise ValueError(f"The type of a space must be 'Box' or 'Discrete'; got {brief(got)}.")
     if kind == "Discrete":
         _check_fields(value, ("type", "n", "start"))
         n = _whole(value["n"], "The number of values 'n' of a Discrete space", 1, _LONGEST)
@@ -107,12 +107,12 @@ def space_from_json(value: object) -> Space:
     _check_fields(value, ("type", "shape", "dtype", "low", "high"))
     shape, name = value["shape"], value["dtype"]
     if not isinstance(shape, list | tuple) or len(shape) > MOST_AXES:
-        raise ValueError(f"The 'shape' of a Box must be a list of at most {MOST_AXES} sizes; got {_brief(shape)}.")
+        raise ValueError(f"The 'shape' of a Box must be a list of at most {MOST_AXES} sizes; got {brief(shape)}.")
     sizes = tuple(_whole(size, "A size in the 'shape' of a Box", 0, MOST_NUMBERS) for size in shape)
     if math.prod(sizes) > MOST_NUMBERS:
         raise ValueError(f"A Box must have at most {MOST_NUMBERS} dimensions; got the shape {sizes}.")
     if not isinstance(name, str) or name not in _DTYPES:
-        raise ValueError(f"The 'dtype' of a Box must be {' or '.join(map(repr, _DTYPES))}; got {_brief(name)}.")
+        raise ValueError(f"The 'dtype' of a Box must be {' or '.join(map(repr, _DTYPES))}; got {brief(name)}.")
     dtype = np.dtype(name)
     low, high = (_read_bounds(value[bound], sizes, dtype, bound) for bound in ("low", "high"))
     if not (low <= high).all():
@@ -125,26 +125,25 @@ def _check_fields(value: Mapping[str, Any], names: tuple[str, ...]) -> None:
         if name not in value:
             raise ValueError(f"A {value['type']} space must have the field '{name}'; it is missing.")
     for name in sorted(value.keys() - set(names)):
-        raise ValueError(f"A {value['type']} space has the unexpected field {_brief(name)}.{did_you_mean(name, names)}")
+        raise ValueError(f"A {value['type']} space has the unexpected field {brief(name)}.{did_you_mean(name, names)}")
 
 
 def _whole(value: object, name: str, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"{name} must be whole, from {least} to {most}; got {_brief(value)}.")
+        raise ValueError(f"{name} must be whole, from {least} to {most}; got {brief(value)}.")
     return value
 
 
-def _brief(value: object) -> str:
-    written = repr(value)
-    return written if len(written) <= 60 else f"{written[:57]}..."
-
-
 def _write_bounds(bounds: NDArray[Any]) -> Any:
-    values = [
-        str(v) if math.isinf(v) else float(v) if float(v) == v else v  # an integer that no float equals stays one
-        for v in bounds.ravel().tolist()
-    ]
+    values = [_write_bound(value) for value in bounds.ravel().tolist()]
     return values[0] if len(set(values)) == 1 else values
+
+
+def _write_bound(value: float) -> str | float:
+    """A bound in JSON's types: an infinite one as a string; an integer that float64 cannot hold stays an integer."""
+    if math.isinf(value):
+        return str(value)
+    return float(value) if float(value) == value else value
 
 
 def _read_bounds(value: object, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
@@ -155,12 +154,12 @@ def _read_bounds(value: object, shape: tuple[int, ...], dtype: np.dtype[Any], na
             f"'{name}' of a Box must be one number (or 'inf', '-inf'), or a flat list of one for each of the "
             f"{math.prod(shape)} dimensions."
         )
-    bounds = [number for number in numbers if number is not None]  # all of them: the check is above
+    bounds = [number for number in numbers if number is not None]  # none is left out: the check is above
     least, most = _range(dtype)
     infinite_fits = dtype.kind == "f"
     outside = [n for n in bounds if not least <= n <= most and not (infinite_fits and abs(n) == math.inf)]
     if outside:
-        raise ValueError(f"'{name}' of a Box of {dtype} must be within its range; got {_brief(outside[0])}.")
+        raise ValueError(f"'{name}' of a Box of {dtype} must be within its range; got {brief(outside[0])}.")
     array = np.array(bounds, dtype)
     if array.tolist() != bounds:
         raise ValueError(f"'{name}' of a Box must be exact in its type {dtype}; it is not.")

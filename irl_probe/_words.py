@@ -7,11 +7,11 @@ from difflib import get_close_matches
 
 
 def did_you_mean(given: object, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> str:
-    """A hint to add to a message, such as " Did you mean 'a' or 'b'?"; "" if no known name is near, whatever its case.
+    """A hint to add to a message, such as " Did you mean 'a' or 'b'?"; "" if no known name is near. Case is ignored.
 
     Args:
         given: what was given in place of a known name.
-        known: the names there are.
+        known: the valid names.
         most: how many names to suggest.
         cutoff: how near a name must be, from 0 to 1 (`difflib.get_close_matches`).
 
@@ -23,7 +23,7 @@ def did_you_mean(given: object, known: Iterable[str], *, most: int = 1, cutoff: 
 
 
 def nearest(given: object, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """The known names that are near to what was given, the nearest first; the arguments are `did_you_mean`'s."""
+    """The known names that are near to what was given, the nearest first; arguments as in `did_you_mean`."""
     lowered = {name.lower(): name for name in known}
     return [lowered[name] for name in get_close_matches(str(given).lower(), lowered, n=most, cutoff=cutoff)]
 
@@ -44,3 +44,9 @@ def counted(count: int, one: str, many: str) -> str:
     ('no seeds', 'one seed', '3 seeds')
     """
     return f"one {one}" if count == 1 else f"{count or 'no'} {many}"
+
+
+def brief(value: object) -> str:
+    """`repr` of a value, cut to 60 characters."""
+    written = repr(value)
+    return written if len(written) <= 60 else f"{written[:57]}..."

@@ -1,4 +1,4 @@
-"""The absorbing state of the terminal convention `absorbing`, where its worth is known."""
+"""The absorbing state of the terminal convention `absorbing`, on cases whose value is known."""
 
 import math
 
@@ -14,7 +14,7 @@ from irl_probe.demos import Demonstrations
     ("settings", "reward"),
     [({"divergence": "chi2", "chi2_c": 1.0}, 1.0), ({"divergence": "kl", "value_term": "initial"}, math.log(2))],
 )
-def test_the_end_is_worth_its_reward_for_ever(settings, reward):
+def test_the_value_of_the_absorbing_state_is_that_of_its_reward_for_ever(settings, reward):
     """One state, one action, every step ends, γ = ½: V_abs = 2r and V = r + V_abs/2, r the same in both states.
 
     χ² pulls r to the expert's target; for kl with (1 − γ)V at the start, φ′(r) = e^{−r} = 1 − γ at the optimum.

@@ -1,4 +1,4 @@
-"""Saved rewards: bit for bit, deterministic, replaced whole, and nothing but a correct load or a RewardError."""
+"""Saved rewards: loaded bit for bit, the same bytes each time, replaced whole, and RewardError for damaged ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from irl_probe._spaces import space_from_json, space_to_json
 from irl_probe.rewards import (
     DistilledReward,
     ExactExpectation,
-    ObservedSuccessor,
     RecoveredReward,
     RewardError,
     RewardNetwork,
@@ -72,7 +71,7 @@ def rewards():
 
 
 def distilled_reward(env_id="CartPole-v1", form="transition", hidden=(6,)):
-    """g and h with weights of their own."""
+    """g and h with random weights."""
     torch.manual_seed(0)
     if env_id == "table":
         observation_space, action_space, hidden = spaces.Discrete(6), spaces.Discrete(3), ()
@@ -127,14 +126,14 @@ def test_the_same_reward_has_the_same_bytes(name, tmp_path):
         assert (first / file).read_bytes() == (again / file).read_bytes() == (reloaded / file).read_bytes()
 
 
-def test_another_weight_another_figure_another_gamma_is_another_id(tmp_path):
+def test_other_weights_figures_or_terminal_values_give_another_id(tmp_path):
     made = [network_reward(), network_reward(1), network_reward(terminal=1.0)]
     paths = [save_reward(reward, tmp_path / str(i)) for i, reward in enumerate(made)]
     paths.append(save_reward(made[0], tmp_path / "figures", figures={"x": 1}))
     assert len({json.loads((path / "reward.json").read_text())["id"] for path in paths}) == 4
 
 
-def test_the_card_says_what_a_person_wants_to_know(tmp_path):
+def test_the_card_describes_the_reward_and_its_origin(tmp_path):
     reward = network_reward(terminal=-12.5)
     reward = RecoveredReward(reward.soft_q, reward.observation_space, reward.action_space, -12.5, provenance=PROVENANCE)
     card = (save_reward(reward, tmp_path / "a", figures={"expert": {"pearson": 0.5}}) / "README.md").read_text()
@@ -152,7 +151,7 @@ def test_the_card_says_what_a_person_wants_to_know(tmp_path):
         assert said in card
 
 
-def test_a_wide_action_set_and_flat_bounds_come_back(tmp_path):
+def test_spaces_of_every_kind_come_back_from_json(tmp_path):
     for space in (
         spaces.Box(0, 255, (4, 4, 3), np.uint8),
         spaces.Box(-np.inf, np.inf, (3,), np.float32),
@@ -239,15 +238,12 @@ def test_a_folder_with_other_things_is_never_replaced(tmp_path):
         save_reward(network_reward(), tmp_path / "file", overwrite=True)
 
 
-def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
+def test_a_reward_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     broken = network_reward()
     with torch.no_grad():
         next(broken.soft_q.network.parameters()).fill_(float("nan"))
     unlike = network_reward()
     unlike.soft_q.network.encoder.double()
-
-    class Own(ObservedSuccessor):
-        pass
 
     class OwnExpectation:
         name, kind = "own", "marginal"
@@ -481,7 +477,7 @@ def test_a_wrong_tensor_is_named(change, message, tmp_path):
         load_reward(tampered(folder, lambda d: None, weights=safetensors.torch.save(tensors)))
 
 
-def test_damaged_files_are_said(tmp_path):
+def test_damaged_files_are_refused_with_the_reason(tmp_path):
     def fresh(name):
         return save_reward(network_reward(), tmp_path / name)
 

@@ -467,7 +467,7 @@ def test_help_gives_every_option_a_description_and_the_default_that_is_used(run)
         assert f"--learner.{name.replace('_', '-')}" in told
     for verb, default in (("probe", "steps/10"), ("retrain-study", "0"), ("transfer", "0"), ("retrain", "steps/20")):
         told = " ".join(run(verb, "--help")[1].replace("│", " ").split())
-        assert f"evaluates never (default: {default}" in told, verb
+        assert f"0 turns them off (default: {default}" in told, verb
 
 
 def test_the_top_help_states_the_rule_and_lists_every_verb(run):

@@ -1,4 +1,4 @@
-"""Comparing rewards: known figures, the length confound, and what is said about bad input."""
+"""Comparing rewards: known figures, the length confound, and the errors for bad input."""
 
 import json
 
@@ -64,8 +64,8 @@ def negated(observations, actions, next_observations, terminated):
     return -observations[:, 1]
 
 
-def deaf(observations, actions, next_observations, terminated):
-    """Positive noise that knows nothing of the truth."""
+def unrelated(observations, actions, next_observations, terminated):
+    """Positive noise, independent of the truth."""
     return np.random.default_rng(1).uniform(0.5, 1.5, size=len(observations))
 
 
@@ -94,34 +94,34 @@ def test_scale_and_offset_do_not_matter_at_step_level(noisy):
     assert figure(compare({"affine": affine}, transitions=noisy, config=QUICK), "affine", "step") == pytest.approx(1)
 
 
-def test_a_reward_deaf_to_the_truth_is_unmasked_by_its_controls(noisy):
-    tree = compare({"deaf": deaf}, transitions=noisy, config=QUICK)
-    assert figure(tree, "deaf", "episode") > 0.97
-    assert figure(tree, "deaf", "episode", control="constant") > 0.97
-    assert abs(figure(tree, "deaf", "step")) < 0.05
+def test_controls_reveal_a_reward_that_is_independent_of_the_truth(noisy):
+    tree = compare({"unrelated": unrelated}, transitions=noisy, config=QUICK)
+    assert figure(tree, "unrelated", "episode") > 0.97
+    assert figure(tree, "unrelated", "episode", control="constant") > 0.97
+    assert abs(figure(tree, "unrelated", "step")) < 0.05
     assert "length-confound" in codes(tree)
 
 
 def test_pearson_is_numpys_on_every_coverage(noisy):
     other = episodes([5, 6, 7], np.random.default_rng(3).normal(size=18))
-    tree = compare({"deaf": deaf}, transitions={"expert": noisy, "random": other}, config=QUICK)
+    tree = compare({"unrelated": unrelated}, transitions={"expert": noisy, "random": other}, config=QUICK)
     for coverage, steps in (("expert", noisy), ("random", other)):
-        recovered = deaf(steps.observations, None, None, None)
+        recovered = unrelated(steps.observations, None, None, None)
         sums = [np.add.reduceat(r, steps.starts) for r in (recovered, steps.rewards)]
-        assert figure(tree, "deaf", "step", coverage=coverage) == pytest.approx(
+        assert figure(tree, "unrelated", "step", coverage=coverage) == pytest.approx(
             np.corrcoef(recovered, steps.rewards)[0, 1]
         )
-        assert figure(tree, "deaf", "episode", coverage=coverage) == pytest.approx(np.corrcoef(*sums)[0, 1])
+        assert figure(tree, "unrelated", "episode", coverage=coverage) == pytest.approx(np.corrcoef(*sums)[0, 1])
         points = tree[f"points/{coverage}"]
-        np.testing.assert_array_equal(points["recovered"].sel(reward="deaf"), recovered)
+        np.testing.assert_array_equal(points["recovered"].sel(reward="unrelated"), recovered)
         np.testing.assert_array_equal(points["true"], steps.rewards)
         np.testing.assert_array_equal(points["episode"], steps.episode)
 
 
 def test_a_given_reference_replaces_the_recorded_rewards(noisy):
     unrecorded = episodes(noisy.lengths, noisy.rewards, recorded=False)
-    given = compare({"deaf": deaf}, reference=truth, transitions=unrecorded, config=QUICK)
-    recorded = compare({"deaf": deaf}, transitions=noisy, config=QUICK)
+    given = compare({"unrelated": unrelated}, reference=truth, transitions=unrecorded, config=QUICK)
+    recorded = compare({"unrelated": unrelated}, transitions=noisy, config=QUICK)
     xr.testing.assert_identical(given["correlation"].to_dataset(), recorded["correlation"].to_dataset())
     assert recorded.attrs["true_reward"] == "Recorded with the transitions."
     assert given.attrs["true_reward"] == "A given function."
@@ -131,24 +131,24 @@ def test_a_given_reference_replaces_the_recorded_rewards(noisy):
 
 def test_the_same_seed_gives_the_same_intervals_and_another_does_not(noisy):
     def low(seed):
-        tree = compare({"deaf": deaf}, transitions=noisy, config=CompareConfig(resamples=50, seed=seed))
-        return figure(tree, "deaf", "step", bound="low")
+        tree = compare({"unrelated": unrelated}, transitions=noisy, config=CompareConfig(resamples=50, seed=seed))
+        return figure(tree, "unrelated", "step", bound="low")
 
     assert low(0) == low(0) != low(1)
 
 
 def test_config_reaches_the_results(noisy):
     config = CompareConfig(resamples=20, confidence=0.8, seed=4, window=7)
-    tree = compare({"deaf": deaf}, transitions=noisy, config=config)
+    tree = compare({"unrelated": unrelated}, transitions=noisy, config=config)
     assert json.loads(tree.attrs["config"]) == {"compare": {"resamples": 20, "confidence": 0.8, "seed": 4, "window": 7}}
     assert tree["correlation"].attrs == {"window": 7, "confidence": 0.8, "resamples": 20}
-    recovered = deaf(noisy.observations, None, None, None)
+    recovered = unrelated(noisy.observations, None, None, None)
     starts = np.concatenate([np.arange(s, s + n, 7) for s, n in zip(noisy.starts, noisy.lengths, strict=True)])
     sums = [np.add.reduceat(r, starts) for r in (recovered, noisy.rewards)]
-    assert figure(tree, "deaf", "partial") == pytest.approx(np.corrcoef(*sums)[0, 1])
+    assert figure(tree, "unrelated", "partial") == pytest.approx(np.corrcoef(*sums)[0, 1])
 
 
-def test_cartpole_step_level_is_undefined_and_said_so(tmp_path):
+def test_cartpoles_step_level_is_undefined_with_a_reason(tmp_path):
     env = gym.make("CartPole-v1")
     torch.manual_seed(0)
     network = DiscreteQ(NetworkSpec.of(env.observation_space, env.action_space, hidden=(8,)))

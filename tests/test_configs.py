@@ -1,4 +1,4 @@
-"""Every config refuses in words a name that it does not have and a value of another type."""
+"""Every config refuses unknown names and values of another type, with a clear message."""
 
 import ast
 import copy
@@ -51,7 +51,7 @@ def test_every_field_refuses_a_value_of_another_type(config):
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_none_is_only_taken_where_the_annotation_has_it(config):
+def test_none_is_accepted_only_where_the_annotation_allows_it(config):
     for name, kind in get_type_hints(config).items():
         if NoneType not in get_args(kind):
             with pytest.raises(ValueError, match=rf"^{config.__name__}\.{name} must be .*; got None\."):
@@ -83,7 +83,7 @@ def test_a_config_survives_pickle_copy_and_replace(config):
         ({"terminal": "absorbin"}, "must be one of zero, absorbing; got 'absorbin'. Did you mean 'absorbing'?"),
     ],
 )
-def test_what_iq_learn_cannot_be_set_to_is_refused(settings, message):
+def test_values_that_iqconfig_does_not_take_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         ip.IQConfig(**settings)
 
@@ -105,7 +105,7 @@ def test_what_iq_learn_cannot_be_set_to_is_refused(settings, message):
         (lambda: ip.pipeline.ProbeConfig(seed=-1), "seed must be between 0 and 2³² − 1; got -1"),
     ],
 )
-def test_what_the_other_configs_cannot_be_set_to_is_refused(make, message):
+def test_values_that_the_other_configs_do_not_take_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -154,7 +154,7 @@ def values_in(text):
 def test_the_help_of_each_field_names_every_default_that_resolve_gives(config):
     docs, values = field_docs(config), resolved_values(config)
     for field in dataclasses.fields(config):
-        if field.default is not None or field.name in ("entropy_target", "episode_steps"):  # None is their own value
+        if field.default is not None or field.name in ("entropy_target", "episode_steps"):  # None is allowed there
             continue
         named = values_in(docs[field.name])
         if field.name == "evaluate_every":
@@ -169,11 +169,11 @@ def test_the_help_of_each_field_names_every_default_that_resolve_gives(config):
     "config",
     [ip.IQConfig, ip.RLConfig, ip.RetrainConfig, ip.retraining.RetrainStudyConfig, ip.transfers.TransferConfig],
 )
-def test_each_field_has_a_text_of_its_own(config):
+def test_each_field_has_a_docstring(config):
     assert set(field_docs(config)) == {field.name for field in dataclasses.fields(config)}
 
 
-def test_evaluations_are_made_online_without_asking():
+def test_online_runs_are_evaluated_by_default():
     iq, rl = ip.IQConfig(), ip.RLConfig()
     assert iq.resolve(discrete=True, online=False).evaluate_every == 0
     assert iq.resolve(discrete=True, online=True).evaluate_every == 1000  # of 20 000 steps
@@ -188,13 +188,13 @@ def test_only_settings_that_may_be_absent_are_none_once_resolved(config):
         assert (None in values) == (name in ("entropy_target", "episode_steps")), name
 
 
-def test_a_resolved_config_makes_the_same_config_again():
+def test_a_resolved_config_can_be_read_back():
     resolved = ip.IQConfig(objective="sqil", steps=7).resolve(discrete=True, online=True)
     again = ip.IQConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(resolved))))
     assert again.resolve(discrete=True, online=False) == resolved
 
 
-def test_the_command_line_shows_those_texts():
+def test_the_command_line_shows_the_docstrings():
     script = "import sys; sys.argv = ['irl-probe', 'train', '--help']; from irl_probe.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     shown = " ".join(re.sub(r"[│\s]+", " ", done.stdout).split())

@@ -1,4 +1,4 @@
-"""On Hopper's transitions: the true reward shaped by a random network is the true reward, to EPIC and to Minimal."""
+"""On Hopper's transitions EPIC and Minimal take the true reward shaped by a random network for the true reward."""
 
 from pathlib import Path
 

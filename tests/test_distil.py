@@ -1,4 +1,4 @@
-"""Distilled rewards on problems whose answer is known, what they say of themselves, and what they refuse."""
+"""Distilled rewards on problems with known answers, their formulas and cards, and bad input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GAMMA = 0.9
 
 
 def every_transition(transition, copies=2):
-    """Each possible (s, a, s′), one step an episode, `copies` times: whole coverage on both sides of the split."""
+    """Each possible (s, a, s′), one step an episode, `copies` times: full coverage in both parts of the split."""
     s, a, s2 = np.nonzero(transition)
     s, a, s2 = (np.tile(index, copies) for index in (s, a, s2))
     none = np.zeros(len(s), dtype=bool)
@@ -117,7 +117,7 @@ def test_after_an_end_the_potential_is_zero_and_the_successor_is_not_read():
     assert first == second
 
 
-def test_the_terminal_convention_is_handed_on():
+def test_the_terminal_convention_is_kept():
     mdp = random_mdp(4, gamma=GAMMA)
     q = np.random.default_rng(0).normal(size=(6, 3))
     reward = ip.recover(ip.softq.DiscreteSoftQ(DiscreteQ.from_table(q), gamma=GAMMA, temperature=0.5), terminal=-7.0)
@@ -151,7 +151,7 @@ def test_entries_that_the_coverage_lacks_are_the_mean_reward():
 
 @pytest.fixture(scope="module")
 def cartpole():
-    """A soft Q-network with weights of its own, and steps of a random policy."""
+    """A soft Q-network with random weights, and steps of a random policy."""
     torch.manual_seed(0)
     env = ip.envs.make_env("CartPole-v1")
     network = DiscreteQ(NetworkSpec.of(env.observation_space, env.action_space, hidden=(16,)))
@@ -162,7 +162,7 @@ def cartpole():
     return reward, steps
 
 
-def test_networks_explain_more_the_more_they_see(cartpole):
+def test_networks_with_more_inputs_explain_more(cartpole):
     reward, steps = cartpole
     forms = ip.rewards.distil_forms(reward, ip.DistilConfig(steps=250, learning_rate=5e-3), transitions=steps)
     found = {name: explained(distilled) for name, distilled in forms.items()}
@@ -250,7 +250,7 @@ def test_a_weight_of_rounding_error_is_left_out_of_the_formula():
     assert ip.rewards.DistilledReward(network, None, GAMMA, None, *spaces_).formula() == "2·s[0]"
 
 
-def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():
+def test_a_ridge_shrinks_rare_table_entries_most_towards_the_mean():
     observations = np.tile([0, 0, 0, 1], 2)
     ends = np.tile([False, False, False, True], 2)
     steps = ip.Transitions(observations, np.zeros(8, int), observations, np.zeros(8, bool), ends, np.repeat([0, 1], 4))
@@ -261,7 +261,7 @@ def test_a_ridge_of_a_table_draws_rare_entries_most_to_the_mean():
     np.testing.assert_allclose(values, [1 - 0.75 / (0.75 + 0.5), 1 + 0.25 * 3 / (0.25 + 0.5)])
 
 
-def test_a_ridge_holds_a_tabular_potential_beside_a_linear_reward():
+def test_a_ridge_penalises_a_tabular_potential_with_a_linear_reward():
     rng = np.random.default_rng(0)
     states, after = rng.integers(4, size=(2, 60))
     ends = np.arange(60) % 20 == 19
@@ -276,7 +276,7 @@ def test_a_ridge_holds_a_tabular_potential_beside_a_linear_reward():
 
 
 @pytest.mark.parametrize("seed", [2, 3, 4])
-def test_a_shaped_table_is_near_the_mean_reward_where_the_steps_do_not_tell(seed):
+def test_a_shaped_table_is_near_the_mean_reward_where_the_steps_do_not_determine_it(seed):
     rng = np.random.default_rng(seed)
     states, after, actions = rng.integers(4, size=200), rng.integers(4, size=200), rng.integers(2, size=200)
     terminated = rng.random(200) < 0.1
@@ -293,7 +293,7 @@ def test_a_shaped_table_is_near_the_mean_reward_where_the_steps_do_not_tell(seed
 
 
 @pytest.mark.parametrize("penalty", ["ridge", "lasso"])
-def test_a_penalty_is_of_linear_fits(cartpole, penalty):
+def test_a_penalty_needs_a_linear_fit(cartpole, penalty):
     reward, steps = cartpole
     for hidden in ((8,), None):
         with pytest.raises(ValueError, match=rf"A {penalty} needs a linear fit.*(64|8)"):
@@ -302,7 +302,7 @@ def test_a_penalty_is_of_linear_fits(cartpole, penalty):
         ip.DistilConfig(hidden=(), **{penalty: -1.0})
 
 
-def test_a_lasso_keeps_a_weight_and_is_not_a_ridge():
+def test_a_lasso_of_one_or_together_with_a_ridge_is_refused():
     with pytest.raises(ValueError, match=r"below 1.*got 1"):
         ip.DistilConfig(hidden=(), lasso=1.0)
     with pytest.raises(ValueError, match="not both"):
@@ -335,24 +335,24 @@ def test_a_lasso_meets_the_conditions_of_its_minimum(seed, share):
     assert residual.mean() == pytest.approx(0, abs=1e-6)
 
 
-def test_a_lasso_finds_the_one_feature_that_pays_in_any_unit(cartpole):
+def test_a_lasso_finds_the_only_relevant_feature_in_any_units(cartpole):
     _, steps = cartpole
     rng = np.random.default_rng(0)
     noise = rng.normal(size=len(steps))
 
-    def pays(observations, *_):
+    def relevant(observations, *_):
         return observations[:, 2] + 0.01 * noise[: len(observations)]
 
     spaces_ = (spaces.Box(-np.inf, np.inf, (4,), np.float64), spaces.Discrete(2))
     config = ip.DistilConfig(form="state", gamma=GAMMA, hidden=(), lasso=0.5)
     batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
-    plain = ip.distil(pays, config, transitions=steps, spaces=spaces_)
+    plain = ip.distil(relevant, config, transitions=steps, spaces=spaces_)
     weights = plain.g.layers[-1].weight.detach().numpy()[0]
     assert (weights != 0).tolist() == [False, False, True, False]
     assert plain.provenance["distilled_lasso"] == 0.5
     units = np.array([1e3, 1.0, 1e-2, 5.0])
     scaled = replace(steps, observations=steps.observations * units, next_observations=steps.next_observations * units)
-    other = ip.distil(lambda o, *rest: pays(o / units, *rest), config, transitions=scaled, spaces=spaces_)
+    other = ip.distil(lambda o, *rest: relevant(o / units, *rest), config, transitions=scaled, spaces=spaces_)
     np.testing.assert_allclose(other(batch[0] * units, *batch[1:]), plain(*batch), atol=1e-6)
 
 
@@ -373,7 +373,7 @@ def test_a_lasso_that_cannot_choose_is_refused():
         )
 
 
-def test_a_lasso_finds_pay_and_shaping_apart(cartpole):
+def test_a_lasso_fits_a_reward_with_shaping(cartpole):
     _, steps = cartpole
     potential = np.array([0.0, 0.0, 3.0, 0.0])
 
@@ -387,7 +387,7 @@ def test_a_lasso_finds_pay_and_shaping_apart(cartpole):
     assert explained(distilled) > 0.99
 
 
-def test_the_same_config_gives_the_same_networks_and_another_seed_others(cartpole):
+def test_the_same_config_gives_the_same_networks_and_another_seed_different_ones(cartpole):
     reward, steps = cartpole
     made = [ip.distil(reward, ip.DistilConfig(steps=50, seed=seed), transitions=steps) for seed in (0, 0, 1)]
     batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
@@ -475,7 +475,7 @@ def test_config_values_out_of_range_are_refused(values, message):
         ip.DistilConfig(**values)
 
 
-def test_missing_facts_and_steps_are_named():
+def test_missing_settings_and_steps_are_named():
     transition = random_mdp(0).transition
     steps, plain = every_transition(transition), table_reward(transition)
     for arguments, message in (

@@ -1,4 +1,4 @@
-"""Learned dynamics as the expectation over s′: against known dynamics, and what it refuses."""
+"""Learned dynamics as the expectation over s′, compared with known dynamics; and bad input."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_without_a_termination_in_the_data_none_is_predicted(learned):
     np.testing.assert_array_equal(ones, [np.ones(3), np.zeros(3)])
 
 
-def test_discrete_actions_and_the_same_seed():
+def test_the_same_seed_gives_the_same_model_of_discrete_actions():
     steps = linear_steps(6)
     binary = ip.Transitions(**{**vars(steps), "actions": (steps.actions[:, 0] > 1).astype(np.int64)})
     quick = DynamicsConfig(hidden=(16,), updates=200, members=2)
@@ -177,7 +177,7 @@ def test_as_a_simulator_it_draws_the_successors_and_ends_of_the_data():
     assert np.isnan(found.rewards).all()
 
 
-def test_compare_names_the_learned_dynamics_and_takes_every_distance_by_them(learned):
+def test_compare_computes_every_distance_with_learned_dynamics_and_names_them(learned):
     steps = linear_steps(12, seed=5)
 
     def truth(s, a, s2, d):

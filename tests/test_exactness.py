@@ -1,4 +1,4 @@
-"""The learner reaches the optimum of its objective, which NumPy and SciPy find without it.
+"""The learner reaches the optimum of its objective, which NumPy and SciPy find independently.
 
 Tables on a small stochastic MDP whose data cover every state and action; some steps terminate. The reference shares no
 code with the learner: its own φ and value terms, and SciPy's BFGS on numerical gradients.

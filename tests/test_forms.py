@@ -1,4 +1,4 @@
-"""What the forms of a distilled reward explain and cost, on the grid, where the answer is known."""
+"""The variance that each distilled form explains, and what it loses, on the grid, where the answer is known."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def tree():
     return ip.pipeline.compare_forms(ip.load_reward("GridWorld/iq"), "GridWorld", episodes=8)
 
 
-def test_every_form_stands_beside_the_reward_it_was_fitted_to(tree, tmp_path):
+def test_every_form_is_compared_together_with_the_recovered_reward(tree, tmp_path):
     assert tree["correlation"]["reward"].values.tolist() == ["recovered", *FORMS]
     ip.results.save_results(tree, tmp_path / "results.nc")
     assert ip.pipeline.forms_table(ip.results.load_results(tmp_path / "results.nc")) == ip.pipeline.forms_table(tree)
 
 
 def test_a_marginal_reward_of_the_grid_is_a_table_of_states_and_actions(tree):
-    """r(s, a) is what was recovered there: that form misses only the (s, a) that no episode to fit on went through."""
+    """The recovered reward is r(s, a): this form misses only the (s, a) that no training episode visits."""
     shares = {form: share["all"]["estimate"] for form, share in json.loads(tree.attrs["explained_variance"]).items()}
     assert shares["state"] < 0.5 < 0.9 < shares["state-action"]
     assert shares["state"] < shares["state + shaping"]
@@ -38,7 +38,7 @@ def test_a_marginal_reward_of_the_grid_is_a_table_of_states_and_actions(tree):
         assert float(both.sel(reward="state-action")) == pytest.approx(float(both.sel(reward="recovered")), abs=0.05)
 
 
-def test_the_table_has_a_line_for_each_and_no_empty_column(tree):
+def test_the_table_has_a_line_for_each_form_and_no_empty_column(tree):
     lines = ip.pipeline.forms_table(tree, "random").splitlines()
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == ["recovered", *FORMS]
     cells = np.array([line.strip("| ").split(" | ")[1:] for line in lines[2:]])

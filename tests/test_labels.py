@@ -1,4 +1,4 @@
-"""The rewards that objectives pay, on cases whose answer is known."""
+"""The rewards of objectives, on cases whose answer is known."""
 
 from dataclasses import replace
 
@@ -34,12 +34,12 @@ def test_expert_and_policy_steps_are_paid_their_labels_in_order():
 @pytest.mark.parametrize(
     ("ends", "reward"), [((0.0, 0.0), 0.0), ((0.1, 0.0), 2.0), ((0.0, 0.3), -2.0), ((0.1, 0.3), -1.0)]
 )
-def test_the_absorbing_state_is_worth_the_labels_of_those_who_end_there_for_ever(ends, reward):
+def test_the_absorbing_value_is_that_of_the_labels_of_terminating_steps_for_ever(ends, reward):
     value = absorbing_value(torch.tensor(ends), (2.0, -2.0), 0.9)
     assert value.item() == pytest.approx(reward / (1 - 0.9), rel=1e-5)
 
 
-def test_lsiq_pays_a_policy_that_dies_the_least_value_and_keeps_values_inside_the_bounds():
+def test_lsiq_gives_the_lowest_value_to_a_policy_that_terminates_and_bounds_all_values():
     rewards = objective(objective="lsiq", gamma=0.9)
     rewards.observe([some_batch(10, 0), some_batch(10, 4)])
     assert rewards.terminal_value is not None
@@ -67,12 +67,12 @@ def test_a_coherent_reward_is_zero_for_the_uniform_policy_and_bounded():
 
 
 @pytest.mark.parametrize("name", ["rize", "lsiq", "csil"])
-def test_objectives_for_continuous_actions_say_so(name):
+def test_objectives_for_continuous_actions_refuse_discrete_ones(name):
     with pytest.raises(ValueError, match=f"{name}' takes continuous actions"):
         ip.IQConfig(objective=name).resolve(discrete=True, online=True)
 
 
-def test_sqil_with_discrete_actions_prefers_what_the_expert_did():
+def test_sqil_with_discrete_actions_prefers_the_experts_actions():
     demos = ip.load_demos("CartPole-v1", episodes=1)
     steps = demos.transitions
     others = ip.Transitions(
@@ -85,12 +85,11 @@ def test_sqil_with_discrete_actions_prefers_what_the_expert_did():
     )
     config = ip.IQConfig(objective="sqil", steps=1500, gamma=0.5, hidden=(32,))
     run = ip.train(demos, config, others=others, progress=False)
-    assert (
-        np.mean(run.policy(steps.observations) == steps.actions) > 0.8
-    )  # the demonstrator itself wavers where either action will do
+    agreement = np.mean(run.policy(steps.observations) == steps.actions)
+    assert agreement > 0.8  # not 1: where both actions are equally good, the expert's own choice varies
 
 
-def test_sqil_with_discrete_actions_has_the_absorbing_state_paid_like_the_steps_into_it():
+def test_sqil_gives_the_absorbing_state_the_reward_of_the_steps_that_lead_there():
     demos = ip.load_demos("CartPole-v1", episodes=1)
     steps = demos.transitions
     terminated = np.arange(len(steps)) % 10 == 9

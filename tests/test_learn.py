@@ -1,4 +1,4 @@
-"""Runs: the same bytes from the same seed, after a kill too; and what is refused."""
+"""Runs: the same seed gives the same bytes, also after a kill; and bad input is refused."""
 
 import errno
 import json
@@ -123,7 +123,7 @@ def test_a_killed_process_leaves_its_folder_free(tmp_path):
         pass
 
 
-def test_no_folder_is_made_by_resuming_where_there_is_none(demos, tmp_path):
+def test_resuming_without_a_folder_makes_none(demos, tmp_path):
     with pytest.raises(CheckpointError, match=r"must hold a run\.json"):
         ip.train(demos, ONLINE, out=tmp_path / "absent", resume=True, progress=False)
     assert not (tmp_path / "absent").exists()
@@ -141,7 +141,7 @@ def test_sigint_finishes_the_step_checkpoints_and_says_how_to_resume(demos, tmp_
 
     config = replace(ONLINE, evaluate_every=0)
     monkeypatch.setattr(Replay, "sample", sample)
-    with pytest.raises(TrainingInterrupted, match=r"checkpointed in .*The same again with resume=True goes on"):
+    with pytest.raises(TrainingInterrupted, match=r"checkpointed in .*Repeat the call with resume=True to continue"):
         ip.train(demos, config, out=tmp_path / "run", progress=False)
     monkeypatch.setattr(Replay, "sample", original)
     resumed = ip.train(demos, config, out=tmp_path / "run", resume=True, progress=False)
@@ -162,7 +162,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(env_id, tmp_path,
     resumed = ip.train(demos, config, env=env_id, out=killed, resume=True, progress=False)
     assert weights(resumed) == weights(ip.load_run(whole))
     assert (killed / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
-    (whole / "checkpoint.pt").unlink()  # lost, as its log says
+    (whole / "checkpoint.pt").unlink()  # lost: the log shows that there was one
     with pytest.raises(CheckpointError, match="must be a checkpoint"):
         ip.train(demos, config, env=env_id, out=whole, resume=True, progress=False)
 
@@ -191,21 +191,21 @@ def test_updates_come_in_rounds_and_the_losses_between_them_are_logged(demos, mo
     assert run.history["loss"].dropna("step")["step"].values.tolist() == [100, 150, 200, 250, 300]
 
 
-def test_the_averaged_q_is_handed_over_and_weighs_the_latest_updates_most(demos, monkeypatch):
+def test_the_returned_q_is_the_average_with_the_weights_of_polynomial_decay(demos, monkeypatch):
     seen = []
     update = SoftQLearner.update
 
-    def noted(self, *batches):
+    def recorded(self, *batches):
         loss = update(self, *batches)
         seen.append([p.detach().clone() for p in self.network.parameters()])
         return loss
 
-    monkeypatch.setattr(SoftQLearner, "update", noted)
+    monkeypatch.setattr(SoftQLearner, "update", recorded)
     run = ip.train(demos, ip.IQConfig(steps=40, policy_average=0.01), progress=False)
     weights = comb(np.arange(40) + RECENCY, RECENCY)  # in closed form: Shamir and Zhang 2013, Section 3
-    for handed, iterates in zip(run.soft_q.network.parameters(), zip(*seen, strict=True), strict=True):
+    for returned, iterates in zip(run.soft_q.network.parameters(), zip(*seen, strict=True), strict=True):
         mean = np.average(torch.stack(iterates).numpy(), axis=0, weights=weights)
-        np.testing.assert_allclose(handed.numpy(), mean, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(returned.numpy(), mean, rtol=1e-4, atol=1e-6)
 
 
 def test_episodes_are_cut_off_as_by_a_time_limit():
@@ -243,7 +243,7 @@ def test_observation_only_ignores_the_demonstrated_actions(demos):
     assert weights(ip.train(demos, config, progress=False)) == weights(ip.train(turned, config, progress=False))
 
 
-def test_a_truncated_step_still_counts_what_follows_and_a_terminated_one_does_not():
+def test_the_successor_counts_after_a_truncation_and_not_after_a_termination():
     """One state, one action, γ = .5, r_target 1: V = 2 where the clock ended it, V = 1 where the MDP did."""
 
     def value(terminated):
@@ -283,7 +283,7 @@ def test_divergence_stops_with_a_reason_and_keeps_the_checkpoint(demos, tmp_path
 
 
 @pytest.mark.parametrize(("q", "stops"), [(2900.0, False), (3400.0, True)])
-def test_q_beyond_what_the_rewards_add_up_to_is_divergence(monkeypatch, tmp_path, q, stops):
+def test_q_beyond_the_limit_from_the_rewards_is_divergence(monkeypatch, tmp_path, q, stops):
     metrics = {"q_policy": q, "entropy": -2.0, "temperature": 0.5}
     monkeypatch.setattr(SoftActorCritic, "metrics", lambda *_: metrics)
     env = gym.wrappers.TransformReward(ip.envs.make_env("Pendulum-v1"), lambda reward: -10.0)
@@ -292,7 +292,7 @@ def test_q_beyond_what_the_rewards_add_up_to_is_divergence(monkeypatch, tmp_path
         ip.learn.train_on_reward(env, config, out=tmp_path / "run", progress=False)
 
 
-def test_the_limit_of_q_remembers_rewards_that_the_replay_forgot(monkeypatch):
+def test_the_limit_of_q_includes_rewards_that_have_left_the_replay(monkeypatch):
     entropies = iter([-200.0, -2.0, -2.0])
     monkeypatch.setattr(
         SoftActorCritic,
@@ -364,7 +364,7 @@ def test_resuming_another_run_lists_the_differences(demos, tmp_path):
         ip.train(demos.subsample(2), config, out=tmp_path / "run", resume=True, progress=False)
 
 
-def test_an_option_that_is_newer_than_the_run_does_not_stop_it_where_it_is_off(demos, tmp_path):
+def test_an_option_that_is_newer_than_the_run_does_not_prevent_resuming_while_it_is_off(demos, tmp_path):
     config, folder = replace(ONLINE, steps=100, evaluate_every=0), tmp_path / "run"
     ip.train(demos, config, out=folder, progress=False)
     description = json.loads((folder / "run.json").read_text())
@@ -377,7 +377,7 @@ def test_an_option_that_is_newer_than_the_run_does_not_stop_it_where_it_is_off(d
 
 @pytest.mark.parametrize("factor", [1, 2])
 def test_evaluations_are_in_the_environment_that_was_given(factor):
-    """A tabular MDP of one's own, which its id does not tell all about; and in a wrapper."""
+    """A user's tabular MDP, which its id does not fully describe; also inside a wrapper."""
     mdp = replace(gridworld(), reward=np.full_like(gridworld().reward, 7.0), name="mine")
     env = TabularEnv(mdp, horizon=10)
     if factor > 1:
@@ -395,7 +395,7 @@ def test_an_output_folder_with_content_is_refused(demos, tmp_path):
     assert (tmp_path / "mine.txt").read_text() == "keep me"
 
 
-def test_run_json_can_be_read_by_people(demos, tmp_path):
+def test_run_json_holds_the_config_and_the_hash_of_the_demonstrations(demos, tmp_path):
     ip.train(demos, replace(ONLINE, steps=100, evaluate_every=0), out=tmp_path / "run", progress=False)
     described = json.loads((tmp_path / "run" / "run.json").read_text())
     assert described["demonstrations"] == demos.content_hash()
@@ -420,7 +420,7 @@ def test_a_run_of_an_earlier_version_is_refused_with_what_to_do(demos, tmp_path)
         ip.load_run(tmp_path)
 
 
-def test_an_environment_that_cannot_be_copied_is_not_evaluated_in_unless_asked(demos):
+def test_an_environment_that_cannot_be_copied_has_no_evaluations_unless_asked_for(demos):
     class Single(gym.Wrapper):
         def __deepcopy__(self, memo):
             raise TypeError("there is one of these")
@@ -466,12 +466,12 @@ def test_mixture_offline_asks_for_an_environment(demos):
         ({"max_weight": 0.5}, "max_weight must be at least 1"),
     ],
 )
-def test_a_config_that_cannot_be_is_refused(settings, message):
+def test_config_values_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         ip.IQConfig.from_dict(settings)
 
 
-def test_online_the_others_steps_stand_before_the_policys_own(tmp_path, demos):
+def test_online_the_replay_begins_with_the_steps_of_others(tmp_path, demos):
     others = ip.load_demos("CartPole-v1").episodes([4]).transitions
     config = ip.IQConfig(steps=20, learning_starts=5, replay_capacity=1000)
     ip.train(demos, config, env="CartPole-v1", others=others, out=tmp_path / "run", progress=False)

@@ -1,4 +1,4 @@
-"""Running normalisation: the moments are those of all that was paid, it is saved, loaded and gone on with."""
+"""Running normalisation: its moments are those of all rewards paid, and it is saved, loaded and continued."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLOATS = st.floats(-1e3, 1e3, width=32)
 
 
 @given(arrays(np.float64, st.integers(0, 12), elements=FLOATS), arrays(np.float64, st.integers(1, 12), elements=FLOATS))
-def test_the_moments_are_those_of_all_rewards_however_they_are_cut(first, second):
+def test_the_moments_are_those_of_all_rewards_in_any_split(first, second):
     joined = np.concatenate([first, second])
     found = Normalisation().updated(first).updated(second)
     assert found.count == len(joined)
@@ -37,7 +37,7 @@ def test_moments_far_from_zero_do_not_cancel():
     assert found.scale == pytest.approx(values.std(), rel=1e-6)
 
 
-def test_rewards_that_are_one_number_are_paid_as_they_are():
+def test_constant_rewards_are_paid_unchanged():
     assert Normalisation().scale == Normalisation().updated(np.full(9, 0.3)).scale == 1.0
     assert Normalisation().updated(np.array([5.0])).scale == 1.0
 
@@ -62,7 +62,7 @@ def test_a_running_normalisation_divides_by_the_deviation_so_far():
     assert np.allclose(paid, plain / so_far)
 
 
-def test_it_is_saved_with_the_reward_loaded_frozen_and_gone_on_with(tmp_path):
+def test_it_is_saved_with_the_reward_loaded_frozen_and_continued(tmp_path):
     reward = cartpole_reward(terminal=-3.0)
     whole = ip.RewardWrapper(gym.make("CartPole-v1"), reward, normalise="running")
     together = np.concatenate([play(whole), play(whole, seed=1)])
@@ -82,7 +82,7 @@ def test_it_is_saved_with_the_reward_loaded_frozen_and_gone_on_with(tmp_path):
     assert frozen.payment.normalisation == loaded.normalisation
 
 
-def test_saving_again_gives_the_same_bytes_and_a_reward_without_it_is_as_before(tmp_path):
+def test_saving_again_gives_the_same_bytes_and_a_reward_without_it_has_none(tmp_path):
     reward = cartpole_reward()
     env = ip.RewardWrapper(gym.make("CartPole-v1"), reward, normalise="running")
     play(env)
@@ -124,7 +124,7 @@ def test_reset_steps_do_not_count(mode):
     assert env.payment.normalisation.count == len(seen)
 
 
-def test_stable_baselines_environments_normalise_alike():
+def test_stable_baselines_environments_normalise_in_the_same_way():
     dummy = pytest.importorskip("stable_baselines3.common.vec_env").DummyVecEnv
     reward = cartpole_reward()
     env = ip.rewards.SB3RewardVecEnv(dummy([lambda: gym.make("CartPole-v1")] * 2), reward, normalise="running")

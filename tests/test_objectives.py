@@ -65,7 +65,7 @@ def test_phi_starts_at_zero_with_slope_one_and_is_concave_everywhere(divergence)
 
 
 @pytest.mark.parametrize("divergence", ["kl", "hellinger", "js"])
-def test_phi_goes_on_along_its_tangent_where_the_weight_reaches_its_bound(divergence):
+def test_phi_follows_its_tangent_beyond_the_largest_weight(divergence):
     r = torch.linspace(-4, 1, 5001, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(phi(r, divergence, max_weight=7.0).sum(), r)
     assert slope.max().item() == pytest.approx(7.0, abs=1e-9)
@@ -91,7 +91,7 @@ def test_value_terms_agree_at_an_occupancy():
     assert value_term("expert_states", steps, None, v[:1], GAMMA).item() != pytest.approx(expected)
 
 
-def test_the_absorbing_states_steps_count_as_if_they_were_listed():
+def test_the_steps_in_the_absorbing_state_count_like_listed_ones():
     """The closed tail γ/(1 − γ)·f((1 − γ)V_abs) is the discounted sum over the steps spent in the absorbing state."""
     steps, end = some_steps(), numbers(1.7)[0]
     r = inverse_soft_bellman(steps, GAMMA, end)
@@ -103,7 +103,7 @@ def test_the_absorbing_states_steps_count_as_if_they_were_listed():
     )
 
 
-def test_offline_the_bootstrap_cancels_into_regularised_likelihood():
+def test_offline_the_objective_is_a_regularised_likelihood():
     """With the value term `expert`, L = −α E log π + E[(r − t)²]/4c  (IQ-Learn eq. 9, r = α log π + V − γV′)."""
     steps, alpha, c, target = some_steps(), 0.7, 5.0, 1.0
     settings = IQSettings(GAMMA, "chi2", "expert", "expert", c, (target, 0.0), 1.0, 10.0)
@@ -130,14 +130,14 @@ def test_the_bellman_target_is_not_differentiated_and_stops_at_the_end():
     assert torch.autograd.grad(loss, v, allow_unused=True) == (None,)
 
 
-def test_least_squares_are_least_at_the_mean_of_its_targets_however_rare_a_loss_among_them_is():
+def test_least_squares_has_its_minimum_at_the_mean_of_its_targets_even_with_a_rare_large_loss():
     targets = torch.tensor([1.0] * 9 + [-100.0], dtype=torch.float64)
     q = torch.zeros((), dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(least_squares_loss(q.expand(10), targets), q)
     assert slope.item() == pytest.approx(-targets.mean().item())  # so that it vanishes at q = the mean, −9.1
 
 
-def test_an_absorbing_state_is_worth_its_value_after_the_end():
+def test_the_bellman_target_after_the_end_uses_the_value_of_the_absorbing_state():
     target = bellman_target(numbers(1.0, 1.0), numbers(5.0, 5.0), numbers(0.0, 1.0), GAMMA, numbers(-20.0)[0])
     torch.testing.assert_close(target, numbers(1 + 0.9 * 5, 1 - 0.9 * 20))
 
@@ -152,12 +152,12 @@ def test_least_squares_with_rewards_of_one_over_c_is_the_chi2_objective_up_to_a_
     assert (squares - chi2).item() == pytest.approx(1 / c)
 
 
-def test_the_lipschitz_penalty_spares_gradients_up_to_one():
+def test_the_lipschitz_penalty_is_zero_for_gradients_up_to_one():
     assert lipschitz_penalty(numbers(0.6, 0.8)[None]).item() == pytest.approx(0.0, abs=1e-12)
     assert lipschitz_penalty(numbers(3.0, 0.0)[None]).item() == pytest.approx(4.0)
 
 
-def test_weights_make_a_mean_an_expectation():
+def test_weights_turn_the_mean_into_an_expectation():
     steps = StepValues(numbers(1, 2), numbers(0, 0), numbers(0, 0), numbers(0, 0), numbers(0.25, 0.75))
     assert mean_over_steps(lambda r: r, steps, GAMMA, None).item() == pytest.approx(1.75)
     np.testing.assert_allclose(inverse_soft_bellman(steps, GAMMA), [1.0, 2.0])

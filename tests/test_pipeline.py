@@ -1,4 +1,4 @@
-"""The whole chain on small budgets, and what it refuses."""
+"""The whole chain on small budgets, and bad input."""
 
 import json
 import os
@@ -88,17 +88,17 @@ def test_canonical_distances_come_with_their_calibration(cartpole):
     assert 0 <= low < float(one["value"].sel(bound="estimate")) < high <= 2
     assert float(one["shaped"].sel(bound="estimate")) < 0.5 < float(one["random"].sel(bound="estimate"))
     assert 0 <= float(distance["off_support"].sel(coverage="random", metric="epic")) <= 1
-    # CartPole pays 1 for every step that goes on, which EPIC takes for 0, and says so.
+    # CartPole pays 1 at every step: its canonical form in EPIC is 0, so the distance is undefined, with a reason.
     assert "reward is 0 on these steps" in str(distance["reason"].sel(coverage="random", metric="epic").item())
     assert "STARC (minimal)" in cartpole.report.read_text()
     assert cartpole.results.attrs["stochastic"] == 0
 
 
-def test_distances_that_cannot_be_had_have_a_reason_and_stop_nothing(monkeypatch):
+def test_unavailable_distances_have_a_reason(monkeypatch):
     steps = ip.load_demos("CartPole-v1", episodes=1).transitions
     assert "has observations of shape (6,); the data have (4,)" in off_data("Acrobot-v1", [], [steps]).reason
     assert "must be GridWorld or one that Gymnasium has registered" in off_data("hopper-medium-v2", []).reason
-    assert "name the environment" in off_data(None, []).reason
+    assert "name an environment" in off_data(None, []).reason
 
     def missing(env_id):
         raise ImportError("MuJoCo is not installed")
@@ -120,7 +120,7 @@ def test_the_saved_reward_is_the_one_of_the_saved_run(cartpole):
     assert saved.observation_space == ip.envs.make_env("CartPole-v1").observation_space
 
 
-def test_an_interrupted_probe_says_how_to_go_on_and_ends_as_if_it_had_not_been(cartpole, tmp_path, monkeypatch):
+def test_an_interrupted_probe_says_how_to_resume_and_then_finds_the_same_reward(cartpole, tmp_path, monkeypatch):
     folder, sample, calls = tmp_path / "probe", Replay.sample, []
 
     def interrupt(self, size, generator):
@@ -150,7 +150,7 @@ def test_a_probe_that_was_never_begun_is_not_resumed(tmp_path):
 
 def test_the_grid_refuses_settings_that_it_does_not_read(tmp_path):
     config = ip.pipeline.ProbeConfig(demos="nosuchfile.npz", retrain_seeds=5, seed=3)
-    with pytest.raises(ValueError, match="takes a seed alone; got demos, retrain_seeds"):
+    with pytest.raises(ValueError, match="takes only a seed; got demos, retrain_seeds"):
         ip.probe("GridWorld", config, out=tmp_path / "grid")
 
 
@@ -196,7 +196,7 @@ def test_at_the_exact_occupancy_the_grids_reward_is_nearly_the_truth(gridworld):
     assert float(exact.sel(metric="regret")) == pytest.approx(0.0, abs=1e-9)
     assert float(exact.sel(metric="starc_minimal")) < 0.05
     alone, known = (value.sel(reward=f"30 demonstrations{name}") for name in ("", ", known grid"))
-    assert float(alone.sel(metric="starc_minimal")) > 0.9  # nothing constrains unvisited (s, a)
+    assert float(alone.sel(metric="starc_minimal")) > 0.9  # nothing constrains it at unvisited (s, a)
     assert float(known.sel(metric="starc_minimal")) < 0.7 * float(alone.sel(metric="starc_minimal"))
     assert float(known.sel(metric="regret")) < float(alone.sel(metric="regret"))
 

@@ -69,7 +69,7 @@ def test_a_minari_dataset_is_copied_with_other_rewards(tmp_path, monkeypatch):
 
 @pytest.fixture
 def minari_folder(tmp_path, monkeypatch):
-    """A folder of Minari's with one dataset, whose episodes have infos, a seed and options."""
+    """Minari's folder with one dataset, whose episodes have infos, a seed and options."""
     minari = pytest.importorskip("minari", reason="the optional package minari is not installed")
     folder = tmp_path / "datasets"
     buffers = [
@@ -97,8 +97,8 @@ def test_the_infos_seed_and_options_of_an_episode_are_copied_to_minari(minari_fo
     source, copies = minari.load_dataset("toy/walk/test-v0"), ("toy/once-v0", "toy/twice-v1")
     assert set(copies) < minari.list_local_datasets().keys()
     for copy in map(minari.load_dataset, copies):
-        noted = [list(dataset.storage.get_episode_metadata([0, 1])) for dataset in (source, copy)]
-        assert noted[0] == noted[1]
+        metadata = [list(dataset.storage.get_episode_metadata([0, 1])) for dataset in (source, copy)]
+        assert metadata[0] == metadata[1]
         for before, after in zip(source.iterate_episodes(), copy.iterate_episodes(), strict=True):
             assert after.infos.keys() == {"qpos", "why", "deep", "true_reward"}
             assert np.array_equal(after.infos["qpos"], before.infos["qpos"])
@@ -178,7 +178,7 @@ class TestStableBaselines:
             make(spelled_out, Countdown).step_wait()
 
 
-def test_an_id_is_checked_as_its_environment_is():
+def test_the_checker_takes_the_id_of_an_environment():
     reward = ip.load_reward("CartPole-v1/iq")
     check_reward_model(reward, "CartPole-v1", steps=1)
     with pytest.raises(RewardError, match="they must fit"):

@@ -1,4 +1,4 @@
-"""Retraining learns from the reward that it is given, and from nothing else."""
+"""Retraining learns from the given reward alone; studies reuse only their own results."""
 
 from dataclasses import replace
 
@@ -89,7 +89,7 @@ def upright(o, a, o2, d):
     return np.where(d, -10.0, np.cos(o2[:, 2]))
 
 
-def test_a_study_tells_a_good_reward_from_a_bad_one(mdp, tmp_path):
+def test_a_study_distinguishes_a_good_reward_from_a_bad_one(mdp, tmp_path):
     tree = ip.retraining.retrain_study({"good": good, "bad": bad}, STUDY, env=maker(mdp), expert=20.0, progress=False)
     group = tree["retraining"].to_dataset()
     assert group["return_mean"].dims == ("reward", "seed")
@@ -108,11 +108,11 @@ def test_a_study_tells_a_good_reward_from_a_bad_one(mdp, tmp_path):
     assert "retraining" in set(frame["group"])
 
 
-def test_a_study_goes_on_where_it_stopped(mdp, tmp_path):
+def test_a_study_continues_where_it_stopped(mdp, tmp_path):
     calls = []
 
     def counting(o, a, o2, d):
-        calls.append(len(o) == 1)  # many at once are what tells it from another reward
+        calls.append(len(o) == 1)  # training asks for single steps, fingerprints for many at once
         return good(o, a, o2, d)
 
     def study(seeds, **changes):
@@ -136,7 +136,7 @@ def test_a_study_goes_on_where_it_stopped(mdp, tmp_path):
         study((0,))
 
 
-def test_another_reward_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_path):
+def test_results_of_another_reward_with_the_same_name_are_not_reused(mdp, tmp_path):
     config = ip.retraining.RetrainStudyConfig(
         learner=replace(LEARNER, steps=300), seeds=(0,), on_true_reward=False, episodes=1
     )
@@ -149,7 +149,7 @@ def test_another_reward_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_pat
         ip.retraining.retrain_study({"r": rewards[1]}, config, env=maker(mdp), out=tmp_path, progress=False)
 
 
-def test_another_function_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_path):
+def test_results_of_another_function_with_the_same_name_are_not_reused(mdp, tmp_path):
     config = replace(STUDY, seeds=(0,), steps=300, on_true_reward=False, episodes=1)
     ip.retraining.retrain_study({"r": good}, config, env=maker(mdp), out=tmp_path, progress=False)
     for other in (bad, lambda o, a, o2, d: 2 * good(o, a, o2, d)):
@@ -157,14 +157,14 @@ def test_another_function_of_the_same_name_is_not_taken_for_the_first(mdp, tmp_p
             ip.retraining.retrain_study({"r": other}, config, env=maker(mdp), out=tmp_path, progress=False)
 
 
-def test_policies_of_another_environment_are_not_taken_for_this_ones(tmp_path):
+def test_policies_of_another_environment_are_not_reused(tmp_path):
     config = replace(STUDY, seeds=(0,), steps=300, on_true_reward=False, episodes=1)
     ip.retraining.retrain_study({"r": upright}, config, env="CartPole-v1", out=tmp_path, progress=False)
     with pytest.raises(ValueError, match=r"env was 'CartPole-v1', now 'CartPole-v1\[length=5\]'"):
         ip.retraining.retrain_study({"r": upright}, config, env="CartPole-v1[length=5]", out=tmp_path, progress=False)
 
 
-def test_policies_of_another_mdp_of_the_same_name_are_not_taken_for_this_ones(mdp, tmp_path):
+def test_policies_of_another_mdp_with_the_same_name_are_not_reused(mdp, tmp_path):
     config = replace(STUDY, seeds=(0,), steps=300, episodes=1)
     ip.retraining.retrain_study({}, config, env=maker(mdp), out=tmp_path, progress=False)
     other = replace(mdp, reward=-mdp.reward)
@@ -172,7 +172,7 @@ def test_policies_of_another_mdp_of_the_same_name_are_not_taken_for_this_ones(md
         ip.retraining.retrain_study({}, config, env=maker(other), out=tmp_path, progress=False)
 
 
-def test_an_environment_that_does_not_repeat_itself_is_not_taken_for_another(tmp_path):
+def test_results_of_an_environment_that_does_not_repeat_itself_are_reused(tmp_path):
     chance = np.random.default_rng(0)
 
     class Unseeded(gym.RewardWrapper):
@@ -215,7 +215,7 @@ def test_names_that_would_share_a_folder_and_a_file_for_a_folder_are_refused(mdp
         ({"learner": ip.IQConfig()}, r"learner must be of type RLConfig; got IQConfig\("),
     ],
 )
-def test_a_study_that_cannot_be_is_refused(values, message):
+def test_study_settings_out_of_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         ip.retraining.RetrainStudyConfig(**values)
 
@@ -266,4 +266,4 @@ def test_stable_baselines_takes_the_rewards_own_discount():
     assert ip.retraining.retrain_sb3(reward, "dqn", env="CartPole-v1", steps=10).model.gamma == 0.7
     given = {"gamma": 0.9, "seed": 3, "policy": "MlpPolicy", "device": "auto"}
     run = ip.retraining.retrain_sb3(reward, "dqn", env="CartPole-v1", steps=10, settings=given)
-    assert (run.model.gamma, run.model.seed, run.seed) == (0.9, 3, 3)  # what is given wins
+    assert (run.model.gamma, run.model.seed, run.seed) == (0.9, 3, 3)  # the given settings win

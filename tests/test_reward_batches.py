@@ -1,4 +1,4 @@
-"""No reward model is called with what its network does not take, nor with columns of different lengths."""
+"""Reward models refuse values that their network does not take, and columns of different lengths."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def distilled(env_id, form="state-action"):
 
 @pytest.fixture(params=["recovered", "state", "state-action", "transition"])
 def reward_of(request):
-    """A reward of an environment, in each make; a form that does not read a column checks it all the same."""
+    """A function that makes a reward for an environment, of each type; all check the columns that they do not read."""
     if request.param == "recovered":
         return lambda env_id: ip.load_reward(f"{env_id}/iq")
     return lambda env_id: distilled(env_id, request.param)
@@ -67,7 +67,7 @@ def test_columns_of_other_lengths_are_refused(reward_of):
             reward(*batch)
 
 
-def test_a_potential_is_not_asked_of_a_state_that_the_grid_does_not_have():
+def test_a_potential_refuses_a_state_that_the_grid_does_not_have():
     with pytest.raises(RewardError, match=r"Discrete\(25\).*transition 0 it is -1"):
         distilled("GridWorld").potential(np.array([-1]))
 

@@ -1,4 +1,4 @@
-"""Recovered rewards against their known answers, the protocol, and what happens on bad input."""
+"""Recovered rewards on problems with known answers, the protocol, and bad input."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 from hypothesis import given, settings
 
+from irl_probe import envs
 from irl_probe.metrics import tabular
 from irl_probe.rewards import (
     ExactExpectation,
@@ -28,7 +29,7 @@ from tests.mdps import TabularMDP, grid, mdps, random_mdp
 
 @dataclass
 class Run:
-    """The least that can be recovered from."""
+    """The smallest object that a reward can be recovered from."""
 
     soft_q: SoftQ
     terminal_value: float = 0.0
@@ -87,7 +88,7 @@ def test_lemma_3_1_holds_both_ways(mdp):
     assert np.abs(tabular.soft_q(table, mdp.transition, mdp.gamma, 0.3) - q).max() < 1e-9
 
 
-def test_the_parts_q_and_v_make_up_the_reward_of_a_step_that_goes_on():
+def test_q_and_v_add_up_to_the_reward_where_the_mdp_does_not_end():
     mdp = random_mdp(1)
     reward = recover(table_q(np.random.default_rng(1).normal(size=(6, 3)), 0.9))
     s, a, s2, ended = everything(mdp)
@@ -107,13 +108,13 @@ def test_after_an_end_only_the_terminal_value_counts():
             assert np.allclose(reward(s, a, successors, ended), q[s, a] - 0.9 * value, atol=1e-12)
 
 
-def test_what_is_paid_for_ever_in_the_absorbing_state_is_worth_its_value():
+def test_the_tail_is_the_value_of_all_payments_in_the_absorbing_state():
     reward = recover(table_q(np.zeros((2, 2)), 0.9), terminal=5.0)
     each_step = (1 - 0.9) * 5.0
     assert reward.tail == pytest.approx(sum(each_step * 0.9**k for k in range(1, 500)))
 
 
-def test_a_run_hands_on_its_terminal_value_and_provenance():
+def test_the_terminal_value_and_provenance_come_from_the_run():
     reward = recover(Run(table_q(np.zeros((2, 2)), 0.9), -3.0, {"algorithm": "iq"}))
     assert (reward.terminal_value, reward.provenance) == (-3.0, {"algorithm": "iq"})
 
@@ -137,27 +138,23 @@ def test_simulated_termination_pays_the_terminal_value():
     reward = recover(soft_q, expectation=SimulatedExpectation.of("CartPole-v1"), terminal=-50.0)
     falling = np.array([[0.0, 0.0, 0.2, 3.0]], dtype=np.float32)
     upright = np.zeros((1, 4), dtype=np.float32)
-    action, going_on = np.array([1]), np.array([False])
-    assert reward(falling, action, falling, going_on) == pytest.approx(reward.q(falling, action) + 0.9 * 50)
-    assert reward(upright, action, upright, going_on) < reward.q(upright, action) + 5
+    action, not_ended = np.array([1]), np.array([False])
+    assert reward(falling, action, falling, not_ended) == pytest.approx(reward.q(falling, action) + 0.9 * 50)
+    assert reward(upright, action, upright, not_ended) < reward.q(upright, action) + 5
 
 
 def test_sampled_successors_have_the_exact_mean_within_their_standard_error():
-    from irl_probe.envs import TabularMDP as Tabular
-    from irl_probe.envs import simulator
-    from irl_probe.envs.tabular import TabularEnv
-
     mdp = random_mdp(5, states=4, actions=2)
-    env = TabularEnv(Tabular(mdp.transition, mdp.reward, mdp.gamma, mdp.initial))
+    env = envs.TabularEnv(envs.TabularMDP(mdp.transition, mdp.reward, mdp.gamma, mdp.initial))
     soft_q = table_q(np.random.default_rng(2).normal(size=(4, 2)) * 3, mdp.gamma)
-    sampled = recover(soft_q, expectation=SimulatedExpectation("random", simulator(env), samples=400))
+    sampled = recover(soft_q, expectation=SimulatedExpectation("random", envs.simulator(env), samples=400))
     batch = everything(mdp)
     exact = recover(soft_q, expectation=ExactExpectation(mdp.transition))(*batch)
     scaled = (sampled(*batch) - exact) / sampled.standard_error(*batch)
     assert 0.5 < np.sqrt(np.mean(scaled**2)) < 2
     assert np.abs(scaled).max() < 5
     with pytest.raises(RewardError, match="at least 2 successors"):
-        SimulatedExpectation("random", simulator(env), samples=1)
+        SimulatedExpectation("random", envs.simulator(env), samples=1)
 
 
 def test_the_standard_error_of_a_continuous_reward_shrinks_with_the_action_samples():
@@ -265,9 +262,9 @@ def _writing(o, a, o2, d):
         (lambda o, a, o2, d: o[:, 0] - o[:, 0].mean(dtype=float), "the same in a batch as alone; .* Does it normalise"),
         (lambda o, a, o2, d: np.where(d, np.nan, 0.0), "must be finite"),
         (_Drifting(), "the same answer for the same transitions"),
-        (_writing, "leave its inputs as they are"),
+        (_writing, "must not change its inputs"),
     ],
 )
-def test_the_checker_says_what_does_not_hold(reward, message):
+def test_the_checker_names_the_check_that_failed(reward, message):
     with pytest.raises(RewardError, match=message):
         check_reward_model(reward, gym.make("CartPole-v1"))

@@ -1,4 +1,4 @@
-"""Continuous actions: densities, scaling, gradients and optima that are known, resuming, and what is refused."""
+"""Continuous actions: densities, scaling, gradients, known optima, resuming, and bad input."""
 
 from dataclasses import replace
 
@@ -129,9 +129,9 @@ BANDIT = ip.RLConfig(
 
 def test_a_bandit_is_solved_to_its_best_action_and_its_soft_optimal_spread():
     run = ip.learn.train_on_reward(Bandit(), BANDIT, progress=False)
-    nowhere = np.zeros((4000, 1), np.float32)
-    assert run.policy(nowhere[:1])[0, 0] == pytest.approx(0.5, abs=0.08)
-    draws = run.policy(nowhere, deterministic=False, rng=np.random.default_rng(0))[:, 0]
+    observations = np.zeros((4000, 1), np.float32)
+    assert run.policy(observations[:1])[0, 0] == pytest.approx(0.5, abs=0.08)
+    draws = run.policy(observations, deterministic=False, rng=np.random.default_rng(0))[:, 0]
     # exp(Q/α) = exp(−20(a − 0.5)²) is N(0.5, 1/40): a standard deviation of 0.158
     assert draws.std() == pytest.approx(40**-0.5, rel=0.2)
     actions = np.linspace(-0.5, 1.5, 9)[:, None]
@@ -199,7 +199,7 @@ def test_an_update_of_the_actor_leaves_the_critic_alone_and_raises_the_value():
 
 @pytest.mark.parametrize("objective", ["iq", "bc"])
 @pytest.mark.parametrize(("least", "rates"), [(0.25, (1, 9 / 10, 9 / 11)), (0.85, (1, 9 / 10, 0.85))])
-def test_the_policy_handed_over_is_the_average_of_the_policies(objective, least, rates):
+def test_the_returned_policy_is_the_average_of_the_policies(objective, least, rates):
     learner = learner_of(LOPSIDED, objective=objective, policy_average=least)
     batch, generator = batch_of(learner, 1), torch.Generator()
     expected = [p.detach().clone() for p in learner.parts.actor.parameters()]
@@ -289,7 +289,7 @@ def test_observation_only_ignores_the_demonstrated_actions(demos):
     assert trained(demos, False) != trained(other, False)
 
 
-def test_observation_only_goes_without_a_warm_start_and_refuses_one():
+def test_observation_only_has_no_warm_start_and_refuses_one():
     config = ip.IQConfig(observation_only=True)
     assert config.resolve(discrete=False, online=True).warm_start == 0
     with pytest.raises(ValueError, match=r"warm_start clones the demonstrated actions.*got 7 updates"):
@@ -381,20 +381,22 @@ def test_a_mismatch_of_dimensions_names_both(demos):
         ({"actor_learning_rate": 0.0}, "actor_learning_rate must be positive"),
     ],
 )
-def test_a_config_that_cannot_be_is_refused(settings, message):
+def test_config_values_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         ip.IQConfig.from_dict(settings)
 
 
 @pytest.mark.parametrize("settings", [{}, {"critics": 2, "entropy_target": -1.0}, {"target_rate": 0.0}], ids=str)
-def test_the_actors_gradient_from_the_critics_pass_is_the_one_of_its_own_pass(settings, monkeypatch):
+def test_the_critics_backward_pass_gives_the_actor_the_same_gradient_as_a_second_pass(settings, monkeypatch):
     moved = []
     for saddle in (True, False):
         learner = learner_of(LOPSIDED, learning_rate=1e-30, actor_learning_rate=1e-2, **settings)
+        batches = {"expert": batch_of(learner, 1), "policy": batch_of(learner, 2)}
+        assert learner.objective.is_saddle(list(batches.values()))
         if not saddle:
-            monkeypatch.setattr(SoftActorCritic, "_is_saddle", lambda self, batches: False)
-        expert, policy, generator = batch_of(learner, 1), batch_of(learner, 2), torch.Generator().manual_seed(0)
+            monkeypatch.setattr(learner.objective, "is_saddle", lambda batches: False)
+        generator = torch.Generator().manual_seed(0)
         for _ in range(3):
-            learner.update(expert, policy, expert.states[:0], generator)
+            learner.update(batches, batches["expert"].states[:0], generator)
         moved.append(torch.cat([p.detach().flatten() for p in learner.parts.actor.parameters()]))
     torch.testing.assert_close(*moved, rtol=1e-9, atol=1e-12)

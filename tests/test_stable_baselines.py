@@ -1,4 +1,4 @@
-"""Stable-Baselines3 models as soft Q-functions: number for number theirs, and nothing of theirs afterwards."""
+"""Stable-Baselines3 models as soft Q-functions: the same numbers as the model's, and no need of that library later."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_q_value_and_policy_of_a_sac_are_its_own(kwargs):
     soft_q = reward.soft_q
     assert (soft_q.gamma, soft_q.temperature) == pytest.approx((0.9, kwargs.get("ent_coef", 0.3)), rel=1e-6)
     np.testing.assert_allclose(soft_q.q(o, a), their_q(model, o, a), atol=1e-5)
-    o2 = o2 / 5  # where no action is so near its bound that SB3's 1e-6 in log(1 − a²) is felt
+    o2 = o2 / 5  # where no action is so near its bound that SB3's 1e-6 in log(1 − a²) matters
     value = their_value(model, o2, soft_q._noise)
     np.testing.assert_allclose(soft_q.value(o2), value, atol=2e-4)
     np.testing.assert_allclose(soft_q.policy(o), model.predict(o, deterministic=True)[0], atol=1e-5)
@@ -118,7 +118,7 @@ def test_draws_from_a_sac_are_distributed_as_its_own():
     np.testing.assert_allclose(ours.std(0), theirs.std(0), rtol=0.05)
 
 
-def test_the_clip_of_the_log_std_is_theirs():
+def test_the_log_std_is_clipped_as_in_the_model():
     model = sac()
     with torch.no_grad():
         model.actor.log_std.weight.mul_(200)  # far beyond −20 and 2
@@ -147,11 +147,11 @@ def test_q_value_and_policy_of_a_dqn_are_its_own(env):
 def test_a_small_temperature_gives_the_reward_of_the_greedy_bellman_equation():
     model = dqn()
     o, a, o2, _ = steps(model)
-    going_on = np.zeros(50, dtype=bool)
+    not_ended = np.zeros(50, dtype=bool)
     with torch.no_grad():
         greedy = model.q_net(torch.as_tensor(o2)).max(dim=1).values.numpy()
     reward = ip.recover(model, temperature=1e-6)
-    np.testing.assert_allclose(reward(o, a, o2, going_on), reward.q(o, a) - 0.8 * greedy, atol=1e-5)
+    np.testing.assert_allclose(reward(o, a, o2, not_ended), reward.q(o, a) - 0.8 * greedy, atol=1e-5)
 
 
 @pytest.mark.parametrize("make", [sac, dqn])
@@ -164,7 +164,7 @@ def test_a_saved_reward_needs_no_stable_baselines(make, tmp_path):
     ip.save_reward(reward, tmp_path / "reward")
     script = f"""
 import sys
-sys.modules["stable_baselines3"] = None  # as where it is not installed: importing it raises
+sys.modules["stable_baselines3"] = None  # as if it were not installed: importing it raises
 import numpy as np, irl_probe as ip
 *batch, wanted = np.load(r"{tmp_path / "batch.npz"}").values()
 reward = ip.load_reward(r"{tmp_path / "reward"}")
@@ -175,7 +175,7 @@ print(reward.provenance["algorithm"], reward.provenance["steps"])
     assert done.stdout.split("\n")[0] == f"{type(model).__name__} (Stable-Baselines3) 120", done.stderr
 
 
-def test_later_training_leaves_the_reward_as_it_was():
+def test_later_training_does_not_change_the_reward():
     model = sac()
     reward = ip.recover(model)
     batch = steps(model)
@@ -196,7 +196,7 @@ def test_observation_statistics_of_vec_normalize_are_taken_over():
     np.testing.assert_allclose(ip.recover(model).q(o, a), their_q(model, env.normalize_obs(o), a), atol=1e-5)
 
 
-def test_images_are_scaled_as_theirs():
+def test_images_are_scaled_as_in_the_model():
     env = Numbered()
     env.observation_space = spaces.Box(0, 255, (36, 36, 1), np.uint8)
     model = dqn(env)

@@ -1,4 +1,4 @@
-"""Transfer: exact on grids, where the answers are theorems; by learning elsewhere, where cells must survive."""
+"""Transfer: exact on grids, where theorems give the answers; by learning elsewhere, with results kept in cells."""
 
 import json
 
@@ -26,7 +26,7 @@ def grid(name):
 
 
 def advantage(mdp, alpha=ALPHA):
-    """α log π(a|s) of the soft expert, (S, A): all that its behaviour says, with no V in it."""
+    """α log π(a|s) of the soft expert, (S, A): all that its behaviour reveals, without V."""
     q = tabular.soft_q(mdp.reward, mdp.transition, mdp.gamma, alpha)
     return q - tabular.soft_value(q, alpha)[:, None]
 
@@ -51,7 +51,7 @@ def test_the_state_only_reward_of_an_expert_is_the_truth_up_to_a_constant(name):
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_the_disentangled_reward_has_no_regret_where_dynamics_change_and_the_recovered_one_has(name):
-    """The must-reach of issue 5: state-only truth, identified by the grid's five actions."""
+    """The true reward depends on the state alone, and the grid's five actions identify it."""
     mdp = grid(name)
     group = exact(mdp, advantage(mdp), ["slip=0.2", "slip=0.5", "swapped actions"])
     for regret in ("regret_greedy", "regret_soft"):
@@ -87,13 +87,13 @@ def test_one_environment_twice_identifies_nothing_more_and_says_so():
     assert found.residual < 1e-10
 
 
-def test_where_actions_do_nothing_the_state_only_reward_is_open_and_the_ambiguity_says_so():
+def test_where_actions_do_nothing_the_ambiguity_is_the_number_of_states():
     p = np.broadcast_to(np.eye(3)[:, None], (3, 2, 3))
     found = tabular.state_only(np.arange(3.0)[:, None] + np.zeros((3, 2)), p, 0.9)
     assert found.ambiguity == 3
 
 
-def test_a_reward_of_actions_leaves_a_residual_when_taken_for_state_only():
+def test_a_reward_of_actions_leaves_a_residual_in_the_state_only_form():
     mdp = ip.envs.gridworld()
     paid = np.zeros((25, 5))
     paid[:, 4] = -1.0  # standing still costs
@@ -101,7 +101,7 @@ def test_a_reward_of_actions_leaves_a_residual_when_taken_for_state_only():
     assert tabular.state_only(q, mdp.transition, mdp.gamma).residual > 0.1
 
 
-def test_two_chains_without_a_link_leave_two_constants_open():
+def test_two_unconnected_chains_leave_two_free_constants():
     p = np.zeros((4, 2, 4))
     for s in range(4):
         p[s, 0, s] = p[s, 1, s ^ 1] = 1
@@ -171,8 +171,8 @@ def test_regrets_of_policies():
     assert tabular.soft_policy_regret(np.zeros(25), expert, *at) == np.inf
 
 
-def test_a_soft_q_whose_value_is_nothing_is_found():
-    """The advantage of a soft expert has V = 0 everywhere, so that no residual is small beside V."""
+def test_soft_q_converges_where_the_value_is_zero():
+    """The advantage of a soft expert has V = 0 everywhere, so no residual is small relative to V."""
     mdp = ip.envs.gridworld()
     q = tabular.soft_q(advantage(mdp), mdp.transition, mdp.gamma, ALPHA)
     np.testing.assert_allclose(tabular.soft_value(q, ALPHA), 0, atol=1e-9)
@@ -195,7 +195,7 @@ def test_values_are_scaled_to_random_and_to_the_true_reward_in_each_variant():
     np.testing.assert_array_equal(group["overall"], group["value"].sel(variant="mass ×2"))  # one change, one interval
 
 
-def test_where_the_true_reward_teaches_nothing_there_is_no_value_and_the_reason_says_so():
+def test_where_training_on_the_true_reward_fails_there_is_no_value_but_a_reason():
     variants = [ip.envs.Variant("E"), ip.envs.Variant("E", "mass", 2.0)]
     group = group_of(
         returns_of([0, 100, 100], [10, 30, 10]),
@@ -221,7 +221,7 @@ def test_one_seed_has_no_interval():
     assert group["seed"].values.tolist() == [4]
 
 
-def test_the_verdicts_begin_with_the_reward_that_does_not_transfer():
+def test_the_warnings_begin_with_the_reward_that_does_not_transfer():
     mdp = ip.envs.gridworld()
     tree = ip.transfer(
         as_reward(advantage(mdp)), ip.transfers.TransferConfig(temperature=ALPHA), env=ip.envs.variants(mdp)
@@ -258,10 +258,10 @@ def test_every_policy_is_trained_in_its_variant_once_and_its_cells_are_read_afte
     again = ip.transfer(reward, SMALL, env=variants, out=tmp_path)
     np.testing.assert_array_equal(again["transfer"]["return_mean"], group["return_mean"])
     cell = tmp_path / "length-2" / "disentangled" / "seed-1" / "cell.json"
-    kept = json.loads(cell.read_text())
-    assert kept["made_from"]["variant"] == "CartPole-v1[length=2]"
-    assert "explained_variance" in kept["result"]
-    cell.unlink()  # one is trained again, to the same end; the others are not
+    saved = json.loads(cell.read_text())
+    assert saved["made_from"]["variant"] == "CartPole-v1[length=2]"
+    assert "explained_variance" in saved["result"]
+    cell.unlink()  # this one is trained again, with the same result; the others are not
     trained = []
     original = learned.retrain
     monkeypatch.setattr(
@@ -289,7 +289,7 @@ def test_a_function_is_a_reward_and_a_policy_may_come_with_it(tmp_path):
     assert list(tree["transfer"]["policy"].values) == ["random", "carried over", "recovered", "r(s)", "true reward"]
 
 
-def test_cells_of_another_policy_or_of_a_larger_reward_are_not_taken_for_these(tmp_path):
+def test_cells_of_another_policy_or_of_a_larger_reward_are_not_reused(tmp_path):
     def paid(o, a, o2, d):
         return np.cos(o2[:, 2])
 
@@ -309,13 +309,13 @@ def test_cells_of_another_policy_or_of_a_larger_reward_are_not_taken_for_these(t
             ip.transfer(reward, config, env=variants, policy=policy, out=tmp_path)
 
 
-def test_a_cell_that_is_no_cell_is_refused(tmp_path):
+def test_a_file_that_is_not_a_cell_is_refused(tmp_path):
     (tmp_path / "cell.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"must hold a cell's result; it does not"):
         Cell(tmp_path, {}).result(dict)
 
 
-def test_a_folder_without_a_run_is_cleared_away(tmp_path):
+def test_a_folder_without_a_run_is_removed(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     assert not Cell(tmp_path, {}).resume()
@@ -325,7 +325,7 @@ def test_a_folder_without_a_run_is_cleared_away(tmp_path):
     assert Cell(tmp_path, {}).resume()
 
 
-def test_numbers_that_a_machine_rounds_differently_are_no_other_record():
+def test_records_are_equal_up_to_rounding():
     record = {"reward": [1.0, 0.0, -3.0], "settings": {"steps": 5}}
     assert differences(record, {"reward": [1.00001, 1e-9, -3.0], "settings": {"steps": 5}}) == []
     assert differences(record, {"reward": [1.001, 0.0, -3.0], "settings": {"steps": 5, "new": 0}}) == [
@@ -400,7 +400,7 @@ ONE = as_reward(np.zeros((25, 5)))
         (lambda: tabular.shared_reward([]), "at least two experts.*got 0"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_before_anything_is_trained(call, message):
+def test_bad_input_is_refused_before_anything_is_trained(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -409,7 +409,7 @@ def table_q():
     return ip.softq.DiscreteSoftQ(DiscreteQ.from_table(np.zeros((4, 5))), gamma=0.9, temperature=1.0)
 
 
-def test_variants_of_ones_own_mdp_are_solved_exactly():
+def test_variants_of_a_users_mdp_are_solved_exactly():
     rng = np.random.default_rng(2)
     p = rng.dirichlet(np.ones(4), size=(4, 3))
     mdp = TabularMDP(p, np.broadcast_to(rng.normal(size=(4, 1, 1)), p.shape), 0.8, np.full(4, 0.25), name="mine")

@@ -1,4 +1,4 @@
-"""Environments that pay a recovered reward: the successor is right, ends are priced right, resets pay nothing."""
+"""Environments that pay a recovered reward: with the true successor, γ·V_abs at the end, and nothing at resets."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_step_pays_the_recovered_reward_and_keeps_the_true_one():
     assert (reward, terminated) == (9e6 + 8e3 + 11, True)
 
 
-def test_an_environment_that_reuses_its_observation_array_is_paid_right():
+def test_an_environment_that_reuses_its_observation_array_pays_the_right_reward():
     class Reusing(Countdown):
         held = np.zeros(1, np.float32)
 
@@ -91,7 +91,7 @@ def test_an_environment_that_reuses_its_observation_array_is_paid_right():
 
 
 @pytest.mark.parametrize("terminal", [0.0, -30.0])
-def test_a_learner_with_no_value_after_the_end_finds_q_again(terminal):
+def test_q_is_the_fixed_point_of_a_learner_that_has_no_value_after_the_end(terminal):
     """Q = r_paid + γ(1 − d)V(s′) at every step, so that Q is the learner's own fixed point whatever V_abs is."""
     reward = cartpole_reward(terminal)
     env = RewardWrapper(gym.make("CartPole-v1"), reward)
@@ -239,7 +239,7 @@ def test_the_tail_is_paid_in_vector_environments_too(mode):
     assert np.allclose(rewards[0.0], rewards[-30.0], atol=1e-9)  # r + tail = Q, whatever V_abs
 
 
-def test_continuous_actions_and_a_grid_of_numbers_work_too():
+def test_continuous_actions_and_discrete_observations_work_too():
     torch.manual_seed(0)
     env = gym.make("Pendulum-v1")
     spec = NetworkSpec.of(env.observation_space, env.action_space)
@@ -281,7 +281,7 @@ def test_an_action_beyond_its_bounds_is_paid_as_the_bound(make):
     assert paid[1] not in (paid[-2], paid[2])
 
 
-def test_a_plain_function_is_paid_of_the_action_as_it_is():
+def test_a_plain_function_gets_the_action_unclipped():
     env = RewardWrapper(gym.make("Pendulum-v1"), lambda o, a, o2, d: a[:, 0])
     env.reset(seed=0)
     assert env.step(np.array([50.0], np.float32))[1] == 50.0
@@ -306,7 +306,7 @@ def test_a_reward_of_another_environment_of_the_same_shape_warns():
         RewardWrapper(make_env(same), reward)  # a warning would be an error here
 
 
-def test_spaces_that_do_not_fit_are_said_with_the_environment_that_the_reward_is_of():
+def test_the_error_for_spaces_that_do_not_fit_names_the_environment_of_the_reward():
     with pytest.raises(RewardError, match=r"reward of HalfCheetah-v5 takes observations of Box.*\(17,\).*\(11,\)"):
         RewardWrapper(make_env("Hopper-v5"), load_reward("HalfCheetah-v5/sqil-linear"))
 

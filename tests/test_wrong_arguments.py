@@ -1,4 +1,4 @@
-"""A verb that is given the wrong kind of thing says what it takes and how to make it."""
+"""A verb that is given an argument of the wrong kind says what it takes and how to make it."""
 
 import numpy as np
 import pytest
@@ -47,8 +47,8 @@ def constant(observations, actions, next_observations, terminated):
             lambda: ip.distil(constant, STEPS, transitions=STEPS),
             r"type DistilConfig; .*distil\(reward, .*transitions=steps\)",
         ),
-        (lambda: ip.distil(constant, transitions=DEMOS), "Of demonstrations give demos.transitions"),
-        (lambda: ip.rewards.relabel(DEMOS, constant), "Of demonstrations give demos.transitions"),
+        (lambda: ip.distil(constant, transitions=DEMOS), "For demonstrations give demos.transitions"),
+        (lambda: ip.rewards.relabel(DEMOS, constant), "For demonstrations give demos.transitions"),
         (
             lambda: ip.transfer(constant, ENV),
             r"TransferConfig; got 'CartPole-v1'\. Write .*transfer\(reward, .*, env='CartPole",
@@ -80,7 +80,7 @@ def test_the_wrong_kind_of_argument_is_named_with_the_remedy(call, message, tmp_
 
 
 @pytest.mark.parametrize(("name", "value"), [("episodes", 0), ("episodes", 1.5), ("seed", -1)])
-def test_an_evaluation_refuses_what_is_no_count(name, value):
+def test_an_evaluation_refuses_invalid_counts(name, value):
     with pytest.raises(ValueError, match=f"{name} of an evaluation must be a whole number, at least .; got {value}"):
         ip.evaluate(ip.learn.random_policy(ip.envs.make_env(ENV).action_space), ENV, **{name: value})
 
@@ -103,7 +103,7 @@ def test_a_run_refuses_actions_that_the_environment_does_not_have(run, actions):
         run.q(np.zeros((2, 4)), np.array(actions))
 
 
-def test_a_reward_wrapper_refuses_what_is_no_reward():
+def test_a_reward_wrapper_refuses_a_value_that_is_not_a_reward():
     with pytest.raises(RewardError, match="A reward must be a function"):
         ip.RewardWrapper(ip.envs.make_env(ENV), 3)
 

@@ -1,4 +1,4 @@
-"""The shipped rewards: each loads, is the one in the index, and describes itself; what is missing is named."""
+"""The shipped rewards: each loads, equals its entry in the index, and has a card; missing ones are named."""
 
 from __future__ import annotations
 

@@ -46,25 +46,24 @@ NO_DYNAMICS = (
     "It needs the successors of actions that were not taken: give dynamics=simulator(env), or a model by fit_dynamics."
 )
 
-# The calibration's rewards; a name in brackets is not one that a user would choose.
+# The truth and the rewards of the calibration; the brackets keep them distinct from the names of users' rewards.
 REFERENCE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibration)"
-
 
 AtLeastTwo = Annotated[int, at_least(2)]
 
 
 @dataclass(frozen=True)
 class DistanceConfig(Config):
-    """How `compare` takes canonical distances. Raises ValueError for a value out of its bounds, naming the field."""
+    """How `compare` computes canonical distances. Raises ValueError for a value out of its bounds, naming the field."""
 
     gamma: Gamma | None = None
     """Discount γ of the canonical forms (default: the one that all recovered rewards share)."""
     samples: AtLeastTwo = 1024
-    """Steps of each coverage, drawn at random, on which the forms are taken."""
+    """Steps of each coverage, drawn at random, on which the canonical forms are computed."""
     actions: AtLeastTwo = 16
-    """Draws of d_A, uniform over a continuous action space; of discrete actions all are taken."""
+    """Draws of d_A, uniform over a continuous action space; all discrete actions are used."""
     states: AtLeastTwo = 512
-    """Draws of d_S, from the states of all coverages together, for rewards that do not split into terms in s and s′."""
+    """Draws of d_S, from the states of all coverages, for rewards that are not a sum of terms in s and s′."""
     draws: AtLeastTwo = 4
     """Successors of each state and action, where the dynamics are random."""
     features: AtLeastTwo = 256
@@ -74,7 +73,7 @@ class DistanceConfig(Config):
     resamples: Count = 500
     """Bootstrap resamples of whole episodes."""
     seed: Seed = 0
-    """Seed of everything drawn."""
+    """Seed of all draws."""
 
 
 def distances(
@@ -87,16 +86,16 @@ def distances(
 ) -> dict[str, xr.Dataset]:
     """EPIC, DARD, STARC and ERC distances to the truth, and the decomposition into four parts, on each coverage.
 
-    All rewards are measured on the same samples. So are the two of the calibration: the truth shaped by a random
+    All rewards are measured on the same samples, and so are two rewards for calibration: the truth shaped by a random
     network, and an independent random reward. `irl_probe.metrics` defines each measure.
 
     Args:
         rewards: name → reward.
-        truth: the true reward, which is also asked at steps that are not in the data.
+        truth: the true reward, which is also called at steps that are not in the data.
         coverages: name → whole episodes.
         config: sample sizes, γ, confidence and seed.
         dynamics: a simulator of the environment, or dynamics learned from the data. None leaves DARD, STARC and the
-            decomposition undefined, and they say why.
+            decomposition undefined, with the reason.
 
     Returns the groups /distance and /decomposition (`irl_probe.results`).
 
@@ -186,7 +185,7 @@ class _Coverage:
             self._evaluations = evaluate_on_draws(terms, draws, gamma)
             features = state_features(steps.observations, size=config.features, count=count, seed=config.seed)
             self._starc = starc_forms(self._evaluations, draws, gamma, features)
-            self.off_support |= dict.fromkeys(("dard", "starc_val"), _asked(whole, draws))
+            self.off_support |= dict.fromkeys(("dard", "starc_val"), _off_support(whole, draws))
 
     def distance(self, metric: str, name: str) -> Estimate:
         """The distance from a reward to the truth."""
@@ -224,9 +223,9 @@ class _Coverage:
 
 
 def _terms(name: str, reward: Reward) -> RewardTerms:
-    """A reward as a sum of terms in s, (s, a) and s′, which make its canonical forms cheap.
+    """A reward as a sum of terms in s, (s, a) and s′, which makes its canonical forms cheap.
 
-    What an absorbing state goes on paying after the end is part of the term in s′.
+    Where the MDP ended, the term in s′ is 0. A per-transition reward is then Q(s, a): r plus its `tail` γ·V_abs.
     """
     if isinstance(reward, TrueReward) and reward.of_pair:
         return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
@@ -296,8 +295,8 @@ def _expectation(dynamics: Simulator | None) -> str:
     return f"simulator ({dynamics.name})"
 
 
-def _asked(whole: Transitions, draws: Draws) -> float:
-    """The share of the drawn (s, A, S′) that is unlike any of the data."""
+def _off_support(whole: Transitions, draws: Draws) -> float:
+    """The share of the drawn (s, A, S′) that is unlike all steps of the data."""
     _, length, width = draws.shape
     states = np.repeat(draws.steps.observations, length * width, axis=0)
     actions, after = (x.reshape(-1, *x.shape[3:]) for x in (draws.actions, draws.after))

@@ -26,7 +26,7 @@ def ranking(
 ) -> xr.Dataset:
     """The group /ranking: Kendall's τ_b between the policies' mean true and mean recovered returns.
 
-    All rewards are measured on the same resamples of each policy's episodes. Beside them stands the figure of a
+    All rewards are measured on the same resamples of each policy's episodes. The group also has the figure of a
     constant reward, whose return is the length of the episode.
 
     Args:
@@ -43,17 +43,17 @@ def ranking(
         for name, r in rewards.items()
     }
 
-    def agreement(ones: Sequence[Floats]) -> Estimate:
-        return ranking_agreement(true, ones, confidence=confidence, resamples=resamples, seed=seed)
+    def agreement(by_policy: Sequence[Floats]) -> Estimate:
+        return ranking_agreement(true, by_policy, confidence=confidence, resamples=resamples, seed=seed)
 
-    found = [agreement(ones) for ones in returns.values()]
+    found = [agreement(by_policy) for by_policy in returns.values()]
     lengths = [steps.lengths.astype(np.float64) for steps in ladder.values()]
     return ranking_group(
         [estimate.array for estimate in found],
         [estimate.reason for estimate in found],
         agreement(lengths).array,
         true=[values.mean() for values in true],
-        recovered=[[values.mean() for values in ones] for ones in returns.values()],
+        recovered=[[values.mean() for values in by_policy] for by_policy in returns.values()],
         rewards=list(rewards),
         policies=list(ladder),
     ).assign_attrs(confidence=confidence, resamples=resamples, seed=seed)

@@ -64,19 +64,19 @@ def compare(
     Args:
         rewards: name → reward, per environment step.
         config: resamples, confidence, seed and window; None takes the defaults of `CompareConfig`.
-        transitions: coverage ("expert", "learned", "random", ...) → whole episodes, or one such without a name, which
-            becomes the coverage "data". What is measured depends on this choice, so state it.
+        transitions: coverage ("expert", "learned", "random", ...) → whole episodes; or one Transitions alone, which
+            becomes the coverage "data". The figures depend on this choice, so state it.
         reference: the reward to compare with; None takes the true rewards recorded in the transitions.
-        distances: also take the canonical distances (EPIC, DARD, STARC, ERC) and decompose; None does not.
-        truth: the true reward as a function, which the distances ask at steps outside the data; None takes `reference`.
+        distances: also compute the canonical distances (EPIC, DARD, STARC, ERC) and the decomposition; None does not.
+        truth: the true reward as a function, which the distances call outside the data; None takes `reference`.
         dynamics: `simulator(env)`, or `rewards.fit_dynamics(...)` where the environment has no simulator. Without it
             DARD, STARC and the decomposition are undefined.
-        ladder: policy → its whole episodes, from random to expert; adds how well each reward orders these policies.
+        ladder: policy → its whole episodes, from random to expert; adds how well each reward ranks these policies.
 
     Returns:
-        Results with /correlation, with `distances` also /distance and /decomposition, with `ladder` also /ranking, a
-        group /points/<coverage> for each coverage, and their numbers of episodes in /coverages. Kind,
-        expectation and terminal convention are those of the recovered rewards among `rewards`; γ and α too, where these
+        Results with /correlation, a group /points/<coverage> for each coverage, and the numbers of their episodes in
+        /coverages; with `distances` also /distance and /decomposition, with `ladder` also /ranking. Kind, expectation
+        and terminal convention are those of the recovered rewards among `rewards`; so are γ and α, if all these
         agree. The attribute `hashes` has the SHA-256 of each coverage and policy, and the `reward_id` of each reward
         that can be saved.
 
@@ -112,7 +112,7 @@ def compare(
         controls=CONTROLS,
     ).assign_attrs(window=config.window, confidence=config.confidence, resamples=config.resamples)
     if distances is not None:
-        groups |= distance_groups(rewards, _function(truth, reference), coverages, distances, dynamics=dynamics)
+        groups |= distance_groups(rewards, _true_function(truth, reference), coverages, distances, dynamics=dynamics)
     if ladder is not None:
         _check_coverages(ladder, "A ladder must be a mapping policy → Transitions", "policy")
         true_of = {policy: _truth(reference, steps, policy) for policy, steps in ladder.items()}
@@ -132,12 +132,12 @@ def compare(
     return tree
 
 
-def _function(truth: Reward | None, reference: Reward | None) -> Reward:
+def _true_function(truth: Reward | None, reference: Reward | None) -> Reward:
     """The true reward as a function, for the canonical distances."""
     found = reference if truth is None else truth
     if found is None:
         raise ValueError(
-            "Canonical distances ask for the true reward at steps outside the data; got no function for it. "
+            "Canonical distances need the true reward at steps outside the data; got no function for it. "
             "Pass truth=true_reward(env_id), or distances=None."
         )
     return found
@@ -156,19 +156,19 @@ def _truth(reference: Reward | None, steps: Transitions, coverage: str) -> Float
 
 
 def _of_recovered(rewards: Mapping[str, Reward]) -> dict[str, Any]:
-    """What the results say about the recovered rewards among these."""
+    """The attributes of the results that describe the recovered rewards among these."""
     recovered = [reward for reward in rewards.values() if isinstance(reward, RecoveredReward)]
     return {
         "gamma": _agreed(reward.gamma for reward in recovered),
         "temperature": _agreed(reward.temperature for reward in recovered),
-        "reward_kind": _all(reward.kind for reward in recovered),
-        "expectation": _all(reward.expectation.name for reward in recovered),
-        "terminal": _all(reward.terminal for reward in recovered),
+        "reward_kind": _distinct(reward.kind for reward in recovered),
+        "expectation": _distinct(reward.expectation.name for reward in recovered),
+        "terminal": _distinct(reward.terminal for reward in recovered),
     }
 
 
 def _reward_ids(rewards: Mapping[str, Reward]) -> dict[str, str]:
-    """The id of each reward that has one; a plain function has none, nor has one that cannot be saved."""
+    """The id of each reward that has one; plain functions and rewards that cannot be saved have none."""
     ids = {}
     for name, reward in rewards.items():
         if isinstance(reward, RewardModel):
@@ -184,13 +184,13 @@ def _described(reference: Reward | None) -> str:
 
 
 def _agreed(values: Iterable[float]) -> float | None:
-    """The value that all share, or None if they differ or there are none."""
+    """The value that all share, or None if values differ or there are none."""
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else None
 
 
-def _all(values: Iterable[str]) -> str | None:
-    """Every different value once, sorted; None if there are none."""
+def _distinct(values: Iterable[str]) -> str | None:
+    """The distinct values, sorted, as a list in words; None if there are none."""
     return ", ".join(sorted(set(values))) or None
 
 

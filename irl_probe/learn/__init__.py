@@ -1,4 +1,4 @@
-"""Learning: objectives, engines and the loop around them; loaded as it is used, like `irl_probe` itself."""
+"""Learning: objectives, engines and the loop around them; each name is loaded when it is first used."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What can be set about learning: two configs, what each resolves to, and the defaults that the studies chose."""
+"""The settings of learning: two configs, what each resolves to, and the defaults, which the studies chose."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ class IQConfig(Config):
     divergence: Divergence = "chi2"
     """The divergence of iq and rize, see irl_probe.learn.objectives.phi."""
     value_term: ValueTerm | None = None
-    """Where iq and rize take (1 − γ)E[V(s0)] from, see irl_probe.learn.objectives.value_term
+    """How iq and rize estimate (1 − γ)E[V(s0)], see irl_probe.learn.objectives.value_term
     (default: expert; continuous online mixture)."""
     chi2_on: Chi2On | None = None
     """Whose steps the χ² regulariser averages over (default: offline expert; online mixture)."""
     chi2_c: Positive | None = None
-    """c of the regulariser (r − target)²/(4c); the larger, the weaker (default: 0.5; discrete offline 50)."""
+    """c of the regulariser (r − target)²/(4c); a larger c regularises less (default: 0.5; discrete offline 50)."""
     reward_targets: tuple[float, float] | None = None
-    """What the regulariser pulls the rewards of expert and of policy steps to; the rewards themselves with lsiq and
-    sqil (default: offline (1.0, 1.0); discrete online (1.0, 0.0); continuous online (2.0, -2.0); with lsiq (2.0, -2.0);
-    with rize (10.0, 5.0); with sqil (1.0, 0.0))."""
+    """The values to which the regulariser pulls the rewards of expert steps and of policy steps; with lsiq and sqil
+    they are the rewards (default: offline (1.0, 1.0); discrete online (1.0, 0.0); continuous online (2.0, -2.0); with
+    lsiq (2.0, -2.0); with rize (10.0, 5.0); with sqil (1.0, 0.0))."""
     reward_bound: Positive = 1.0
     """r_max of the divergence tv."""
     max_weight: Weight = 10.0
@@ -72,10 +72,10 @@ class IQConfig(Config):
     target_step: Share = 1e-4
     """Share of the way to their mean reward that rize moves the reward targets at each update."""
     bound_values: bool | None = None
-    """Keep V(s′) between the values that the two reward targets have when paid for ever; continuous actions only
+    """Keep V(s′) between the values of receiving the one and the other reward target for ever; continuous actions only
     (default: False; continuous online True; with lsiq True; with rize or csil False)."""
     terminal: Terminal | None = None
-    """zero (V = 0 after termination) or absorbing (the absorbing state has a reward of its own)
+    """zero (V = 0 after termination) or absorbing (the absorbing state has its own reward)
     (default: offline zero; online absorbing; with lsiq absorbing)."""
     observation_only: bool = False
     """Ignore the demonstrated actions and draw them from the policy (IQ-Learn §5.4)."""
@@ -107,8 +107,8 @@ class IQConfig(Config):
     (default: discrete 64; continuous offline 256, online 128)."""
     policy_average: Share | None = None
     """Rate of the Polyak average that is evaluated and returned: of Q with discrete actions, of the policy with
-    continuous ones. During the first 9/rate updates it covers about the last ninth of them. The environment's steps are
-    the latest policy's. 0 returns the latest (default: 0.0; continuous online 2e-4)."""
+    continuous ones. During the first 9/rate updates it covers about the last ninth of them. Steps in the environment
+    are taken by the latest policy. 0 returns the latest (default: 0.0; continuous online 2e-4)."""
     precision: Precision = "float32"
     """Precision of the networks."""
 
@@ -119,32 +119,33 @@ class IQConfig(Config):
     actor_learning_rate: Positive | None = None
     """Learning rate of the policy; continuous actions only (default: offline 3e-4; online 5e-5)."""
     entropy_target: EntropyTarget | None = None
-    """Nats per action dimension (in units where an action's range is [−1, 1]; SAC's usual target is −1) that α is
-    learned to keep, starting from temperature; continuous actions only. None keeps α at temperature."""
+    """The policy's entropy that α is learned to keep, starting from temperature, in nats per action dimension (in units
+    where an action's range is [−1, 1]; SAC's usual target is −1); continuous actions only. None keeps α at
+    temperature."""
     warm_start: CountOrZero | None = None
-    """Updates that clone the expert into the policy before anything else; continuous actions only
+    """Updates that clone the expert's actions into the policy, before all others; continuous actions only
     (default: 0; continuous online 5000; with csil 5000; with observation_only 0)."""
 
     steps: Count | None = None
     """Gradient updates offline, environment steps online
     (default: offline 10000; discrete online 20000; continuous online 100000)."""
     updates_per_step: Positive = 1
-    """Updates per environment step online. A round has update_every times as many, rounded, and at least one."""
+    """Updates per environment step online. Each round has update_every times this many, rounded, and at least one."""
     update_every: Count | None = None
     """Environment steps from one round of updates to the next (default: 1)."""
     learning_starts: CountOrZero | None = None
     """Environment steps with random actions before the first update (default: discrete online 5000; continuous 1000;
     discrete offline 0)."""
     episode_steps: Count | None = None
-    """Length at which episodes are cut off while learning online, as by a time limit: V goes on there. None leaves it
-    to the environment, as evaluations always do. Short episodes keep the replay from filling with steps after a fall
-    that does not end the episode."""
+    """Length at which episodes are cut off while learning online; as at a time limit, V(s′) still counts there. None
+    leaves the length to the environment, as evaluations always do. Short episodes keep the replay from filling with
+    steps after a fall that does not end the episode."""
     replay_capacity: Count = 200_000
     """Environment steps that the replay holds."""
     epsilon: Share = 0.0
     """Share of uniformly random actions online."""
     evaluate_every: CountOrZero | None = None
-    """Steps between evaluations; 0 evaluates never (default: offline 0; online steps/20, at least 1000)."""
+    """Steps between evaluations; 0 turns them off (default: offline 0; online steps/20, at least 1000)."""
     evaluate_episodes: Count = 10
     """Episodes of an evaluation."""
     checkpoint_every: Count = 10_000
@@ -157,8 +158,8 @@ class IQConfig(Config):
     def resolve(self, *, discrete: bool, online: bool) -> ResolvedIQ:
         """This config with every None filled in by the default for the setting.
 
-        Raises ValueError for an objective that discrete actions do not have, and for a warm start that reads actions
-        which observation_only ignores.
+        Raises ValueError for discrete actions with an objective that needs continuous ones, and for a warm start with
+        observation_only, which ignores the actions to clone.
         """
         if discrete and self.objective in CONTINUOUS_ONLY:
             raise ValueError(
@@ -179,7 +180,7 @@ class IQConfig(Config):
 class RLConfig(Config):
     """How a soft Q-function is learned from a given reward. Rewards, Q, V and α share one unit.
 
-    None stands for a default that depends on the actions (discrete or continuous); the text under each field names
+    None stands for a default that depends on the actions (discrete or continuous); the docstring under each field names
     those values, and `resolve` fills them in.
 
     Raises ValueError for values out of bounds, naming the field, and for an unknown field, suggesting the near miss.
@@ -188,8 +189,8 @@ class RLConfig(Config):
     gamma: Discount = 0.99
     """Discount γ."""
     temperature: Positive | None = None
-    """α, the scale on which the policy is softmax(Q/α), in reward units. Retraining on a recovered reward takes that
-    reward's own α and γ instead (default: discrete 1.0; continuous 0.1)."""
+    """α, the scale on which the policy is softmax(Q/α), in reward units. If it is not given, retraining on a recovered
+    reward takes that reward's own α and γ (default: discrete 1.0; continuous 0.1)."""
 
     hidden: Widths | None = None
     """Widths of the hidden layers (default: discrete (128, 128); continuous (256, 256))."""
@@ -209,8 +210,8 @@ class RLConfig(Config):
     """Steps in a batch; 0 takes every step (default: 256)."""
     policy_average: Share | None = None
     """Rate of the Polyak average that is evaluated and returned: of Q with discrete actions, of the policy with
-    continuous ones. During the first 9/rate updates it covers about the last ninth of them. The environment's steps are
-    the latest policy's. 0 returns the latest (default: discrete 2e-4; continuous 0.0)."""
+    continuous ones. During the first 9/rate updates it covers about the last ninth of them. Steps in the environment
+    are taken by the latest policy. 0 returns the latest (default: discrete 2e-4; continuous 0.0)."""
     precision: Precision = "float32"
     """Precision of the networks."""
 
@@ -221,27 +222,28 @@ class RLConfig(Config):
     actor_learning_rate: Positive | None = None
     """Learning rate of the policy; continuous actions only (default: 3e-4)."""
     entropy_target: EntropyTarget | None = None
-    """Nats per action dimension (in units where an action's range is [−1, 1]; SAC's usual target is −1) that α is
-    learned to keep, starting from temperature; continuous actions only. None keeps α at temperature."""
+    """The policy's entropy that α is learned to keep, starting from temperature, in nats per action dimension (in units
+    where an action's range is [−1, 1]; SAC's usual target is −1); continuous actions only. None keeps α at
+    temperature."""
 
     steps: Count | None = None
     """Environment steps (default: discrete 40000; continuous 100000)."""
     updates_per_step: Positive = 1
-    """Updates per environment step. A round has update_every times as many, rounded, and at least one."""
+    """Updates per environment step. Each round has update_every times this many, rounded, and at least one."""
     update_every: Count | None = None
     """Environment steps from one round of updates to the next (default: discrete 250; continuous 1)."""
     learning_starts: CountOrZero | None = None
     """Environment steps with random actions before the first update (default: 1000)."""
     episode_steps: Count | None = None
-    """Length at which episodes are cut off while learning, as by a time limit: V goes on there. None leaves it to the
-    environment, as evaluations always do. Short episodes keep the replay from filling with steps after a fall that does
-    not end the episode."""
+    """Length at which episodes are cut off while learning; as at a time limit, V(s′) still counts there. None leaves
+    the length to the environment, as evaluations always do. Short episodes keep the replay from filling with steps
+    after a fall that does not end the episode."""
     replay_capacity: Count = 200_000
     """Environment steps that the replay holds."""
     epsilon: Share = 0.0
     """Share of uniformly random actions."""
     evaluate_every: CountOrZero | None = None
-    """Steps between evaluations; 0 evaluates never (default: steps/20, at least 1000)."""
+    """Steps between evaluations; 0 turns them off (default: steps/20, at least 1000)."""
     evaluate_episodes: Count = 10
     """Episodes of an evaluation."""
     checkpoint_every: Count = 10_000
@@ -259,7 +261,7 @@ class RLConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """The settings that learning from demonstrations and from a reward share, as they are used; see the configs."""
+    """The settings that learning from demonstrations and from a reward share, resolved; see the configs."""
 
     gamma: float
     temperature: float
@@ -325,7 +327,10 @@ class ResolvedIQ(Resolved):
 
     @property
     def value_bounds(self) -> tuple[float, float] | None:
-        """What the lower and the higher reward target are worth for ever: without the entropy bonus no V is outside."""
+        """The values of receiving the lower, and the higher, reward target for ever.
+
+        Without the entropy bonus every V lies between them.
+        """
         if not self.bound_values:
             return None
         return min(self.reward_targets) / (1 - self.gamma), max(self.reward_targets) / (1 - self.gamma)
@@ -406,10 +411,10 @@ IQ_DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "temperature": 0.1,
         "activation": "relu",
         "normalise": False,
-        "terminal": "absorbing",  # what ending is worth is learned: much in Acrobot, nothing in CartPole
+        "terminal": "absorbing",  # the value of ending is learned: large in Acrobot, 0 in CartPole
         "weight_decay": 0.1,
         "target_rate": 0.01,
-        "learning_starts": 5000,  # random steps show what failing is worth; with few, retraining finds that it pays
+        "learning_starts": 5000,  # random steps show that failing is bad; with few, retrained policies learn to fail
         "steps": 20_000,
     },
     ("continuous", "offline"): _CONTINUOUS
@@ -424,14 +429,14 @@ IQ_DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     | {
         "value_term": "mixture",
         "chi2_on": "mixture",
-        "reward_targets": (2.0, -2.0),  # ±1/c, with bounds and absorbing states as in LS-IQ
+        "reward_targets": (2.0, -2.0),  # ±1/c, bounds and absorbing states as in LS-IQ
         "bound_values": True,
         "terminal": "absorbing",
         "layer_norm": True,
         "warm_start": 5000,
-        "weight_decay": 0.3,  # without it the critic learns one demonstration by heart, and the policy is lost again
+        "weight_decay": 0.3,  # without it the critic memorises one demonstration, and the policy gets worse again
         "actor_learning_rate": 5e-5,
-        "policy_average": 2e-4,  # of the last five thousand updates: single ones fall (Hopper, Ant)
+        "policy_average": 2e-4,  # averages the last 5000 updates: policies of a single update fall (Hopper, Ant)
         "batch_size": 128,
         "temperature": 0.03,
         "steps": 100_000,
@@ -439,7 +444,7 @@ IQ_DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
 }
 BY_OBJECTIVE: dict[str, dict[str, Any]] = {
     "lsiq": {"reward_targets": (2.0, -2.0), "bound_values": True, "terminal": "absorbing"},
-    "rize": {"reward_targets": (10.0, 5.0), "bound_values": False},  # its targets move, and with them the bounds
+    "rize": {"reward_targets": (10.0, 5.0), "bound_values": False},  # its targets move, so there are no fixed bounds
     "sqil": {"reward_targets": (1.0, 0.0)},
     "csil": {"warm_start": 5000, "bound_values": False},
 }
@@ -448,7 +453,7 @@ RL_DEFAULTS: dict[str, dict[str, Any]] = {
         "temperature": 1.0,
         "hidden": (128, 128),
         "activation": "relu",
-        "layer_norm": True,  # without it Q runs away on rewards that are large where the expert never was
+        "layer_norm": True,  # without it Q diverges on rewards that are large where the expert never was
         "learning_rate": 5e-4,
         "weight_decay": 0.0,
         "target_rate": 0.01,
@@ -456,7 +461,7 @@ RL_DEFAULTS: dict[str, dict[str, Any]] = {
         "policy_average": 2e-4,
         "critics": 1,
         "actor_learning_rate": 3e-4,
-        "update_every": 250,  # updates between single steps lose CartPole's policy again, one time in two
+        "update_every": 250,  # with updates after every step, CartPole's policy is lost again in half of the runs
         "learning_starts": 1000,
         "steps": 40_000,
     },

@@ -38,13 +38,16 @@ from irl_probe.softq import (
 from irl_probe.softq.functions import ContinuousSoftQ
 
 Sampled = tuple[Tensor, Tensor]  # actions (batch, dim) in [−1, 1] and their log densities (batch,)
+# Bytes to allocate and free once. Otherwise glibc returns freed blocks to the system, which zeroes new ones, at every
+# update; once a larger block was freed, it keeps them.
+_KEPT = 31 << 20
 
 
 class ActorCritic:
     """Q(s, a) by one or more critics, π(a|s), α, and V(s) = Q(s, ã) − α log π(ã|s) at one ã ~ π.
 
     With several critics the Q in V is their minimum or mean. States are encoded, actions in [−1, 1].
-    `observations` (N, *shape) set the normalisation; None leaves them as they are.
+    `observations` (N, *shape) set the normalisation; with None there is no normalisation.
     """
 
     def __init__(self, spec: NetworkSpec, config: Resolved, observations: np.ndarray | None) -> None:
@@ -69,7 +72,7 @@ class ActorCritic:
 
     @property
     def alpha(self) -> float | Tensor:
-        """α as the losses read it: a tensor where it is learned, so that nothing waits for its value."""
+        """α for the losses: a tensor where it is learned, so that no update waits for its value."""
         return self.config.temperature if self.config.entropy_target is None else self.log_temperature.detach().exp()
 
     def sample(self, states: Float[Tensor, "batch width"], generator: torch.Generator) -> Sampled:
@@ -112,7 +115,7 @@ class ActorCritic:
             return self.bounded(self.value_from(q, log_density))
 
     def move_target(self) -> None:
-        """Polyak's step of the target network."""
+        """A Polyak step of the target network towards the critics."""
         if self.target is not self.critics:
             with torch.no_grad():
                 torch._foreach_lerp_(self._target_weights, self._weights, self.config.target_rate)
@@ -134,7 +137,7 @@ class ActorCritic:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take a checkpoint's state back."""
+        """Restore a checkpoint's state."""
         self.critics.load_state_dict(state["critics"])
         self.target.load_state_dict(state["target"])
         self.actor.load_state_dict(state["actor"])
@@ -145,7 +148,7 @@ class ActorCritic:
 
 @dataclass(frozen=True)
 class AtDraws:
-    """The critics, with the policy's actions (`own`) in the states of the batches: what a `Loss` is computed from."""
+    """The critics with the policy's actions (`own`) in the states of the batches: a `Critic`, as a `Loss` needs it."""
 
     parts: ActorCritic
     own: Sampled
@@ -161,8 +164,8 @@ class AtDraws:
     ) -> tuple[list[list[StepValues]], Float[Tensor, " starts"]]:
         """Q and V wherever `iq_loss` asks for them, by batch and critic, and V of the initial states.
 
-        One pass through the critics, and one through the target network where there is one. V(s) is there only for the
-        states that the value term reads; the others' is NaN.
+        One pass through the critics, and one through the target network if there is one. V(s) is computed only for the
+        states that the value term reads; elsewhere it is NaN.
         """
         parts, own = self.parts, self.own
         states = torch.cat([batch.states for batch in batches])
@@ -224,7 +227,7 @@ class AtDraws:
         *,
         observation_only: bool,
     ) -> Float[Tensor, ""]:
-        """The penalty on ∇r(s, a, s′) by the encoded (s, a, s′), at the expert's steps mixed with the policy's."""
+        """The penalty on the gradient of r by the encoded (s, a, s′), at the expert's steps mixed with the policy's."""
         parts, (expert, *others) = self.parts, batches
         taken = self.own[0][: len(expert)].detach() if observation_only else expert.actions
         points = torch.cat([expert.states, taken, expert.successors], dim=-1)
@@ -245,17 +248,13 @@ class AtDraws:
         return lipschitz_penalty(gradient)
 
 
-# glibc gives freed blocks back to the system, which zeroes them at every update, unless it has seen a larger one freed.
-_KEPT = 31 << 20
-
-
 class SoftActorCritic:
     """Critics, a squashed Gaussian policy and a temperature (`ActorCritic`), learned by the config's objective.
 
     The objective is a `Loss`: each critic has its own, and their mean is minimised. `observations` (N, *shape) set the
-    normalisation; None leaves them as they are. `action_space` says what `act` returns. All random numbers come from
-    `generator` or from the config's seed. Batches are named and in this order: "expert" where there are demonstrations,
-    "policy" where there are other steps.
+    normalisation; with None there is no normalisation. `action_space` is the space of the actions that `act` returns.
+    All random numbers come from `generator` or from the config's seed. Batches have names, in this order: "expert"
+    where there are demonstrations, "policy" where there are other steps.
     """
 
     def __init__(
@@ -310,15 +309,15 @@ class SoftActorCritic:
             action, _ = self.parts.actor.sample(torch.as_tensor(np.asarray(observation)[None]), noise)
         space = self.action_space
         units = self._scale.to_env(action.numpy()).reshape(space.shape)
-        return np.clip(units.astype(space.dtype), space.low, space.high)  # rounding can step over a bound
+        return np.clip(units.astype(space.dtype), space.low, space.high)  # rounding can exceed a bound
 
     def anneal(self, share: float) -> None:
-        """Let the learning rates be this share of the config's from now on."""
+        """Set the learning rates to this share of the config's."""
         for name, optimizer in self._optimizers.items():
             optimizer.learning_rate = share * self._rates[name]
 
     def warm_start(self, expert: Replay, updates: int) -> None:
-        """Clone the expert, `updates` times at the critics' rate, before anything else is learned."""
+        """Clone the expert's actions into the policy, by `updates` updates at the critics' learning rate."""
         generator = torch.Generator().manual_seed(self.config.seed)
         optimizer = AdamW(list(self.parts.actor.parameters()), learning_rate=self._rates["critic"])
         for _ in range(updates):
@@ -331,14 +330,14 @@ class SoftActorCritic:
     ) -> Tensor:
         """One gradient step of the critics, and one of the policy (and of α) on the states of all batches.
 
-        Returns the critics' loss as a tensor, so that nothing waits for it.
+        Returns the critics' loss as a tensor, so that no update waits for its value.
         """
         parts, steps = self.parts, list(batches.values())
         states = torch.cat([batch.states for batch in steps])
         drawn, log_density = parts.sample(states, generator)
         actions = drawn.detach().requires_grad_()
         loss = self.objective(AtDraws(parts, (actions, log_density.detach())), steps, starts, generator)
-        if self.objective.is_saddle(steps):  # the value term's gradient by ã is that of the mean of Q(s, ã)
+        if self.objective.is_saddle(steps):  # the loss depends on ã through the mean of Q(s, ã)
             (by_action,) = self._optimizers["critic"].step(loss, [actions])
             by_action = by_action * len(states)
         else:
@@ -385,7 +384,7 @@ class SoftActorCritic:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take a checkpoint's state back."""
+        """Restore a checkpoint's state."""
         self.parts.restore(state["parts"])
         self.objective.restore(state["objective"])
         for name, optimizer in self._optimizers.items():

@@ -30,9 +30,9 @@ from irl_probe.softq.functions import DiscreteSoftQ, soft_value
 class SoftQLearner:
     """Q(s, ·) as a network with V = α logsumexp(Q/α) and π = softmax(Q/α); `update` is one gradient step.
 
-    The config's objective is a `Loss`. `observations` (N, *shape) set the normalisation; None leaves them as they are.
-    All random numbers come from `generator` or from the config's seed. Batches are named and in this order: "expert"
-    where there are demonstrations, "policy" where there are other steps.
+    The config's objective is a `Loss`. `observations` (N, *shape) set the normalisation; with None there is no
+    normalisation. All random numbers come from `generator` or from the config's seed. Batches have names, in this
+    order: "expert" where there are demonstrations, "policy" where there are other steps.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class SoftQLearner:
         return int(np.argmax(q / self.temperature + rng.gumbel(size=q.shape)))
 
     def anneal(self, share: float) -> None:
-        """Let the learning rate be this share of the config's from now on."""
+        """Set the learning rate to this share of the config's."""
         self.optimizer.learning_rate = share * self.config.learning_rate
 
     def update(
         self, batches: Mapping[str, Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator
     ) -> Tensor:
-        """One gradient step on the objective; returns the loss as a tensor, so that nothing waits for it."""
+        """One gradient step on the objective; returns the loss as a tensor, so that no update waits for its value."""
         loss = self.loss(batches, starts, generator)
         self.optimizer.step(loss)
         self._follow(self.target, self.config.target_rate)
@@ -121,7 +121,7 @@ class SoftQLearner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take a checkpoint's state back."""
+        """Restore a checkpoint's state."""
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
         self.averaged.load_state_dict(state["averaged"])
@@ -192,7 +192,7 @@ class SoftQLearner:
         *,
         observation_only: bool,
     ) -> Float[Tensor, ""]:
-        """The penalty on ∇r(s, a, s′) by the encoded (s, s′), at the expert's steps mixed with the policy's."""
+        """The penalty on the gradient of r by the encoded (s, s′), at the expert's steps mixed with the policy's."""
         expert, *others = batches
         points = torch.cat([expert.states, expert.successors], dim=-1)
         for policy in others:
@@ -212,7 +212,7 @@ class SoftQLearner:
         return soft_value(q, self.temperature)
 
     def _follow(self, copied: DiscreteQ, rate: float) -> None:
-        """Polyak's step of a copy of the network; the network itself has nothing to follow."""
+        """A Polyak step of a copy towards the network; does nothing where `copied` is the network itself."""
         if copied is not self.network:
             with torch.no_grad():
                 torch._foreach_lerp_(list(copied.parameters()), list(self.network.parameters()), rate)

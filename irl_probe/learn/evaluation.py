@@ -1,4 +1,4 @@
-"""The true return of a policy: evaluation only, with random numbers of its own."""
+"""The true return of a policy, for evaluation only; it draws its own random numbers."""
 
 from __future__ import annotations
 
@@ -56,16 +56,17 @@ def evaluate(
 ) -> Evaluation:
     """Run a policy for whole episodes; the i-th starts from the i-th seed drawn from `seed`.
 
-    What an environment id names, or a function returns, is made once per episode and all run side by side, so that the
-    policy is asked once a step; an environment object runs its episodes one after the other and is left open.
+    From an id or a function one environment is made for each episode, and all run side by side, so that the policy is
+    called once a step. An environment object runs its episodes one after the other and stays open.
 
-    Raises ValueError unless `episodes` is at least 1.
+    Raises ValueError unless `episodes` is at least 1 and `seed` at least 0; TypeError for a policy that is not a
+    function.
     """
     check_count(episodes, 1, "The episodes of an evaluation")
     check_count(seed, 0, "The seed of an evaluation")
     if not callable(policy):
         raise TypeError(
-            f"A policy must be a function of observations; got {reprlib.repr(policy)}. Of a run: run.policy."
+            f"A policy must be a function of observations; got {reprlib.repr(policy)}. For a run give run.policy."
         )
     seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(episodes)]
     rng = np.random.default_rng([seed, 1])

@@ -22,16 +22,16 @@ def solve_exactly(
 ) -> DiscreteSoftQ:
     """argmax_Q J(Q) of IQ-Learn (eq. 9) at an expert's occupancy ρ_E, by L-BFGS in float64.
 
-    J(Q) = E_{ρE}[φ(Q − γE_{s′}V)] − (1 − γ)E_{ρ0}V, the latter telescoped into E_{ρE}[V(s) − γE_{s′}V(s′)], which at an
-    exact occupancy is the same number. Where ρ_E is 0 nothing is known of Q, and it stays low.
+    J(Q) = E_{ρE}[φ(Q − γE_{s′}V)] − (1 − γ)E_{ρ0}V. The last term is telescoped into E_{ρE}[V(s) − γE_{s′}V(s′)], which
+    is the same number at an exact occupancy. Where ρ_E is 0, the demonstrations do not determine Q, and it stays low.
 
     Args:
         occupancy: ρ_E(s, a), (S, A), sum 1; for example `envs.occupancy` of the expert's policy.
         transition: P(s′ | s, a), (S, A, S).
-        others: another occupancy (S, A), sum 1, for what averages over a mixture; it says something of the (s, a) that
-            the expert never takes.
         config: its divergence, chi2_c, chi2_on, reward targets, γ and α are used; None takes the offline defaults.
-        iterations: the most that L-BFGS may take.
+        others: another occupancy (S, A), sum 1, for terms that average over a mixture; it constrains Q at the (s, a)
+            that the expert never takes.
+        iterations: the largest number of iterations of L-BFGS.
     """
     resolved = (config or IQConfig(value_term="expert", chi2_on="expert")).resolve(discrete=True, online=False)
     settings, temperature = resolved.settings(), resolved.temperature

@@ -12,13 +12,15 @@ import numpy as np
 
 from irl_probe._files import only_process_in, whole_file
 
+TOLERANCE = 1e-4  # of computed numbers, relative to the largest in their list: machines round differently
+
 
 class CheckpointError(ValueError):
     """A run folder that cannot be written, or does not hold what it should."""
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss is not finite any more, or Q is far too large."""
+    """The loss is no longer finite, or Q is far too large."""
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -26,7 +28,7 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file that takes the place of `path` once it is whole and on the disk.
+    """Let `write` fill a temporary file, which replaces `path` once it is complete and on the disk.
 
     A reader finds the old content or the new one, at any moment and after a crash.
 
@@ -50,7 +52,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote; only tensors and plain containers are admitted.
+    """Read what `save_checkpoint` wrote; only tensors and plain containers are accepted.
 
     Raises CheckpointError where the file is absent, truncated or holds anything else.
     """
@@ -82,14 +84,11 @@ def alone_in(folder: Path) -> Iterator[None]:
         ) from error
 
 
-TOLERANCE = 1e-4  # of numbers that were computed, relative to the largest beside them: machines round differently
-
-
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two records of plain values, in words; settings within settings by dotted names.
+    """What differs between two records of plain values, in words; nested settings have dotted names.
 
-    An option that one of the two does not know counts as 0, off or None. Fractions in a list are alike within
-    `TOLERANCE`.
+    An option that only one of the two has counts as 0, off or None in the other. Floats in lists of equal length are
+    compared up to `TOLERANCE`.
     """
     old, new = _flat(before), _flat(now)
     return [
@@ -113,6 +112,8 @@ def _alike(before: object, now: object) -> bool:
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        inner = {f"{name}.{key}": each for key, each in _flat(value).items()} if isinstance(value, Mapping) else None
-        flat |= {name: value} if inner is None else inner
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{key}": each for key, each in _flat(value).items()}
+        else:
+            flat[name] = value
     return flat

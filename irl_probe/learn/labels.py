@@ -1,4 +1,4 @@
-"""The rewards that Q is regressed on: those that were given, labels (SQIL, LS-IQ), or the clone's density (CSIL)."""
+"""The rewards that Q is regressed on: given rewards, labels (SQIL, LS-IQ), or the clone's log density (CSIL)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def label_rewards(
 def absorbing_value(ends: Float[Tensor, 2], rewards: tuple[float, float], gamma: float) -> Float[Tensor, ""]:
     """V_absorbing = r_absorbing/(1 − γ) in closed form  (after LS-IQ §3.3).
 
-    r_absorbing is what least squares makes of the rewards of the steps that lead there: their mean, weighted by the
-    shares `ends` of the expert's and of the policy's steps that terminate; 0 as long as none did.
+    r_absorbing is the least-squares estimate from the rewards of the steps that lead there: their mean, weighted by
+    `ends`, the shares of the expert's and of the policy's steps that terminate; 0 as long as no step did.
     """
     mean = (ends[0] * rewards[0] + ends[1] * rewards[1]) / ends.sum().clamp(min=torch.finfo(ends.dtype).tiny)
     return mean / (1 - gamma)
@@ -49,7 +49,7 @@ def coherent_reward(
 
 
 class Rewards(Protocol):
-    """What the steps of the batches are paid, with all that must be remembered for that."""
+    """The rewards of batches of steps, with the state that they depend on."""
 
     def __call__(self, batches: Sequence[Batch]) -> Float[Tensor, " batch"]:
         """The rewards of the batches' steps, one batch after the other."""
@@ -59,20 +59,20 @@ class Rewards(Protocol):
         """V_absorbing; None with the convention `zero`."""
 
     def observe(self, batches: Sequence[Batch]) -> None:
-        """Take note of the steps that an update was made from."""
+        """Record the steps of an update."""
 
     def take_clone(self, actor: GaussianPolicy) -> None:
-        """Take note of the policy that was cloned from the expert."""
+        """Copy the policy that was cloned from the expert."""
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take a checkpoint's state back."""
+        """Restore a checkpoint's state."""
 
 
 class Memoryless:
-    """Nothing is noted and nothing goes into a checkpoint, unless a subclass does it."""
+    """Has no state, and so nothing to record or to save; a subclass with state overrides these methods."""
 
     def observe(self, batches: Sequence[Batch]) -> None: ...
     def take_clone(self, actor: GaussianPolicy) -> None: ...
@@ -94,7 +94,7 @@ class GivenRewards(Memoryless):
 class LabelRewards(Memoryless):
     """One reward for the expert's steps and another for the policy's (`label_rewards`).
 
-    With `absorbing` it follows the shares of expert and policy steps that terminate, for `absorbing_value`.
+    With `absorbing` it tracks the shares of expert and policy steps that terminate, for `absorbing_value`.
     """
 
     def __init__(self, targets: tuple[float, float], gamma: float, *, absorbing: bool) -> None:
@@ -110,7 +110,7 @@ class LabelRewards(Memoryless):
         return absorbing_value(self._ends, self.targets, self.gamma).float() if self.absorbing else None
 
     def observe(self, batches: Sequence[Batch]) -> None:
-        """Follow the shares of the batches' steps that terminate."""
+        """Update the shares of steps that terminate."""
         if self.absorbing:
             for share, batch in zip(self._ends, batches, strict=False):
                 share.lerp_(batch.terminated.double().mean(), TERMINATION_RATE)
@@ -120,12 +120,12 @@ class LabelRewards(Memoryless):
         return {"ends": self._ends}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take the shares back."""
+        """Restore the shares."""
         self._ends.copy_(state["ends"])
 
 
 class CloneRewards(Memoryless):
-    """`coherent_reward` of the policy π_BC that was cloned from the expert: a copy of `actor`, until `take_clone`."""
+    """`coherent_reward` of the policy π_BC that was cloned from the expert; of a copy of `actor` until `take_clone`."""
 
     terminal_value = None
 
@@ -140,7 +140,7 @@ class CloneRewards(Memoryless):
         return coherent_reward(log_density, actions.shape[1], self.temperature)
 
     def take_clone(self, actor: GaussianPolicy) -> None:
-        """Let this be π_BC from now on."""
+        """Use a copy of this policy as π_BC from now on."""
         self._clone.load_state_dict(actor.state_dict())
 
     def state(self) -> dict[str, Any]:
@@ -148,5 +148,5 @@ class CloneRewards(Memoryless):
         return {"clone": self._clone.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take π_BC back."""
+        """Restore π_BC."""
         self._clone.load_state_dict(state["clone"])

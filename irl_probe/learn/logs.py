@@ -29,14 +29,15 @@ Row = dict[str, float]
 class Log:
     """Rows of figures by step: in memory and, given a folder, in log.jsonl and as TensorBoard events.
 
-    No row holds a time, so that a resumed run writes the same bytes as one that was never interrupted.
+    No row holds a time, so a resumed run writes the same bytes as one that was never interrupted.
     """
 
     def __init__(self, folder: Path | None, rows: list[Row] | None = None) -> None:
         self.rows: list[Row] = list(rows or [])
-        self._path = None if folder is None else folder / "log.jsonl"
-        self._events = None
-        if self._path is not None and folder is not None:
+        self._path: Path | None = None
+        self._events: SummaryWriter | None = None
+        if folder is not None:
+            self._path = folder / "log.jsonl"
             text = "".join(json.dumps(row) + "\n" for row in self.rows)
             write_atomically(self._path, lambda file: file.write(text.encode()))
             after = int(self.rows[-1]["step"]) + 1 if self.rows else 0
@@ -59,14 +60,14 @@ class Log:
 
 
 def read_log(folder: Path) -> list[Row]:
-    """The rows in a folder's log.jsonl; none where there is none. A last line that was cut off is left out."""
+    """The rows in a folder's log.jsonl; [] if there is no such file. A last line that was cut off is left out."""
     path = folder / "log.jsonl"
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 class Bar:
-    """How far learning has come: a progress bar with the latest figures and returns, lines of returns, or nothing."""
+    """Shows the progress of a run: a bar with the latest figures and returns, lines of returns, or nothing."""
 
     def __init__(self, progress: Progress | None = None, task: TaskID | None = None, lines: Console | None = None):
         self._progress, self._task, self._lines, self._returns = progress, task, lines, ""
@@ -96,9 +97,9 @@ class _Speed(ProgressColumn):
 
 @contextmanager
 def progress_bar(title: str, total: int, *, start: int, shown: bool) -> Iterator[Bar]:
-    """A bar on standard error, with steps a second and the time left; nothing at all unless `shown`.
+    """A bar on standard error, with steps a second and the time left; nothing unless `shown`.
 
-    Where standard error is not a terminal, each evaluation is a line of its own.
+    Where standard error is not a terminal, each evaluation prints one line instead.
     """
     console = Console(stderr=True)
     if not shown or not console.is_terminal:

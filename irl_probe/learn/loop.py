@@ -1,4 +1,4 @@
-"""The loop around any learner: act, learn, log, evaluate, checkpoint; stop at any moment and go on later."""
+"""The loop around any learner: act, learn, log, evaluate, checkpoint; it can stop at any moment and be resumed."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ from irl_probe.learn.folder import (
     load_checkpoint,
     save_checkpoint,
 )
-from irl_probe.learn.logs import Bar, Log, progress_bar
+from irl_probe.learn.logs import Bar, Log, Row, progress_bar
 from irl_probe.learn.replay import Batch, Interaction, Replay
 from irl_probe.softq.functions import SoftQ
 
 CHECKPOINT = "checkpoint.pt"
-Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged, where nothing tells how large Q can be
-Row = dict[str, float]
+Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged, where Q has no known bound
 
 
 class Learner(Protocol):
-    """What the loop needs of an engine."""
+    """What the loop needs from an engine."""
 
     @property
     def soft_q(self) -> SoftQ: ...
@@ -61,21 +60,21 @@ class Limit(Protocol):
 
 @dataclass(frozen=True)
 class FixedLimit:
-    """Nothing tells how large Q can be."""
+    """A fixed limit, for runs in which Q has no known bound."""
 
     remedy: str
 
     def q_limit(self, rows: list[Row]) -> float:
-        """The same at all times."""
+        """`Q_LIMIT`, for any rows."""
         return Q_LIMIT
 
 
 @dataclass(frozen=True)
 class RewardLimit:
-    """Given rewards and an entropy bonus say how large Q can be.
+    """A limit from the given rewards and the entropy bonus, which bound Q.
 
-    The limit is three times (max |r| + max α·|entropy|)/(1 − γ), what they can add up to, but at least 1000: a policy
-    that runs away stays finite for long, and checkpoints go over good ones.
+    It is three times the most that they can add up to, (max |r| + max α·|entropy|)/(1 − γ), and at least 1000. Without
+    it a diverging run stays finite for a long time and overwrites good checkpoints.
     """
 
     remedy: str
@@ -83,14 +82,14 @@ class RewardLimit:
     gamma: float
 
     def q_limit(self, rows: list[Row]) -> float:
-        """From the rewards and the entropies so far."""
+        """The limit from the rewards and entropies so far."""
         bonus = max(row["temperature"] * abs(row["entropy"]) for row in rows if "entropy" in row)
         return min(Q_LIMIT, max(1000.0, 3 * (self.paid.largest_reward + bonus) / (1 - self.gamma)))
 
 
 @dataclass(frozen=True)
 class Online:
-    """Where a run collects its own steps: the episodes, and the replay that they go into."""
+    """How a run collects its own steps: the episodes, and the replay that stores them."""
 
     interaction: Interaction
     replay: Replay
@@ -101,7 +100,9 @@ class Loop:
     """A run in progress.
 
     Attributes:
-        learner: the engine. config: resolved. title: for the progress bar.
+        learner: the engine.
+        config: the resolved config.
+        title: of the progress bar.
         replays: where batches are sampled from: "expert" where there are demonstrations, then "policy" where there are
             the policy's own steps or others'.
         starts: encoded initial states, (starts, width); empty where the objective reads none.
@@ -174,7 +175,7 @@ class Loop:
             self._checkpoint()
 
     def _interact(self, online: Online) -> None:
-        """Take one step in the environment, and put it into the replay."""
+        """Take one step in the environment and add it to the replay."""
         space = online.interaction.env.action_space
         explore = self.step <= self.config.learning_starts or self.rng.random() < self.config.epsilon
         if explore:
@@ -229,7 +230,7 @@ class Loop:
         bar.show(row)
 
     def _checkpoint(self) -> None:
-        """Write the state down. Raises TrainingDiverged, and leaves the last one, where the loss is not finite."""
+        """Write a checkpoint. Raises TrainingDiverged, and keeps the last one, where the loss is not finite."""
         if self.loss is not None and not math.isfinite(self.loss.item()):
             raise self._diverged(f"loss {self.loss.item():.4g}")
         if self.folder is not None:
@@ -248,7 +249,7 @@ class Loop:
         }
 
     def _restore(self, checkpoint: Path) -> list[Row]:
-        """Take a checkpoint back; returns its log."""
+        """Restore a checkpoint; returns the rows of its log."""
         state = load_checkpoint(checkpoint)
         try:
             self.step, self.loss = state["step"], state["loss"]
@@ -270,13 +271,14 @@ class Loop:
         if self.folder is None:
             return f"Interrupted at step {self.step}; nothing was saved, since the run has no folder (out=)."
         return (
-            f"Interrupted at step {self.step}; checkpointed in {self.folder}. The same again with resume=True goes on."
+            f"Interrupted at step {self.step}; checkpointed in {self.folder}. "
+            "Repeat the call with resume=True to continue."
         )
 
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let a step finish when SIGINT comes, and tell whether it came; a second SIGINT acts at once."""
+    """Let a step finish when SIGINT comes; yields a function that says whether it came. A second one acts at once."""
     came: list[int] = []
 
     def note(number: int, frame: Any) -> None:
@@ -286,7 +288,7 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
     try:
         before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: signals are not ours to take
+    except ValueError:  # only the main thread may set a signal handler
         yield lambda: False
         return
     try:

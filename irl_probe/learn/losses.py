@@ -1,4 +1,4 @@
-"""The objective of a run as one object, chosen once: its loss for any engine, and all that it learns or remembers."""
+"""The objective of a run as one object: its loss for any engine, the parameters it learns, and its state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Scalar = Float[Tensor, ""]
 
 
 class Critic(Protocol):
-    """What a loss asks of an engine. Batches are the expert's steps, where there are any, and then the policy's."""
+    """What a loss needs from an engine. Batches are the expert's steps, where there are any, then the policy's."""
 
     def step_values(
         self,
@@ -51,7 +51,7 @@ class Critic(Protocol):
         *,
         observation_only: bool,
     ) -> Scalar:
-        """The penalty on the gradient of r = Q − γV(s′) by its input."""
+        """The penalty on the gradient of r = Q − γV(s′) with respect to its input."""
 
     def cloning_loss(self, expert: Batch) -> Scalar:
         """−E_{ρE}[log π(a|s)]."""
@@ -94,8 +94,8 @@ def loss_of(config: ResolvedIQ | ResolvedRL, dtype: torch.dtype, actor: Gaussian
 class Inverse(Memoryless):
     """`iq` and `rize`: `iq_loss`, a function of r = Q − γV(s′) and V.
 
-    With the terminal convention `absorbing` it learns r_absorbing by gradient, on the scale of a reward: V itself would
-    take 1/(1 − γ) times as many steps. `rize` moves the reward targets at each update.
+    With the terminal convention `absorbing` it learns r_absorbing by gradient descent; V_absorbing itself would take
+    1/(1 − γ) times as many steps. `rize` moves the reward targets at each update.
     """
 
     def __init__(self, config: ResolvedIQ, dtype: torch.dtype) -> None:
@@ -135,10 +135,10 @@ class Inverse(Memoryless):
         return loss
 
     def is_saddle(self, batches: Sequence[Batch]) -> bool:
-        """Whether the loss reads the policy's actions as the mean of V(s) over all the batches' states alone.
+        """Whether the policy's actions enter the loss only through the mean of V(s) over the states of all batches.
 
-        Then J(Q, π) is minimised by the critics and maximised by the policy (IQ-Learn eq. 8), and one backward pass
-        gives both gradients: the policy's step needs no pass of its own through the critics.
+        Then the critics minimise and the policy maximises the same J(Q, π) (IQ-Learn eq. 8), and one backward pass
+        gives both gradients: the policy's step needs no second pass through the critics.
         """
         term = self.settings.value_term
         everywhere = term == "mixture" or (term == "expert" and len(batches) == 1)
@@ -158,7 +158,7 @@ class Inverse(Memoryless):
         return {"targets": self.targets, "absorbing_reward": [each.detach() for each in self.parameters]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take the targets and r_absorbing back."""
+        """Restore the targets and r_absorbing."""
         self.settings = replace(self.settings, reward_targets=state["targets"])
         with torch.no_grad():
             for mine, saved in zip(self.parameters, state["absorbing_reward"], strict=True):
@@ -176,7 +176,7 @@ class Regression:
 
     @property
     def terminal_value(self) -> Tensor | None:
-        """In closed form; None with the convention `zero`."""
+        """V_absorbing in closed form; None with the convention `zero`."""
         return self.rewards.terminal_value
 
     def __call__(self, critic: Critic, batches: Sequence[Batch], starts: Starts, generator: torch.Generator) -> Tensor:

@@ -26,8 +26,12 @@ TV_STIFFNESS = 10.0  # how hard the wall at |r| = r_max is; the optimum overshoo
 class StepValues:
     """What the objectives need of a batch of steps, each (batch,).
 
-    Q(s, a); V(s); V(s′), which is 0 where the step terminated; and 1 where it terminated, else 0. `weight` is each
-    step's share in an expectation, which sum to 1; None counts all steps alike.
+    Attributes:
+        q: Q(s, a).
+        value: V(s).
+        next_value: V(s′), which is 0 where the step terminated.
+        terminated: 1 where the step terminated, else 0.
+        weight: each step's weight in an expectation, with sum 1; None weights all steps equally.
     """
 
     q: Float[Tensor, " batch"]
@@ -37,7 +41,7 @@ class StepValues:
     weight: Float[Tensor, " batch"] | None = None
 
     def mean(self, values: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-        """The expectation of one value a step."""
+        """The expectation of a value that each step has."""
         return values.mean() if self.weight is None else self.weight @ values
 
 
@@ -66,14 +70,14 @@ def phi(
     kl         1 − e^{−r}
     hellinger  r/(1 + r), for r > −1
     js         log(2 − e^{−r}), for r > −log 2
-    tv         r, for |r| ≤ r_max; beyond it r less a quadratic wall, the differentiable form of the constraint
-    w1         r; that r be 1-Lipschitz is the gradient penalty's part
+    tv         r, for |r| ≤ r_max; beyond it r minus a quadratic wall, a differentiable form of the constraint
+    w1         r; the gradient penalty keeps r 1-Lipschitz
 
-    φ′ is the weight of an expert step. For kl, hellinger and js it grows without bound as r falls: below the r at which
-    it reaches `max_weight`, φ goes on along its tangent. That keeps φ concave and differentiable, defines it on all
-    reals, and leaves every optimum whose weights stay below `max_weight` where it was.
+    φ′ is the weight of an expert step. For kl, hellinger and js it grows without bound as r falls. Below the r at which
+    it reaches `max_weight`, φ is replaced by its tangent there. This keeps φ concave and differentiable, defines it on
+    all reals, and does not move an optimum whose weights stay below `max_weight`.
 
-    Raises ValueError for an unknown divergence (the reference code trains on with φ′ = 1).
+    Raises ValueError for an unknown divergence (the reference code continues with φ′ = 1).
     """
     check_option(divergence, Divergence, "The divergence")
     if divergence == "chi2":
@@ -106,9 +110,10 @@ def value_term(
     initial        (1 − γ) mean V(s0) over initial states
     expert         mean of V(s) − γV(s′) over expert steps; V(s′) = 0 after a terminal step
     mixture        the same over expert and policy steps, half and half
-    expert_states  (1 − γ) mean V(s) over expert states; not an estimate of `initial`, and what the reference calls v0
+    expert_states  (1 − γ) mean V(s) over expert states; not an estimate of `initial`; the reference code calls it v0
 
     After a terminal step an absorbing state's V cancels in the telescoped sum, so both terminal conventions agree here.
+
     Raises ValueError for an unknown kind, or for `mixture` without policy steps.
     """
     check_option(kind, ValueTerm, "The value term")
@@ -133,7 +138,7 @@ def mean_over_steps(
     gamma: float,
     terminal_value: Float[Tensor, ""] | None,
 ) -> Float[Tensor, ""]:
-    """E_μ[f(r)] over a batch of steps, with the absorbing state's steps where it is modelled.
+    """E_μ[f(r)] over a batch of steps, and over the steps in the absorbing state where there is one.
 
     A step into the absorbing state is followed by γ/(1 − γ) discounted steps there, each of reward (1 − γ)·V_absorbing;
     each counts like a step of the batch. `terminal_value` None is the convention `zero`, which has no such steps.
@@ -154,9 +159,9 @@ def iq_loss(
 ) -> Float[Tensor, ""]:
     """−J(Q) = −E_{ρE}[φ(r)] + value term + (1/4c)·E_μ[(r − r_target)²]  (IQ-Learn eq. 9, with LS-IQ's targets).
 
-    The last term is there for χ² alone, with φ(r) = r: μ is the expert's steps (`chi2_on` = expert; with target 0
-    this is φ(r) = r − r²/4c) or expert and policy steps half and half (mixture). Other divergences carry their
-    regulariser in φ.
+    Only χ² has the last term, and with it φ(r) = r. μ is the expert's steps (`chi2_on` = expert; with target 0 this is
+    φ(r) = r − r²/4c) or expert and policy steps half and half (mixture). The φ of the other divergences includes their
+    regulariser.
 
     Raises ValueError where an option needs policy steps and there are none.
     """
@@ -200,8 +205,8 @@ def temperature_loss(
 ) -> Float[Tensor, ""]:
     """log α · (E[−log π] − target): α grows while the policy's entropy is below its target, in nats.
 
-    Haarnoja et al. 2018b (arXiv 1812.05905), eq. 18, with log α for α in front, as their code has it. The density is
-    not differentiated.
+    Haarnoja et al. 2018b (arXiv 1812.05905), eq. 18, with log α in place of the leading α, as in their code. The
+    density is not differentiated.
     """
     return log_temperature * (-log_density.detach().mean() - entropy_target)
 
@@ -226,8 +231,8 @@ def bellman_target(
 def huber_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
     """Soft Bellman error for discrete actions: Huber(Q(s, a) − target), threshold 1  (Mnih et al. 2015).
 
-    It is moved little by what a recovered reward pays where nobody went, which can be large. Beside least squares it
-    lost fewer policies on CartPole's default reward, and more on the true one (analyses/zoo/README.md).
+    A large recovered reward far from the data changes Q little. Compared with least squares, training lost fewer
+    policies on CartPole's default reward and more on the true one (docs/lab_notes.md).
     """
     return functional.smooth_l1_loss(q, target)
 
@@ -235,8 +240,8 @@ def huber_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> F
 def least_squares_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
     """Soft Bellman error for continuous actions: ½E[(Q(s, a) − target)²]  (Haarnoja et al. 2018, eq. 5).
 
-    Its optimum is the target's mean. Huber's loss tends to the median, which leaves out what is rare and costly, like
-    a fall: soft actor-critic learns Hopper and HalfCheetah more slowly with it.
+    Its optimum is the target's mean. Huber's loss tends to the median, which ignores rare, costly steps such as a fall:
+    soft actor-critic learns Hopper and HalfCheetah more slowly with it.
 
     With labels r = ±1/c it is LS-IQ (Al-Hafez et al. 2023): IQ-Learn's E_E[r] − E_π[r] − (c/2)·E_{E∪π}[r²] with the
     square completed, and V(s′) of the target network; with 1 and 0, SQIL (Reddy et al. 2020).
@@ -247,6 +252,6 @@ def least_squares_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch
 def lipschitz_penalty(gradient: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
     """One-sided penalty E[max(0, ‖∇r‖ − 1)²] that keeps r 1-Lipschitz  (Petzka et al. 2018).
 
-    On the gradient of r itself: the reference code penalises that of Q, which bounds another function.
+    It penalises the gradient of r itself; the reference code penalises that of Q, and so bounds another function.
     """
     return torch.relu(gradient.norm(dim=-1) - 1).square().mean()

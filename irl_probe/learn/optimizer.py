@@ -1,4 +1,4 @@
-"""AdamW without the wrapper around it, whose bookkeeping costs more than the step itself on small networks."""
+"""AdamW by a direct call of torch's kernel: on small networks `torch.optim`'s bookkeeping costs more than the step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+RECENCY = 8  # η of polynomial-decay averaging (Shamir and Zhang 2013)
+
 
 class AdamW:
     """torch's fused AdamW (Loshchilov and Hutter 2019) on one group of parameters, with torch's default β and ε.
 
-    `torch.optim.AdamW.step` takes about 90 µs on six small tensors, the kernel that it calls 12 µs: a seventh of an
-    update of a 64 × 64 network. `benchmarks/updates.py` measures both.
+    On six small tensors `torch.optim.AdamW.step` takes about 90 µs, and the kernel that it calls 12 µs. The difference
+    is a seventh of an update of a 64 × 64 network. `benchmarks/updates.py` measures both.
     """
 
     def __init__(self, parameters: Sequence[Tensor], *, learning_rate: float, weight_decay: float = 0.0) -> None:
@@ -26,11 +28,11 @@ class AdamW:
 
     @property
     def steps(self) -> int:
-        """How many steps were made."""
+        """The number of steps so far."""
         return int(self._steps[0].item())
 
     def step(self, loss: Tensor, others: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
-        """Go one step down the gradient of `loss`; returns its gradients by `others`, from the same pass."""
+        """Take one step down the gradient of `loss`; returns its gradients by `others`, from the same backward pass."""
         count = len(self.parameters)
         gradients = torch.autograd.grad(loss, [*self.parameters, *others])
         with torch.no_grad():
@@ -57,19 +59,16 @@ class AdamW:
         return {"means": self._means, "squares": self._squares, "steps": self._steps}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take a checkpoint's state back."""
+        """Restore a checkpoint's state."""
         for own, saved in ((self._means, "means"), (self._squares, "squares"), (self._steps, "steps")):
             for mine, theirs in zip(own, state[saved], strict=True):
                 mine.copy_(theirs)
 
 
-RECENCY = 8  # η of polynomial-decay averaging (Shamir and Zhang 2013)
-
-
 def averaging_rate(least: float, updates: int) -> float:
-    """Share of the way that the average goes at this update (the first is 1): (1 + η)/(t + η), and never below `least`.
+    """The rate of the average at update t (the first is 1): (1 + η)/(t + η), and at least `least`.
 
-    About the last (1 + η)th of the updates made so far count, so that a short run's average is not its beginning; from
-    where that is more than the last 1/`least`, those.
+    The average covers about the last 1/(1 + η) of the updates so far, so that the beginning of a short run does not
+    count. Once that is more than 1/`least` updates, it covers about the last 1/`least`.
     """
     return max(least, (1 + RECENCY) / (updates + RECENCY))

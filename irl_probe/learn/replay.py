@@ -1,4 +1,4 @@
-"""Steps as one preallocated matrix, so that a batch is one gather whatever the buffer's size."""
+"""Steps in one preallocated matrix, so that a batch is one gather, whatever the size of the buffer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Replay:
     """The last `capacity` steps; sampling is uniform with replacement and costs O(batch).
 
     A row is [s, s′, a, terminated, reward], with s and s′ as the encoder gives them, in the encoder's precision.
-    `largest_reward` is max |r| over all steps that were ever put in.
+    `largest_reward` is max |r| over all steps ever added.
     """
 
     def __init__(self, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int) -> None:
@@ -54,7 +54,7 @@ class Replay:
     ) -> Replay:
         """A buffer that holds these transitions, without their rewards: no learner reads them.
 
-        It has room for `capacity` steps, or for just these.
+        It has room for `capacity` steps; None makes room for these alone.
         """
         replay = cls(spec, encoder, len(transitions) if capacity is None else capacity)
         replay.extend(
@@ -77,7 +77,7 @@ class Replay:
         terminated: np.ndarray,
         rewards: np.ndarray,
     ) -> None:
-        """Put steps in, over the oldest ones once the buffer is full; actions in the environment's units."""
+        """Add steps, which replace the oldest once the buffer is full; actions in the environment's units."""
         count, width = len(observations), self._width
         index = torch.arange(self.added, self.added + count) % self.capacity
         block = torch.empty(count, self.rows.shape[1], dtype=self.rows.dtype)
@@ -101,7 +101,7 @@ class Replay:
         return {"rows": self.rows[: len(self)], "added": self.added, "largest_reward": self.largest_reward}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take a checkpoint's state back."""
+        """Restore a checkpoint's state."""
         self.rows[: len(state["rows"])] = state["rows"]
         self.added, self.largest_reward = state["added"], state["largest_reward"]
 
@@ -119,7 +119,7 @@ class Replay:
 
 @dataclass(frozen=True)
 class Step:
-    """One step (s, a, s′) as it happened; `over` when the episode ended here, for whatever reason."""
+    """One step (s, a, s′) of an episode; `over` is True if the episode ended here, for any reason."""
 
     observation: np.ndarray
     action: Any
@@ -132,8 +132,8 @@ class Step:
 class Interaction:
     """Episodes one after the other; episode i is reset with a seed drawn from (seed, i).
 
-    So its state is the number of the episode and the actions taken in it: `restore` resets the environment and takes
-    them again. That is exact for every environment that honours its reset seed.
+    So its state is the number of the episode and the actions taken in it: `restore` resets the environment and repeats
+    them. This is exact for every environment that honours its reset seed.
 
     An episode of `episode_steps` steps is cut off there; None leaves its length to the environment.
     """
@@ -145,7 +145,7 @@ class Interaction:
         self._begin(0)
 
     def step(self, action: Any) -> Step:
-        """Take an action; after the end of an episode the next one has already begun."""
+        """Take an action; where it ends the episode, the next one is begun."""
         before = self.observation
         successor, reward, terminated, truncated, _ = self.env.step(action)
         self.actions.append(action)
@@ -165,7 +165,7 @@ class Interaction:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a checkpoint's state.
+        """Restore a checkpoint's state.
 
         Raises ValueError where the environment does not give the same observation again.
         """
@@ -175,7 +175,7 @@ class Interaction:
             self.step(np.asarray(action, dtype=dtype)[()])
         if not np.array_equal(self.observation, np.array(state["observation"], dtype=self.observation.dtype)):
             raise ValueError(
-                "A run can be resumed where the environment repeats itself given its reset seed and the same actions; "
+                "A run can only be resumed if the environment repeats itself, given its reset seed and actions; "
                 f"{self.env} gave another observation. Start again, or make the environment honour reset(seed=)."
             )
 

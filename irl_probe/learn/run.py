@@ -1,4 +1,4 @@
-"""A finished run: the learned soft Q-function and a record of how it was learned; the run folder's run.json."""
+"""A finished run: the learned soft Q-function and a record of how it was learned; and the file run.json."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from irl_probe.learn.loop import CHECKPOINT
 from irl_probe.softq import NetworkSpec
 from irl_probe.softq.functions import SoftQ
 
-RESOLVED = {ResolvedIQ: IQConfig, ResolvedRL: RLConfig}  # which config a resolved one comes from
+RESOLVED = {ResolvedIQ: IQConfig, ResolvedRL: RLConfig}  # the config that a resolved one comes from
 DESCRIPTION = "run.json"
-SOURCES = ("env_id", "demonstrations", "others")  # what a run learns from
+SOURCES = ("env_id", "demonstrations", "others")  # the fields of run.json that say what a run learns from
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Run:
 
     Attributes:
         soft_q: the learned soft Q-function.
-        config: every setting, as it was used: of learning from demonstrations or from a reward.
+        config: every setting that was used, of learning from demonstrations or from a reward.
         terminal_value: value of the absorbing state; 0 with the convention `zero`.
         history: logged figures and evaluations by step. return_mean is the true return, for evaluation only.
         env_id: the environment learned in or named by the demonstrations, or None.
@@ -122,7 +122,7 @@ def describe_run(
 def config_of(description: Mapping[str, Any], *, discrete: bool) -> ResolvedIQ | ResolvedRL:
     """The config that a run.json holds.
 
-    Raises ValueError where it does not say which config that is, as one of an earlier version does not.
+    Raises ValueError where it does not name the type of the config, as the files of earlier versions do not.
     """
     written = description.get("config_type")
     if written == IQConfig.__name__:
@@ -133,10 +133,10 @@ def config_of(description: Mapping[str, Any], *, discrete: bool) -> ResolvedIQ |
 
 
 def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
-    """Begin a run in a folder that is there, or check that the run in it is the one to resume.
+    """Begin a run in an existing folder, or check that the run in it is the one to resume.
 
-    Raises CheckpointError where a new run would overwrite a folder's content, where there is nothing to resume, and
-    where the run in it was another one (the differences are listed).
+    Raises CheckpointError where a new run would overwrite the folder's content, where there is nothing to resume, and
+    where the folder holds another run (the differences are listed).
     """
     if resume:
         found = _differences(read_description(folder), description)
@@ -156,7 +156,7 @@ def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> 
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Raises CheckpointError where the folder holds no run."""
+    """The content of run.json. Raises CheckpointError where the folder holds no run, or one of an earlier version."""
     try:
         description = json.loads((folder / DESCRIPTION).read_text())
     except (OSError, ValueError) as error:
@@ -176,7 +176,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def stopped_early(folder: str | Path | None, config: Resolved) -> bool:
-    """Whether the run in a folder was stopped before its first checkpoint, as its log says: not one that lost it."""
+    """Whether the run in a folder was stopped before its first checkpoint; its log shows that none has been lost."""
     if folder is None or (Path(folder) / CHECKPOINT).exists():
         return False
     return all(row["step"] <= config.checkpoint_every for row in read_log(Path(folder)))
@@ -198,5 +198,5 @@ def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str |
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs, in words."""
     now = json.loads(json.dumps(now))  # tuples as the file has them
-    known = [name for name in (*SOURCES, "reward") if name in before]  # older folders do not say all
+    known = [name for name in (*SOURCES, "reward") if name in before]  # older folders lack some of these
     return differences(*({**each.get("config", {}), **{name: each[name] for name in known}} for each in (before, now)))

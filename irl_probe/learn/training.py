@@ -55,23 +55,23 @@ def train(
         demos: what the expert did. Their true rewards, if any, are not read.
         config: see `IQConfig`; None takes the defaults for this action space, offline or online.
         env: the environment (or its id) to collect the policy's own steps in; None learns offline.
-        others: steps of any other policy, used as policy steps: offline they are all there are, and allow `mixture`;
-            online they are in the replay before the policy's own, and are the first that it lets go. `bc` reads none.
+        others: steps of any other policy, used as policy steps. Offline they are the only ones, and make `mixture`
+            possible; online the replay begins with them, and drops them first. `bc` does not use them.
         out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None writes nothing to disk.
-        resume: go on with the run in `out`, from its beginning where it was stopped before its first checkpoint. The
-            result is the same, bit for bit, as without the interruption.
+        resume: continue the run in `out`, or start it again if it was stopped before its first checkpoint. The result
+            is the same, bit for bit, as without the interruption.
         progress: show a progress bar; None shows it where standard error is a terminal.
-        note: more to write into run.json, as plain values.
+        note: more fields for run.json, as plain values.
 
     Evaluations (config.evaluate_every) run in copies of `env`, or offline in the environment that the demonstrations
-    name. An `env` that cannot be copied is not evaluated in, unless evaluate_every asks for it.
+    name. There are none if `env` cannot be copied; if evaluate_every is given, the error of the copy is raised.
 
     Raises TypeError for a config of another type; ValueError where the demonstrations or the others do not fit the
     environment, where the spaces are not supported, where there are fewer than two steps, or more others than the
     replay holds; TrainingDiverged; CheckpointError where `out` is not empty, resume does not fit, or another process is
     at work in `out`.
     """
-    check_kind(demos, Demonstrations, "What is learned from", "Load it: irl_probe.load_demos(name or path).")
+    check_kind(demos, Demonstrations, "The first argument of train", "Load them: irl_probe.load_demos(name or path).")
     given = config or IQConfig()
     steps = demos.transitions
     if len(steps) < 2:
@@ -106,14 +106,22 @@ def train(
         online=None if live is None else _online(live, resolved, replays["policy"]),
         evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
     )
-    hashes = steps.content_hash(), None if others is None else others.content_hash()
-    described = (observation_space, action_space), hashes
-    return _finish(loop, resolved, env_id, *described, out=out, resume=resume, progress=progress, note=note)
+    return _finish(
+        loop,
+        resolved,
+        env_id,
+        (observation_space, action_space),
+        (steps.content_hash(), None if others is None else others.content_hash()),
+        out=out,
+        resume=resume,
+        progress=progress,
+        note=note,
+    )
 
 
 def _check_others(others: Transitions, demos: Demonstrations, of: tuple[Space, Space], capacity: int | None) -> None:
-    """Raise unless others' steps fit the spaces, and the replay."""
-    check_kind(others, Transitions, "The argument others", "Of demonstrations give demos.transitions.")
+    """Raise unless the other steps fit the spaces and the replay."""
+    check_kind(others, Transitions, "The argument others", "For demonstrations give demos.transitions.")
     check_demos(replace(demos, transitions=others, source="the argument others"), of)
     if capacity is not None and len(others) > capacity:
         raise ValueError(
@@ -125,7 +133,7 @@ def _check_others(others: Transitions, demos: Demonstrations, of: tuple[Space, S
 def _policy_steps(
     others: Transitions | None, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int | None
 ) -> Replay:
-    """The steps at hand, with room for `capacity` steps where one is given."""
+    """The replay of policy steps: those of `others`, if given, with room for `capacity` steps, if given."""
     return Replay(spec, encoder, capacity or 0) if others is None else Replay.of(spec, encoder, others, capacity)
 
 
@@ -143,16 +151,16 @@ def train_on_reward(
     progress: bool | None = None,
     note: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Soft Q-learning (or soft actor-critic) of a given reward, which makes experts and retrained policies.
+    """Soft Q-learning (or soft actor-critic) on a given reward; it trains experts and retrained policies.
 
     Args:
-        env: the environment (or its id), whose reward is learned from. `RewardWrapper` makes it pay any other reward.
+        env: the environment (or its id) whose reward is learned from. `RewardWrapper` makes it pay any other reward.
         config: see `RLConfig`; None takes the defaults for this action space.
         out: folder, as in `train`.
         resume: as in `train`.
         progress: as in `train`.
-        note: as in `train`; a run is not resumed with another "reward" in it, by which `irl_probe.retrain` says what
-            `env` pays.
+        note: as in `train`. `irl_probe.retrain` records the reward that `env` pays in its field "reward"; a run is not
+            resumed if that differs.
 
     Raises as `train` does.
     """
@@ -175,8 +183,17 @@ def train_on_reward(
         online=_online(live, resolved, replay),
         evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
     )
-    described = (live.observation_space, live.action_space), (None, None)
-    return _finish(loop, resolved, env_id, *described, out=out, resume=resume, progress=progress, note=note)
+    return _finish(
+        loop,
+        resolved,
+        env_id,
+        (live.observation_space, live.action_space),
+        (None, None),
+        out=out,
+        resume=resume,
+        progress=progress,
+        note=note,
+    )
 
 
 def _finish(
@@ -191,9 +208,9 @@ def _finish(
     progress: bool | None,
     note: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Run the loop, in a folder where one is given, and return what it learned.
+    """Run the loop, in a folder if one is given, and return the run.
 
-    `hashes` are those of the demonstrations and of the others' steps.
+    `hashes` are those of the demonstrations and of the other steps.
     """
     if resume and out is None:
         raise ValueError("Resuming needs the run's folder; give out=.")
@@ -250,17 +267,17 @@ def load_run(folder: str | Path) -> Run:
 
 
 def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], Env] | None:
-    """Makes the environment of that id, with the options that `env` was made with.
+    """A function that makes the environment for evaluations: the one of that id, with the options of `env`.
 
     An environment that its id does not fully describe (a tabular, an unregistered or a wrapped one) is copied. Where it
-    cannot be copied there is nothing to evaluate in: None, unless evaluations were asked for.
+    cannot be copied, returns None if there need be no evaluations; if they were `asked` for, raises the copy's error.
     """
     if env is None:
         return None if env_id is None else partial(make_env, env_id)
     if env.spec is None or env.spec.additional_wrappers or isinstance(env.unwrapped, TabularEnv):
         try:
             copy.deepcopy(env)
-        except Exception:  # whatever an environment of the user's raises
+        except Exception:  # a user's environment may raise anything
             if not asked:
                 return None
             raise
@@ -290,7 +307,7 @@ def _spec(observation_space: Space, action_space: Space, config: Resolved) -> Ne
 
 
 def _spaces(demos: Demonstrations, env: Env | None) -> tuple[Space, Space]:
-    """The environment's spaces: as the live one has them, as the demonstrations state them, or as their env_id does."""
+    """The spaces of the live environment, else of the demonstrations, else of the environment that these name."""
     if env is not None:
         return env.observation_space, env.action_space
     if demos.observation_space is not None and demos.action_space is not None:

@@ -1,4 +1,4 @@
-"""What can be set about a probe."""
+"""The settings of a probe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ProbeConfig(Config):
     """How a probe is made. Raises ValueError for a value out of its bounds, naming the field."""
 
     demos: str | None = None
-    """What to learn from: a bundled name, a file, or "minari:<dataset id>" (default: the bundled demonstrations of the
+    """The demonstrations: a bundled name, a file, or "minari:<dataset id>" (default: the bundled demonstrations of the
     environment)."""
     episodes: Count | None = None
     """Learn from the first k demonstrations (default: all of them)."""
@@ -23,11 +23,11 @@ class ProbeConfig(Config):
     offline: bool = False
     """Learn from the demonstrations alone, without collecting steps in the environment."""
     learner: IQConfig = field(default_factory=IQConfig)
-    """Settings of the learner. Its seed is that of the probe."""
+    """Settings of the learner. Its seed is replaced by that of the probe."""
     retrain_steps: Count | None = None
     """Environment steps of each retrained policy (default: that of RLConfig)."""
     retrain_seeds: Count = 2
-    """How many policies are retrained, each from a seed of its own."""
+    """How many policies are retrained, each with another seed."""
     evaluation_episodes: Count = 20
     """Episodes of each evaluation of a true return."""
     rollouts: Count = 20
@@ -38,5 +38,5 @@ class ProbeConfig(Config):
     """Seed of everything."""
 
     def record(self) -> dict[str, Any]:
-        """As plain values, for the results."""
+        """The settings as plain values, for the results."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""What rewards are compared on by default: demonstrations, and rollouts from bad to good."""
+"""The default coverages, on which rewards are compared: demonstrations, and rollouts from bad to good."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from irl_probe.rewards import RecoveredReward, Reward, load_reward
 from irl_probe.transitions import Transitions
 
 NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of random actions, from good to bad
-GRID_TEMPERATURE = 0.5  # of the grid's soft expert, as in `probe_grid`
+GRID_TEMPERATURE = 0.5  # of the grid's soft expert
 GAMMA = 0.99  # of the canonical distances, where the rewards do not share one γ
 
 
@@ -37,7 +37,7 @@ def coverages(
     - expert: the demonstrations, where they hold true rewards
     - random: rollouts of random actions
     - mixture: rollouts of a noisy expert, with each share of random actions in `NOISE`. A clone of the demonstrations
-      (bc) plays the expert, because it depends on no reward that is compared.
+      (bc) plays the expert, because it does not depend on any of the compared rewards.
 
     Without demonstrations there is only random. GridWorld needs none: its expert is exact.
 
@@ -45,7 +45,7 @@ def coverages(
         env_id: the environment.
         demos: demonstrations; None takes the bundled ones of the environment, if there are any.
         episodes: number of random rollouts, and of mixture rollouts in all (at least one for each share).
-        seed: of the rollouts and the clone.
+        seed: seed of the rollouts and the clone.
 
     Raises as `make_env`, `record_demos` and `train` do.
     """
@@ -73,13 +73,13 @@ def coverages(
 def noisy_rollouts(policy: Policy | TabularPolicy, env: str | Env, *, episodes: int = 30, seed: int = 0) -> Transitions:
     """Whole episodes of a policy with a share of 0, .2, .4, .6, .8 and 1 of random actions: from good to bad.
 
-    Compare or distil a reward on them when it has to rank policies of every quality.
+    Compare or distil a reward on these if it must rank policies of every quality.
 
     Args:
-        policy: its most likely actions are taken.
+        policy: the policy; its most likely actions are taken.
         env: the environment, or its id.
-        episodes: in all, rounded down to a multiple of six; at least one for each share.
-        seed: of the starts and the random actions.
+        episodes: their total number, rounded down to a multiple of six; at least one for each share.
+        seed: seed of the initial states and the random actions.
 
     Raises ValueError for fewer than one episode, and as `make_env` and `record_demos` do.
     """
@@ -95,7 +95,7 @@ def noisy_rollouts(policy: Policy | TabularPolicy, env: str | Env, *, episodes: 
 
 
 def ladder(coverages: Mapping[str, Transitions]) -> dict[str, Transitions] | None:
-    """Policies from bad to good, each with its whole episodes: the mixture by its noise, then learned, then expert.
+    """Policies from bad to good, each with its whole episodes: those of the mixture by noise, then learned, expert.
 
     None if `coverages` has no mixture.
     """
@@ -120,7 +120,7 @@ def _roll(policy: Policy | TabularPolicy, env: Env, episodes: int, seed: int, ep
 
 @dataclass(frozen=True)
 class OffData:
-    """The arguments of `compare` for canonical distances; all None where they are not available, with the reason."""
+    """The arguments of `compare` for canonical distances; where these are not available, None and the reason."""
 
     truth: TrueReward | None = None
     dynamics: Simulator | None = None
@@ -133,17 +133,17 @@ def off_data(
 ) -> OffData:
     """The true reward and the simulator of an environment, with the default `DistanceConfig`.
 
-    Without a simulator `compare` takes only EPIC and ERC. γ is the one that all recovered rewards share, else 0.99;
+    Without a simulator `compare` computes only EPIC and ERC. γ is the one that all recovered rewards share, else 0.99;
     the results record it.
 
     Args:
         env_id: the environment; None gives no distances.
         rewards: the rewards to compare.
         coverages: the data to compare on; data of another version of the environment may not fit.
-        seed: of everything drawn.
+        seed: seed of all draws.
     """
     if env_id is None:
-        return OffData(reason="Canonical distances ask for the true reward off the data: name the environment (--env).")
+        return OffData(reason="Canonical distances need the true reward outside the data: name an environment (--env).")
     try:
         env = make_env(env_id)
     except (ValueError, ImportError, gym.error.Error) as error:
@@ -174,7 +174,7 @@ def _simulator(env_id: str, seed: int) -> Simulator | None:
     try:
         return simulator(env_id, seed=seed)
     except ValueError:
-        return None  # each figure that this leaves undefined has the reason beside it in the results
+        return None  # the results give the reason for each figure that is then undefined
 
 
 def compare_named(
@@ -188,7 +188,7 @@ def compare_named(
 ) -> xr.DataTree:
     """`compare` rewards by name, on the `coverages` of an environment or on demonstrations alone.
 
-    Takes canonical distances where `off_data` has what they need; else the attribute `no_distances` says why not.
+    Computes canonical distances if `off_data` has what they need; else the attribute `no_distances` says why not.
 
     Raises ValueError if neither an environment nor demonstrations are given, and as the verbs do.
     """

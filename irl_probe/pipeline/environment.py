@@ -11,6 +11,7 @@ import xarray as xr
 from gymnasium.spaces import Discrete
 from rich.console import Console
 
+from irl_probe._names import CLONED, EXPERT, LEARNED, MIXTURE, RANDOM, RETRAINED
 from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import Demonstrations, load_demos, record_demos
 from irl_probe.envs import make_env
@@ -27,15 +28,15 @@ from irl_probe.transitions import Transitions
 def probe_environment(
     env_id: str, config: ProbeConfig, folder: Path, console: Console, *, resume: bool = False
 ) -> tuple[xr.DataTree, RecoveredReward]:
-    """Everything of a probe but the files: the results and the recovered reward.
+    """A probe without its files: the results and the recovered reward.
 
-    Coverages: the demonstrations (expert), and rollouts of the learned policy, of the random policy, and of a noisy
-    expert (mixture): the expert is stood in for by the clone (`bc`) of its demonstrations, which owes nothing to the
-    learner that is judged, and each of `NOISE` is its probability of a random action.
+    Coverages: the demonstrations (expert), and rollouts of the learned policy, of the random policy and of a noisy
+    expert (mixture). In the mixture a clone (`bc`) of the demonstrations plays the expert, because it does not depend
+    on the learner that is judged; each of `NOISE` is its probability of a random action.
 
     Raises DemoError where there are no demonstrations, ValueError where they hold no true rewards, and as the verbs do.
     """
-    env = make_env(env_id)  # an unknown environment is said to be so, before demonstrations are looked for
+    env = make_env(env_id)  # raises for an unknown environment before demonstrations are looked up
     env.close()
     whole = load_demos(config.demos or env_id, episodes=config.episodes, env_id=env_id)
     if whole.whole.returns is None:
@@ -43,6 +44,7 @@ def probe_environment(
             f"A probe compares with the true reward, and these demonstrations ({whole.source}) hold none. "
             "Record them with record_demos, or train and recover without comparing."
         )
+    expert = Evaluation(whole.whole.returns, whole.whole.lengths)
     demos = whole.subsample(config.subsample)
     console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
 
@@ -53,13 +55,13 @@ def probe_environment(
     cloned = train(demos, IQConfig(objective="bc", seed=config.seed))
     reward = recover(run)
     console.print(
-        f"Recovered r(s, a, s′) = Q(s, a) − γV(s′); now fresh policies ({config.retrain_seeds}) learn from it alone"
+        f"Recovered r(s, a, s′) = Q(s, a) − γV(s′). Now {config.retrain_seeds} fresh policies learn from it alone."
     )
     retrained = [retrain(reward, _retraining(config, i), env=env_id) for i in range(config.retrain_seeds)]
 
-    evaluations = _evaluate(env_id, {"learned": run.policy, "bc": cloned.policy}, config)
+    evaluations = _evaluate(env_id, {LEARNED: run.policy, CLONED: cloned.policy}, config)
     again = [_true_returns(one.policy, env_id, config) for one in retrained]
-    returns = _returns(whole, evaluations, again, config.seed)
+    returns = _returns(expert, evaluations, again, config.seed)
     console.print(_table(returns), highlight=False)
     name = learner.objective
     learned = new_results(
@@ -92,7 +94,7 @@ def probe_environment(
 
 
 def _with_curve(config: ProbeConfig, *, discrete: bool) -> IQConfig:
-    """The probe's learner, evaluated ten times over its run unless the user says how often."""
+    """The settings of the probe's learner, with ten evaluations during its run unless evaluate_every is given."""
     learner = replace(config.learner, seed=config.seed)
     if learner.evaluate_every is not None:
         return learner
@@ -105,28 +107,27 @@ def _retraining(config: ProbeConfig, index: int) -> RetrainConfig:
 
 
 def _true_returns(policy: Policy, env_id: str, config: ProbeConfig) -> Evaluation:
-    """Of any policy, from the same starts."""
+    """True returns of a policy; all policies start from the same initial states."""
     return evaluate(policy, env_id, episodes=config.evaluation_episodes, seed=config.seed + 10_000)
 
 
 def _evaluate(env_id: str, policies: dict[str, Policy], config: ProbeConfig) -> dict[str, Evaluation]:
-    """True returns of every policy and of the random one."""
+    """True returns of the policies and of the random one."""
     env = make_env(env_id)
     env.close()
-    everyone = {**policies, "random": random_policy(env.action_space, config.seed)}
+    everyone = {**policies, RANDOM: random_policy(env.action_space, config.seed)}
     return {name: _true_returns(policy, env_id, config) for name, policy in everyone.items()}
 
 
 def _returns(
-    demos: Demonstrations, evaluations: dict[str, Evaluation], retrained: list[Evaluation], seed: int
+    expert: Evaluation, evaluations: dict[str, Evaluation], retrained: list[Evaluation], seed: int
 ) -> xr.Dataset:
-    """Every policy's episodes; "retrained" has those of all retrained policies together."""
-    assert demos.whole.returns is not None
+    """The returns of every policy; "retrained" joins the episodes of all retrained policies."""
     together = Evaluation(*(np.concatenate([getattr(e, n) for e in retrained]) for n in ("returns", "lengths")))
     everyone = {
-        "expert": Evaluation(demos.whole.returns, demos.whole.lengths),
-        "learned": evaluations["learned"],
-        "retrained": together,
+        EXPERT: expert,
+        LEARNED: evaluations[LEARNED],
+        RETRAINED: together,
         **evaluations,
     }
     returns = {name: result.returns for name, result in everyone.items()}
@@ -140,7 +141,7 @@ def _retraining_group(name: str, retrained: list[Evaluation], returns: xr.Datase
     group: dict[str, Any] = {"rewards": [name], "seeds": [seed + 1 + i for i in range(len(means))]}
     if "normalised" not in returns:
         return retraining_group(means[None], mean=centre[None], **group)
-    random, expert = (float(returns["mean"].sel(policy=p, bound="estimate")) for p in ("random", "expert"))
+    random, expert = (float(returns["mean"].sel(policy=p, bound="estimate")) for p in (RANDOM, EXPERT))
     span = expert - random
     group |= {"normalised": (means - random)[None] / span, "normalised_mean": (centre - random)[None] / span}
     return retraining_group(means[None], mean=centre[None], **group)
@@ -158,10 +159,10 @@ def _coverages(
             return recorded.transitions
 
         return {
-            "expert": demos.transitions,
-            "learned": roll(run.policy, 30_000),
-            "random": roll(random_policy(env.action_space, config.seed), 40_000),
-            "mixture": Transitions.concatenate(
+            EXPERT: demos.transitions,
+            LEARNED: roll(run.policy, 30_000),
+            RANDOM: roll(random_policy(env.action_space, config.seed), 40_000),
+            MIXTURE: Transitions.concatenate(
                 roll(cloned.policy, 50_000 + i, epsilon) for i, epsilon in enumerate(NOISE)
             ),
         }
@@ -170,7 +171,7 @@ def _coverages(
 
 
 def _table(returns: xr.Dataset) -> str:
-    """True returns, a line a policy."""
+    """A text table of true returns, one line for each policy."""
     lines = ["True return (mean, 95 % interval)"]
     for policy in returns["policy"].values:
         mean, low, high = returns["mean"].sel(policy=policy).values

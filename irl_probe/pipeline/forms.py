@@ -1,4 +1,4 @@
-"""The distilled forms of a reward: all six, with the variance that each explains and its figures; or one, by name."""
+"""The distilled forms of a reward: compare all six, or distil one reward by name."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def compare_forms(
     Args:
         reward: the reward to distil.
         env_id: the environment.
-        config: settings of the fits; its form and shaping are not used, because every one is fitted.
+        config: settings of the fits; its form and shaping are not used, because all forms are fitted.
         episodes: number of episodes of each rollout.
-        distances: also take EPIC, DARD, STARC and ERC, where the environment's true reward is known as a function.
-        seed: of the rollouts and intervals.
+        distances: also compute EPIC, DARD, STARC and ERC, where the true reward is known as a function.
+        seed: seed of the rollouts and intervals.
 
     Returns results with the attribute `explained_variance`: form → coverage → estimate, low, high, as JSON. The table
     is `forms_table`. Raises as `coverages`, `distil` and `compare` do.
@@ -99,13 +99,13 @@ def distil_named(
 
 
 def forms_table(tree: xr.DataTree, coverage: str = "mixture") -> str:
-    """A Markdown table, one line a form: the share explained on all held-out episodes, then the figures on a coverage.
+    """A Markdown table, one line for each form: the share explained on held-out episodes, then figures on a coverage.
 
     Pearson with the true reward per step, and per episode with the length partialled out; then the distances. A figure
     that is undefined for every form is left out. Raises ValueError unless the results come from `compare_forms`.
     """
     if SHARE not in tree.attrs:
-        raise ValueError(f"The table is of results of compare_forms, which have the attribute '{SHARE}'; these do not.")
+        raise ValueError(f"The table needs results of compare_forms, which have the attribute '{SHARE}'; these do not.")
     shares = json.loads(tree.attrs[SHARE])
     table = to_dataframe(tree)
     here = table[table["coverage"] == coverage]

@@ -11,7 +11,7 @@ import xarray as xr
 from rich.console import Console
 
 from irl_probe._names import EXPERT, RANDOM, TRUE
-from irl_probe._types import Floats
+from irl_probe._types import Floats, Ints
 from irl_probe.comparison import CompareConfig, compare
 from irl_probe.demos import Demonstrations, record_demos
 from irl_probe.envs import TabularEnv, TabularMDP, gridworld, occupancy, soft_expert, true_reward
@@ -20,17 +20,17 @@ from irl_probe.learn import IQConfig, Run, train
 from irl_probe.learn.exact import solve_exactly
 from irl_probe.metrics import tabular
 from irl_probe.pipeline.config import ProbeConfig
+from irl_probe.pipeline.coverages import GRID_TEMPERATURE
 from irl_probe.results import distance_group, grid_group, join_results, learning_group, new_results
 from irl_probe.rewards import ExactExpectation, RecoveredReward, recover
 
 DEMONSTRATIONS = 30  # as in the paper
-TEMPERATURE = 0.5
 FOUND, KNOWN, IDEAL = (
     f"{DEMONSTRATIONS} demonstrations",
     f"{DEMONSTRATIONS} demonstrations, known grid",
     "exact occupancy",
 )
-BESIDE = {  # rewards to compare with; the probe saves the one it found
+BESIDE = {  # the other rewards, which are only compared; the probe saves FOUND
     KNOWN: "learned from the same demonstrations, with every (s, a) of the known grid as the policy's steps",
     IDEAL: "learned from the expert's exact occupancy, the most that any number of demonstrations could give",
 }
@@ -42,32 +42,32 @@ LEARNER = IQConfig(
     weight_decay=0.0,
     steps=4000,
     log_every=100,
-    temperature=TEMPERATURE,
+    temperature=GRID_TEMPERATURE,
 )
 
 
 def probe_grid(
     env_id: str, config: ProbeConfig, folder: Path, console: Console, *, resume: bool = False
 ) -> tuple[xr.DataTree, RecoveredReward]:
-    """The grid of IQ-Learn's Fig. 4: soft expert, 30 demonstrations, and beside them its exact occupancy.
+    """The grid of IQ-Learn's Fig. 4, with a soft expert: learn from 30 demonstrations, and from its exact occupancy.
 
     Three rewards, each the marginal Q − γE[V] with E exact, are compared with the truth by the exact tabular measures:
 
     - from the demonstrations alone, by the ordinary learner; nothing constrains it at an (s, a) that was never visited
-    - from the same demonstrations with the grid known: every (s, a) takes the place of the policy's steps, with the
-      rewards of the online default, 1 on the expert and 0 elsewhere; the optimum at exact expectations
+    - from the same demonstrations with the grid known: all (s, a) stand in for the policy's steps, with the reward
+      targets of the online default, 1 on the expert and 0 elsewhere; the optimum at exact expectations
     - from the expert's exact occupancy, the optimum at exact expectations
 
-    Raises ValueError for a config that sets anything but the seed: the rest is the paper's.
+    Raises ValueError for a config that sets anything except the seed: all else is the paper's.
     """
     default = ProbeConfig(seed=config.seed)
     if others := [f.name for f in fields(config) if getattr(config, f.name) != getattr(default, f.name)]:
         raise ValueError(
-            f"The probe of GridWorld is the paper's grid and takes a seed alone; got {', '.join(others)}. "
+            f"The probe of GridWorld is the paper's grid and takes only a seed; got {', '.join(others)}. "
             "Leave them out, or use train, compare and retrain with irl_probe.envs.TabularEnv."
         )
     mdp = gridworld()
-    expert = soft_expert(mdp, TEMPERATURE)
+    expert = soft_expert(mdp, GRID_TEMPERATURE)
     env = TabularEnv(mdp)
     demos = record_demos(
         TabularPolicy(expert, seed=config.seed), env, DEMONSTRATIONS, seed=config.seed, deterministic=False
@@ -101,7 +101,7 @@ def probe_grid(
 
 
 def _visits(mdp: TabularMDP, demos: Demonstrations) -> Floats:
-    """The share of the demonstrated steps that took each (s, a), (S, A)."""
+    """The share of each (s, a) among the demonstrated steps, (S, A)."""
     counts = np.zeros(mdp.transition.shape[:2])
     states, actions = (
         np.asarray(x, dtype=np.int64) for x in (demos.transitions.observations, demos.transitions.actions)
@@ -118,7 +118,7 @@ def _exact(
     values = {name: reward.v(np.arange(len(mdp.transition))) for name, reward in rewards.items()}
     shape = mdp.shape
     assert shape is not None
-    true_q = tabular.soft_q(mdp.reward, mdp.transition, mdp.gamma, TEMPERATURE)
+    true_q = tabular.soft_q(mdp.reward, mdp.transition, mdp.gamma, GRID_TEMPERATURE)
     distances = {name: _distances(mdp, table) for name, table in tables.items()}
     metrics = list(next(iter(distances.values())))
     value = np.array([[[[[d[m]] * 3 for m in metrics]]] for d in distances.values()])
@@ -127,8 +127,8 @@ def _exact(
             "learning": learning_group(run.history["step"], {str(n): run.history[n] for n in run.history}),
             "grid": grid_group(
                 mdp.reward[:, 0, 0].reshape(shape),
-                {name: _of_states(reward, tables[name]).reshape(shape) for name, reward in rewards.items()},
-                tabular.soft_value(true_q, TEMPERATURE).reshape(shape),
+                {name: _of_states(mdp, reward, tables[name]).reshape(shape) for name, reward in rewards.items()},
+                tabular.soft_value(true_q, GRID_TEMPERATURE).reshape(shape),
                 {name: v.reshape(shape) for name, v in values.items()},
             ),
             "distance": distance_group(
@@ -152,27 +152,28 @@ def _exact(
     )
 
 
+def _pairs(mdp: TabularMDP) -> tuple[Ints, Ints]:
+    """All (s, a), as two arrays (S·A,)."""
+    s, a = (index.ravel() for index in np.indices(mdp.transition.shape[:2]))
+    return s, a
+
+
 def _table(mdp: TabularMDP, reward: RecoveredReward) -> Floats:
     """The marginal reward of every (s, a), (S, A)."""
-    states, actions, _ = mdp.transition.shape
-    s, a = (index.ravel() for index in np.indices((states, actions)))
-    return reward(s, a, s, np.zeros(len(s), dtype=bool)).reshape(states, actions)
+    s, a = _pairs(mdp)
+    return reward(s, a, s, np.zeros(len(s), dtype=bool)).reshape(mdp.transition.shape[:2])
 
 
 def _round_trip(mdp: TabularMDP, reward: RecoveredReward) -> float:
     """Largest |Q* of the recovered reward − learned Q| over (s, a)  (Lemma 3.1: 0)."""
-    states, actions, _ = mdp.transition.shape
-    s, a = (index.ravel() for index in np.indices((states, actions)))
-    learned = reward.q(s, a).reshape(states, actions)
+    learned = reward.q(*_pairs(mdp)).reshape(mdp.transition.shape[:2])
     again = tabular.soft_q(_table(mdp, reward), mdp.transition, mdp.gamma, reward.temperature)
     return float(np.abs(again - learned).max())
 
 
-def _of_states(reward: RecoveredReward, table: Floats) -> Floats:
+def _of_states(mdp: TabularMDP, reward: RecoveredReward, table: Floats) -> Floats:
     """Σ_a π(a|s) r(s, a), (S,): the reward of a state under the learned policy, for the heat map."""
-    states, actions = table.shape
-    s, a = (index.ravel() for index in np.indices((states, actions)))
-    q = reward.q(s, a).reshape(states, actions)
+    q = reward.q(*_pairs(mdp)).reshape(table.shape)
     return np.asarray((tabular.soft_policy(q, reward.temperature) * table).sum(axis=1))
 
 

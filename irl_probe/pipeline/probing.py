@@ -35,18 +35,18 @@ def probe(
 ) -> Probe:
     """Run the whole chain: learn from demonstrations, recover the reward, compare it with the truth, write a report.
 
-    The probe of "GridWorld" is exact (`probe_grid`), that of any other environment is `probe_environment`. The folder
-    receives run/ (checkpoints and logs), reward/, results.nc and report.html.
+    For "GridWorld" the probe is exact (`probe_grid`); for any other environment it is `probe_environment`. It fills the
+    folder with run/ (checkpoints and logs), reward/, results.nc and report.html.
 
     Args:
         env_id: the environment.
         config: the settings; None takes the defaults of `ProbeConfig`. For GridWorld only the seed may be set.
         out: the folder, new or empty; None takes runs/probe/<env_id>.
-        resume: continue an interrupted probe. Its training continues at the last checkpoint; what follows training
-            starts again.
+        resume: continue an interrupted probe. Its training continues at the last checkpoint; the steps after training
+            start again.
 
     Raises TypeError for a config of another type; ValueError if the folder is not empty, if there is nothing to resume,
-    or for settings that GridWorld does not take; TrainingInterrupted after SIGINT; and as the verbs that it calls.
+    or for settings that GridWorld does not take; TrainingInterrupted after SIGINT; and all that its verbs raise.
     """
     config = config or ProbeConfig()
     folder = Path("runs", "probe", env_id) if out is None else Path(out)
@@ -55,14 +55,15 @@ def probe(
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
             f"The output folder {folder} must be new or empty, so that nothing is overwritten. "
-            "Remove it, name another one (--out), or go on with an interrupted probe (--resume)."
+            "Remove it, name another one (--out), or continue an interrupted probe (--resume)."
         )
     console, chain = Console(stderr=True), probe_grid if env_id == "GridWorld" else probe_environment
     try:
         tree, reward = chain(env_id, config, folder, console, resume=resume)
     except TrainingInterrupted as error:
         raise TrainingInterrupted(
-            f"Interrupted. Go on with the same command and --resume, or probe(..., out={str(folder)!r}, resume=True)."
+            "Interrupted. Continue with the same command and --resume, or "
+            f"probe(..., out={str(folder)!r}, resume=True)."
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     judged = str(tree["correlation"].to_dataset()["reward"].values[0])

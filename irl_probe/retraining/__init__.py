@@ -1,4 +1,4 @@
-"""The verb retrain: fresh policies that know nothing but a reward, and what they are worth."""
+"""The verb retrain: fresh policies trained on a reward alone, and their true returns."""
 
 import lazy_loader
 

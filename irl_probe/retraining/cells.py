@@ -1,4 +1,4 @@
-"""The folders of a study: one policy and seed each, with fingerprints so that only the right result is reused."""
+"""The folders of a study: the result of each policy and seed, with fingerprints of what it was made from."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from irl_probe.rewards import Reward, RewardError, RewardModel, evaluate_reward
 from irl_probe.transitions import Transitions
 
 RESULT = "cell.json"
+EPISODES, STEPS = 20, 20  # of a fingerprint; short, since rounding differs between machines and the error grows
+Fingerprint = str | list[float]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Cell:
     """The folder of one policy's result for one seed, and what the result was made from.
 
     Attributes:
-        folder: its own; None writes nothing to disk.
+        folder: the folder; None writes nothing to disk.
         made_from: everything that the result depends on, as plain values.
     """
 
@@ -40,11 +42,11 @@ class Cell:
 
     @property
     def run(self) -> Path | None:
-        """The folder of its training run."""
+        """The folder of the policy's training run."""
         return None if self.folder is None else self.folder / "run"
 
     def resume(self) -> bool:
-        """Whether a training run was begun that can go on; a folder without one is cleared away."""
+        """Whether the folder of the training run holds one to resume; a folder without run.json is removed."""
         if self.run is None or not self.run.exists():
             return False
         if (self.run / DESCRIPTION).is_file():
@@ -53,7 +55,7 @@ class Cell:
         return False
 
     def result(self, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """The result in the folder, or else that of `compute`, which is then written there, whole or not at all.
+        """The result in the folder; if there is none, that of `compute`, which is then written there atomically.
 
         Raises CheckpointError where the folder holds the result of something else (the differences are named).
         """
@@ -75,7 +77,7 @@ class Cell:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path} must hold a cell's result; it does not ({error}). Remove it.") from error
         now = json.loads(json.dumps(self.made_from))
-        shared = before.keys() & now.keys()  # older results do not say all
+        shared = before.keys() & now.keys()  # older results lack some fields
         found = differences({name: before[name] for name in shared}, {name: now[name] for name in shared})
         if found:
             raise CheckpointError(
@@ -91,14 +93,14 @@ def cell_folder(out: Path | None, *names: str, seed: int) -> Path | None:
 
 
 def how_to_go_on(out: Path | None) -> str:
-    """What to say after an interruption."""
+    """The message after an interruption."""
     if out is None:
         return "Interrupted; nothing was saved, since no folder was given (out=)."
-    return f"Interrupted; the finished part is in {out}, and the same call goes on there."
+    return f"Interrupted; the finished part is in {out}. Repeat the call to continue there."
 
 
 def check_cells(out: Path | None, names: Sequence[str]) -> None:
-    """Raise unless `out` can be a folder and each name (of a reward, a policy) has one of its own in it."""
+    """Raise unless `out` can be a folder and the names (of rewards, policies) lead to different folders in it."""
     for name in names:
         check_kind(name, str, "The name of a reward", "Write a string.")
     if out is None:
@@ -110,8 +112,8 @@ def check_cells(out: Path | None, names: Sequence[str]) -> None:
         other = taken.setdefault(_plain_name(name), name)
         if other != name:
             raise ValueError(
-                f"Names must differ in more than spaces and punctuation, which folders' names leave out; got {other!r} "
-                f"and {name!r}."
+                f"Names must differ in more than spaces and punctuation, which are left out of folder names; got "
+                f"{other!r} and {name!r}."
             )
 
 
@@ -119,25 +121,21 @@ def _plain_name(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", name.replace("′", "2")).strip("-")
 
 
-Fingerprint = str | list[float]
-EPISODES, STEPS = 20, 20  # short: rounding differs between machines, and the difference grows from step to step
-
-
 def reward_fingerprint(reward: Reward, env: Env) -> Fingerprint:
-    """The id of a recovered or distilled reward; of another function a summary of its values on random steps in `env`.
+    """The id of a recovered or distilled reward; of any other, a summary of its values on random steps in `env`.
 
     Two functions that differ only where random actions never lead have the same fingerprint.
     """
     if isinstance(reward, RewardModel):
         try:
             return reward.reward_id
-        except RewardError:  # one that cannot be saved, with an expectation of the user's own
+        except RewardError:  # it cannot be saved, since its expectation is the user's own
             pass
     return _of_random_steps(lambda steps: evaluate_reward(reward, steps, name=type(reward).__name__), env)
 
 
 def policy_fingerprint(policy: Policy, env: Env) -> Fingerprint:
-    """A summary of its most likely actions in the states of random steps in `env`."""
+    """A summary of the policy's most likely actions in the states of random steps in `env`."""
     return _of_random_steps(lambda steps: policy(steps.observations, True), env)
 
 
@@ -148,7 +146,7 @@ def environment_fingerprint(env: Env) -> dict[str, Fingerprint]:
 
 
 def _of_random_steps(of: Callable[[Transitions], ArrayLike], env: Env) -> list[float]:
-    """The summary of `of(steps)`; empty where `env` does not repeat itself given its reset seed."""
+    """The summary of `of(random steps)`; [] if `env` does not repeat itself, given its reset seed."""
     policy = random_policy(env.action_space)
     first, again = (
         _summary(of(record_demos(policy, env, EPISODES, seed=0, epsilon=1.0, time_limit=STEPS).transitions))

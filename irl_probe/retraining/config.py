@@ -1,4 +1,4 @@
-"""What can be set about retraining."""
+"""The settings of retraining."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class RetrainConfig(Config):
     """
 
     learner: RLConfig = field(default_factory=RLConfig)
-    """Settings of the learner. Where its temperature is None, a recovered reward's own α and γ are taken: at those the
-    soft-optimal policy of the reward is the one that it was recovered from."""
+    """Settings of the learner. If its temperature is None, a recovered reward's own α and γ are taken: with these, the
+    soft-optimal policy of the reward is the policy that it was recovered from."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class RetrainStudyConfig(Config):
     """
 
     algorithm: Algorithm = "own"
-    """own for our learner; sb3-sac, sb3-ppo or sb3-dqn for that of Stable-Baselines3, as a second opinion."""
+    """own for our learner; sb3-sac, sb3-ppo or sb3-dqn for one of Stable-Baselines3, as a second opinion."""
     learner: RLConfig = field(default_factory=RLConfig)
     """Settings of our learner. Its seed is replaced by each of seeds."""
     true_learner: RLConfig | None = None
-    """Settings of our learner on the true reward, where its scale asks for another temperature; its steps are those of
+    """Settings of our learner on the true reward, whose scale may need another temperature; its steps are those of
     learner. None takes learner."""
     steps: Count | None = None
     """Environment steps of each policy (default: the learner's own; 100000 with Stable-Baselines3)."""

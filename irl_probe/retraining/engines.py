@@ -22,6 +22,7 @@ from irl_probe.rewards import Reward, RewardModel, RewardWrapper
 Algorithm = Literal["sac", "ppo", "dqn"]
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 _CONTINUOUS, _DISCRETE = ("sac", "ppo"), ("ppo", "dqn")
+SB3_STEPS = 100_000  # environment steps of a policy, unless the caller says otherwise
 
 
 @takes_config(RetrainConfig, "irl_probe.retrain(reward, RetrainConfig(learner), env='CartPole-v1')")
@@ -34,14 +35,14 @@ def retrain(
     resume: bool = False,
     progress: bool | None = None,
 ) -> Run:
-    """Train a fresh policy in `env` on `reward` alone, paid by a `RewardWrapper`; the environment's own is not read.
+    """Train a fresh policy in `env` on `reward` alone, paid by a `RewardWrapper`; the true reward is not read.
 
     Args:
         reward: any reward (observations, actions, next_observations, terminated) → (N,).
         config: see `RetrainConfig`.
         env: the environment, or its id.
         out: folder for checkpoints and logs.
-        resume: go on with the run in `out`, if it is of this reward.
+        resume: continue the run in `out`, which must be of this reward.
         progress: show a bar.
 
     Raises as `irl_probe.train` does.
@@ -64,7 +65,7 @@ class SB3Run:
         model: the algorithm after training.
         algorithm: "sac", "ppo" or "dqn".
         steps: environment steps.
-        seed: of everything.
+        seed: the seed of all random numbers.
     """
 
     model: Any
@@ -85,14 +86,14 @@ def retrain_sb3(
     algorithm: Algorithm,
     *,
     env: str | Env | Callable[[], Env],
-    steps: int = 100_000,
+    steps: int = SB3_STEPS,
     seed: int = 0,
     settings: dict[str, Any] | None = None,
 ) -> SB3Run:
     """Train a fresh policy by Stable-Baselines3 on `reward` alone, paid by a `RewardWrapper`.
 
-    SB3's own defaults but for γ, which is the reward's where it has one. SAC learns its temperature by its own rule:
-    it does not take over the reward's α.
+    The settings are SB3's defaults, except γ, which is the reward's if it has one. SAC learns its temperature by its
+    own rule and does not use the reward's α.
 
     Args:
         reward: any reward; None trains on the environment's own.
@@ -100,10 +101,10 @@ def retrain_sb3(
         env: the environment, its id, or a function that makes it.
         steps: environment steps, at least 1; PPO rounds them up to whole rollouts.
         seed: of the algorithm and the environment.
-        settings: more arguments of the algorithm; they win over what is chosen here.
+        settings: more arguments of the algorithm, which replace those chosen here.
 
-    Raises ImportError where Stable-Baselines3 is not installed, ValueError for an unknown algorithm or one that does
-    not take these actions and for steps that are not a whole number, RewardError where the reward does not fit the
+    Raises ImportError where Stable-Baselines3 is not installed, ValueError for an unknown algorithm, one that does
+    not take these actions, or steps that are not a whole number, RewardError where the reward does not fit the
     environment.
     """
     check_count(steps, 1, "The steps")

@@ -29,7 +29,7 @@ from irl_probe.retraining.cells import (
     reward_fingerprint,
 )
 from irl_probe.retraining.config import RetrainConfig, RetrainStudyConfig
-from irl_probe.retraining.engines import retrain, retrain_sb3
+from irl_probe.retraining.engines import SB3_STEPS, retrain, retrain_sb3
 from irl_probe.rewards import Reward
 
 EVALUATION_SEED = 10_000
@@ -49,22 +49,23 @@ def retrain_study(
     """The true return of fresh policies trained on each reward alone, one for each seed.
 
     The centre over seeds is the interquartile mean with a stratified bootstrap interval over seeds (Agarwal et al.
-    2021); `normalised` puts a random policy at 0 and the expert at 1. The interval is that of the retraining alone: the
-    returns of random and expert are taken as they are.
+    2021); `normalised` puts a random policy at 0 and the expert at 1. The interval covers the retraining alone: the
+    returns of random and expert are taken as exact.
 
     Args:
-        rewards: name → reward. "true reward" is the name of the environment's own; none leave that one alone.
+        rewards: name → reward. The name "true reward" is reserved for the environment's own reward; an empty mapping
+            trains on that one alone.
         config: see `RetrainStudyConfig`.
         env: environment id, or a function that makes the environment.
         expert: the expert's mean true return; None takes that of the bundled demonstrations, where there are any.
-        out: folder; a policy that is finished there is not trained again, and one of our own engine that was
-            interrupted goes on at its last checkpoint; one of Stable-Baselines3 starts again. None writes nothing.
+        out: folder for results and runs. A policy that is finished there is not trained again. An interrupted one
+            continues at its last checkpoint, or starts again with Stable-Baselines3. None writes nothing.
         progress: show a bar.
 
     Returns results with the group /retraining, (reward, seed); the returns of random and expert are attributes of it.
 
-    Raises ValueError where there is no reward, a name is taken, or `out` holds policies of another study (of another
-    reward, environment, learner or budget), TrainingDiverged where a policy's learning does: without it there is no
+    Raises ValueError where there is no reward, a name is reserved, or `out` holds policies of another study (of another
+    reward, environment, learner or budget); TrainingDiverged where the learning of a policy diverges, which ends the
     study; TrainingInterrupted after SIGINT.
     """
     config = config or RetrainStudyConfig()
@@ -74,15 +75,15 @@ def retrain_study(
     if TRUE_REWARD in rewards:
         raise ValueError(f"{TRUE_REWARD!r} is the name of the environment's own reward; give yours another name.")
     maker = _maker(env)
-    everyone: dict[str, Reward | None] = dict(rewards)
+    taught: dict[str, Reward | None] = dict(rewards)
     if config.on_true_reward:
-        everyone[TRUE_REWARD] = None
+        taught[TRUE_REWARD] = None
     folder = None if out is None else Path(out)
-    check_cells(folder, list(everyone))
+    check_cells(folder, list(taught))
     example = maker()
     env_id = env_name(example)
 
-    def returned(name: str, reward: Reward | None) -> list[float]:
+    def returns_of(name: str, reward: Reward | None) -> list[float]:
         source, returns = {} if folder is None else _fingerprints(reward, maker), []
         for seed in config.seeds:
             cell = Cell(cell_folder(folder, name, seed=seed), source | _budget(reward, seed, config))
@@ -90,7 +91,7 @@ def retrain_study(
         return returns
 
     try:
-        cells = np.array([returned(name, reward) for name, reward in everyone.items()])
+        cells = np.array([returns_of(name, reward) for name, reward in taught.items()])
     except TrainingInterrupted as error:
         raise TrainingInterrupted(how_to_go_on(folder)) from error
     random = evaluate(
@@ -98,25 +99,9 @@ def retrain_study(
     ).returns.mean()
     example.close()
     best = _expert(env_id) if expert is None else expert
-    span = None if best is None or best == random else best - random
-    group = retraining_group(
-        cells,
-        rewards=list(everyone),
-        seeds=config.seeds,
-        normalised=None if span is None else (cells - random) / span,
-        mean=_centres(cells, config),
-        normalised_mean=None if span is None else (_centres(cells, config) - random) / span,
-    )
-    group = group.assign_attrs(
-        centre="interquartile mean over seeds",
-        confidence=config.confidence,
-        steps=_steps(config, example.action_space),
-        learner=config.algorithm,
-        random_return=float(random),
-        **({} if best is None else {"expert_return": float(best)}),
-    )
+    steps = _steps(config, example.action_space)
     return new_results(
-        {"retraining": group},
+        {"retraining": _group(cells, list(taught), config, steps=steps, random=random, expert=best)},
         title=f"{env_id}: true return of policies trained on each reward alone",
         env_id=env_id,
         true_reward="as the environment paid it",
@@ -124,8 +109,37 @@ def retrain_study(
     )
 
 
+def _group(
+    cells: np.ndarray[Any, Any],
+    rewards: list[str],
+    config: RetrainStudyConfig,
+    *,
+    steps: int,
+    random: float,
+    expert: float | None,
+) -> xr.Dataset:
+    """The group /retraining from returns (reward, seed), normalised by random at 0 and the expert at 1 if known."""
+    span = None if expert is None or expert == random else expert - random
+    group = retraining_group(
+        cells,
+        rewards=rewards,
+        seeds=config.seeds,
+        normalised=None if span is None else (cells - random) / span,
+        mean=_centres(cells, config),
+        normalised_mean=None if span is None else (_centres(cells, config) - random) / span,
+    )
+    return group.assign_attrs(
+        centre="interquartile mean over seeds",
+        confidence=config.confidence,
+        steps=steps,
+        learner=config.algorithm,
+        random_return=float(random),
+        **({} if expert is None else {"expert_return": float(expert)}),
+    )
+
+
 def _fingerprints(reward: Reward | None, maker: Callable[[], Env]) -> dict[str, Any]:
-    """What a reward's policies learn from, as plain values: the environment and the reward."""
+    """The environment and the reward that policies learn from, as plain values."""
     env = maker()
     try:
         return {
@@ -138,7 +152,7 @@ def _fingerprints(reward: Reward | None, maker: Callable[[], Env]) -> dict[str, 
 
 
 def _budget(reward: Reward | None, seed: int, config: RetrainStudyConfig) -> dict[str, Any]:
-    """What else the return of a reward's policy depends on, as plain values."""
+    """The other settings that the return of a policy depends on, as plain values."""
     settings = asdict(_own(reward is None, seed, config)) if config.algorithm == "own" else {"steps": config.steps}
     return {"algorithm": config.algorithm, "seed": seed, "episodes": config.episodes, "settings": settings}
 
@@ -151,7 +165,7 @@ def _return(
     cell: Cell,
     progress: bool | None,
 ) -> float:
-    """Mean true return of the policy of one reward and seed; read from the cell where it is there."""
+    """Mean true return of the policy of one reward and seed; read from the cell if it is there."""
 
     def compute() -> dict[str, float]:
         policy = _policy(reward, seed, maker, config, cell, progress)
@@ -171,7 +185,7 @@ def _policy(
 ) -> Policy:
     if config.algorithm != "own":
         algorithm = config.algorithm.removeprefix("sb3-")
-        steps = config.steps or 100_000
+        steps = config.steps or SB3_STEPS
         return retrain_sb3(reward, algorithm, env=maker, steps=steps, seed=seed).policy  # type: ignore[arg-type]  # one of its literals
     learner = _own(reward is None, seed, config)
     settings: dict[str, Any] = {"out": cell.run, "resume": cell.resume(), "progress": progress}
@@ -206,13 +220,13 @@ def _maker(env: str | Callable[[], Env]) -> Callable[[], Env]:
 
 def _steps(config: RetrainStudyConfig, action_space: gym.Space[Any]) -> int:
     if config.algorithm != "own":
-        return config.steps or 100_000
+        return config.steps or SB3_STEPS
     discrete = isinstance(action_space, gym.spaces.Discrete)
     return config.steps or config.learner.resolve(discrete=discrete).steps
 
 
 def _own(on_true_reward: bool, seed: int, config: RetrainStudyConfig) -> RLConfig:
-    """The settings of our own learner; nothing is evaluated on the way unless they ask for it."""
+    """The settings of our own learner, without evaluations during training unless they are set."""
     chosen = (config.true_learner or config.learner) if on_true_reward else config.learner
     steps = config.steps or config.learner.steps
     return replace(chosen, seed=seed, steps=steps, evaluate_every=chosen.evaluate_every or 0)

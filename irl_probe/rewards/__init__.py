@@ -1,4 +1,4 @@
-"""Reward models: recovered from a soft Q-function, saved, loaded, checked, and paid by an environment."""
+"""Reward models: recover, distil, save, load and check them, and make environments that pay them."""
 
 import lazy_loader
 

@@ -45,12 +45,12 @@ def save_reward(
     """Write a reward as a folder that `load_reward` reads back bit for bit.
 
     The same reward and figures give the same bytes (under the same versions of the libraries, which are recorded). The
-    folder is written beside its place and renamed into it, so a reader sees all of it or nothing.
+    folder is written under a temporary name and then renamed, so a reader sees all of it or nothing.
 
     Args:
-        reward: what `recover` or `distil` gives.
-        folder: where to save it; its parents are made.
-        figures: what was measured of it, by name, for the card; None takes `reward.figures`.
+        reward: a reward that `recover` or `distil` returned.
+        folder: where to save it; missing parent folders are made.
+        figures: the measured figures by name, for the card; None takes `reward.figures`.
         overwrite: replace a reward that is already there.
 
     Returns the folder's path. Raises RewardError where the folder exists (without `overwrite`, or if it holds anything
@@ -62,7 +62,7 @@ def save_reward(
         )
     target = Path(folder).absolute()
     measured = reward.figures if figures is None else figures
-    check_kind(measured, Mapping, "What was measured of a reward", "Name each: figures={'return': 480.0}.")
+    check_kind(measured, Mapping, "The figures of a reward", "Name each: figures={'return': 480.0}.")
     weights = reward.weights()
     described = schema.describe(reward.spec(), weights, measured, _versions())
     _check_replaceable(target, overwrite)
@@ -94,7 +94,7 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
     and finiteness of every tensor. Nothing is unpickled and no module is imported.
 
     Args:
-        source: the folder, or the id of a shipped reward ("CartPole-v1/iq"); a folder of that name comes first.
+        source: the folder, or the id of a shipped reward ("CartPole-v1/iq"); an existing folder of that name wins.
         max_bytes: the largest weights file to read.
 
     Raises RewardError if there is no such reward (with the nearest names) or if anything in it is wrong.
@@ -113,7 +113,7 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
 
 
 def _versions() -> dict[str, str]:
-    """The installed versions of what wrote a reward; "source" where this library runs uninstalled."""
+    """The versions of the libraries that write a reward; "source" for one that is not installed."""
     found = {}
     for package in ("irl_probe", "gymnasium", "numpy", "torch"):
         try:
@@ -142,8 +142,8 @@ def _read_pair(folder: Path, max_bytes: int) -> tuple[bytes, bytes]:
     """reward.json and the weights that belong to it.
 
     A writer may replace the folder between the two reads. Then the JSON has changed too, or, if a second writer put
-    the old one back, it does not give the hash of these weights: both are read again. While a folder is replaced it is
-    absent for a moment, so retry three times before treating it as missing, or a wrong hash as damage.
+    the old one back, it does not give the hash of these weights. Both are then read again. A folder that is being
+    replaced is missing for a moment, so try three times before treating it as missing, or a wrong hash as damage.
     """
     pair = None
     for pause in (0.005, 0.02, 0.1):
@@ -170,7 +170,9 @@ def _read_pair(folder: Path, max_bytes: int) -> tuple[bytes, bytes]:
 def _read_file(folder: Path, name: str, limit: int) -> bytes:
     path = folder / name
     if path.is_symlink():
-        raise RewardError(f"{path} must be a file of its own; it is a link, which may lead out of the folder. Copy it.")
+        raise RewardError(
+            f"{path} must be a regular file; it is a link, which may lead out of the folder. Copy the file."
+        )
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
@@ -184,7 +186,7 @@ def _read_file(folder: Path, name: str, limit: int) -> bytes:
 
 
 def _read_tensors(weights: bytes, described: schema.Weights, shapes: Shapes) -> dict[str, torch.Tensor]:
-    """The tensors of the weights file, once their bytes, names, types, shapes and values are as described."""
+    """The tensors of the weights file, after checking its bytes, and their names, types, shapes and values."""
     if len(weights) != described.bytes:
         raise RewardError(f"{WEIGHTS} must have {described.bytes} bytes; got {len(weights)}. The copy is incomplete.")
     if hashlib.sha256(weights).hexdigest() != described.sha256:

@@ -1,4 +1,4 @@
-"""The card of a saved reward: its README.md, written from reward.json and a linear reward's formula."""
+"""The card of a saved reward: its README.md, written from reward.json and the formula of a linear reward."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _model(reward: Mapping[str, Json]) -> str:
 
 
 def _normalisation(reward: Mapping[str, Json]) -> dict[str, Json]:
-    """What a wrapper with normalise="frozen" divides by, if the reward was saved with it."""
+    """The normalisation that was saved with the reward, if any, by which a wrapper with normalise="frozen" divides."""
     if reward["normalisation"] is None:
         return {}
     part = _part(reward, "normalisation")

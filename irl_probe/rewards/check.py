@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from irl_probe._config import check_count, check_kind
+from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools
 from irl_probe.envs import make_env
 from irl_probe.rewards.protocol import Reward, RewardError, check_callable, check_values
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.rewards.wrappers import check_fit
 
-SLOWEST = 0.1  # seconds for a batch of `steps`; a learner asks for one every few milliseconds
+SLOWEST = 0.1  # seconds for a batch of 128 steps; a learner asks for a batch every few milliseconds
 
 
 def check_reward_model(
-    reward: Reward, env: str | gym.Env[Any, Any], *, steps: int = 128, seed: int = 0, tolerance: float = 1e-4
+    reward: Reward, env: str | Env, *, steps: int = 128, seed: int = 0, tolerance: float = 1e-4
 ) -> None:
     """Check a reward on `steps` random steps of `env`, as Gymnasium's `check_env` checks an environment.
 
-    Checked: one finite float64 number a transition; inputs that do not change; the same answer twice; a batch that
-    equals its rows one by one; enough speed to train on (else a warning); an answer for both values of `terminated`.
-    For a recovered reward also: its spaces fit, and after an end only V_abs counts, for any s′:
+    The reward must give one finite float64 number a transition, for both values of `terminated`; leave its inputs
+    unchanged; give the same answer twice, and the same in a batch as row by row; and be fast enough to train on (else
+    a warning). A recovered reward must also fit the spaces, and after the end only V_abs may count, for any s′:
     r(s, a, s′, True) = Q(s, a) − γV_abs.
 
     Args:
         reward: what to check.
-        env: steps are made in it, from a reset with `seed`; or its id, as `make_env` takes it.
-        steps: their number, at least one.
-        seed: of the environment and the actions.
+        env: the environment to take the steps in, after a reset with `seed`; or its id, as `make_env` takes it.
+        steps: the number of steps, at least one.
+        seed: seed of the environment and the actions.
         tolerance: how far a batch may be from its rows, relative to the largest |r| or |Q| (networks in float32 round
             differently for other batch sizes).
 
-    Raises RewardError that says which check failed, ValueError if `steps` or `seed` is not such a count, and TypeError
-    if `env` is not an environment.
+    Raises RewardError that says which check failed, ValueError if `steps` or `seed` is out of range, and TypeError if
+    `env` is not an environment.
     """
     check_callable(reward)
     check_count(steps, 1, "The steps of check_reward_model")
@@ -52,7 +52,7 @@ def check_reward_model(
         raise RewardError(f"The reward {name!r} must give a NumPy array of float64; got {kind}.")
     values = check_values(values, steps, name=name)
     if any(not np.array_equal(array, copy) for array, copy in zip(batch, copies, strict=True)):
-        raise RewardError(f"The reward {name!r} must leave its inputs as they are; it wrote into one of them.")
+        raise RewardError(f"The reward {name!r} must not change its inputs; it wrote into one of them.")
     began = time.perf_counter()
     again = reward(*batch)
     seconds = time.perf_counter() - began
@@ -84,8 +84,8 @@ def check_reward_model(
             raise RewardError(f"The reward {name!r} must be Q(s, a) − γV_abs where the MDP ended; it is not.")
 
 
-def _batch(reward: Reward, env: str | gym.Env[Any, Any], steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
-    """Random steps of the environment, whose spaces must fit; one that is made here is closed."""
+def _batch(reward: Reward, env: str | Env, steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
+    """Random steps of the environment, whose spaces must fit; an environment made here is closed again."""
     live = make_env(env) if isinstance(env, str) else env
     check_kind(live, gym.Env, "The environment of check_reward_model", "Give one, or an id such as 'CartPole-v1'.")
     try:
@@ -96,7 +96,7 @@ def _batch(reward: Reward, env: str | gym.Env[Any, Any], steps: int, seed: int) 
             live.close()
 
 
-def _random_steps(env: gym.Env[Any, Any], steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
+def _random_steps(env: Env, steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
     env.action_space.seed(seed)
     rows = []
     observation, _ = env.reset(seed=seed)

@@ -38,24 +38,24 @@ def distil(
 ) -> DistilledReward:
     """Fit an explicit reward r(s), r(s, a) or r(s, a, s′), with or without shaping, to `reward` by least squares.
 
-    The fit is known only on the coverage given: state it, and mix coverages where the reward will meet other states.
-    A table's entries that the coverage never met are the mean reward. The share of variance explained,
-    1 − Σ(r − r̂)²/Σ(r − r̄)² over the held-out episodes' steps, with an interval over episodes, is in the figures, for
-    each coverage and for all. A marginal reward with an exact expectation is fitted by tables, and judged, in
-    expectation: g + γE[h(s′)] − h(s); every other at the s′ observed, which in a stochastic environment costs a
-    shaped form some of its fit.
+    The fit is known only on the given coverage: state it, and mix coverages where the reward will meet other states.
+    Table entries that the coverage never visits are the mean reward. The figures have the share of variance explained,
+    1 − Σ(r − r̂)²/Σ(r − r̄)² over the steps of the held-out episodes, with an interval over episodes, for each coverage
+    and for all together. For a marginal reward with an exact expectation, tables are fitted and judged in expectation,
+    g + γE[h(s′)] − h(s). Any other reward is fitted at the observed s′, which costs a shaped form some of its fit in a
+    stochastic environment.
 
     Args:
         reward: a recovered reward, or any other.
         config: see `DistilConfig`; None takes the defaults.
-        transitions: name → steps on which to fit, or the steps alone, whose figure is then named "data". The name "all"
+        transitions: coverage → steps to fit, or the steps alone, whose coverage is then named "data". The name "all"
             is reserved for the figure of all coverages together. True rewards are not read.
         spaces: observation and action space; None takes the recovered reward's.
 
     Raises RewardError where `reward` is not recovered and spaces or γ are missing, where the name of a coverage is
     "all" or not a string, where a coverage has fewer than two episodes, where a reward value is not finite, where a
-    ridge or lasso is wanted with hidden layers, the default of these spaces, and where a lasso is wanted on discrete
-    states or does not converge; TypeError where the config or the steps are something else.
+    ridge or lasso is set with hidden layers (the default for most spaces), and where a lasso is set on discrete states
+    or does not converge; TypeError where the config or the steps are of another type.
     """
     config = config or DistilConfig()
     coverages = _coverages(transitions)
@@ -78,21 +78,10 @@ def distil(
         action_space=action_space,
         terminal_value=0.0 if known is None else known.terminal_value,
     )
-    batch = Steps.of(distilled, training, evaluate_reward(reward, training, name="to distil"), _dynamics(reward))
-    if spec.hidden:
-        fit_by_gradient(
-            distilled,
-            batch,
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
-            steps=config.steps,
-            batch_size=config.batch_size,
-            seed=config.seed,
-        )
-    elif config.lasso:
-        fit_by_lasso(distilled, batch, share=config.lasso)
-    else:
-        fit_by_least_squares(distilled, batch, ridge=config.ridge)
+    exact = _exact_expectation(reward)
+    values = evaluate_reward(reward, training, name="to distil")
+    batch = Steps.of(distilled, training, values, None if exact is None else exact.transition)
+    _fit(distilled, batch, config)
     _centre(distilled, training)
     judged = Transitions.concatenate(held_out.values())
     figures = {name: _explained(reward, distilled, steps, config.seed) for name, steps in held_out.items()}
@@ -121,10 +110,10 @@ def distil_forms(
     transitions: Mapping[str, Transitions] | Transitions,
     spaces: tuple[Space, Space] | None = None,
 ) -> dict[str, DistilledReward]:
-    """Every form by name, "state" to "transition + shaping", fitted to the same steps and judged on the same others.
+    """Every form by name, "state" to "transition + shaping", fitted to the same steps and judged on the same episodes.
 
-    `compare({"recovered": reward, **distil_forms(reward, transitions=steps)}, ...)` shows each form's cost in every
-    measure.
+    `compare({"recovered": reward, **distil_forms(reward, transitions=steps)}, ...)` shows what each form
+    loses in every measure.
     """
     config = config or DistilConfig()
     return {
@@ -137,17 +126,17 @@ def distil_forms(
 
 
 def _coverages(transitions: Mapping[str, Transitions] | Transitions) -> dict[str, Transitions]:
-    """Steps by the name of their coverage, which labels their figure."""
+    """Coverage → steps; the name of a coverage labels its figure."""
     if isinstance(transitions, Transitions):
         return {UNNAMED: transitions}
-    check_kind(transitions, Mapping, "What a reward is distilled on", "Of demonstrations give demos.transitions.")
+    check_kind(transitions, Mapping, "The transitions to distil on", "For demonstrations give demos.transitions.")
     for name, steps in transitions.items():
         if not isinstance(name, str) or name == TOTAL:
             raise RewardError(
                 f"The name of a coverage must be a string other than {TOTAL!r}, the label of the figure of all "
                 f"coverages together; got {name!r}. Name it after where its steps come from, such as 'expert'."
             )
-        check_kind(steps, Transitions, f"The coverage {name!r}", "Of demonstrations give demos.transitions.")
+        check_kind(steps, Transitions, f"The coverage {name!r}", "For demonstrations give demos.transitions.")
     return dict(transitions)
 
 
@@ -180,7 +169,7 @@ def _spec(observation_space: Space, action_space: Space, config: DistilConfig) -
 
 
 def _networks(spec: NetworkSpec, config: DistilConfig) -> tuple[RewardNetwork, RewardNetwork | None]:
-    """g and h with first weights from the config's seed; tables and linear models in double precision."""
+    """g and h with initial weights from the config's seed; tables and linear models in double precision."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         g = RewardNetwork(spec, config.form)
@@ -191,7 +180,7 @@ def _networks(spec: NetworkSpec, config: DistilConfig) -> tuple[RewardNetwork, R
 
 
 def _split(coverages: Mapping[str, Transitions], config: DistilConfig) -> tuple[Transitions, dict[str, Transitions]]:
-    """All training steps, and the held-out steps of each coverage: whole episodes, at least one on either side."""
+    """All training steps, and the held-out steps of each coverage: whole episodes, at least one of each."""
     rng = np.random.default_rng(config.seed)
     training, held_out = [], {}
     for name, steps in coverages.items():
@@ -210,18 +199,36 @@ def _split(coverages: Mapping[str, Transitions], config: DistilConfig) -> tuple[
     return Transitions.concatenate(training), held_out
 
 
-def _dynamics(reward: Reward) -> Floats | None:
-    """P (S, A, S) where the reward is marginal by an exact expectation."""
+def _fit(distilled: DistilledReward, batch: Steps, config: DistilConfig) -> None:
+    """Fit g and h to the batch: exactly where they are linear or tables, else by gradient descent."""
+    if distilled.g.spec.hidden:
+        fit_by_gradient(
+            distilled,
+            batch,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            steps=config.steps,
+            batch_size=config.batch_size,
+            seed=config.seed,
+        )
+    elif config.lasso:
+        fit_by_lasso(distilled, batch, share=config.lasso)
+    else:
+        fit_by_least_squares(distilled, batch, ridge=config.ridge)
+
+
+def _exact_expectation(reward: Reward) -> ExactExpectation | None:
+    """The reward's expectation over s′, if that is exact; else None."""
     if isinstance(reward, RecoveredReward) and isinstance(reward.expectation, ExactExpectation):
-        return reward.expectation.transition
+        return reward.expectation
     return None
 
 
 def _centre(distilled: DistilledReward, steps: Transitions) -> None:
-    """Let h have mean 0 on the steps, where that changes nothing.
+    """Shift h to mean 0 on the steps, and g with it, where that does not change the reward.
 
-    As long as no step ends the MDP, h + m and g − (1 − γ)m make the same reward as h and g; at an end, where h is 0,
-    the two differ.
+    As long as no step ends the MDP, h − m and g − (1 − γ)m make the same reward as h and g. At an end, where h counts
+    as 0, they do not.
     """
     if distilled.h is None or steps.terminated.any():
         return
@@ -232,7 +239,7 @@ def _centre(distilled: DistilledReward, steps: Transitions) -> None:
 
 
 def _constant(network: RewardNetwork) -> torch.Tensor:
-    """The parameter to add a constant to, to move the network's output by it."""
+    """The parameter that shifts the network's output: a constant added to it is added to the output."""
     return network.table if network.tabular else network.layers[-1].bias  # type: ignore[return-value]  # a Linear's
 
 
@@ -245,7 +252,7 @@ def _explained(reward: Reward, distilled: DistilledReward, steps: Transitions, s
     def total(values: Floats) -> Floats:
         return np.asarray(counts @ np.add.reduceat(values, steps.starts))
 
-    centred = true - true.mean()  # against cancellation; the variance is about each resample's own mean
+    centred = true - true.mean()  # avoids cancellation; the variance is about the mean of each resample
     variance = total(centred**2) - total(centred) ** 2 / total(np.ones_like(true))
     scale = max(float(np.abs(true).max()), 1e-300)
     if variance[0] <= (1e-12 * scale) ** 2 * len(true):
@@ -261,15 +268,15 @@ def _explained(reward: Reward, distilled: DistilledReward, steps: Transitions, s
 
 
 def _predicted(reward: Reward, distilled: DistilledReward, steps: Transitions) -> Floats:
-    """The distilled reward of each step; in expectation over s′ where the reward's own expectation is exact."""
+    """The distilled reward of each step; in expectation over s′ if the reward's own expectation is exact."""
     batch: tuple[Array, Array, Array, Bools]
     batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
-    if _dynamics(reward) is None or distilled.h is None:
+    exact = _exact_expectation(reward)
+    if exact is None or distilled.h is None:
         return distilled(*batch)
-    assert isinstance(reward, RecoveredReward)
 
     def after(observations: Array, ended: Bools) -> Floats:
         return np.where(ended, 0.0, distilled.potential(observations))
 
-    expected, _ = reward.expectation(after, *batch)
+    expected, _ = exact(after, *batch)
     return distilled.unshaped(*batch) + distilled.gamma * expected - distilled.potential(steps.observations)

@@ -34,26 +34,26 @@ class DistilConfig(Config):
     """Widths of the hidden layers of g and h. () is solved exactly: it is linear, or a table where states and actions
     are discrete (default: () where both are discrete, (64, 64) elsewhere)."""
     ridge: Ridge = 0.0
-    """λ of a linear fit's penalty λ‖w‖², beside the mean squared error. w is the weights without the constant, with
-    observations in their own units and actions scaled to [−1, 1]; it shrinks most what varies least on the coverage.
-    A table's entries shrink towards the mean reward, the rarest most."""
+    """λ of the penalty λ‖w‖² that a linear fit adds to the mean squared error. w holds the weights without the
+    constant, with observations in their own units and actions scaled to [−1, 1]; it shrinks most for features that vary
+    least on the coverage. A table's entries shrink towards the mean reward, the rarest most."""
     lasso: Lasso = 0.0
     """λ of a linear fit's penalty λ Σ σ_j|w_j| on Box observations, σ_j the standard deviation of feature j, as a share
     of the smallest λ that leaves no weight. Few features keep a weight (copies share it); units do not matter."""
     activation: Literal["relu", "tanh", "elu"] = "relu"
-    """After each hidden layer."""
+    """Activation after each hidden layer."""
     learning_rate: LearningRate = 1e-3
-    """AdamW's on the mean squared error, falling linearly to 0."""
+    """Learning rate of AdamW on the mean squared error; it falls linearly to 0."""
     weight_decay: NotNegative = 1e-4
-    """AdamW's."""
+    """Weight decay of AdamW."""
     steps: Count = 5000
-    """AdamW's gradient steps."""
+    """Gradient steps of AdamW."""
     batch_size: Count = 256
-    """Transitions in each of these."""
+    """Transitions in the batch of a gradient step."""
     held_out: HeldOut = 0.2
-    """Share of each coverage's episodes that is held out, to measure how much is explained."""
+    """Share of each coverage's episodes that is held out, to measure the variance explained."""
     seed: Seed = 0
-    """Of the split, the first weights and the batches."""
+    """Seed of the split, the initial weights and the batches."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +64,7 @@ class DistilConfig(Config):
 
     @property
     def penalty(self) -> str | None:
-        """The penalty of the linear fit that is set, if any."""
+        """The name of the penalty that is set, if any."""
         return "ridge" if self.ridge else "lasso" if self.lasso else None
 
     def unfit_penalty(self, hidden: tuple[int, ...]) -> str:

@@ -32,7 +32,7 @@ from irl_probe.rewards.reward_network import NumpyRewardNetwork, RewardNetwork, 
 from irl_probe.rewards.strict_json import validated
 
 MOST_TERMS = 30
-ROUNDING = 1e-12  # share of the largest weight below which one is what rounding left of 0
+ROUNDING = 1e-12  # a weight below this share of the largest is a rounding error of 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +48,10 @@ class DistilledReward(RewardModel):
         h: the potential h(s), or None.
         gamma: discount γ of the shaping, and of the reward that it was fitted to.
         temperature: α of that reward, at which a policy is retrained; None where it has none.
-        observation_space, action_space: what it takes.
+        observation_space, action_space: the spaces of its arguments.
         terminal_value: V_abs, as for `RecoveredReward`: 0 is the convention "zero", anything else "absorbing".
         provenance: where it comes from.
-        figures: what was measured of it: the share of variance that it explains on held-out episodes.
+        figures: measured figures: the share of variance that it explains on held-out episodes.
         normalisation: as for `RecoveredReward`.
 
     Raises RewardError where γ is not in [0, 1], α is not positive, V_abs is not finite, h does not depend on the
@@ -165,12 +165,12 @@ class DistilledReward(RewardModel):
         return np.zeros(len(o)) if h is None else h.of_states(o)
 
     def formula(self) -> str | None:
-        """A linear reward's terms, such as "0.126·s[8] − 0.2"; those without a weight are left out.
+        """A linear reward's terms, such as "0.126·s[8] − 0.2"; terms with weight 0 are left out.
 
         s[i] and a[i] count from 0: entries of a vector, or 1 where a discrete one is i. d is 1 at an end, where s′
         counts as 0. Of a shaped reward it is g.
 
-        None for tables and networks, and where more than `MOST_TERMS` weights are left.
+        None for tables and networks, and where more than `MOST_TERMS` weights are not 0.
         """
         g = self.g
         if g.spec.hidden or g.tabular:
@@ -198,7 +198,7 @@ def _blank(spec: schema.Distilled) -> dict[str, RewardNetwork]:
 
 
 def _names(g: RewardNetwork) -> list[str]:
-    """What each input of the linear layer is called."""
+    """The name of each input of the linear layer."""
     states, actions = g.spec.input_width, g.spec.action_count or len(g.spec.action_low or ())
     names = [f"s[{i}]" for i in range(states)]
     if g.form != "state":
@@ -207,7 +207,7 @@ def _names(g: RewardNetwork) -> list[str]:
 
 
 def _affine(g: RewardNetwork) -> tuple[Floats, float]:
-    """Weights and constant on inputs as rewards take them, of which the linear layer sees (x − shift)/scale."""
+    """Weights and constant for inputs x in the units that rewards take; the linear layer takes (x − shift)/scale."""
     weight, bias = (part.detach().double().numpy() for part in g.layers[-1].parameters())
     shift, scale = moments(g.encoder, g.spec, g.form)
     weights = weight[0] / scale

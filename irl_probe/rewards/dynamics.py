@@ -1,4 +1,4 @@
-"""Learned dynamics: a model of s′ for the expectation over it, where there is neither P nor a simulator."""
+"""Learned dynamics: a model of s′ for the expectation over s′, where neither P nor a simulator is known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from irl_probe.transitions import Transitions
 
 LEAST_STEPS = 100
 DYNAMICS = "expectation.network"  # the name of the network among the weights of a saved reward
-LOG_STD = (-7.0, 1.0)  # of the change of s, in units of its standard deviation
+LOG_STD = (-7.0, 1.0)  # bounds of log σ of the change of s, in units of its standard deviation
 FLOOR = 1e-6  # a dimension that varies less has the scale 1
 WEIGHT_DECAY = 0.01
 
@@ -39,19 +39,19 @@ class DynamicsConfig(Config):
     hidden: Annotated[
         tuple[int, ...], Must(lambda widths: min(widths, default=0) >= 1, "be one or more widths of at least 1")
     ] = (128, 128)
-    """Widths of their hidden layers."""
+    """Widths of the hidden layers of each network."""
     updates: Count = 3000
     """Gradient steps."""
     batch_size: Count = 256
     """Steps in a member's batch."""
     learning_rate: LearningRate = 1e-3
-    """AdamW's, falling linearly to 0."""
+    """Learning rate of AdamW; it falls linearly to 0."""
     held_out: HeldOut = 0.2
-    """Share of the episodes held out for the stated figures; with one episode, of its last steps."""
+    """Share of the episodes held out for the stated figures; of a single episode, the share of its last steps."""
     samples: Annotated[int, at_least(2, " successors, for a standard error of E[V(s′)]")] = 16
     """Successors drawn for E[V(s′)]."""
     seed: Seed = 0
-    """Of the weights, the batches and the draws."""
+    """Seed of the weights, the batches and the draws."""
 
     def __post_init__(self) -> None:
         try:
@@ -69,7 +69,7 @@ def fit_dynamics(
 ) -> LearnedDynamics:
     """Fit an ensemble of Gaussian dynamics to steps by maximum likelihood (as in Chua et al. 2018, §4).
 
-    Every member draws its own batches. A share of the episodes is held out, and is used for the stated figures alone.
+    Every member draws its own batches. A share of the episodes is held out and used only for the stated figures.
 
     Args:
         transitions: at least 100 steps, and 5 for each of the network's inputs.
@@ -104,15 +104,15 @@ class LearnedDynamics:
 
     E ≈ (1/K) Σ_k (1 − p_k)·V(s + Δ_k) + p_k·V_abs, Δ_k ~ N(μ_m(s, a), σ_m(s, a)²) of member m = k mod M, p_k its
     probability of termination. All states and actions share the same standard normal draws, so the reward is a
-    function of (s, a). The standard error is that of the K values, which holds the members' disagreement but not
-    what all of them have wrong.
+    function of (s, a). The standard error is that of the K values. It includes the disagreement of the members, but not
+    the errors that all of them share.
 
     Attributes:
         network: the model, as `fit_dynamics` makes it.
-        log_likelihood: of held-out s′, in nats a step, under the mixture of members.
-        baseline: the same of one Gaussian for the change of s whatever s and a: a useful model is far above it.
-        held_out: how many steps these two are means over.
-        samples, seed: of the draws.
+        log_likelihood: log likelihood of held-out s′, in nats a step, under the mixture of members.
+        baseline: the same under one Gaussian for the change of s, which ignores s and a; useful models are far above.
+        held_out: the number of steps over which both are means.
+        samples, seed: number and seed of the draws.
     """
 
     network: GaussianDynamics
@@ -139,11 +139,11 @@ class LearnedDynamics:
             o = observations[rows]
             flat = o.reshape(len(o), spec.input_width).astype(np.float64)
             mean, deviation, ended = self.moments(layers, o, actions[rows])
-            going_on = np.zeros(len(o), dtype=bool)
+            no_end = np.zeros(len(o), dtype=bool)
             for k, draw in enumerate(noise):
                 member = k % spec.critics
                 successors = (flat + mean[member] + deviation[member] * draw).reshape(-1, *shape)
-                drawn[k, rows] = value(successors.astype(o.dtype), going_on)
+                drawn[k, rows] = value(successors.astype(o.dtype), no_end)
                 if len(o) and ended.any():
                     after = value(successors[:1].astype(o.dtype), np.ones(1, dtype=bool))
                     drawn[k, rows] += ended[member] * (after - drawn[k, rows])
@@ -174,20 +174,20 @@ class LearnedDynamics:
         }
 
     def tensors(self) -> dict[str, Tensor]:
-        """The network's."""
+        """The tensors of the network."""
         state = self.network.state_dict()
         return {f"{DYNAMICS}.{key}": tensor.detach().cpu().contiguous() for key, tensor in state.items()}
 
 
 @dataclass(frozen=True)
 class LearnedSimulator:
-    """Draws s′ ~ N(s + μ_m(s, a), σ_m(s, a)²) of a member m drawn uniformly, and an end with probability p_m(s, a).
+    """A `Simulator` that draws s′ ~ N(s + μ_m(s, a), σ_m(s, a)²) and the end, of probability p_m(s, a), of a member m.
 
-    It can be used as a `Simulator`, and is only as good as the model. It does not know the rewards: they are NaN.
+    Each draw picks m uniformly. It is only as good as the model. It does not know the rewards: they are NaN.
 
     Attributes:
-        model: what `fit_dynamics` gave.
-        seed: of the draws; they differ from call to call.
+        model: the model that `fit_dynamics` returned.
+        seed: seed of the draws, which differ from call to call.
     """
 
     model: LearnedDynamics
@@ -230,7 +230,7 @@ class GaussianDynamics(nn.Module):
     """An ensemble of networks (s, a) → mean and log σ of s′ − s in every dimension, and a logit of termination.
 
     `spec.critics` is the number of members. Inputs and the change of s are standardised with moments that are buffers.
-    `ends` is 1 where the data held a termination, and 0 where none can then be predicted.
+    `ends` is 1 if the data held a termination; else it is 0, and the model predicts none.
     """
 
     mean: Tensor
@@ -251,7 +251,7 @@ class GaussianDynamics(nn.Module):
             layers += [EnsembleLinear(spec.critics, width, hidden), ACTIVATIONS[spec.activation]()]
             width = hidden
         last = EnsembleLinear(spec.critics, width, 2 * states + 1)
-        with torch.no_grad():  # begin at σ = 1, the data's own spread: from a small σ a model ends sure of its errors
+        with torch.no_grad():  # start at σ = 1, the spread of the data: a model that starts small ends overconfident
             last.bias[..., states:-1] = math.atanh(-2 * LOG_STD[0] / (LOG_STD[1] - LOG_STD[0]) - 1)
         self.layers = nn.Sequential(*layers, last)
 
@@ -287,7 +287,7 @@ class GaussianDynamics(nn.Module):
 
 
 def split(outputs: Tensor, states: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, log σ in `LOG_STD` and logit of termination of what the layers gave."""
+    """Mean, log σ within `LOG_STD` and logit of termination, from the output of the layers."""
     mean, raw, logit = outputs[..., :states], outputs[..., states:-1], outputs[..., -1]
     low, high = LOG_STD
     return mean, low + 0.5 * (high - low) * (torch.tanh(raw) + 1), logit
@@ -315,7 +315,7 @@ def _check_steps(
     observation_space: spaces.Space[object],
     action_space: spaces.Space[object],
 ) -> None:
-    """Raises RewardError unless the steps fit the spaces and are enough for as many inputs."""
+    """Raise RewardError unless the steps fit the spaces and are enough for this number of inputs."""
     for role, array, space in (
         ("observations", steps.observations, observation_space),
         ("actions", steps.actions, action_space),
@@ -337,7 +337,7 @@ def _check_steps(
 
 
 def _divide(steps: Transitions, share: float) -> tuple[Transitions, Transitions]:
-    """Steps to learn from and steps held out: episodes spread evenly, or the end of the only one."""
+    """Steps to learn from and steps held out: episodes at even distances, or the last steps of a single episode."""
     count = len(steps.starts)
     if count == 1:
         first = len(steps) - max(1, round(share * len(steps)))

@@ -19,13 +19,13 @@ TRANSITION = "expectation.transition"  # the name of P(s′ | s, a) among the we
 
 Kind = Literal["per-transition", "marginal"]
 ValueAfter = Callable[[Array, Bools], Floats]
-"""(s′, terminated) → (N,): V(s′) where the MDP goes on, the value of the absorbing state where it ended."""
+"""(s′, terminated) → (N,): V(s′), or the value of the absorbing state where the MDP ended."""
 
 
 class Expectation(Protocol):
     """E over s′ of a value of s′, with its standard error.
 
-    `name` is what artifacts and results call it. `kind` says which reward it gives: "per-transition" (a function of
+    `name` is its label in artifacts and results. `kind` says which reward it gives: "per-transition" (a function of
     the observed s′) or "marginal" (a function of s and a alone).
     """
 
@@ -40,7 +40,7 @@ class Expectation(Protocol):
 
 @runtime_checkable
 class SavedExpectation(Expectation, Protocol):
-    """An expectation that can be saved with its reward: it says what it is, without and with its tensors."""
+    """An expectation that can be saved with its reward, as a description and tensors."""
 
     def spec(self) -> dict[str, object]: ...
     def tensors(self) -> dict[str, Tensor]: ...
@@ -48,7 +48,7 @@ class SavedExpectation(Expectation, Protocol):
 
 @dataclass(frozen=True)
 class ObservedSuccessor:
-    """The value of the one s′ that was observed: no expectation at all, so the reward is r(s, a, s′)."""
+    """The value of the observed s′, without an expectation, so the reward is r(s, a, s′)."""
 
     name: ClassVar[str] = "observed"
     kind: ClassVar[Kind] = "per-transition"
@@ -63,7 +63,7 @@ class ObservedSuccessor:
         return {"name": self.name}
 
     def tensors(self) -> dict[str, Tensor]:
-        """None: there is nothing to keep."""
+        """None: it has no weights."""
         return {}
 
 
@@ -117,8 +117,8 @@ class SimulatedExpectation:
 
     Attributes:
         env_id: the environment; an artifact stores it, and loading builds its default simulator.
-        simulator: it.
-        samples: K; at least 1, and at least 2 where the simulator is stochastic.
+        simulator: its simulator.
+        samples: K, at least 1, and at least 2 where the simulator is stochastic.
     """
 
     env_id: str
@@ -137,7 +137,7 @@ class SimulatedExpectation:
 
     @classmethod
     def of(cls, env_id: str, *, samples: int | None = None) -> SimulatedExpectation:
-        """With the default simulator of `env_id`; by default 1 sample where it is deterministic and 16 elsewhere.
+        """The expectation by the default simulator of `env_id`; by default with 1 sample if deterministic, else 16.
 
         Raises ValueError where the environment is unknown or cannot be set to an observation.
         """
@@ -146,9 +146,9 @@ class SimulatedExpectation:
 
     @classmethod
     def rebuilt(cls, env_id: str, samples: int, observation_space: Space, action_space: Space) -> SimulatedExpectation:
-        """With the default simulator of `env_id`, for a saved reward of these spaces.
+        """The expectation by the default simulator of `env_id`, for a saved reward of these spaces.
 
-        Raises RewardError where it cannot be built or takes other observations or actions.
+        Raises RewardError where the simulator cannot be built or takes other observations or actions.
         """
         try:
             env = make_env(env_id)
@@ -160,8 +160,8 @@ class SimulatedExpectation:
         if (env.observation_space.shape, env.action_space.shape) != (observation_space.shape, action_space.shape):
             raise RewardError(
                 f"The simulator of {env_id} takes observations and actions of {env.observation_space} and "
-                f"{env.action_space}; the reward is for {observation_space} and {action_space}. They must have one "
-                "shape."
+                f"{env.action_space}; the reward is for {observation_space} and {action_space}. Their shapes must "
+                "agree."
             )
         return built
 

@@ -43,10 +43,11 @@ class Steps:
 def fit_by_least_squares(reward: DistilledReward, batch: Steps, *, ridge: float) -> None:
     """Set linear g and h to the minimum of mean (r − r̂)² + ridge·‖w‖².
 
-    w is every weight of a linear network but its constant, and every entry of a table: of g's its departure from the
-    mean reward. Of all that fit equally well it is the one nearest to the mean reward: the minimum-norm solution for
-    the reward less its mean, by singular values (`scipy.linalg.lstsq`), so what the steps do not determine is the
-    same each time. Steps that are the same are one row, weighted by the square root of their number.
+    w holds every weight of a linear network except its constant, and every entry of a table (of g's table, the entry
+    minus the mean reward). Of all solutions that fit equally well it takes the one nearest to the mean reward: the
+    minimum-norm solution for the reward minus its mean, by singular values (`scipy.linalg.lstsq`). So weights that the
+    steps do not determine are the same each time. Identical steps make one row, weighted by the square root of their
+    number.
 
     Raises RewardError where the matrix would be too large.
     """
@@ -56,9 +57,9 @@ def fit_by_least_squares(reward: DistilledReward, batch: Steps, *, ridge: float)
     width = sum(block.shape[1] for block in blocks)
     matrix = weights[:, None] * np.concatenate(blocks, axis=1)
     wanted = weights * (values - mean)
-    if ridge:  # as rows of their own, in which each penalised weight is to be 0
-        held_down = np.diag(_penalised(reward.networks.values(), blocks))
-        matrix = np.concatenate([matrix, np.sqrt(ridge) * np.sqrt(len(batch.values)) * held_down])
+    if ridge:  # one extra row for each penalised weight, with the target 0
+        penalty = np.diag(_penalised(reward.networks.values(), blocks))
+        matrix = np.concatenate([matrix, np.sqrt(ridge) * np.sqrt(len(batch.values)) * penalty])
         wanted = np.concatenate([wanted, np.zeros(width)])
     rounding = np.finfo(float).eps * max(matrix.shape)
     solution, *_ = scipy.linalg.lstsq(matrix, wanted, cond=rounding, lapack_driver="gelsd")
@@ -122,8 +123,8 @@ def lasso_weights(features: Floats, values: Floats, *, share: float) -> tuple[Fl
     """The minimum of ½ mean (y − w·x − b)² + λ Σ σ_j |w_j| over w and b (Tibshirani 1996, features standardised).
 
     σ_j is the standard deviation of feature j, so units do not matter. λ is `share` of the smallest penalty that
-    leaves no weight, max_j |cov(x_j, y)|/σ_j; a feature that does not vary has none. Solved over w = w⁺ − w⁻, both at
-    least 0, by L-BFGS-B (`scipy.optimize.minimize`), whose weights at that bound are exactly 0.
+    leaves no weight, max_j |cov(x_j, y)|/σ_j; a feature that does not vary gets no weight. Solved over w = w⁺ − w⁻,
+    both at least 0, by L-BFGS-B (`scipy.optimize.minimize`), which makes weights at this bound exactly 0.
 
     Args:
         features: x, (N, D).
@@ -132,7 +133,7 @@ def lasso_weights(features: Floats, values: Floats, *, share: float) -> tuple[Fl
 
     Returns w (D,) in the features' own units, and b. Features that are copies of each other share their weight.
 
-    Raises RewardError where the minimum is not reached: a very small share and features that nearly repeat each other.
+    Raises RewardError where the minimum is not reached, as with a very small share and nearly collinear features.
     """
     centre, spread, mean = features.mean(axis=0), features.std(axis=0), float(values.mean())
     varying = spread > 1e-12 * np.abs(features).max(axis=0)
@@ -179,11 +180,11 @@ def _shaped(reward: DistilledReward, o: Tensor, a: Tensor, o2: Tensor, d: Tensor
     if reward.h is None:
         return values
     after, now = reward.h(torch.cat([o2, o]), a, o2, d).chunk(2)
-    return values + reward.gamma * torch.where(d, 0.0, after) - now  # type: ignore[no-any-return]  # as above
+    return values + reward.gamma * torch.where(d, 0.0, after) - now  # type: ignore[no-any-return]  # torch.where is untyped for a number
 
 
 def _distinct(g: RewardNetwork, batch: Steps) -> tuple[Rows, Floats, Floats]:
-    """Every distinct step once, its reward, and the square root of how often it came; steps as they are for Boxes."""
+    """Distinct steps, their mean rewards and the square roots of their counts; with a Box, all steps with count 1."""
     if g.spec.observation_count is None:
         return batch.rows, batch.values, np.ones(len(batch.values))
     keys = np.concatenate([part.double().numpy().reshape(len(part), -1) for part in batch.rows], axis=1)
@@ -194,16 +195,13 @@ def _distinct(g: RewardNetwork, batch: Steps) -> tuple[Rows, Floats, Floats]:
 
 
 def _blocks(reward: DistilledReward, rows: Rows, dynamics: Floats | None, *, square: bool) -> list[Floats]:
-    """The columns that the weights of g, and of h if there is one, multiply; `square`: with room for their products.
+    """The feature columns of g, and of h if there is one, (N, width) each.
 
-    Raises RewardError where they would be too large.
+    `square` says that the solver also needs a matrix (width, width). Raises RewardError where the sizes are too large.
     """
     blocks = [_features(reward.g, rows)]
     if reward.h is not None:
-        observations, actions, successors, ended = rows
-        after = _expected_features(reward.h, rows, dynamics)
-        now = _features(reward.h, (observations, actions, successors, ended))
-        blocks.append(reward.gamma * after - now)
+        blocks.append(reward.gamma * _expected_features(reward.h, rows, dynamics) - _features(reward.h, rows))
     width, count = sum(block.shape[1] for block in blocks), len(rows[0])
     if width * (count + (width if square else 0)) > MOST_ENTRIES:
         raise RewardError(
@@ -226,7 +224,7 @@ def _features(network: RewardNetwork, rows: Rows) -> Floats:
 
 
 def _penalised(networks: Iterable[RewardNetwork], blocks: list[Floats]) -> Floats:
-    """1 for each column that the ridge holds down, 0 for the constants of linear networks, which are last."""
+    """1 for each column that the ridge penalises, 0 for the constants of linear networks, which are last."""
     columns = [np.ones(block.shape[1]) for block in blocks]
     for network, column in zip(networks, columns, strict=True):
         column[-1] = 1.0 if network.tabular else 0.0
@@ -252,7 +250,7 @@ def _set_linear(network: RewardNetwork, solution: Floats, mean: float) -> None:
 
 
 def _rescale(network: RewardNetwork, scale: float, shift: float) -> None:
-    """Let the network give scale·output + shift."""
+    """Change the last layer so that the network gives scale·output + shift."""
     weight, bias = network.layers[-1].parameters()
     with torch.no_grad():
         weight.mul_(scale)

@@ -1,4 +1,4 @@
-"""Rewards that carry themselves: what recovered and distilled ones share, to be saved and identified."""
+"""The base of recovered and distilled rewards: everything needed to save and identify a reward."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "float64": torch.flo
 class RewardModel(ABC):
     """A reward that knows its discount, its spaces and its origin, and that can be saved.
 
-    `recover` and `distil` make them; a plain function is a reward, but not one of these.
+    `recover` and `distil` make them. A plain function is a reward, but not a RewardModel.
     """
 
-    if TYPE_CHECKING:  # fields or properties of the subclasses: dataclasses take an inherited property for a default
+    if TYPE_CHECKING:  # subclasses have them as fields; a dataclass would take an inherited property for a default
 
         @property
         def gamma(self) -> float: ...
@@ -64,7 +64,7 @@ class RewardModel(ABC):
 
     @abstractmethod
     def spec(self) -> schema.RewardSpec:
-        """All of the reward but its weights, as reward.json holds it. Raises RewardError where it cannot be saved."""
+        """The reward without its weights, as reward.json holds it. Raises RewardError where it cannot be saved."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -89,8 +89,8 @@ class RewardModel(ABC):
     def tail(self) -> float:
         """γ·V_abs: what a learner that stops at the end must be paid there on top of r to optimise the same return.
 
-        After the end the absorbing state goes on paying r_abs = (1 − γ)·V_abs for ever, which is worth V_abs one step
-        later; 0 in the convention "zero".
+        After the end the absorbing state pays r_abs = (1 − γ)·V_abs for ever, whose value one step later is V_abs. The
+        tail is 0 in the convention "zero".
         """
         return self.gamma * self.terminal_value
 
@@ -98,15 +98,15 @@ class RewardModel(ABC):
     def reward_id(self) -> str:
         """SHA-256 of what makes the reward what it is: its description and weights, but not its figures.
 
-        It stays the same after saving and loading, and under another version of a library. It is computed once, so a
-        later change of weights in place is not seen; a loaded reward has the id of its files.
+        It stays the same after saving and loading, and under other versions of the libraries. It is computed once, so
+        it does not follow later in-place changes of the weights; a loaded reward has the id of its files.
 
         Raises RewardError where the reward cannot be saved.
         """
         return schema.reward_id(self.spec(), hashlib.sha256(self.weights()).hexdigest())
 
     def remember_id(self, verified: str) -> None:
-        """Take a `reward_id` that was verified when the reward was loaded, so it is not computed again."""
+        """Store a `reward_id` that was verified when the reward was loaded, so that it is not computed again."""
         vars(self)["reward_id"] = verified
 
     def weights(self) -> bytes:
@@ -171,7 +171,7 @@ def tensors_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 
 
 def shapes_of(modules: Mapping[str, nn.Module]) -> Shapes:
-    """Type and shape of the same."""
+    """Type and shape of the tensors of modules, under the same names."""
     return {
         f"{name}.{key}": (tensor.dtype, tuple(tensor.shape))
         for name, module in modules.items()
@@ -180,14 +180,14 @@ def shapes_of(modules: Mapping[str, nn.Module]) -> Shapes:
 
 
 def fill(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """Give modules the tensors of `tensors_of`, without a copy."""
+    """Load tensors, named as by `tensors_of`, into modules, without a copy."""
     for name, module in modules.items():
         own = {key: tensors[f"{name}.{key}"] for key in module.state_dict()}
         module.load_state_dict(own, assign=True)
 
 
 def dtype_name(modules: Mapping[str, nn.Module]) -> str:
-    """The one type of all weights. Raises RewardError where they have several."""
+    """The type that all weights share. Raises RewardError where they do not share one."""
     found = {dtype for dtype, _ in shapes_of(modules).values()}
     names = [name for name, dtype in DTYPES.items() if found == {dtype}]
     if not names:

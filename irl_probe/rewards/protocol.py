@@ -1,4 +1,4 @@
-"""What a reward is: any callable of a batch of transitions, and how its answer is checked."""
+"""The protocol of rewards: any callable of a batch of transitions, and the checks of what it takes and returns."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from irl_probe._types import Array, Bools, Floats
 from irl_probe.softq import NetworkSpec
 from irl_probe.transitions import Transitions
 
+Normalise = Literal["none", "running", "frozen"]
+NORMALISE: tuple[Normalise, ...] = get_args(Normalise)
+_LEAST = 1e-12  # rewards with a standard deviation below this share of |mean| count as constant
+
 
 class RewardError(ValueError):
     """A reward that cannot be recovered, evaluated, saved, loaded or used; the message says what to do."""
@@ -22,8 +26,8 @@ class RewardError(ValueError):
 class Reward(Protocol):
     """r(s, a, s′, terminated) of N transitions at once: (N,) float64, in reward units per environment step.
 
-    The arguments are shaped like those of `Transitions` and are given by position, as imitation does with its reward
-    functions, so theirs work here and ours work there. A plain function is a reward too.
+    The arguments are shaped like the fields of `Transitions` and are given by position, as in imitation, so rewards of
+    either library work in the other. A plain function is a reward too.
     """
 
     def __call__(
@@ -46,11 +50,11 @@ def evaluate_reward(reward: Reward, transitions: Transitions, *, name: str) -> F
 
 
 def check_callable(reward: Reward) -> None:
-    """Raise RewardError for what cannot be called as a reward is, such as its name."""
+    """Raise RewardError for a value that is not callable, such as the name of a reward."""
     if not callable(reward):
         raise RewardError(
             "A reward must be a function reward(observations, actions, next_observations, terminated); "
-            f"got {reward!r}. A saved one is read by irl_probe.load_reward."
+            f"got {reward!r}. Read a saved one with irl_probe.load_reward."
         )
 
 
@@ -67,7 +71,7 @@ def check_values(values: object, count: int, *, name: str) -> Floats:
             f"The reward {name!r} must give one number a transition, shape ({count},); got shape {array.shape}. {hint}"
         )
     result = array.astype(np.float64, copy=False)
-    if not math.isfinite(result.sum()):  # one pass for most; a sum that overflows is checked again
+    if not math.isfinite(result.sum()):  # usually one pass; if the sum overflows, look closer
         bad = ~np.isfinite(result)
         if not bad.any():
             return result
@@ -82,9 +86,9 @@ def check_values(values: object, count: int, *, name: str) -> Floats:
 def check_batch(
     spec: NetworkSpec, observations: Array, actions: Array, next_observations: Array, terminated: Bools
 ) -> None:
-    """Raise RewardError unless these are N rows each, observations and actions as a network of shape `spec` takes them.
+    """Raise RewardError unless these are N rows each, with observations and actions that a network of `spec` takes.
 
-    A discrete one is a whole number from 0 to below its count: NumPy would count −1 from the end and cut .7 to 0.
+    Discrete ones must be whole numbers from 0 to below their count: NumPy would take −1 as the last and .7 as 0.
     """
     check_observations(spec, observations)
     check_observations(spec, next_observations, "next observations")
@@ -102,7 +106,7 @@ def check_batch(
 
 
 def check_observations(spec: NetworkSpec, rows: Array, name: str = "observations") -> None:
-    """The same of observations alone."""
+    """Raise RewardError unless these are rows of observations that a network of `spec` takes."""
     if spec.observation_count is not None:
         _check_indices(name, rows, spec.observation_count)
     else:
@@ -140,7 +144,7 @@ def check_spaces_fit(
 ) -> None:
     """Raise RewardError unless a network of shape `spec` takes observations and actions of these spaces.
 
-    `learned_in` is the environment of the reward, as far as its provenance says.
+    `learned_in` is the environment that the reward was learned in, if its provenance names it.
     """
     for role, space in (("observation", observation_space), ("action", action_space)):
         if isinstance(space, spaces.Discrete) and space.start != 0:
@@ -179,23 +183,18 @@ def network_actions(spec: NetworkSpec) -> Space:
     return spaces.Box(low, high, dtype=low.dtype.type)
 
 
-Normalise = Literal["none", "running", "frozen"]
-NORMALISE: tuple[Normalise, ...] = get_args(Normalise)
-_LEAST = 1e-12  # of the deviation, relative to the mean: below it the rewards are one number
-
-
 @dataclass(frozen=True)
 class Normalisation:
     """Mean and variance of the rewards paid so far; a reward is normalised by its standard deviation.
 
-    The mean is not subtracted: where episodes end, a constant on top of the reward changes the best policy. A
-    positive factor does not. A learner with a temperature of its own has to divide it by the same `scale`.
+    The mean is not subtracted: where episodes end, adding a constant to the reward changes the best policy. A positive
+    factor does not. A learner with its own temperature must divide it by the same `scale`.
 
     Attributes:
         count: rewards seen.
-        mean, variance: of those, in reward units and their square; the variance is of all of them, not of a sample.
+        mean, variance: their mean and population variance, in reward units and their square.
 
-    Raises RewardError where they are not finite, or count or variance is negative.
+    Raises RewardError where mean or variance is not finite, or count or variance is negative.
     """
 
     count: int = 0
@@ -216,7 +215,7 @@ class Normalisation:
         return deviation if self.count > 1 and deviation > _LEAST * abs(self.mean) else 1.0
 
     def updated(self, values: Floats) -> Normalisation:
-        """With these rewards as well: moments of both parts joined (Chan, Golub and LeVeque 1979)."""
+        """The normalisation with these rewards added: moments of both parts joined (Chan, Golub and LeVeque 1979)."""
         if not len(values):
             return self
         mean = float(np.add.reduce(values)) / len(values)

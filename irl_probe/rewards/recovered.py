@@ -50,7 +50,7 @@ from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, SoftQ
 
 @runtime_checkable
 class SoftQSource(Protocol):
-    """What has learned a soft Q-function, such as a training run.
+    """An object with a learned soft Q-function, such as a training run.
 
     Attributes:
         soft_q: the Q-function.
@@ -86,13 +86,13 @@ class RecoveredReward(RewardModel):
 
     Attributes:
         soft_q: the soft Q-function, with its γ and α.
-        observation_space, action_space: what it takes.
+        observation_space, action_space: the spaces of its arguments.
         terminal_value: V_abs; 0 is the convention "zero" (nothing after the end), anything else "absorbing".
         expectation: how E over s′ is taken.
         provenance: where it comes from (algorithm, environment, hash of the demonstrations, ...).
-        figures: what was measured of it, by name; plain numbers and strings, nested as needed.
-        normalisation: the size of the rewards that a wrapper paid, for normalise="running" and "frozen"; calls do not
-            read it.
+        figures: measured figures by name; plain numbers and strings, nested as needed.
+        normalisation: the moments of the rewards that a wrapper paid, for normalise="running" and "frozen"; calling the
+            reward does not use it.
 
     Raises RewardError where the spaces do not fit the Q-network or V_abs is not finite.
     """
@@ -156,7 +156,7 @@ class RecoveredReward(RewardModel):
     def v(self, observations: Array) -> Floats:
         """The soft value of s, (N,).
 
-        A step that goes on has the separable reward r(s, a, s′) = q(s, a) − γ v(s′).
+        Where the MDP does not end, the reward is r(s, a, s′) = q(s, a) − γ v(s′).
         """
         return self.soft_q.value(observations)
 
@@ -167,7 +167,7 @@ class RecoveredReward(RewardModel):
     def standard_error(
         self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
     ) -> Floats:
-        """Standard error of the reward, (N,): γ times E[V]'s, from sampled successors and sampled actions in V.
+        """Standard error of the reward, (N,): γ times that of E[V], from sampled successors and sampled actions.
 
         0 where both are exact (discrete actions, and an observed or exact s′). Action samples are shared by all
         states, so their errors do not average out over successors: the mean error over s′ is taken, an upper bound.
@@ -265,7 +265,7 @@ def _soft_q(spec: schema.Recovered, networks: Mapping[str, Any]) -> DiscreteSoft
 
 
 def _expectation_shapes(spec: schema.Recovered) -> Shapes:
-    """Type and shape of what the expectation over s′ keeps: P(s′|s, a), or the network of learned dynamics."""
+    """Type and shape of the tensors of the expectation over s′: P(s′|s, a), or the network of learned dynamics."""
     expectation = spec.expectation
     if isinstance(expectation, schema.Learned):
         return shapes_of({DYNAMICS: _blank_dynamics(expectation)})
@@ -313,25 +313,25 @@ def recover(
     Args:
         source: a training run (anything with `soft_q`, `terminal_value` and `provenance`), a soft Q-function, or a
             SAC or DQN model of Stable-Baselines3 (`stable_baselines.from_stable_baselines` says how it is read).
-        temperature: the α of a DQN model, in reward units; everything else has its own.
-        action_samples: K, how many actions V(s′) = E_{a~π}[Q − α log π] is estimated by where they are continuous; the
-            reward's cost grows with it, and its standard error (`RecoveredReward.standard_error`) falls like 1/√K. None
-            takes the source's (16 unless it says otherwise).
+        temperature: the α of a DQN model, in reward units; all other sources have their own.
+        action_samples: K, the number of sampled actions that estimate V(s′) = E_{a~π}[Q − α log π] where actions are
+            continuous. The cost of the reward grows with K, and its standard error (`RecoveredReward.standard_error`)
+            falls like 1/√K. None takes the source's K (16 by default).
         expectation: "observed" for the per-transition reward r(s, a, s′); an `ExactExpectation`, a
-            `SimulatedExpectation` or, where neither can be had, `LearnedDynamics` for the marginal reward r(s, a).
+            `SimulatedExpectation` or, where neither is available, `LearnedDynamics` for the marginal reward r(s, a).
         terminal: the value V_abs after the MDP ended; "zero" is 0. None takes the value that `source` was trained with
-            (0 for a bare soft Q-function). Another one makes another reward: it prices the end of an episode.
+            (0 for a bare soft Q-function). Another value gives another reward, since it prices the end of an episode.
         observation_space: the environment's; None takes the run's, or for a bare soft Q-function the widest that fits.
         action_space: the environment's; None takes the run's, or the network's bounds, with one dimension.
 
-    Raises RewardError if `source`, `expectation` or `terminal` is something else, if a DQN has no temperature or
+    Raises RewardError if `source`, `expectation` or `terminal` is of another kind, if a DQN is given no temperature or
     another source is given one, and if spaces do not fit.
     """
     if is_stable_baselines(source):
         source = from_stable_baselines(source, temperature=temperature)
     elif temperature is not None:
         raise RewardError(
-            "A 'temperature' is stated for a DQN model of Stable-Baselines3; a "
+            "A 'temperature' is only for a DQN model of Stable-Baselines3; a "
             f"{type(source).__name__} has its own. Leave it out; got {temperature}."
         )
     if isinstance(source, SoftQSource):

@@ -16,7 +16,7 @@ from irl_probe.rewards.protocol import Reward, RewardError
 from irl_probe.rewards.wrappers import Payment, check_fit
 from irl_probe.transitions import Transitions
 
-ROWS = 65_536  # steps that the reward is asked for at once
+ROWS = 65_536  # steps in one call of the reward
 
 
 @overload
@@ -26,30 +26,30 @@ def relabel(steps: Iterable[Transitions], reward: Reward) -> Iterator[Transition
 def relabel(steps: Transitions | Iterable[Transitions], reward: Reward) -> Transitions | Iterator[Transitions]:
     """The same steps with the rewards that an environment in a `RewardWrapper` would have paid.
 
-    That is r(s, a, s′), Box actions cut to the bounds that a recovered or distilled reward was learned with, and on
-    top of it γ·V_abs where the MDP ended and the reward's convention is "absorbing". The result does not hold the true
-    rewards: keep the original beside it.
+    That is r(s, a, s′), with Box actions clipped to the bounds that a recovered or distilled reward was learned with,
+    plus γ·V_abs where the MDP ended and the reward's convention is "absorbing". The result does not hold the true
+    rewards: keep the original too.
 
     Args:
-        steps: transitions; or any iterable of such, which is relabelled one by one as the result is iterated over, so
-            only one of them is in memory at a time.
+        steps: transitions; or an iterable of transitions, which are relabelled one by one as the result is iterated
+            over, so that only one of them is in memory at a time.
         reward: any reward.
 
     Raises RewardError where the reward does not give one finite number a step.
     """
     if isinstance(steps, Transitions):
         return replace(steps, rewards=_rewards(steps, reward))
-    check_kind(steps, Iterable, "What is relabelled", "Of demonstrations give demos.transitions.")
+    check_kind(steps, Iterable, "The steps to relabel", "For demonstrations give demos.transitions.")
     return (relabel(part, reward) for part in steps)
 
 
 def relabel_minari(source: str, target: str, reward: Reward) -> str:
     """Copy a local Minari dataset under a new id with the rewards of `relabel`, episode by episode; returns the id.
 
-    Everything else of an episode is copied, its infos, seed and options too, and its infos hold the true rewards, as
-    "true_reward"; in a copy of a copy they are still the true ones. What minari's collector records of an episode's
-    rewards, such as their sum, is left out. One episode is in memory at a time. The copy is renamed into its
-    place once it is whole, so one that fails leaves nothing behind.
+    Everything else of an episode is copied, also its infos, seed and options. The copy's infos hold the true rewards as
+    "true_reward", also in a copy of a copy. Figures of the rewards that Minari's collector records, such as their
+    sum, are left out. One episode is in memory at a time. The copy is renamed into its place once it is complete, so a
+    copy that fails leaves nothing behind.
 
     Raises ImportError where minari is not installed, RewardError where there is no such dataset, the target is not
     an id or exists, the dataset's spaces do not fit the reward, or the reward does not give one finite number a
@@ -91,14 +91,14 @@ def _check_id(target: str) -> None:
 
     try:
         parse_dataset_id(target)
-    except (ValueError, TypeError) as error:  # a TypeError where there is no version, or no string
+    except (ValueError, TypeError) as error:  # a TypeError if it has no version or is not a string
         raise RewardError(
             f"The id of a Minari dataset must be a name with a version, such as 'toy/relabelled-v0'; got {target!r}."
         ) from error
 
 
 def _relabelled(dataset: Any, reward: Reward) -> Iterator[Any]:
-    """Its episodes as Minari's buffers, relabelled."""
+    """The relabelled episodes of a dataset, as Minari's buffers."""
     from minari.data_collector import EpisodeBuffer
 
     pay = Payment(reward, "none")

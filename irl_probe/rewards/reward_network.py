@@ -18,9 +18,9 @@ from irl_probe.softq.in_numpy import Numbers, NumpyLayers, array_of, piece_rows,
 class RewardNetwork(nn.Module):
     """g(s), g(s, a) or g(s, a, s′, d), as `form` says; d is whether the MDP ended.
 
-    Where it ended, the successor is the absorbing state whatever s′ was observed: s′ is not read then. Without hidden
-    layers g is linear: on discrete states (and actions) a table with one entry for each s, (s, a) or (s, a, s′) and a
-    further s′ for the end; elsewhere an affine function of the observations and actions side by side.
+    Where it ended, the successor is the absorbing state, and the observed s′ is not read. Without hidden layers g is
+    linear: on discrete states (and actions) a table with one entry for each s, (s, a) or (s, a, s′), with an extra s′
+    for the end; elsewhere an affine function of observations and actions.
 
     Actions are indices when discrete, else scaled to [−1, 1].
     """
@@ -61,7 +61,7 @@ class RewardNetwork(nn.Module):
     def entries(
         self, observations: Tensor, actions: Tensor, next_observations: Tensor, terminated: Tensor
     ) -> tuple[Tensor, ...]:
-        """Which entry of the table each transition reads: one index an axis."""
+        """The entry of the table that each transition reads: one index for each axis."""
         end = self.spec.observation_count or 0
         successor = torch.where(terminated, end, next_observations.long())
         return (observations.long(), actions.long(), successor)[: 1 + FORMS.index(self.form)]
@@ -81,7 +81,7 @@ class RewardNetwork(nn.Module):
 
 
 def table_sizes(spec: NetworkSpec, form: Form) -> tuple[int, ...] | None:
-    """Sizes of the table that a `RewardNetwork` of this shape is, or None where it is none."""
+    """Sizes of the table of a `RewardNetwork` of this shape, or None if it is not a table."""
     states, actions = spec.observation_count, spec.action_count
     if spec.hidden or states is None:
         return None
@@ -105,9 +105,9 @@ def as_tensors(
 class NumpyRewardNetwork:
     """g of a batch of transitions, (N,) float64; actions in the environment's units, as rewards are called.
 
-    s, a, s′ and d are laid side by side in one array in the type of the weights, which is normalised at once and
-    passed through the layers. Layers are on torch's own memory, so a later change in place is seen; the
-    encoder's moments are taken as they are now.
+    s, a, s′ and d go into one array in the type of the weights, which is normalised at once and passed through the
+    layers. The layers share torch's memory, so they follow later in-place changes of the weights; the encoder's moments
+    are copied when this is made.
     """
 
     def __init__(self, network: RewardNetwork) -> None:
@@ -123,7 +123,8 @@ class NumpyRewardNetwork:
 
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools) -> Floats:
         if self._table is not None:
-            return self._read(observations, actions, next_observations, terminated)
+            entries = self._entries(observations, actions, next_observations, terminated)
+            return np.asarray(self._table[entries], dtype=np.float64)
         if len(observations) <= self._rows:
             inputs = self._inputs(observations, actions, next_observations, terminated)
             return self._layers(inputs)[:, 0].astype(np.float64)
@@ -138,15 +139,16 @@ class NumpyRewardNetwork:
         none = np.empty(len(observations), dtype=bool)
         return self(observations, none, none, none)
 
-    def _read(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools) -> Floats:
-        """The table's entries; the end of the MDP is a successor of its own, the last."""
-        assert self._table is not None
+    def _entries(
+        self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
+    ) -> tuple[Array, ...]:
+        """One index for each axis of the table; the end of the MDP is an extra successor, the last."""
         entries: list[Array] = [observations.astype(np.int64)]
         if self._form != "state":
             entries.append(actions.astype(np.int64))
         if self._form == "transition":
             entries.append(np.where(terminated, self._states or 0, next_observations.astype(np.int64)))
-        return np.asarray(self._table[tuple(entries)], dtype=np.float64)
+        return tuple(entries)
 
     def _inputs(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools) -> Numbers:
         """What the layers see, (N, width), as `RewardNetwork.inputs` has it."""
@@ -160,7 +162,7 @@ class NumpyRewardNetwork:
             x[:, -1] = terminated
         x -= self._shift
         x /= self._scale
-        if self._form == "transition" and np.count_nonzero(terminated):  # any() takes five times as long for a few
+        if self._form == "transition" and np.count_nonzero(terminated):  # five times as fast as any() for a few rows
             x[terminated, action:-1] = 0
         return x
 
@@ -175,7 +177,7 @@ def _place(columns: Numbers, values: Array, count: int | None) -> None:
 
 
 def moments(encoder: ObservationEncoder, spec: NetworkSpec, form: str) -> tuple[Numbers, Numbers]:
-    """What is taken from the inputs, and what they are then divided by: one number a column."""
+    """The shift that is subtracted from the inputs and the scale that they are then divided by, one number a column."""
     mean, scale = array_of(encoder.mean), array_of(encoder.scale)
     if spec.observation_count is not None:
         mean, scale = np.zeros_like(mean), np.ones_like(scale)

@@ -22,10 +22,10 @@ class SB3RewardVecEnv(VecEnvWrapper):
 
     A VecEnv resets by itself: the observation after an episode's last step belongs to the next episode, and the
     successor s′ is `infos[i]["terminal_observation"]`. An episode that the clock cut (`TimeLimit.truncated`) did not
-    terminate, so it is not paid an end. Each `infos[i]["true_reward"]` holds the environment's own reward.
+    terminate, so it gets no γ·V_abs. Each `infos[i]["true_reward"]` holds the environment's own reward.
 
-    Raises RewardError where the spaces do not fit the reward's (both are named). Warns as `RewardWrapper` does where
-    the environments are in this process (DummyVecEnv); those in others cannot all send their specification.
+    Raises RewardError where the spaces do not fit the reward's (both are named). Warns as `RewardWrapper` does if
+    the environments are in this process (DummyVecEnv); not all others can send their specification.
     """
 
     def __init__(self, venv: VecEnv, reward: Reward, *, normalise: Normalise = "none") -> None:
@@ -52,7 +52,7 @@ class SB3RewardVecEnv(VecEnvWrapper):
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         """Finish the step and pay r(s, a, s′), with the tail where an environment terminated."""
         if self._observations is None or self._actions is None:
-            raise RewardError("An environment is reset before its first step; call reset() first.")
+            raise RewardError("An environment must be reset before its first step; call reset() first.")
         observations, true_rewards, dones, infos = self.venv.step_wait()
         after = np.array(observations)
         successors = after.copy()

@@ -30,10 +30,11 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 
 from irl_probe._spaces import SPACE_SCHEMA, Space, space_from_json, space_to_json
+from irl_probe._words import brief
 from irl_probe.rewards.distil_config import Form
 from irl_probe.rewards.protocol import Normalisation, RewardError, check_spaces_fit
 from irl_probe.rewards.reward_network import table_sizes
-from irl_probe.rewards.strict_json import Json, Part, brief, canonical, parse, plain, validated
+from irl_probe.rewards.strict_json import Json, Part, canonical, parse, plain, validated
 from irl_probe.softq import LogStd, NetworkSpec
 
 SCHEMA, SCHEMA_VERSION, WEIGHTS = "irl_probe.reward", 2, "reward.safetensors"
@@ -127,11 +128,6 @@ class Network(Part):
     def shape(self) -> NetworkSpec:
         """The same as a `NetworkSpec`."""
         return NetworkSpec(**dict(self))
-
-
-def network(spec: NetworkSpec) -> Network:
-    """The description of a network of this shape."""
-    return Network(**vars(spec))
 
 
 class DiscreteNetworks(Part):
@@ -406,7 +402,7 @@ def _other_version(found: Json) -> str:
 
 
 def content_id(content: Mapping[str, object]) -> str:
-    """SHA-256 of all that reward.json says except its own "id": the weights too, whose hash it gives."""
+    """SHA-256 of the content of reward.json without its "id"; it covers the weights, whose hash is part of it."""
     return hashlib.sha256(canonical({k: v for k, v in content.items() if k != "id"})).hexdigest()
 
 
@@ -417,7 +413,7 @@ def reward_id(spec: RewardSpec, weights_sha256: str) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of reward.json; what it cannot express, such as parts that must fit each other, is left out."""
+    """The JSON Schema of reward.json, without the rules that it cannot express, such as parts that must fit."""
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         **RewardFile.model_json_schema(schema_generator=_Untitled),

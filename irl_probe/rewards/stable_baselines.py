@@ -1,4 +1,4 @@
-"""Stable-Baselines3's SAC and DQN models as this library's own soft Q-functions, without anything of theirs left."""
+"""Stable-Baselines3's SAC and DQN models, copied into this library's own soft Q-functions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUPPORTED = "SAC and DQN, with MlpPolicy"
 class StableBaselinesQ:
     """The soft Q-function of a trained model, as `recover` takes it; see `from_stable_baselines`.
 
-    Nothing is known of an absorbing state: both algorithms learn with V = 0 after the MDP terminated.
+    There is no absorbing state: both algorithms learn with V = 0 after the MDP terminated.
     """
 
     soft_q: DiscreteSoftQ | ContinuousSoftQ
@@ -43,7 +43,7 @@ class StableBaselinesQ:
 
 
 def is_stable_baselines(model: object) -> bool:
-    """Whether it is an algorithm of Stable-Baselines3, or derived from one; nothing is imported to find out."""
+    """Whether it is an algorithm of Stable-Baselines3, or derived from one; found without importing that library."""
     return any(base.__module__.split(".")[0] == PACKAGE for base in type(model).__mro__)
 
 
@@ -56,24 +56,24 @@ def from_stable_baselines(model: Any, *, temperature: float | None = None) -> St
     is its network, which is trained for greedy actions and has no temperature; `temperature` states the α of
     V = α log Σ exp(Q/α) and π = softmax(Q/α), which tend to DQN's own as α → 0. γ is the model's.
 
-    Where the model's environment is a VecNormalize, its observation statistics are taken into the networks (its
-    clipping is not), and a normalised reward leaves Q in units of that. A model loaded without its environment does not
-    know of it: give it back with `model.set_env`.
+    If the model's environment is a VecNormalize, its observation statistics are copied into the networks (its clipping
+    is not), and if it normalises the reward, Q is in units of the normalised reward. A model loaded without its
+    environment lacks these statistics: set the environment with `model.set_env` first.
 
     Args:
         model: a trained SAC or DQN with an MlpPolicy.
         temperature: α > 0 of a DQN, in reward units; SAC has its own.
 
-    Raises RewardError for any other algorithm or policy, a DQN without a temperature, a SAC with one, gSDE, hidden
-    layers that are none or of unknown activation, spaces other than Box and Discrete, and weights that are not finite.
+    Raises RewardError for any other algorithm or policy, a DQN without a temperature, a SAC with one, gSDE, networks
+    without hidden layers or with another activation, spaces other than Box and Discrete, and non-finite weights.
     """
     from stable_baselines3 import DQN, SAC
 
     name = type(model).__name__
     if not isinstance(model, SAC | DQN):
         raise RewardError(
-            f"Of Stable-Baselines3's algorithms a reward is recovered from {SUPPORTED}, which learn a Q-function of "
-            f"their policy; got {name}. Train one of these, or imitate the agent: record_demos(policy, env) and train."
+            f"A reward can be recovered from Stable-Baselines3's {SUPPORTED}, which learn a Q-function of their "
+            f"policy; got {name}. Train one of these, or imitate the agent: record_demos(policy, env) and train."
         )
     _check_policy(model, name)
     soft_q = _sac(model) if isinstance(model, SAC) else _dqn(model)
@@ -188,7 +188,7 @@ def _copy_layers(own: nn.Sequential, theirs: Iterable[tuple[Any, ...]]) -> None:
 
 
 def _copy_scaling(encoder: ObservationEncoder, model: Any) -> None:
-    """What is done to observations before the networks see them: VecNormalize's, and images to [0, 1]."""
+    """Copy the scaling of observations: that of a VecNormalize, or of images to [0, 1]."""
     from stable_baselines3.common.preprocessing import is_image_space
 
     normalised = model.get_vec_normalize_env()

@@ -1,4 +1,4 @@
-"""JSON read strictly: finite numbers, unique names, checked by pydantic, with errors in one sentence."""
+"""Strict JSON: finite numbers, unique names, checked by pydantic; each error is one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from irl_probe._words import did_you_mean
+from irl_probe._words import brief, did_you_mean
 from irl_probe.rewards.protocol import RewardError
 
 MOST_DEPTH = 16
@@ -19,7 +19,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
 def canonical(value: Mapping[str, object]) -> bytes:
-    """JSON with sorted names, an indent of one and no choice left: the same content is the same bytes."""
+    """JSON with sorted names and an indent of one: the same content always gives the same bytes."""
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
 
 
@@ -38,7 +38,7 @@ def parse(data: bytes, where: str) -> dict[str, Json]:
 def plain(value: object, where: str, depth: int = 0) -> Json:
     """`value` in JSON's own types; NumPy's numbers, tuples and mappings are turned into them.
 
-    Raises RewardError unless it is made of finite numbers, strings, truth values, None, lists and mappings by name.
+    Raises RewardError unless it consists of finite numbers, strings, booleans, None, lists and mappings by string.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -87,7 +87,7 @@ def validated(model: type[AnyPart], content: Mapping[str, object], where: str) -
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise RewardError(_sentence(error, model, content, where)) from None  # whose text is for programmers
+        raise RewardError(_sentence(error, model, content, where)) from None  # pydantic's text is for programmers
 
 
 def _sentence(error: ValidationError, model: type[Part], content: Mapping[str, object], where: str) -> str:
@@ -118,9 +118,9 @@ def _sentence(error: ValidationError, model: type[Part], content: Mapping[str, o
 
 
 def _path(location: tuple[str | int, ...], content: object, *, absent: bool = False) -> list[str]:
-    """The names of the fields that lead to a place: no positions in lists, no names that pydantic gives alternatives.
+    """The names of the fields that lead to a place, without positions in lists and pydantic's names of alternatives.
 
-    `absent` says that the last one is a field that is missing.
+    `absent` says that the last one is a missing field.
     """
     path: list[str] = []
     for depth, step in enumerate(location):
@@ -135,7 +135,7 @@ def _path(location: tuple[str | int, ...], content: object, *, absent: bool = Fa
 
 
 def _wanted(kind: str, facts: Mapping[str, Any], limits: Mapping[str, Any]) -> str:
-    """What must hold, in words, for each kind of pydantic's errors that the schema can meet, with both bounds."""
+    """What must hold, in words, for each kind of error that pydantic can find with the schema, with both bounds."""
     match kind:
         case "int_type" | "int_from_float" | "greater_than_equal" | "less_than_equal" if {"ge", "le"} <= limits.keys():
             return f"{'' if limits['real'] else 'whole, '}from {limits['ge']} to {limits['le']}"
@@ -208,9 +208,3 @@ def _all_in(annotation: Any) -> Iterator[Any]:
     for inner in get_args(annotation):
         yield inner
         yield from _all_in(inner)
-
-
-def brief(value: object) -> str:
-    """`repr` of a value, cut to 60 characters."""
-    written = repr(value)
-    return written if len(written) <= 60 else f"{written[:57]}..."

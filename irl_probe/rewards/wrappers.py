@@ -33,8 +33,8 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
 
     Any RL library that trains on a Gymnasium environment trains on the recovered reward with it. Such a learner takes
     the value after termination to be 0. Where the reward's convention is "absorbing" the last step therefore pays
-    r + γ·V_abs (`RecoveredReward.tail`): what the absorbing state would go on paying for ever is paid at once, and the
-    best policy is the same. A truncated episode is paid r alone: its value goes on, and the learner must bootstrap it.
+    r + γ·V_abs (`RecoveredReward.tail`): what the absorbing state would pay for ever is paid at once, and the best
+    policy is the same. A truncated episode pays r alone: V(s′) still counts, and the learner must bootstrap it.
 
     A Box action beyond the bounds that a recovered or distilled reward was learned with is paid as the bound, because
     most environments clip it too. The environment gets it unclipped, and so does a reward that is a plain function.
@@ -42,15 +42,15 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     Args:
         env: the environment.
         reward: the reward that it pays.
-        normalise: "none" pays the reward as it is. "running" divides it by the standard deviation of everything paid so
-            far, this step included, and goes on from `reward.normalisation` if there is one. "frozen" divides by
-            the one of `reward.normalisation`, which does not change. See `Normalisation`.
+        normalise: "none" pays the reward itself. "running" divides it by the standard deviation of all rewards so far,
+            this step included, and starts from `reward.normalisation` if there is one. "frozen" divides by the standard
+            deviation in `reward.normalisation`, which does not change. See `Normalisation`.
 
     `env.paid_reward` is the reward with the current normalisation, to be saved with `save_reward`.
 
     Raises RewardError where the environment's spaces do not fit the reward's (both are named), and where a frozen
-    normalisation is wanted and the reward has none. Warns where the spaces fit but the environment has another
-    name than the one in which the reward was learned; versions and variants share a name.
+    normalisation is asked for and the reward has none. Warns where the spaces fit but the environment has another name
+    than the one in which the reward was learned; versions and variants share a name.
     """
 
     def __init__(self, env: gym.Env[Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
@@ -70,7 +70,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the environment and pay r(s, a, s′), with the tail where it terminated."""
         if self._observation is None:
-            raise RewardError("An environment is reset before its first step; call reset() first.")
+            raise RewardError("An environment must be reset before its first step; call reset() first.")
         observation, true_reward, terminated, truncated, info = self.env.step(action)
         successor = np.array(observation)  # a copy: some environments write into what they returned
         paid = self.payment(
@@ -91,9 +91,9 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     One running normalisation is shared by all environments; reset steps do not count.
 
     The successor s′ of an episode's last step is its final observation, under each of Gymnasium's autoreset modes:
-    with SAME_STEP it is read from `infos["final_obs"]`; with NEXT_STEP it is the observation itself, and the
-    step after it, which only resets, is not a step of the MDP: it pays 0, its `infos["reset_step"]` is True, and a
-    learner must leave it out. With DISABLED the caller resets.
+    with SAME_STEP it is read from `infos["final_obs"]`; with NEXT_STEP it is the observation itself, and the step
+    after it only resets. That one is not a step of the MDP: it pays 0, its `infos["reset_step"]` is True, and a learner
+    must leave it out. With DISABLED the caller resets.
 
     `infos["true_reward"]` (n,) holds the environments' own rewards, also where an inner wrapper, around the vector
     environment or around one of its parts, pays another reward; `infos["_true_reward"]` is False at reset steps.
@@ -129,23 +129,23 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step all environments and pay r(s, a, s′) in each, 0 where the step was only a reset."""
         if self._observations is None:
-            raise RewardError("An environment is reset before its first step; call reset() first.")
+            raise RewardError("An environment must be reset before its first step; call reset() first.")
         observations, true_rewards, terminated, truncated, infos = self.env.step(actions)
         after = np.array(observations)
         ended = terminated | truncated
         successors = self._successors(after, ended, infos)
         steps = (self._observations, np.asarray(actions), successors, np.asarray(terminated, dtype=bool))
-        nowhere = np.zeros(self.num_envs, dtype=bool)
-        resets = self._ended if self._mode is AutoresetMode.NEXT_STEP else nowhere
+        none = np.zeros(self.num_envs, dtype=bool)
+        resets = self._ended if self._mode is AutoresetMode.NEXT_STEP else none
         mdp = ~resets
-        rewards = self.payment(*steps, among=None if resets is nowhere else mdp)
+        rewards = self.payment(*steps, mdp=None if resets is none else mdp)
         self._observations, self._ended = after, np.array(ended, dtype=bool)
         infos = {
             **infos,
             "true_reward": _true_rewards(true_rewards, infos),
             "_true_reward": mdp,
             "reset_step": resets,
-            "_reset_step": ~nowhere,
+            "_reset_step": ~none,
         }
         return observations, rewards, terminated, truncated, infos
 
@@ -155,7 +155,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         return self.payment.normalised_reward
 
     def _successors(self, after: Array, ended: Bools, infos: dict[str, Any]) -> Array:
-        """The observations that the steps led to; under SAME_STEP `after` has those after a reset."""
+        """The true successors; under SAME_STEP `after` has the observations after a reset instead."""
         if self._mode is not AutoresetMode.SAME_STEP or not ended.any():
             return after
         successors = after.copy()
@@ -166,7 +166,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
 def _true_rewards(paid: Any, infos: dict[str, Any]) -> Floats:
     """The environments' own rewards, (n,): what an inner wrapper recorded, else what they paid.
 
-    Of an environment that ended under SAME_STEP the infos are those of its reset, and the step's are in `final_info`.
+    For an environment that ended under SAME_STEP, `infos` are those of the reset; the step's are in `final_info`.
     """
     own = np.array(paid, dtype=np.float64)
     for recorded in (infos, infos.get("final_info", {})):
@@ -178,8 +178,8 @@ def _true_rewards(paid: Any, infos: dict[str, Any]) -> Floats:
 class Payment:
     """The reward of each step, (N,), with γ·V_abs where the MDP ended and the convention is absorbing, normalised.
 
-    A recovered or distilled reward is asked about Box actions clipped to the bounds that it was learned with: beyond
-    them its network extrapolates, and most environments clip too. A plain function gets them unclipped.
+    A recovered or distilled reward gets Box actions clipped to the bounds that it was learned with: beyond them its
+    network extrapolates, and most environments clip too. A plain function gets them unclipped.
 
     Attributes:
         normalisation: the current one, or None.
@@ -212,10 +212,10 @@ class Payment:
         successors: Array,
         terminated: Bools,
         *,
-        among: Bools | None = None,
+        mdp: Bools | None = None,
     ) -> Floats:
-        """What each step is paid; 0 where `among` says that it is not a step of the MDP."""
-        if self._bounds is not None and actions.shape[1:] == self._bounds[0].shape:  # else it is refused
+        """The reward of each step; 0 where `mdp` is False, because the step is not one of the MDP. None: all are."""
+        if self._bounds is not None and actions.shape[1:] == self._bounds[0].shape:  # else the reward refuses it
             actions = actions.clip(*self._bounds)
         values = check_values(
             self._reward(observations, actions, successors, terminated), len(observations), name=self._name
@@ -224,9 +224,9 @@ class Payment:
             values = values + self._tail * terminated
         if self.normalisation is not None:
             if self._running:
-                self.normalisation = self.normalisation.updated(values if among is None else values[among])
+                self.normalisation = self.normalisation.updated(values if mdp is None else values[mdp])
             values = self.normalisation(values)
-        return values if among is None else np.where(among, values, 0.0)
+        return values if mdp is None else np.where(mdp, values, 0.0)
 
     @property
     def normalised_reward(self) -> RewardModel:
@@ -242,13 +242,13 @@ class Payment:
 
 
 def check_fit(reward: Reward, observation_space: Space, action_space: Space) -> None:
-    """Raise RewardError where a reward that knows its spaces does not take these."""
+    """Raise RewardError if the reward has spaces and does not take these."""
     if isinstance(reward, RewardModel):
         reward.check_spaces(observation_space, action_space)
 
 
 def warn_of_another_env(reward: Reward, spec: EnvSpec | None) -> None:
-    """Warn where a reward that knows its environment pays in one of another name."""
+    """Warn if the reward was learned in an environment of another name."""
     known = reward.provenance.get("env_id") if isinstance(reward, RewardModel) else None
     if isinstance(known, str) and spec is not None and _name(known) != _name(spec.id):
         warnings.warn(
@@ -259,5 +259,5 @@ def warn_of_another_env(reward: Reward, spec: EnvSpec | None) -> None:
 
 
 def _name(env_id: str) -> str:
-    """An id without its version and without a change of dynamics: "Hopper" of "Hopper-v5[mass=2]"."""
+    """An id without its version and change of dynamics: "Hopper" of "Hopper-v5[mass=2]"."""
     return re.sub(r"(-v\d+)?(\[.*\])?$", "", env_id)

@@ -39,9 +39,9 @@ def show_zoo(reward_id: str) -> str:
 
 
 def copy_zoo(reward_id: str, folder: str | Path) -> Path:
-    """Copy a shipped reward, once its files are those of the index, into a new folder; returns that.
+    """Check a shipped reward against the index and copy it into a new folder; returns the folder.
 
-    Raises RewardError if there is no such reward, if a file differs, and if the folder exists.
+    Raises RewardError if there is no such reward, if a file differs from the index, and if the folder exists.
     """
     source, target = _shipped(reward_id), Path(folder)
     if target.exists():
@@ -91,7 +91,7 @@ def check_zoo(root: Path | None = None) -> tuple[str, ...]:
 
 
 def locate(source: str) -> Path:
-    """The folder `source`, or else the shipped reward of that id; `source` itself where neither exists."""
+    """The folder `source` if it exists, else that of the shipped reward of this id, else `source` itself."""
     return zoo_folder() / source if not Path(source).is_dir() and source in list_zoo() else Path(source)
 
 
@@ -127,7 +127,7 @@ class _Index(Part):
 
 def _shipped(reward_id: str) -> Path:
     """The folder of a shipped reward."""
-    check_kind(reward_id, str, "The id of a shipped reward", "irl_probe.zoo.list_zoo() has them all.")
+    check_kind(reward_id, str, "The id of a shipped reward", "irl_probe.zoo.list_zoo() lists them.")
     if reward_id not in list_zoo():
         raise unknown(reward_id)
     return zoo_folder() / reward_id

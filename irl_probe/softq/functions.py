@@ -1,4 +1,4 @@
-"""Soft Q-functions as users hold them: NumPy in, NumPy out, with the value and policy that Q implies."""
+"""Soft Q-functions as users see them: NumPy in, NumPy out, with the value and policy that Q implies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SoftQ(Protocol):
     """What reward recovery needs of any soft Q-function: Q, V and the policy they share, with their γ and α.
 
     Observations are (N, *obs_shape) or (N,) when discrete, actions (N, *action_shape) in the environment's units.
-    `modules` names the torch modules that make it up, in the order in which they are saved.
+    `modules` holds its torch modules by name, in the order in which they are saved.
     """
 
     spec: NetworkSpec
@@ -90,7 +90,7 @@ class DiscreteSoftQ:
     def step_values(
         self, observations: Array, actions: Array, next_observations: Array
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Q(s, a) and V(s′), (N,) each; a successor that is the next row's observation is not evaluated twice."""
+        """Q(s, a) and V(s′), (N,) each; a successor that equals the next row's observation is evaluated once."""
         count, size = len(observations), piece_rows(self.spec, per_row=2)
         scratch = Scratch.of(count, size)
         q, value = np.empty((2, count))
@@ -122,9 +122,9 @@ class DiscreteSoftQ:
 class ContinuousSoftQ:
     """Q(s, a) of one or more critics (`reduce` = min or mean over them) with a squashed Gaussian policy.
 
-    V(s) = E_{a~π}[Q(s, a) − α log π(a|s)] by `samples` actions. All states share the same standard normal draws (from
-    `seed`), so that V is a function of s: the same state has the same value in any batch. `value_error` gives the
-    standard error of that mean.
+    V(s) = E_{a~π}[Q(s, a) − α log π(a|s)] is the mean over `samples` actions. All states share the same standard normal
+    draws (from `seed`), so V is a function of s: the same state has the same value in any batch. `value_error` gives
+    the standard error of that mean.
 
     log π is a density of the actions scaled to [−1, 1]: in other units it shifts by a constant, and V with it.
     """
@@ -154,7 +154,7 @@ class ContinuousSoftQ:
         self._noise: Numbers = noise.to(next(actor.parameters()).dtype).numpy()
 
     def with_samples(self, samples: int) -> ContinuousSoftQ:
-        """The same soft Q-function, its V by another number of action samples; the weights are shared."""
+        """The same soft Q-function with another number of action samples for V; it shares the weights."""
         return ContinuousSoftQ(
             self.critic,
             self.actor,
@@ -236,7 +236,7 @@ class ContinuousSoftQ:
         return joined
 
     def _q(self, states: Numbers, actions: Numbers, scratch: Scratch | None) -> Numbers:
-        """The critics' one value of encoded observations and actions in [−1, 1]."""
+        """Q of encoded observations and actions in [−1, 1], (N,): the minimum or mean over the critics."""
         q: Numbers = self._critics(np.concatenate([states, actions], axis=1), scratch)[..., 0]
         if self.spec.critics > 1:
             return np.asarray(q.min(0) if self.reduce == "min" else q.mean(0))

@@ -1,7 +1,7 @@
 """Networks evaluated in NumPy, without gradients.
 
-Rewards are called on a few steps at a time, where torch's dispatch costs more than the arithmetic, and on millions,
-where what counts is that every piece stays in the processor's cache.
+Rewards are called on a few steps at a time, where torch's dispatch costs more than the arithmetic, and on millions of
+steps, where each piece must fit into the processor's cache.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from torch import Tensor, nn
 from irl_probe.softq.networks import LOG_STD_RANGES, EnsembleLinear, NetworkSpec, ObservationEncoder
 
 Numbers = NDArray[np.floating[Any]]
-MANY = 1 << 13  # numbers from which on the arithmetic costs more than the call
+MANY = 1 << 13  # from this many numbers on, the arithmetic costs more than the call
 PIECE = 1 << 19  # numbers in the widest layer's output: 2 MiB in float32
 
 
 def piece_rows(*specs: NetworkSpec, per_row: int = 1) -> int:
-    """Rows to pass through networks of these shapes at once, where `per_row` rows of network input are made of each.
+    """Rows to pass through networks of these shapes at once, where each row makes `per_row` rows of network input.
 
-    No layer's output then holds more than `PIECE` numbers (or those of one row), and since no more than about six such
-    arrays are alive at once, the memory is bounded by 24·PIECE bytes in float32, 12 MiB, however many rows there are.
+    No layer's output then holds more than `PIECE` numbers (or those of one row). No more than about six such arrays
+    are alive at once, so the memory is at most 24·PIECE bytes in float32, 12 MiB, for any number of rows.
     """
     widest = max(max(*spec.hidden, spec.input_width, spec.action_count or 1, 1) * spec.critics for spec in specs)
     return max(1, PIECE // (widest * per_row))
 
 
 def pieces(count: int, rows: int) -> Iterator[slice]:
-    """Slices of at most `rows` that cover `count` rows; one empty slice where there are none."""
+    """Slices of at most `rows` that cover `count` rows; one empty slice where there are no rows."""
     return (slice(start, start + rows) for start in range(0, max(count, 1), rows))
 
 
 class NumpyLayers:
     """The forward pass of linear layers, LayerNorm and activations in NumPy, on the memory of torch's own weights.
 
-    A later change of the weights in place, as optimisers make it, is seen; weights that are replaced are not.
-    Inputs (..., in), or (rows, in) for several networks side by side, which then give (networks, rows, out).
+    It follows later in-place changes of the weights, as optimisers make them, but does not see replaced weights.
+    Inputs are (..., in), or (rows, in) for several networks side by side, whose output is (networks, rows, out).
     """
 
     def __init__(self, layers: nn.Sequential) -> None:
@@ -49,7 +49,7 @@ class NumpyLayers:
         self._last = len(layers) - 1
 
     def __call__(self, inputs: Numbers, scratch: Scratch | None = None) -> Numbers:
-        """The last layer's output, in memory of its own; the other layers' are written into `scratch`, if given."""
+        """The last layer's output, in new memory; the outputs of the other layers go into `scratch`, if given."""
         x = inputs
         for place, step in enumerate(self._steps):
             x = step(x, scratch if place < self._last else None)
@@ -57,11 +57,11 @@ class NumpyLayers:
 
 
 class Scratch:
-    """Memory for the products of a pass through layers, which the next pass uses again.
+    """Memory for the products of a pass through layers; the next pass uses it again.
 
-    The system gives large arrays fresh pages, and to touch them for the first time costs as much as the product
-    itself. Two arrays take turns, for a product's input is the one before it. It belongs to one call: calls in several
-    threads must not share one.
+    A large new array gets fresh pages from the system, and touching these for the first time costs as much as the
+    product itself. Two arrays take turns, because each product reads the one before it. A scratch belongs to one call:
+    threads must not share it.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Scratch:
 
     @staticmethod
     def of(count: int, rows: int) -> Scratch | None:
-        """For `count` rows in pieces of `rows`; None where there is one piece, for which it saves nothing."""
+        """A scratch for `count` rows in pieces of `rows`; None for a single piece, where it saves nothing."""
         return Scratch() if count > rows else None
 
     def product(self, x: Numbers, weight: Numbers) -> Numbers:
@@ -86,7 +86,7 @@ class Scratch:
 class NumpyEncoder:
     """`ObservationEncoder` in NumPy: (N, *shape) → (N, width) in the type of the network's weights.
 
-    Raises ValueError for observations that are not the network's: a policy may be asked in any environment.
+    Raises ValueError for observations that the network does not take: a policy may be called in any environment.
     """
 
     def __init__(self, encoder: ObservationEncoder) -> None:
@@ -119,7 +119,7 @@ def _range(observations: NDArray[Any]) -> str:
 
 
 def gaussian_moments(outputs: Numbers, log_std: str) -> tuple[Numbers, Numbers]:
-    """Mean and log σ, (N, dim) each, of what a `GaussianPolicy`'s layers gave, (N, 2·dim)."""
+    """Mean and log σ, (N, dim) each, from the output of a `GaussianPolicy`'s layers, (N, 2·dim)."""
     mean, raw = np.split(outputs, 2, axis=-1)
     low, high = LOG_STD_RANGES[log_std]
     if log_std == "clipped":
@@ -130,7 +130,7 @@ def gaussian_moments(outputs: Numbers, log_std: str) -> tuple[Numbers, Numbers]:
 def squashed_draws(mean: Numbers, log_std: Numbers, noise: Numbers) -> tuple[Numbers, Numbers]:
     """tanh(μ + σ·noise), (K, N, dim), and its log density, (K, N); `networks.squashed_gaussian` in NumPy.
 
-    Moments are (N, dim), and the noise (K, dim) is that of every row.
+    Moments are (N, dim); all rows share the noise, (K, dim).
     """
     u = noise[:, None] * np.exp(log_std)
     u += mean
@@ -141,7 +141,7 @@ def squashed_draws(mean: Numbers, log_std: Numbers, noise: Numbers) -> tuple[Num
 
 
 def soft_values(table: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """α log Σ_a exp(Q(s, a)/α) of (N, A), (N,); one action after the other, each over all states at once."""
+    """α log Σ_a exp(Q(s, a)/α) of (N, A), (N,); the sum takes one action after the other, over all states at once."""
     columns = np.ascontiguousarray(table.T)
     largest = columns.max(axis=0)
     columns -= largest
@@ -169,8 +169,7 @@ def _product(layer: nn.Linear | EnsembleLinear) -> Callable[[Numbers, Scratch | 
     weight = array_of(layer.weight)
     weight = weight.T if isinstance(layer, nn.Linear) else weight
     bias = None if layer.bias is None else array_of(layer.bias)
-
-    # For one matrix dot is the cheaper of the two to call.
+    # For a single matrix, dot is cheaper to call than matmul.
     product: Callable[[Numbers, Numbers], Numbers] = np.dot if isinstance(layer, nn.Linear) else np.matmul
 
     def apply(x: Numbers, scratch: Scratch | None) -> Numbers:
@@ -191,11 +190,11 @@ def _in_place(layer: nn.Module) -> Callable[[Numbers], Numbers]:
         return lambda x: np.tanh(x, out=x)
     if isinstance(layer, nn.ELU):
         return lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
-    raise TypeError(f"No forward pass in NumPy is known for {type(layer).__name__}.")
+    raise TypeError(f"There is no NumPy forward pass for {type(layer).__name__}.")
 
 
 def _relu(x: Numbers) -> Numbers:
-    """np.maximum with a number is the cheaper to call, and takes six times as long on many."""
+    """max(x, 0) in place: np.maximum is cheaper to call, and torch is six times faster on many numbers."""
     return np.maximum(x, 0, out=x) if x.size < MANY else torch.from_numpy(x).relu_().numpy()
 
 

@@ -1,4 +1,4 @@
-"""Q-functions of discrete and of continuous actions, and what encodes their observations."""
+"""Networks: Q-functions of discrete and continuous actions, Gaussian policies, and the encoder of observations."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from torch.nn import functional
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
 LogStd = Literal["squashed", "clipped"]
 
+# Bounds of log σ, in units of an action's half-range. The lower bound of "squashed" was found by trial
+# (analyses/one_demo): with −5 imitators lose the task again, and with −3 the imitator of Ant cannot match its expert.
+LOG_STD_RANGES = {"squashed": (-4.0, 2.0), "clipped": (-20.0, 2.0)}
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The shape of a Q-function or policy: all that is needed to build it again.
+    """The shape of a Q-function or policy: everything needed to build it again.
 
     Attributes:
         observation_shape: of one observation; () for a discrete observation space.
@@ -61,7 +65,7 @@ class NetworkSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NetworkSpec:
-        """The spec of these fields, as JSON hands them back: lists for tuples."""
+        """The spec with these fields, read from JSON, which has lists in place of tuples."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
 
@@ -124,7 +128,7 @@ class ObservationEncoder(nn.Module):
     def fit(self, observations: np.ndarray, *, floor: float = 1e-3) -> None:
         """Take mean and standard deviation from observations (N, *shape); a no-op for discrete spaces.
 
-        A dimension that varies by less than `floor` is centred and keeps the scale 1, so that it is not blown up.
+        A dimension that varies by less than `floor` is centred and keeps the scale 1, so that noise is not magnified.
         """
         if self.count is None:
             flat = observations.reshape(len(observations), -1).astype(np.float64)
@@ -163,7 +167,7 @@ class DiscreteQ(nn.Module):
 
     @classmethod
     def from_table(cls, table: np.ndarray) -> DiscreteQ:
-        """The Q-function that a table (S, A) is: linear on one-hot states, in double precision."""
+        """A table (S, A) as a Q-function: linear on one-hot states, in double precision."""
         states, actions = table.shape
         network = cls(NetworkSpec((), states, actions, None, None, hidden=())).double()
         with torch.no_grad():
@@ -222,11 +226,6 @@ class ContinuousQ(nn.Module):
         return q.T if one else q.squeeze(-1)
 
 
-# The squashed floor is by trial (analyses/one_demo): at e⁻⁵ of an action's half-range imitators drift off again, at e⁻³
-# Ant's cannot match its expert.
-LOG_STD_RANGES = {"squashed": (-4.0, 2.0), "clipped": (-20.0, 2.0)}
-
-
 class ActionScale:
     """The affine map between an action space's own units and [−1, 1], dimension by dimension."""
 
@@ -265,7 +264,7 @@ class GaussianPolicy(nn.Module):
     def of_encoded(
         self, states: Float[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
-        """The same for observations that the encoder has been through."""
+        """Mean and log standard deviation of u, for encoded observations."""
         mean, raw = self.layers(states).chunk(2, dim=-1)
         low, high = LOG_STD_RANGES[self.spec.log_std]
         if self.spec.log_std == "clipped":

@@ -1,4 +1,4 @@
-"""The verb transfer: what a reward, and a policy, are worth where the dynamics have changed."""
+"""The verb transfer: how well a reward, and a policy, do where the dynamics have changed."""
 
 import lazy_loader
 

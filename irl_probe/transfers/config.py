@@ -1,4 +1,4 @@
-"""What can be set about transfer."""
+"""The settings of transfer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DISTILLED: Mapping[Form, tuple[Literal["state", "state-action", "transition"], b
     "r(s)": ("state", False),
     "r(s, a)": ("state-action", False),
     "r(s, a, s′)": ("transition", False),
-    "disentangled": ("state", True),  # g(s) + γh(s′) − h(s), of which g alone is carried over
+    "disentangled": ("state", True),  # g(s) + γh(s′) − h(s), of which only g is carried over
 }
 
 
@@ -31,22 +31,22 @@ class TransferConfig(Config):
     """Forms of the distilled rewards: r(s), r(s, a), r(s, a, s′), and disentangled, the g(s) of g(s) + γh(s′) − h(s)
     without its potential h. () distils none."""
     learner: RLConfig = field(default_factory=RLConfig)
-    """Settings of the learner of every policy, on a reward and on the true one, with the same budget. Where its
-    temperature is None a recovered reward's own α and γ are taken, and the default on the true reward. Its seed is
+    """Settings of the learner of every policy, on a reward and on the true one, with the same budget. If its
+    temperature is None, a recovered reward's own α and γ are taken, and the default on the true reward. Its seed is
     replaced by each of seeds."""
     true_learner: RLConfig | None = None
-    """Settings of the learner on the true reward, where its scale asks for another temperature. None takes learner."""
+    """Settings of the learner on the true reward, whose scale may need another temperature. None takes learner."""
     seeds: Seeds = (0, 1, 2)
     """One policy is trained for each seed, in each variant, on each reward."""
     episodes: Count = 20
     """Episodes of each evaluation; the policy acts deterministically."""
     coverage_episodes: Annotated[int, at_least(2)] = 10
-    """Without transitions to distil on: episodes in the unchanged environment of the imitator, as many of the imitator
-    with 30 % random actions, and as many of random actions."""
+    """Episodes to record in the unchanged environment where no transitions to distil on are given: this many of the
+    imitator, of the imitator with 30 % random actions, and of random actions."""
     distil: DistilConfig = field(default_factory=DistilConfig)
-    """How rewards are distilled; form and shaping are set by forms."""
+    """How rewards are distilled; its form and shaping are replaced by those of forms."""
     temperature: Positive = 1.0
-    """α of exact soft policies, for rewards that do not have one of their own."""
+    """α of exact soft policies, for rewards without their own α."""
     confidence: Confidence = 0.95
     """Confidence of the bootstrap intervals over seeds."""
     resamples: Count = 2000

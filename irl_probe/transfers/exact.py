@@ -1,4 +1,4 @@
-"""Transfer between tabular MDPs: every policy is the optimum itself and every return exact; nothing is learned."""
+"""Transfer between tabular MDPs: policies are exact optima and returns are exact; nothing is learned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from irl_probe._types import Floats
 from irl_probe.envs import TabularMDP, Variant
 from irl_probe.metrics import tabular
 from irl_probe.metrics.tabular.soft import centred, expected_reward, optimal_actions, policy_value, uniform_policy
-from irl_probe.rewards import Reward
+from irl_probe.rewards import Reward, RewardModel
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import Form, TransferConfig
 from irl_probe.transfers.learned import group_of
@@ -27,20 +27,22 @@ def transfer_exactly(
 
     The policy carried over is the optimal one of the (first) reward in the unchanged MDP, which for the marginal
     reward of a soft Q is the policy of that Q (IQ-Learn, Lemma 3.1). Distilled rewards are exact projections on
-    uniform (s, a): the mean over a, the mean over s′, nothing, and `metrics.tabular.state_only`.
+    uniform (s, a): r(s) is the mean of r(s, a) over a, r(s, a) the mean over s′, r(s, a, s′) the reward itself, and
+    disentangled is `metrics.tabular.state_only`.
     """
     count = len(next(iter(rewards.values())))
     results: dict[str, Floats] = {}  # policy → (3, variant, seed): return, greedy regret, soft regret
     for seed in range(count):
         tables = {name: _table(each[seed], base, name) for name, each in rewards.items()}
         first = next(iter(rewards.values()))[seed]
-        alpha = float(getattr(first, "temperature", None) or config.temperature)
+        own = first.temperature if isinstance(first, RewardModel) else None
+        alpha = float(own or config.temperature)
         original = next(iter(tables.values()))
         carried = _policies(original, base, alpha)
         tables |= {form: _distilled(form, original, base) for form in config.forms}
         for v, variant in enumerate(variants):
             mdp = variant.mdp
-            assert mdp is not None
+            assert mdp is not None  # all variants of a tabular MDP have one
             chance = uniform_policy(mdp.transition)
             arms = {RANDOM: (chance, chance), CARRIED_OVER: carried}
             arms |= {name: _policies(table, mdp, alpha) for name, table in tables.items()}
@@ -81,7 +83,7 @@ def _policies(reward: Floats, mdp: TabularMDP, alpha: float) -> Policies:
 
 
 def _judged(mdp: TabularMDP, policies: Policies, alpha: float) -> tuple[float, float, float]:
-    """Discounted return and regret of the greedy policy, soft regret of the soft one."""
+    """Discounted return and regret of the greedy policy, and soft regret of the soft-optimal one."""
     greedy, soft = policies
     r = expected_reward(mdp.reward, mdp.transition)
     value = float(mdp.initial @ policy_value(r, mdp.transition, mdp.gamma, greedy))

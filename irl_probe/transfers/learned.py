@@ -21,7 +21,7 @@ from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, st
 from irl_probe.results import transfer_group
 from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.retraining.cells import Cell, Fingerprint, cell_folder, policy_fingerprint, reward_fingerprint
-from irl_probe.rewards import DistilledReward, Reward, distil
+from irl_probe.rewards import DistilledReward, Reward, RewardModel, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transitions import Transitions
 
@@ -34,7 +34,7 @@ EVALUATION_SEED = 10_000  # far from the seeds of training
 
 @dataclass
 class Source:
-    """All that is carried to the variants for one seed: rewards, a policy, and distilled rewards once needed."""
+    """What is carried over for one seed: rewards, a policy, and distilled rewards, which are fitted when needed."""
 
     rewards: Mapping[str, Reward]
     policy: Policy | None
@@ -51,7 +51,7 @@ class Source:
         return next(iter(self.rewards.values()))
 
     def coverage(self) -> Coverage:
-        """The steps to distil on: those given, or recorded in the unchanged environment."""
+        """The steps to distil on: the given ones, or else steps recorded in the unchanged environment."""
         if self.given is not None:
             return self.given
         if self._coverage is None:
@@ -67,12 +67,12 @@ class Source:
         return self._coverage
 
     def distilled(self, form: Form) -> DistilledReward:
-        """The reward in that form; of the disentangled one g alone."""
+        """The first reward, distilled into this form; of the disentangled form g alone."""
         if form not in self._distilled:
             name, shaping = DISTILLED[form]
             settings = replace(self.config.distil, form=name, shaping=shaping, seed=self.seed)
             env = self.unchanged.make()
-            gamma = getattr(self.first, "gamma", self.config.learner.gamma)
+            gamma = self.first.gamma if isinstance(self.first, RewardModel) else self.config.learner.gamma
             settings = replace(settings, gamma=settings.gamma if settings.gamma is not None else gamma)
             spaces = env.observation_space, env.action_space
             fitted = distil(self.first, settings, transitions=self.coverage(), spaces=spaces)
@@ -81,7 +81,7 @@ class Source:
         return self._distilled[form]
 
     def fingerprints(self) -> dict[str, Fingerprint]:
-        """Fingerprints of the rewards and of the policy carried over, by name; a form has that of the first reward."""
+        """Fingerprints of the rewards and the policy carried over, by name; each form has that of the first reward."""
         env = self.unchanged.make()
         try:
             found = {name: reward_fingerprint(reward, env) for name, reward in self.rewards.items()}
@@ -106,11 +106,12 @@ def transfer_by_learning(
     ]
     returns = np.full((len(variants), len(names), len(sources)), np.nan)
     for s, source in enumerate(sources):
-        prints = {} if out is None else source.fingerprints()
+        fingerprints = {} if out is None else source.fingerprints()
         for v, variant in enumerate(variants):
             for p, name in enumerate(names):
-                seen = {"carried" if name == CARRIED_OVER else "reward": prints[name]} if name in prints else {}
-                made_from = _made_from(source, variant, name) | seen
+                made_from = _made_from(source, variant, name)
+                if name in fingerprints:
+                    made_from["carried" if name == CARRIED_OVER else "reward"] = fingerprints[name]
                 cell = Cell(cell_folder(out, variant.name, name, seed=source.seed), made_from)
                 result = cell.result(lambda: _compute(source, variant, name, cell))  # noqa: B023  # called at once
                 returns[v, p, s] = result["return"]
@@ -121,6 +122,7 @@ def transfer_by_learning(
 
 
 def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
+    """Everything that a cell's result depends on, except the reward and the policy themselves."""
     config = source.config
     made: dict[str, Any] = {"variant": variant.id, "options": repr(dict(variant.options)), "policy": name}
     made |= {"seed": source.seed, "episodes": config.episodes}
@@ -139,12 +141,12 @@ def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
 
 
 def _for_seed(learner: RLConfig, seed: int) -> RLConfig:
-    """The settings with that seed; nothing is evaluated on the way unless they ask for it."""
+    """The settings with this seed, without evaluations during training unless they are set."""
     return replace(learner, seed=seed, evaluate_every=learner.evaluate_every or 0)
 
 
 def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[str, Any]:
-    """Train the policy, where it must be trained, and evaluate it in the variant."""
+    """Train the policy, unless it needs no training, and evaluate it in the variant."""
     config = source.config
     more: dict[str, Any] = {}
     if name == RANDOM:
@@ -178,11 +180,11 @@ def group_of(
     regrets: Floats | None = None,
     exact: bool = False,
 ) -> xr.Dataset:
-    """The group from returns (variant, policy, seed) and, of exact ones, regrets (2, variant, policy).
+    """The group from returns (variant, policy, seed) and, if these are exact, regrets (2, variant, policy).
 
-    The value of a policy is (mean − random)/(true − random), all three means over seeds, each resampled on its own for
-    the interval; `overall` is the interquartile mean over changed variants and seeds, a policy's seeds resampled
-    within variants; of one changed variant it is its `value`.
+    The value of a policy is (mean − random)/(true − random), all three means over seeds, each resampled independently
+    for the interval. `overall` is the interquartile mean over changed variants and seeds, with a policy's seeds
+    resampled within variants; with one changed variant it is the `value` there.
     """
     count = returns.shape[2]
     sure = exact and count == 1
@@ -230,7 +232,7 @@ def _overall(
     *,
     sure: bool,
 ) -> Floats | None:
-    """(policy, 3) over the changed variants that have a scale; None where there is none."""
+    """`overall`, (policy, 3), over the changed variants that have a scale; None if there are none."""
     chosen = [
         v for v, variant in enumerate(variants) if variant.parameter != UNCHANGED and np.isfinite(value[v, high, 0])
     ]

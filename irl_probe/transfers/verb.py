@@ -1,4 +1,4 @@
-"""The verb transfer: a reward's worth in changed dynamics, as labelled results."""
+"""The verb transfer: how well a reward does in changed dynamics, as labelled results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from irl_probe._config import takes_config
-from irl_probe._names import CARRIED_OVER, RANDOM, RECOVERED, TRUE_REWARD
+from irl_probe._names import CARRIED_OVER, RANDOM, RECOVERED, TRUE_REWARD, UNNAMED
 from irl_probe.envs import UNCHANGED, TabularMDP, Variant, variants
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
@@ -37,30 +37,32 @@ def transfer(
     out: str | Path | None = None,
     progress: bool = False,
 ) -> xr.DataTree:
-    """How much a reward, and the policy that came with it, are still worth where the dynamics have changed.
+    """How well a reward, and the policy that came with it, still do where the dynamics have changed.
 
-    In each variant: the true return of (a) the imitator's policy carried over, policies trained there (b) on the
-    reward, (c) on what is distilled from it in each form, (d) on the true reward, and (e) of random actions; scaled so
-    that (e) is 0 and (d) is 1. Variants of a tabular MDP are solved exactly, with both regrets, instead of learned.
+    Measures in each variant the true return of (a) the imitator's policy carried over, of policies trained there (b) on
+    the reward, (c) on each of its distilled forms and (d) on the true reward, and (e) of random actions, scaled so that
+    (e) is 0 and (d) is 1. Variants of a tabular MDP are solved exactly, with both regrets, instead of learned.
 
     Args:
-        reward: to carry over; or several by name, of which the first is distilled. In place of one reward a sequence
-            with one for each seed of the config, each from its own run: intervals then include how much runs differ.
+        reward: the reward to carry over; or several by name, of which the first is distilled. In place of one reward, a
+            sequence with one for each seed of the config, each from its own run; intervals then include the differences
+            between runs.
         config: see `TransferConfig`.
         env: id of the environment, or a tabular MDP, which is changed in each of its parameters; or the variants
             themselves, as `envs.variants` makes them, the unchanged environment among them.
         policy: the imitator's (or one for each seed). None takes that of a recovered reward's Q; without either, no
             policy is carried over.
         transitions: the coverage to distil on; None records it (`TransferConfig.coverage_episodes`).
-        out: folder in which each policy, variant and seed has its own; finished ones are read, a begun one is resumed.
-            None writes nothing to disk.
-        progress: print each result once it is there.
+        out: folder, with a subfolder for each variant, policy and seed. Finished results are read from it, and a run
+            that was interrupted is resumed. None writes nothing to disk.
+        progress: print each result as soon as it is known.
 
-    Returns results with the group `/transfer`; `irl_probe.judgement.warnings_of` names the variants where it fails.
+    Returns results with the group `/transfer`; `irl_probe.judgement.warnings_of` names the variants in which a
+    reward fails.
 
-    Raises ValueError where variants are of several environments, twice the same or without the unchanged one, where the
-    reward does not fit their spaces, or where there is not one reward or policy a seed; CheckpointError where `out`
-    holds other results; TrainingInterrupted after SIGINT.
+    Raises ValueError where the variants are of several environments, repeat one or lack the unchanged one, where the
+    reward does not fit their spaces, or where a sequence does not have one reward or policy for each seed;
+    CheckpointError where `out` holds other results; TrainingInterrupted after SIGINT.
     """
     config = config or TransferConfig()
     changed = variants(env) if isinstance(env, str | TabularMDP) else env
@@ -70,7 +72,7 @@ def transfer(
     for name, each in named.items():
         if isinstance(each, str):
             raise TypeError(
-                f"The reward {name!r} must be the reward itself; got {each!r}. irl_probe.load_reward reads it."
+                f"The reward {name!r} must be the reward itself; got {each!r}. Read it with irl_probe.load_reward."
             )
     base = unchanged.mdp
     if base is not None and all(not isinstance(each, Sequence) for each in named.values()):
@@ -83,13 +85,7 @@ def transfer(
     if base is not None:
         group = transfer_exactly(rewards, changed, base, config)
     else:
-        steps = {"data": transitions} if isinstance(transitions, Transitions) else transitions
-        policies = [None] * len(config.seeds) if policy is None else _per_seed(policy, config, "policies")
-        sources = []
-        for i, seed in enumerate(config.seeds):
-            own = {name: several[i] for name, several in rewards.items()}
-            carried = policies[i] or _own_policy(next(iter(own.values())))
-            sources.append(Source(own, carried, unchanged, config, seed, steps))
+        sources = _sources(rewards, policy, unchanged, config, transitions)
         folder = None if out is None else Path(out)
         for names in (
             [RANDOM, CARRIED_OVER, TRUE_REWARD, *config.forms, *named],
@@ -100,7 +96,7 @@ def transfer(
             group = transfer_by_learning(sources, changed, config, out=folder, progress=progress)
         except TrainingInterrupted as error:
             raise TrainingInterrupted(how_to_go_on(folder)) from error
-    group.attrs["carried"] = next(iter(named))  # the reward whose own policy "carried over" is
+    group.attrs["carried"] = next(iter(named))  # the reward that the policy "carried over" belongs to
     once = not any(isinstance(each, Sequence) for each in named.values())
     settings = asdict(config) | {"rewards": "one for all seeds" if once else "one for each seed"}
     return new_results(
@@ -113,8 +109,26 @@ def transfer(
     )
 
 
+def _sources(
+    rewards: Mapping[str, Sequence[Reward]],
+    policy: Policy | Sequence[Policy] | None,
+    unchanged: Variant,
+    config: TransferConfig,
+    transitions: Mapping[str, Transitions] | Transitions | None,
+) -> list[Source]:
+    """What is carried over, for each seed."""
+    steps = {UNNAMED: transitions} if isinstance(transitions, Transitions) else transitions
+    policies = [None] * len(config.seeds) if policy is None else _per_seed(policy, config, "policies")
+    sources = []
+    for i, seed in enumerate(config.seeds):
+        own = {name: several[i] for name, several in rewards.items()}
+        carried = policies[i] or _own_policy(next(iter(own.values())))
+        sources.append(Source(own, carried, unchanged, config, seed, steps))
+    return sources
+
+
 def _check_variants(variants: Sequence[Variant]) -> Variant:
-    """The unchanged one."""
+    """The unchanged variant. Raises ValueError unless the variants can be studied together."""
     if not isinstance(variants, Sequence):
         raise ValueError(
             f"Give a sequence of variants, as irl_probe.envs.variants(env) makes it, or an id; got {variants!r}."
@@ -136,6 +150,7 @@ def _check_variants(variants: Sequence[Variant]) -> Variant:
 
 
 def _check_names(named: Mapping[str, Any], config: TransferConfig) -> None:
+    """Raise ValueError unless there are rewards, and their names are not reserved."""
     taken = {RANDOM, CARRIED_OVER, TRUE_REWARD, *config.forms} & set(named)
     if not named or taken:
         raise ValueError(
@@ -145,6 +160,7 @@ def _check_names(named: Mapping[str, Any], config: TransferConfig) -> None:
 
 
 def _per_seed(given: Any, config: TransferConfig, what: str) -> list[Any]:
+    """One value for each seed: the given ones, or the given one every time."""
     if not isinstance(given, Sequence):
         return [given] * len(config.seeds)
     if len(given) != len(config.seeds):
