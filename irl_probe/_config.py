@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -45,8 +46,9 @@ def at_least(least: float, why: str = "") -> Must:
     return Must(lambda value: value >= least, f"be at least {least}{why}")
 
 
-Positive = Annotated[float, Must(lambda value: value > 0, "be positive")]
-NotNegative = Annotated[float, Must(lambda value: value >= 0, "be zero or more")]
+FINITE = Must(math.isfinite, "be finite")
+Positive = Annotated[float, Must(lambda value: value > 0, "be positive"), FINITE]
+NotNegative = Annotated[float, Must(lambda value: value >= 0, "be zero or more"), FINITE]
 Share = Annotated[float, Must(lambda value: 0 <= value <= 1, "be between 0 and 1")]
 Discount = Annotated[float, Must(lambda value: 0 <= value <= 1 - 1e-12, "be at least 0 and below 1")]
 Confidence = Annotated[float, Must(lambda value: 0 < value < 1, "be between 0 and 1, for example 0.95")]
