@@ -252,6 +252,8 @@ def test_stable_baselines_judges_rewards_from_the_command_line(run, tmp_path):
         ),
         (("compare", "constant", "--out", "x"), "name an environment (--env) or demonstrations (--demos)"),
         (("compare", "constant", "constant", "--env", "GridWorld", "--out", "x"), "can be compared once"),
+        (("compare", "CartPole-v1/iq", "--env", "Acrobot-v1", "--out", "x"), "takes observations of Box"),
+        (("compare", "true", "--env", "CartPole-v1", "--out", "x", "--episodes", "0"), "at least 1; got 0"),
         (("report", "nowhere.nc", "--out", "x.html"), "There is no results file at"),
         (("retrain-study", "CartPole-v1/iqq", "--env", "CartPole-v1", "--out", "x"), "Did you mean"),
         (
