@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import math
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -44,8 +46,9 @@ def at_least(least: float, why: str = "") -> Must:
     return Must(lambda value: value >= least, f"be at least {least}{why}")
 
 
-Positive = Annotated[float, Must(lambda value: value > 0, "be positive")]
-NotNegative = Annotated[float, Must(lambda value: value >= 0, "be zero or more")]
+FINITE = Must(math.isfinite, "be finite")
+Positive = Annotated[float, Must(lambda value: value > 0, "be positive"), FINITE]
+NotNegative = Annotated[float, Must(lambda value: value >= 0, "be zero or more"), FINITE]
 Share = Annotated[float, Must(lambda value: 0 <= value <= 1, "be between 0 and 1")]
 Discount = Annotated[float, Must(lambda value: 0 <= value <= 1 - 1e-12, "be at least 0 and below 1")]
 Confidence = Annotated[float, Must(lambda value: 0 < value < 1, "be between 0 and 1, for example 0.95")]
@@ -111,17 +114,23 @@ class Config:
 
 
 def takes_config(kind: type, example: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorates a verb `verb(subject, config=None, *, …)`: a config that is not of `kind` raises a TypeError.
+    """Decorates a verb `verb(subject, config=None, *, …)`: a wrong call raises a TypeError that shows `example`.
 
-    The error shows `example`, a correct call.
+    A call is wrong if its config is not of `kind`, or if an argument is missing or unknown.
     """
 
     def decorate(verb: Callable[P, T]) -> Callable[P, T]:
+        signature = inspect.signature(verb)
+
         @functools.wraps(verb)
         def checked(*args: P.args, **kwargs: P.kwargs) -> T:
             config = args[1] if len(args) > 1 else kwargs.get("config")
             if config is not None:
                 check_kind(config, kind, f"The second argument of {verb.__name__}, its config,", f"Write {example}.")
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{verb.__name__}: {error}. Write {example}.") from None
             return verb(*args, **kwargs)
 
         return checked

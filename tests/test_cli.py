@@ -252,6 +252,8 @@ def test_stable_baselines_judges_rewards_from_the_command_line(run, tmp_path):
         ),
         (("compare", "constant", "--out", "x"), "name an environment (--env) or demonstrations (--demos)"),
         (("compare", "constant", "constant", "--env", "GridWorld", "--out", "x"), "can be compared once"),
+        (("compare", "CartPole-v1/iq", "--env", "Acrobot-v1", "--out", "x"), "takes observations of Box"),
+        (("compare", "true", "--env", "CartPole-v1", "--out", "x", "--episodes", "0"), "at least 1; got 0"),
         (("report", "nowhere.nc", "--out", "x.html"), "There is no results file at"),
         (("retrain-study", "CartPole-v1/iqq", "--env", "CartPole-v1", "--out", "x"), "Did you mean"),
         (
@@ -408,6 +410,11 @@ def test_both_forms_with_different_values_are_refused_by_name_and_the_same_value
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ("train", ENV, "--learner.objective", "iqq"),
+            "one of iq, rize, lsiq, sqil, csil, bc; got 'iqq'. Did you mean 'iq'?",
+        ),
+        (("zoo", "shwo"), "one of list, show, copy; got 'shwo'. Did you mean 'show'?"),
         (("trian", ENV), "no verb 'trian'. Did you mean 'train'?"),
         (("train", ENV, "--steps", "abc"), "--steps/--learner.steps: it must be a whole number, such as 10; got 'abc'"),
         (("train", ENV, "--steps", "0"), "--steps must be at least 1; got 0"),
@@ -420,7 +427,7 @@ def test_both_forms_with_different_values_are_refused_by_name_and_the_same_value
             ("transfer", REWARD, "--env", ENV, "--out", "x", "--seeds", "1", "1"),
             "--seeds must be one or more different whole numbers from 0",
         ),
-        (("zoo", "load", REWARD), "invalid choice 'load'"),
+        (("zoo", "load", REWARD), "it must be one of list, show, copy; got 'load'"),
         (("compare", "--env", ENV, "--out", "x"), "Name at least one reward: irl-probe compare REWARD..."),
         (("retrain-study", REWARD, "--env", ENV, "--out", "x", "--learner", "sb3-ppo"), "that trains is --algorithm"),
         (("retrain", REWARD), "--env ENV"),

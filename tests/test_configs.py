@@ -96,6 +96,8 @@ def test_values_that_iqconfig_does_not_take_are_refused(settings, message):
             r"forms must be a tuple of r\(s\), r\(s, a\).*; got 'r\(s\)'",
         ),
         (lambda: ip.transfers.TransferConfig(learner=3), "learner must be of type RLConfig; got 3"),
+        (lambda: ip.IQConfig(learning_rate=float("inf")), "learning_rate must be finite; got inf"),
+        (lambda: ip.RLConfig(weight_decay=float("inf")), "weight_decay must be finite; got inf"),
         (lambda: ip.DistilConfig(hidden=(0,)), "hidden must be widths of at least 1"),
         (lambda: ip.DistilConfig(gamma=2.0), "must lie in .* got 2.0"),
         (lambda: ip.DistilConfig(learning_rate=float("nan")), "learning_rate must be positive .* got nan"),

@@ -123,6 +123,12 @@ def test_a_killed_process_leaves_its_folder_free(tmp_path):
         pass
 
 
+def test_a_damaged_description_of_a_run_is_named_as_damaged(tmp_path):
+    (tmp_path / "run.json").write_text('{"config_type": ')
+    with pytest.raises(CheckpointError, match=r"run\.json must be valid JSON; .*damaged"):
+        ip.load_run(tmp_path)
+
+
 def test_resuming_without_a_folder_makes_none(demos, tmp_path):
     with pytest.raises(CheckpointError, match=r"must hold a run\.json"):
         ip.train(demos, ONLINE, out=tmp_path / "absent", resume=True, progress=False)

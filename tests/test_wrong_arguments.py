@@ -28,11 +28,21 @@ def constant(observations, actions, next_observations, terminated):
         (lambda: ip.load_demos(3), "named by a string or a path; got 3"),
         (lambda: ip.learn.train_on_reward(ENV, 3), "type RLConfig; got 3"),
         (lambda: ip.evaluate(DEMOS, ENV), "a function of observations; got .*run.policy"),
-        (lambda: ip.retrain(constant, ip.RLConfig(), env=ENV), r"type RetrainConfig; .*RetrainConfig\(learner\)"),
+        (
+            lambda: ip.retrain(constant, ip.RLConfig(), env=ENV),
+            r"type RetrainConfig; .*RetrainConfig\(RLConfig\(steps=10_000\)\)",
+        ),
         (
             lambda: ip.retrain(constant, ENV),
             r"RetrainConfig; got 'CartPole-v1'\. Write .*retrain\(reward, .*, env='CartPole",
         ),
+        (
+            lambda: ip.retrain(constant),
+            r"missing a required argument: 'env'\. Write .*retrain\(reward, .*, env='CartPole",
+        ),
+        (lambda: ip.compare({"r": constant}), r"argument: 'transitions'\. Write compare\(rewards, .*, transitions="),
+        (lambda: ip.retrain(constant, env=ENV, epochs=3), r"unexpected keyword argument 'epochs'\. Write .*retrain\("),
+        (lambda: ip.probe(None), "environment of a probe must be of type str; got None. Write its id"),
         (lambda: ip.train(DEMOS, ENV), r"IQConfig; got 'CartPole-v1'\. Write .*train\(demos, .*, env='CartPole-v1'\)"),
         (
             lambda: ip.retraining.retrain_study({}, ENV),
@@ -60,6 +70,9 @@ def constant(observations, actions, next_observations, terminated):
         ),
         (lambda: ip.retraining.retrain_study([constant], env=ENV), "type Mapping; .*Name each"),
         (lambda: ip.save_reward(constant, "nowhere"), "Only what recover or distil gives can be saved"),
+        (lambda: ip.save_reward(DEMOS, "nowhere"), "can be saved; got Demonstrations. Distil"),
+        (lambda: ip.load_reward(None), "A reward to load is a folder or the id of a shipped one; got NoneType"),
+        (lambda: ip.coverages(ENV, episodes=0), "episodes must be a whole number, at least 1; got 0"),
         (lambda: ip.save_reward(SHIPPED, "nowhere", figures=[1, 2]), r"type Mapping; got \[1, 2\]. Name each"),
         (lambda: ip.zoo.show_zoo(5), r"id of a shipped reward must be of type str; got 5. irl_probe.zoo.list_zoo\(\)"),
         (lambda: copy_zoo(5, "nowhere"), "id of a shipped reward must be of type str; got 5"),

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 from tyro.constructors import (
@@ -26,6 +26,7 @@ from tyro.constructors import (
 )
 
 from irl_probe._config import Config
+from irl_probe._words import did_you_mean
 from irl_probe.learn import IQConfig, RLConfig
 
 
@@ -137,6 +138,7 @@ def _registry(own: set[str], defaults: Mapping[str, str]) -> ConstructorRegistry
     registry = ConstructorRegistry()
     registry.primitive_rule(_number)
     registry.primitive_rule(_numbers)
+    registry.primitive_rule(_choice)
     registry.primitive_rule(_or_none)
     registry.struct_rule(functools.partial(_config, own=own, defaults=defaults))
     return registry
@@ -175,6 +177,27 @@ def _read(kind: type, string: str) -> Any:
     except ValueError:
         words = "a whole number, such as 10" if kind is int else "a number, such as 0.5"
         raise ValueError(f"it must be {words}; got {string!r}.") from None
+
+
+def _choice(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """One of the strings of a Literal; an unknown one gets the near miss."""
+    known = get_args(info.type) if get_origin(info.type) is Literal else ()
+    if not known or not all(isinstance(each, str) for each in known):
+        return None
+
+    def read(strings: list[str]) -> str:
+        (given,) = strings
+        if given not in known:
+            raise ValueError(f"it must be one of {', '.join(known)}; got {given!r}.{did_you_mean(given, known)}")
+        return given
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(known)}}}",
+        instance_from_str=read,
+        is_instance=lambda value: value in known,
+        str_from_instance=lambda value: [value],
+    )
 
 
 def _or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:

@@ -120,8 +120,8 @@ class IQConfig(Config):
     """Learning rate of the policy; continuous actions only (default: offline 3e-4; online 5e-5)."""
     entropy_target: EntropyTarget | None = None
     """The policy's entropy that α is learned to keep, starting from temperature, in nats per action dimension (in units
-    where an action's range is [−1, 1]; SAC's usual target is −1); continuous actions only. None keeps α at
-    temperature."""
+    where an action's range is [−1, 1]; SAC's usual target is −1); continuous actions only (default: α
+    stays at temperature)."""
     warm_start: CountOrZero | None = None
     """Updates that clone the expert's actions into the policy, before all others; continuous actions only
     (default: 0; continuous online 5000; with csil 5000; with observation_only 0)."""
@@ -137,9 +137,9 @@ class IQConfig(Config):
     """Environment steps with random actions before the first update (default: discrete online 5000; continuous 1000;
     discrete offline 0)."""
     episode_steps: Count | None = None
-    """Length at which episodes are cut off while learning online; as at a time limit, V(s′) still counts there. None
-    leaves the length to the environment, as evaluations always do. Short episodes keep the replay from filling with
-    steps after a fall that does not end the episode."""
+    """Length at which episodes are cut off while learning online; as at a time limit, V(s′) still counts there. Short
+    episodes keep the replay from filling with steps after a fall that does not end the episode (default: only the
+    environment ends episodes, as in evaluations)."""
     replay_capacity: Count = 200_000
     """Environment steps that the replay holds."""
     epsilon: Share = 0.0
@@ -223,8 +223,8 @@ class RLConfig(Config):
     """Learning rate of the policy; continuous actions only (default: 3e-4)."""
     entropy_target: EntropyTarget | None = None
     """The policy's entropy that α is learned to keep, starting from temperature, in nats per action dimension (in units
-    where an action's range is [−1, 1]; SAC's usual target is −1); continuous actions only. None keeps α at
-    temperature."""
+    where an action's range is [−1, 1]; SAC's usual target is −1); continuous actions only (default: α
+    stays at temperature)."""
 
     steps: Count | None = None
     """Environment steps (default: discrete 40000; continuous 100000)."""
@@ -235,9 +235,9 @@ class RLConfig(Config):
     learning_starts: CountOrZero | None = None
     """Environment steps with random actions before the first update (default: 1000)."""
     episode_steps: Count | None = None
-    """Length at which episodes are cut off while learning; as at a time limit, V(s′) still counts there. None leaves
-    the length to the environment, as evaluations always do. Short episodes keep the replay from filling with steps
-    after a fall that does not end the episode."""
+    """Length at which episodes are cut off while learning; as at a time limit, V(s′) still counts there. Short
+    episodes keep the replay from filling with steps after a fall that does not end the episode (default: only the
+    environment ends episodes, as in evaluations)."""
     replay_capacity: Count = 200_000
     """Environment steps that the replay holds."""
     epsilon: Share = 0.0

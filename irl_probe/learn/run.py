@@ -159,9 +159,13 @@ def read_description(folder: Path) -> dict[str, Any]:
     """The content of run.json. Raises CheckpointError where the folder holds no run, or one of an earlier version."""
     try:
         description = json.loads((folder / DESCRIPTION).read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise CheckpointError(
-            f"A run's folder must hold a {DESCRIPTION}; {folder} does not ({error}). Train with out= first."
+            f"A run's folder must hold a {DESCRIPTION}; {folder} does not ({error.strerror}). Train with out= first."
+        ) from error
+    except ValueError as error:
+        raise CheckpointError(
+            f"{folder / DESCRIPTION} must be valid JSON; {error}. The file is damaged: train again in another folder."
         ) from error
     if not isinstance(description, dict):
         raise CheckpointError(f"{folder / DESCRIPTION} must hold a JSON object.")

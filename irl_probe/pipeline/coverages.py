@@ -22,6 +22,7 @@ from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.learn import IQConfig, Policy, random_policy, train
 from irl_probe.rewards import RecoveredReward, Reward, load_reward
+from irl_probe.rewards.wrappers import check_fit
 from irl_probe.transitions import Transitions
 
 NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of random actions, from good to bad
@@ -49,6 +50,7 @@ def coverages(
 
     Raises as `make_env`, `record_demos` and `train` do.
     """
+    check_count(episodes, 1, "episodes")
     env = make_env(env_id)
     try:
         expert: Policy | TabularPolicy
@@ -200,6 +202,7 @@ def compare_named(
         assert given is not None
         found = {UNNAMED: given.transitions}
     else:
+        _check_spaces(rewards.values(), env_id)
         found = coverages(env_id, demos=given, episodes=episodes, seed=seed)
     where = env_id or (given.env_id if given is not None else None)
     off = off_data(where, rewards.values(), found.values(), seed=seed) if distances else OffData()
@@ -216,6 +219,16 @@ def compare_named(
     known |= {"no_distances": off.reason or None}
     tree.attrs |= {name: value for name, value in known.items() if value is not None}
     return tree
+
+
+def _check_spaces(rewards: Iterable[Reward], env_id: str) -> None:
+    """Raises RewardError where a reward does not take the spaces of the environment: before minutes of rollouts."""
+    env = make_env(env_id)
+    try:
+        for reward in rewards:
+            check_fit(reward, env.observation_space, env.action_space)
+    finally:
+        env.close()
 
 
 def named_rewards(names: Sequence[str], env_id: str | None) -> dict[str, Reward]:

@@ -103,7 +103,8 @@ def _with_curve(config: ProbeConfig, *, discrete: bool) -> IQConfig:
 
 
 def _retraining(config: ProbeConfig, index: int) -> RetrainConfig:
-    return RetrainConfig(RLConfig(steps=config.retrain_steps, seed=config.seed + 1 + index))
+    learner = RLConfig(steps=config.retrain_steps, seed=config.seed + 1 + index, evaluate_every=0)
+    return RetrainConfig(learner)
 
 
 def _true_returns(policy: Policy, env_id: str, config: ProbeConfig) -> Evaluation:

@@ -8,7 +8,7 @@ from pathlib import Path
 import xarray as xr
 from rich.console import Console
 
-from irl_probe._config import takes_config
+from irl_probe._config import check_kind, takes_config
 from irl_probe.learn import TrainingInterrupted
 from irl_probe.learn.loop import CHECKPOINT
 from irl_probe.pipeline.config import ProbeConfig
@@ -48,6 +48,7 @@ def probe(
     Raises TypeError for a config of another type; ValueError if the folder is not empty, if there is nothing to resume,
     or for settings that GridWorld does not take; TrainingInterrupted after SIGINT; and all that its verbs raise.
     """
+    check_kind(env_id, str, "The environment of a probe", "Write its id, such as 'CartPole-v1'.")
     config = config or ProbeConfig()
     folder = Path("runs", "probe", env_id) if out is None else Path(out)
     if resume:

@@ -25,7 +25,7 @@ _CONTINUOUS, _DISCRETE = ("sac", "ppo"), ("ppo", "dqn")
 SB3_STEPS = 100_000  # environment steps of a policy, unless the caller says otherwise
 
 
-@takes_config(RetrainConfig, "irl_probe.retrain(reward, RetrainConfig(learner), env='CartPole-v1')")
+@takes_config(RetrainConfig, "irl_probe.retrain(reward, RetrainConfig(RLConfig(steps=10_000)), env='CartPole-v1')")
 def retrain(
     reward: Reward,
     config: RetrainConfig | None = None,

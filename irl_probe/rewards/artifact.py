@@ -58,7 +58,8 @@ def save_reward(
     """
     if not isinstance(reward, RewardModel):
         raise RewardError(
-            f"Only what recover or distil gives can be saved; got {reward!r}. Distil a plain function first."
+            f"Only what recover or distil gives can be saved; got {type(reward).__name__}. "
+            "Distil a plain function first."
         )
     target = Path(folder).absolute()
     measured = reward.figures if figures is None else figures
@@ -99,6 +100,8 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
 
     Raises RewardError if there is no such reward (with the nearest names) or if anything in it is wrong.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise RewardError(f"A reward to load is a folder or the id of a shipped one; got {type(source).__name__}.")
     folder = locate(os.fspath(source))
     data, weights = _read_pair(folder, max_bytes)
     try:
