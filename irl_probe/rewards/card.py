@@ -48,9 +48,9 @@ def _lines(described: Mapping[str, Json], reward: Mapping[str, Json], formula: s
     yield ""
     yield from _limits_distilled(reward) if distilled else _limits_recovered(reward)
     if terminal["convention"] == "absorbing":
-        yield "- An end pays r alone. `RewardWrapper` adds γ·V there, what the absorbing state goes on paying."
+        yield "- At a termination the reward itself pays only r; `RewardWrapper` adds γ·V, the value of the absorbing state."
     else:
-        yield "- Nothing is worth anything after the end, so the reward's sign decides whether staying alive pays."
+        yield "- After a termination the value is 0, so the sign of the reward decides whether staying alive pays."
     yield "- A policy that imitates well does not prove a good reward: read the figures, and see which are missing."
     yield ""
     yield "## How to load it"
@@ -105,7 +105,7 @@ def _distilled(reward: Mapping[str, Json]) -> tuple[list[str], dict[str, Json]]:
 
 
 def _model(reward: Mapping[str, Json]) -> str:
-    """What g is, in words."""
+    """The kind of model of g, in words."""
     network = _part(_part(reward, "networks"), "g")
     if network["hidden"]:
         return f"a network with hidden layers {network['hidden']}"
@@ -129,11 +129,11 @@ def _limits_recovered(reward: Mapping[str, Json]) -> Iterator[str]:
     yield "- Known only where the demonstrations and the learner's own steps went; elsewhere Q extrapolates."
     yield "- It depends on the dynamics that it was learned in, because Q and V look ahead. In others, retrain."
     if reward["kind"] != "marginal":
-        yield "- It is α·log π(a|s) plus shaping: where the dynamics are stochastic, EPIC and DARD see only that."
+        yield "- It is α·log π(a|s) plus shaping: if the dynamics are stochastic, EPIC and DARD see only α·log π."
 
 
 def _limits_distilled(reward: Mapping[str, Json]) -> Iterator[str]:
-    yield "- Fitted on the steps named above (`distilled_on`) and known only there; elsewhere it extrapolates."
+    yield "- Fitted on the steps named above (`distilled_on`) and reliable only there; elsewhere it extrapolates."
     yield "- The part of the recovered reward's variance that it does not explain is lost: see the figures."
     if reward["shaping"]:
         yield "- For other dynamics take `reward.unshaped`, which is g alone; the shaping belongs to these dynamics."
