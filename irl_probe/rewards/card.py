@@ -48,7 +48,7 @@ def _lines(described: Mapping[str, Json], reward: Mapping[str, Json], formula: s
     yield ""
     yield from _limits_distilled(reward) if distilled else _limits_recovered(reward)
     if terminal["convention"] == "absorbing":
-        yield "- At a termination the reward itself pays only r; `RewardWrapper` adds γ·V, the value of the absorbing state."
+        yield "- At a termination the reward pays only r; `RewardWrapper` adds γ·V, the value of the absorbing state."
     else:
         yield "- After a termination the value is 0, so the sign of the reward decides whether staying alive pays."
     yield "- A policy that imitates well does not prove a good reward: read the figures, and see which are missing."
