@@ -93,8 +93,8 @@ def test_draws_and_densities_are_those_of_torch_also_near_the_bounds(log_std):
     assert (1 - np.abs(actions)).min() < 1e-6
 
 
-def test_a_layer_nobody_knows_is_refused():
-    with pytest.raises(TypeError, match="in NumPy is known for SiLU"):
+def test_an_unknown_layer_is_refused():
+    with pytest.raises(TypeError, match="no NumPy forward pass for SiLU"):
         NumpyLayers(nn.Sequential(nn.SiLU()))
 
 

@@ -203,7 +203,7 @@ def test_at_the_exact_occupancy_the_grids_reward_is_nearly_the_truth(gridworld):
 
 def test_the_measures_page_has_the_grids_figures(gridworld):
     page = (Path(__file__).parents[1] / "docs" / "measures.md").read_text(encoding="utf-8")
-    told = re.search(r"grid, at the expert's exact occupancy, this gives EPIC (\.\d+) and Minimal (\.\d+)\.", page)
+    told = re.search(r"occupancy, this gives EPIC (\.\d+) and Minimal (\.\d+)\.", page)
     exact = gridworld.results["distance"]["value"].sel(reward="exact occupancy", bound="estimate").squeeze()
     for figure, metric in zip(told.groups(), ("epic", "starc_minimal"), strict=True):
         assert round(float(exact.sel(metric=metric)), len(figure) - 1) == float(figure)
