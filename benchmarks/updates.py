@@ -25,9 +25,7 @@ from gymnasium import spaces
 from torch import nn
 
 import irl_probe as ip
-from irl_probe.learn.continuous import SoftActorCritic
-from irl_probe.learn.discrete import SoftQLearner
-from irl_probe.learn.replay import Replay
+from irl_probe.learn import Replay, SoftActorCritic, SoftQLearner
 from irl_probe.softq import NetworkSpec, squashed_gaussian
 
 Update = Callable[[], object]

@@ -32,8 +32,7 @@ from irl_probe.rewards import (
     schema,
     zoo,
 )
-from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
-from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
+from irl_probe.softq import ContinuousQ, ContinuousSoftQ, DiscreteQ, DiscreteSoftQ, GaussianPolicy, NetworkSpec
 from tests.fuzzing import FILES, batch, fuzz_artifact, tampered
 from tests.mdps import random_mdp
 

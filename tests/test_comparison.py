@@ -14,11 +14,8 @@ from irl_probe.demos import load_demos
 from irl_probe.envs import true_reward
 from irl_probe.judgement import warnings_of
 from irl_probe.results import load_results, save_results, to_dataframe
-from irl_probe.rewards import load_reward, save_reward
-from irl_probe.rewards.expectation import ExactExpectation
-from irl_probe.rewards.recovered import recover
-from irl_probe.softq import DiscreteQ, NetworkSpec
-from irl_probe.softq.functions import DiscreteSoftQ
+from irl_probe.rewards import ExactExpectation, load_reward, recover, save_reward
+from irl_probe.softq import DiscreteQ, DiscreteSoftQ, NetworkSpec
 from irl_probe.transitions import Transitions
 
 QUICK = CompareConfig(resamples=100)

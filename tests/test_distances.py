@@ -5,8 +5,7 @@ import pytest
 from rollouts import rollout
 
 import irl_probe as ip
-from irl_probe.softq import DiscreteQ, NetworkSpec
-from irl_probe.softq.functions import DiscreteSoftQ
+from irl_probe.softq import DiscreteQ, DiscreteSoftQ, NetworkSpec
 
 QUICK = ip.comparison.DistanceConfig(samples=400, states=64, resamples=40, features=64)
 FIGURES = ["epic", "dard", "starc_val", "starc_minimal", "erc"]

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import irl_probe as ip
-from irl_probe.envs import TabularEnv
-from irl_probe.envs.tabular import TabularPolicy
+from irl_probe.envs import TabularEnv, TabularPolicy
 from irl_probe.metrics import tabular
 from irl_probe.rewards import ExactExpectation, RewardError, RewardNetwork, check_reward_model, reward_network
 from irl_probe.rewards.fitting import lasso_weights

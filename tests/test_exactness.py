@@ -16,9 +16,7 @@ from scipy.special import logsumexp, softmax
 import irl_probe as ip
 from irl_probe.demos import Demonstrations
 from irl_probe.envs import occupancy, soft_expert
-from irl_probe.learn.discrete import SoftQLearner
-from irl_probe.learn.exact import solve_exactly
-from irl_probe.learn.replay import Replay
+from irl_probe.learn import Replay, SoftQLearner, solve_exactly
 from irl_probe.metrics import tabular
 from irl_probe.softq import NetworkSpec
 from tests.mdps import random_mdp

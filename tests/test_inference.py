@@ -7,8 +7,17 @@ import pytest
 import torch
 from torch import nn
 
-from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec, in_numpy, squashed_gaussian
-from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, soft_value
+from irl_probe.softq import (
+    ContinuousQ,
+    ContinuousSoftQ,
+    DiscreteQ,
+    DiscreteSoftQ,
+    GaussianPolicy,
+    NetworkSpec,
+    in_numpy,
+    squashed_gaussian,
+)
+from irl_probe.softq.functions import soft_value
 from irl_probe.softq.in_numpy import (
     NumpyEncoder,
     NumpyLayers,

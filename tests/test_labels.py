@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import irl_probe as ip
+from irl_probe.learn import Batch
 from irl_probe.learn.labels import absorbing_value, coherent_reward, label_rewards
 from irl_probe.learn.losses import loss_of
-from irl_probe.learn.replay import Batch
 
 
 def some_batch(count, terminated):

@@ -23,17 +23,18 @@ from irl_probe.demos import DemoError, Demonstrations
 from irl_probe.envs import TabularEnv, TabularPolicy, gridworld, soft_expert
 from irl_probe.learn import (
     CheckpointError,
+    Replay,
     ResolvedIQ,
     ResolvedRL,
+    SoftActorCritic,
+    SoftQLearner,
     TrainingDiverged,
     TrainingInterrupted,
     train_on_reward,
 )
-from irl_probe.learn.continuous import SoftActorCritic
-from irl_probe.learn.discrete import SoftQLearner
 from irl_probe.learn.folder import alone_in, load_checkpoint, save_checkpoint
 from irl_probe.learn.optimizer import RECENCY
-from irl_probe.learn.replay import Interaction, Replay
+from irl_probe.learn.replay import Interaction
 from irl_probe.softq import DiscreteQ, NetworkSpec
 
 ONLINE = ip.IQConfig(

@@ -12,8 +12,7 @@ import pytest
 
 import irl_probe as ip
 from irl_probe.judgement import answers, judge, read
-from irl_probe.learn import TrainingInterrupted
-from irl_probe.learn.replay import Replay
+from irl_probe.learn import Replay, TrainingInterrupted
 from irl_probe.pipeline import environment, grid
 from irl_probe.pipeline.coverages import off_data
 

@@ -21,8 +21,8 @@ from irl_probe.rewards import (
     evaluate_reward,
     recover,
 )
-from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
-from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, SoftQ
+from irl_probe.softq import ContinuousQ, ContinuousSoftQ, DiscreteQ, DiscreteSoftQ, GaussianPolicy, NetworkSpec
+from irl_probe.softq.functions import SoftQ
 from irl_probe.transitions import Transitions
 from tests.mdps import TabularMDP, grid, mdps, random_mdp
 

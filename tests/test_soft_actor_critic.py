@@ -11,10 +11,9 @@ from scipy.integrate import trapezoid
 
 import irl_probe as ip
 from irl_probe.demos import DemoError
-from irl_probe.learn import TrainingInterrupted
-from irl_probe.learn.continuous import Cloner, SoftActorCritic
+from irl_probe.learn import Replay, SoftActorCritic, TrainingInterrupted
+from irl_probe.learn.continuous import Cloner
 from irl_probe.learn.objectives import temperature_loss
-from irl_probe.learn.replay import Replay
 from irl_probe.softq import ActionScale, NetworkSpec, squashed_gaussian, squashed_log_density
 
 SMALL = ip.IQConfig(

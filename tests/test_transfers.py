@@ -7,7 +7,8 @@ import pytest
 
 import irl_probe as ip
 from irl_probe.envs import TabularMDP
-from irl_probe.learn.folder import CheckpointError, differences
+from irl_probe.learn import CheckpointError
+from irl_probe.learn.folder import differences
 from irl_probe.metrics import tabular
 from irl_probe.retraining.cells import Cell
 from irl_probe.rewards import ExactExpectation

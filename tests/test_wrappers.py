@@ -21,8 +21,7 @@ from irl_probe.rewards import (
     load_reward,
     recover,
 )
-from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy, NetworkSpec
-from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
+from irl_probe.softq import ContinuousQ, ContinuousSoftQ, DiscreteQ, DiscreteSoftQ, GaussianPolicy, NetworkSpec
 
 
 class Countdown(gym.Env):

@@ -25,7 +25,7 @@ import torch
 import irl_probe as ip
 from irl_probe.envs import TabularEnv, TabularMDP, TabularPolicy, occupancy, soft_expert
 from irl_probe.envs.point_maze import MazePlanner
-from irl_probe.learn.exact import solve_exactly
+from irl_probe.learn import solve_exactly
 from irl_probe.rewards import ExactExpectation
 from irl_probe.transfers import FORMS
 
