@@ -110,7 +110,7 @@ def _begun_with(folder: Path, given: dict[str, Any], out: Path | None) -> dict[s
 
     Raises ValueError where `irl-probe train` did not begin it, and where something else is given now.
     """
-    from irl_probe.learn.run import read_description  # loads torch, which --help does not need
+    from irl_probe.learn.resume import read_description  # loads torch, which --help does not need
 
     command = read_description(folder).get("command")
     if not isinstance(command, dict):

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, read without executing anything."""
+"""The folder of a run: checkpoints (written whole or not at all, read without running code), its lock, its errors."""
 
 from __future__ import annotations
 

@@ -1,13 +1,10 @@
-"""A finished run: the learned soft Q-function and a record of how it was learned; and the file run.json."""
+"""A finished run: the learned soft Q-function and a record of how it was learned."""
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -15,19 +12,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from irl_probe._files import LOCK
-from irl_probe._spaces import space_to_json
 from irl_probe._types import Array
-from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
-from irl_probe.learn.folder import CheckpointError, differences, write_atomically
-from irl_probe.learn.logs import read_log
-from irl_probe.learn.loop import CHECKPOINT
-from irl_probe.softq import NetworkSpec
+from irl_probe.learn.config import ResolvedIQ, ResolvedRL
 from irl_probe.softq.functions import SoftQ
-
-RESOLVED = {ResolvedIQ: IQConfig, ResolvedRL: RLConfig}  # the config that a resolved one comes from
-DESCRIPTION = "run.json"
-SOURCES = ("env_id", "demonstrations", "others")  # the fields of run.json that say what a run learns from
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,113 +81,3 @@ def history_dataset(rows: list[dict[str, float]]) -> xr.Dataset:
             if name != "step":
                 columns[name][position[int(row["step"])]] = value
     return xr.Dataset({name: ("step", values) for name, values in columns.items()}, coords={"step": steps})
-
-
-def describe_run(
-    spec: NetworkSpec,
-    spaces: tuple[gym.Space[Any], gym.Space[Any]],
-    config: ResolvedIQ | ResolvedRL,
-    demonstrations: str | None,
-    others: str | None,
-    env_id: str | None,
-) -> dict[str, Any]:
-    """What run.json holds: enough to load the run, and to refuse to resume another one."""
-    return {
-        "observation_space": space_to_json(spaces[0]),
-        "action_space": space_to_json(spaces[1]),
-        "spec": asdict(spec),
-        "config_type": RESOLVED[type(config)].__name__,
-        "config": asdict(config),
-        "demonstrations": demonstrations,
-        "others": others,
-        "reward": None,
-        "env_id": env_id,
-        "versions": {name: version(name) for name in ("irl_probe", "torch", "numpy", "gymnasium")},
-    }
-
-
-def config_of(description: Mapping[str, Any], *, discrete: bool) -> ResolvedIQ | ResolvedRL:
-    """The config that a run.json holds.
-
-    Raises ValueError where it does not name the type of the config, as the files of earlier versions do not.
-    """
-    written = description.get("config_type")
-    if written == IQConfig.__name__:
-        return IQConfig.from_dict(description["config"]).resolve(discrete=discrete, online=False)
-    if written == RLConfig.__name__:
-        return RLConfig.from_dict(description["config"]).resolve(discrete=discrete)
-    raise ValueError(f"config_type must be IQConfig or RLConfig; got {written!r}")
-
-
-def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
-    """Begin a run in an existing folder, or check that the run in it is the one to resume.
-
-    Raises CheckpointError where a new run would overwrite the folder's content, where there is nothing to resume, and
-    where the folder holds another run (the differences are listed).
-    """
-    if resume:
-        found = _differences(read_description(folder), description)
-        if found:
-            raise CheckpointError(
-                f"The run in {folder} can only be resumed as it was begun; these differ: {'; '.join(found)}. "
-                "Give the same config and steps, or another folder."
-            )
-        return
-    if not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir()):
-        raise CheckpointError(
-            f"The output folder {folder} must be new or empty, so that nothing is overwritten; it exists. "
-            "Resume the run in it (resume=True) or name another folder."
-        )
-    text = json.dumps(description, indent=2)
-    write_atomically(folder / DESCRIPTION, lambda file: file.write(text.encode()))
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """The content of run.json. Raises CheckpointError where the folder holds no run, or one of an earlier version."""
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-    except OSError as error:
-        raise CheckpointError(
-            f"A run's folder must hold a {DESCRIPTION}; {folder} does not ({error.strerror}). Train with out= first."
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(
-            f"{folder / DESCRIPTION} must be valid JSON; {error}. The file is damaged: train again in another folder."
-        ) from error
-    if not isinstance(description, dict):
-        raise CheckpointError(f"{folder / DESCRIPTION} must hold a JSON object.")
-    if "config_type" not in description:
-        versions = description.get("versions")
-        made_by = f" by version {versions.get('irl_probe')}" if isinstance(versions, dict) else ""
-        raise CheckpointError(
-            f"{folder / DESCRIPTION} must say in config_type whether its config is an IQConfig or an RLConfig; it was "
-            f"written{made_by}, before there were two. Train it again in another folder, or load it with that version."
-        )
-    return description
-
-
-def stopped_early(folder: str | Path | None, config: Resolved) -> bool:
-    """Whether the run in a folder was stopped before its first checkpoint; its log shows that none has been lost."""
-    if folder is None or (Path(folder) / CHECKPOINT).exists():
-        return False
-    return all(row["step"] <= config.checkpoint_every for row in read_log(Path(folder)))
-
-
-def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str | float | int]:
-    """The record of how a run was learned, as plain strings and numbers."""
-    config = description["config"]
-    known: dict[str, str | float | int] = {
-        "algorithm": config.get("objective", "soft Q-learning"),
-        **{name: config[name] for name in ("divergence",) if name in config},
-        "seed": config["seed"],
-        "steps": steps,
-    }
-    known |= {name: value for name in SOURCES if (value := description.get(name)) is not None}
-    return known | {f"{name}_version": number for name, number in description["versions"].items()}
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs, in words."""
-    now = json.loads(json.dumps(now))  # tuples as the file has them
-    known = [name for name in (*SOURCES, "reward") if name in before]  # older folders lack some of these
-    return differences(*({**each.get("config", {}), **{name: each[name] for name in known}} for each in (before, now)))

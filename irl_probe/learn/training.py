@@ -23,16 +23,8 @@ from irl_probe.learn.discrete import SoftQLearner
 from irl_probe.learn.folder import CheckpointError, alone_in, load_checkpoint
 from irl_probe.learn.loop import CHECKPOINT, FixedLimit, Learner, Loop, Online, RewardLimit
 from irl_probe.learn.replay import Interaction, Replay
-from irl_probe.learn.run import (
-    Run,
-    begin_folder,
-    config_of,
-    describe_run,
-    history_dataset,
-    provenance_of,
-    read_description,
-    stopped_early,
-)
+from irl_probe.learn.resume import begin_folder, config_of, describe_run, provenance_of, read_description, stopped_early
+from irl_probe.learn.run import Run, history_dataset
 from irl_probe.softq import NetworkSpec, ObservationEncoder
 from irl_probe.transitions import Transitions
 

@@ -19,7 +19,7 @@ from irl_probe._spaces import Env
 from irl_probe.demos import record_demos
 from irl_probe.learn import Policy, random_policy
 from irl_probe.learn.folder import CheckpointError, differences, write_atomically
-from irl_probe.learn.run import DESCRIPTION
+from irl_probe.learn.resume import DESCRIPTION
 from irl_probe.rewards import Reward, RewardError, RewardModel, evaluate_reward
 from irl_probe.transitions import Transitions
 
