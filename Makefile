@@ -12,7 +12,7 @@ probe: .venv/installed
 	$(BIN)/irl-probe probe CartPole-v1 --out runs/probe/CartPole-v1-$$(date +%Y%m%d-%H%M%S)
 
 test: .venv/tested
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(COVERAGE)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(COVERAGE)
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 	  || echo "Left out: the report in a real browser (no Chromium was found; on Debian: apt-get install chromium)."
 
@@ -20,7 +20,7 @@ coverage: COVERAGE = --cov --cov-report=term
 coverage: test
 
 quick: .venv/tested
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not browser"
 
 lint: .venv/tested
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Setup of all tests: beartype checks the shapes of the tensor code, and each file gets its markers."""
+"""Setup of all tests: beartype checks the shapes of the tensor code; each file gets its markers and its turn."""
 
 import re
 
@@ -26,7 +26,11 @@ ROBOT = re.compile(r"mujoco|hopper|half_?cheetah|ant27|humanoid|walker", re.IGNO
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their file, and those of robots by their name or parameters."""
+    """Mark tests by their file, and those of robots by their name or parameters; slow files come first.
+
+    A slow file that came last would keep one worker busy while the other has nothing left to do.
+    """
+    items.sort(key=lambda item: item.path.stem not in SLOW)
     for item in items:
         stem = item.path.stem
         chosen = {"slow": stem in SLOW, "browser": stem in BROWSER}
