@@ -56,7 +56,8 @@ SCHEMA: Mapping[str, Mapping[str, Variable]] = {
     "distance": {
         "value": Variable((*_DISTANCE, "bound"), "distance, 0 where equivalent"),
         "reason": Variable(_DISTANCE),
-        "shaped": Variable((*_DISTANCE[1:], "bound"), "distance of the truth to the truth + shaping", optional=True),
+        "shaped": Variable((*_DISTANCE, "bound"), "distance of the truth to the truth + shaping", optional=True),
+        "shaped_10": Variable((*_DISTANCE, "bound"), "of the truth to the truth + 10 × shaping", optional=True),
         "random": Variable((*_DISTANCE[1:], "bound"), "distance of the truth to a random reward", optional=True),
         "off_support": Variable(_DISTANCE[2:], "share of the queried transitions", optional=True),
     },
