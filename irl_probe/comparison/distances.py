@@ -207,8 +207,8 @@ class _Coverage:
         self._whole, self._config, self._gamma = whole, config, gamma
         self.off_support: dict[str, float] = {}
         self._names = list(rewards)
-        measured = {name: _terms(name, reward) for name, reward in rewards.items()}
-        measured[REFERENCE] = _terms("the reference", truth)
+        measured = {name: reward_terms(name, reward) for name, reward in rewards.items()}
+        measured[REFERENCE] = reward_terms("the reference", truth)
         rng = np.random.default_rng(config.seed)
         steps = whole.rows(np.sort(rng.choice(len(whole), size=min(config.samples, len(whole)), replace=False)))
         every, sampler = _actions(rewards, whole)
@@ -349,7 +349,7 @@ def _unit(name: str) -> str:
     return f"shaping at the scale of {name}"
 
 
-def _terms(name: str, reward: Reward) -> RewardTerms:
+def reward_terms(name: str, reward: Reward) -> RewardTerms:
     """A reward as a sum of terms in s, (s, a) and s′, which makes its canonical forms cheap.
 
     Where the MDP ended, the term in s′ is 0. A per-transition reward is then Q(s, a): r plus its `tail` γ·V_abs.
