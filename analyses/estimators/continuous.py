@@ -1,4 +1,4 @@
-"""Do the intervals of sampled VAL and Minimal cover on continuous tasks? VAL is held against rollouts from its definition.
+"""Do the intervals of sampled VAL and Minimal cover on continuous tasks? VAL is held against rollouts.
 
 Each replication records fresh episodes, measures a shipped reward on them with the library's defaults, and writes a row
 of `continuous.csv`; a run that stops goes on where it was. `run` makes replications, `reference` the rollouts on a
@@ -226,7 +226,7 @@ def run(file: Path, tasks: list[str], replications: int, *, reference: bool) -> 
 def table(data: pd.DataFrame) -> str:
     """Error and coverage by task, measure and number of episodes."""
     lines = [
-        "| task | measure | reference | episodes | replications | mean | RMS error | covered | covered, with the reference's error |",
+        "| task | measure | reference | episodes | replications | mean | RMS error | covered | with its error |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     references = data[data["kind"] == "reference"].set_index(["task", "measure"])
@@ -234,6 +234,7 @@ def table(data: pd.DataFrame) -> str:
         if (task, measure) not in references.index:
             continue
         right = references.loc[(task, measure)]
+        written = f"{right['estimate']:.3f} [{right['low']:.3f}, {right['high']:.3f}]"
         for episodes, part in rows.groupby("episodes"):
             error = np.sqrt(((part["estimate"] - right["estimate"]) ** 2).mean())
             inside = (part["low"] <= right["estimate"]) & (part["high"] >= right["estimate"])
@@ -242,8 +243,7 @@ def table(data: pd.DataFrame) -> str:
             above = np.hypot(part["high"] - part["estimate"], right["estimate"] - right["low"])
             both = (part["estimate"] - below <= right["estimate"]) & (part["estimate"] + above >= right["estimate"])
             lines.append(
-                f"| {task} | {measure} | {right['estimate']:.3f} [{right['low']:.3f}, {right['high']:.3f}] | {episodes} "
-                f"| {len(part)} | {part['estimate'].mean():.3f} | {error:.3f} | {inside.mean():.2f} "
+                f"| {task} | {measure} | {written} | {episodes} | {len(part)} | {part['estimate'].mean():.3f} | {error:.3f} | {inside.mean():.2f} "
                 f"| {both.mean():.2f} |"
             )
     return "\n".join(lines)
