@@ -242,10 +242,8 @@ def table(data: pd.DataFrame) -> str:
             below = np.hypot(part["estimate"] - part["low"], right["high"] - right["estimate"])
             above = np.hypot(part["high"] - part["estimate"], right["estimate"] - right["low"])
             both = (part["estimate"] - below <= right["estimate"]) & (part["estimate"] + above >= right["estimate"])
-            lines.append(
-                f"| {task} | {measure} | {written} | {episodes} | {len(part)} | {part['estimate'].mean():.3f} | {error:.3f} | {inside.mean():.2f} "
-                f"| {both.mean():.2f} |"
-            )
+            cells = [task, measure, written, episodes, len(part), f"{part['estimate'].mean():.3f}", f"{error:.3f}"]
+            lines.append("| " + " | ".join(map(str, [*cells, f"{inside.mean():.2f}", f"{both.mean():.2f}"])) + " |")
     return "\n".join(lines)
 
 
