@@ -11,7 +11,7 @@ from irl_probe._names import CARRIED_OVER, RANDOM, TRUE_REWARD
 from irl_probe._types import Floats
 from irl_probe.envs import TabularMDP, Variant
 from irl_probe.metrics import tabular
-from irl_probe.metrics.tabular.soft import centred, expected_reward, optimal_actions, policy_value, uniform_policy
+from irl_probe.metrics.tabular.values import expected_reward, optimal_actions, policy_value, uniform_policy
 from irl_probe.rewards import Reward, RewardModel
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import Form, TransferConfig
@@ -76,7 +76,7 @@ def _distilled(form: Form, table: Floats, mdp: TabularMDP) -> Floats:
 
 def _policies(reward: Floats, mdp: TabularMDP, alpha: float) -> Policies:
     spread = np.broadcast_to(reward.reshape(reward.shape + (1,) * (3 - reward.ndim)), mdp.transition.shape)
-    expected = expected_reward(centred(spread), mdp.transition)
+    expected = expected_reward(spread, mdp.transition)
     best = optimal_actions(expected, mdp.transition, mdp.gamma)
     soft = tabular.soft_policy(tabular.soft_q(expected, mdp.transition, mdp.gamma, alpha), alpha)
     return best / best.sum(axis=1, keepdims=True), soft
