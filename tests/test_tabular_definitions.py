@@ -3,6 +3,8 @@
 `rational.py` has no rounding error and shares no code with the library.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -51,34 +53,31 @@ def distance(name, a, b, p, gamma):
 
 
 def dynamics(kind, rng):
-    states, actions = (
-        (1 if kind == "one state" else 4 if kind == "disconnected" else 3),
-        1 if kind == "one action" else 2,
-    )
-    p = rng.dirichlet(np.ones(states), size=(states, actions))
+    """Probabilities in 32nds, which keep the exact numbers short."""
+    states, actions = {"one state": 1, "disconnected": 4}.get(kind, 3), 1 if kind == "one action" else 2
+    chances = rng.dirichlet(np.ones(states), size=(states, actions))
     if kind == "deterministic":
-        p = np.eye(states)[rng.integers(states, size=(states, actions))]
+        chances = np.eye(states)[rng.integers(states, size=(states, actions))]
     if kind == "sparse":
-        p[rng.random(p.shape) < 0.4] = 0
-        p[..., 0] += p.sum(axis=-1) == 0
-        p /= p.sum(axis=-1, keepdims=True)
+        chances[np.arange(3), :, rng.integers(3, size=3)] = 0
+    if kind == "disconnected":
+        chances[:2, :, 2:] = chances[2:, :, :2] = 0
+    p = rng.multinomial(32, chances / chances.sum(axis=-1, keepdims=True)) / 32
     if kind in ("absorbing", "two ends"):
         p[-1] = np.eye(states)[-1]
     if kind == "two ends":
         p[0] = np.eye(states)[0]
-    if kind == "disconnected":
-        p[:2, :, 2:] = p[2:, :, :2] = 0
-        p /= p.sum(axis=-1, keepdims=True)
     if kind == "same actions":
         p[:] = p[:, :1]
     return p
 
 
 def rewards_of(p, rng):
-    """A normal reward, one of small integers, which ties actions, and one of a state alone."""
+    """A reward of all of (s, a, s′), one of small integers for (s, a), which ties actions, and one of the state."""
     states, actions, _ = p.shape
     whole = rng.integers(-2, 3, size=(states, actions, 1)) + np.zeros(p.shape)
-    return rng.normal(size=p.shape), whole, rng.normal(size=(states, 1, 1)) + np.zeros(p.shape)
+    every, of_state = (np.round(32 * rng.normal(size=size)) / 32 for size in (p.shape, (states, 1, 1)))
+    return every, whole, of_state + np.zeros(p.shape)
 
 
 def trivial_rewards(p, gamma, rng):
@@ -127,7 +126,8 @@ def test_constants_shaped_constants_and_zero_are_trivial_for_every_measure(kind,
     trivial = trivial_rewards(p, gamma, rng)
     zero = trivial[0]
     for name in DISTANCES:
-        assert [distance(name, a, b, p, gamma) for a in trivial for b in trivial] == [0] * len(trivial) ** 2, name
+        apart = [distance(name, a, b, p, gamma) for a, b in pairwise([*trivial, zero])]
+        assert apart == [0] * len(trivial), name
         far = [distance(name, normal, each, p, gamma) for each in trivial]
         right = Exact(p, gamma).distance(name, exact(normal), exact(zero))  # 0 where this reward is trivial too
         assert far == pytest.approx([right] * len(trivial), abs=1e-12), name
