@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from irl_probe.metrics.tabular import (
+    ambiguity_dimension,
     dard,
     decompose,
     epic,
@@ -264,6 +265,15 @@ def test_of_all_state_only_forms_the_one_of_the_least_potential_is_returned():
     shift = np.linalg.lstsq(null[:, 4:].T, -some[4:], rcond=1e-12)[0]
     best = some + shift @ null
     np.testing.assert_allclose(state_only(r, p, 0.9).reward, best[:4], atol=1e-9)
+
+
+@every_gamma
+def test_the_ambiguity_of_several_environments_does_not_depend_on_how_near_gamma_is_to_1(gamma):
+    one, two = (dynamics("disconnected", np.random.default_rng(seed)) for seed in (0, 1))
+    expected = 4 if gamma == 0 else 2  # without a future every reward of a state is a shaping
+    assert ambiguity_dimension([(one, gamma), (two, gamma)]) == expected
+    assert ambiguity_dimension([(one, gamma)]) == 4
+    assert ambiguity_dimension([(one, gamma), (one, gamma)]) == 4
 
 
 # Policies

@@ -48,7 +48,7 @@ class Form:
 
     def centred(self, weights: Floats) -> Form:
         """C less its mean under D."""
-        return Form(self.values - (weights * self.values).sum(), self.terms)
+        return Form(self.values - np.vdot(weights, self.values), self.terms)
 
 
 def norm(values: Floats, weights: Floats) -> float:
@@ -58,9 +58,10 @@ def norm(values: Floats, weights: Floats) -> float:
 
 def epic_form(reward: Floats, gamma: float, states: Floats, actions: Floats) -> Form:
     """C(R) = R + E[γR(s′, A, S′) − R(s, A, S′) − γR(S, A, S′)], A ~ d_A, S, S′ ~ d_S (Gleave et al. 2021, Def. 4.1)."""
-    mean, size = (np.einsum("sat,a,t->s", x, actions, states, optimize=True) for x in (reward, np.abs(reward)))
-    terms = np.abs(reward) + (size[:, None] + gamma * size[None, :])[:, None, :] + gamma * float(states @ size)
-    return Form(reward + shape(mean, gamma)[:, None, :] - gamma * float(states @ mean), terms)
+    terms = np.abs(reward)
+    mean, size = (np.einsum("sat,a,t->s", x, actions, states, optimize=True) for x in (reward, terms))
+    terms += (size[:, None] + gamma * size[None, :])[:, None, :] + gamma * float(states @ size)
+    return Form(reward + (shape(mean, gamma) - gamma * float(states @ mean))[:, None, :], terms)
 
 
 def dard_form(reward: Floats, transition: Floats, gamma: float, actions: Floats) -> Form:
@@ -69,15 +70,16 @@ def dard_form(reward: Floats, transition: Floats, gamma: float, actions: Floats)
     Wulfe et al. 2022, Def. 4. All draws of a term share one A ~ d_A; in the last term x ~ P(s, A), y ~ P(s′, A) and the
     reward is R(x, A, y).
     """
-    mean, size = (expected_reward(x, transition) @ actions for x in (reward, np.abs(reward)))
+    terms = np.abs(reward)
+    mean, size = (expected_reward(x, transition) @ actions for x in (reward, terms))
     between, largest = np.zeros((2, len(reward), len(reward)))
     for action, probability in enumerate(actions):
         p = transition[:, action]
         if np.count_nonzero(p) < SPARSE_DENSITY * p.size:
             p = sparse.csr_array(p)
-        for total, paid in ((between, reward[:, action]), (largest, np.abs(reward[:, action]))):
-            total += probability * (p @ (p @ paid.T).T)
-    terms = np.abs(reward) + (size[:, None] + gamma * (size[None, :] + largest))[:, None, :]
+        for total, paid in ((between, reward), (largest, terms)):
+            total += probability * (p @ (p @ paid[:, action].T).T)
+    terms += (size[:, None] + gamma * (size[None, :] + largest))[:, None, :]
     return Form(reward + (shape(mean, gamma) - gamma * between)[:, None, :], terms)
 
 

@@ -74,20 +74,21 @@ def decompose(
     truth = check_reward(true, (states, actions, states), "true")
 
     form, of_target = minimal_form(target, p, gamma, weights)
-    truth_form, of_truth = minimal_form(truth, p, gamma, weights)
-    scale = 0.0
-    if not truth_form.is_zero(weights):
-        scale = float((weights * form.values * truth_form.values).sum()) / norm(truth_form.values, weights) ** 2
+    residual, scale = form.values, 0.0
+    form, of_truth = minimal_form(truth, p, gamma, weights)
+    if not form.is_zero(weights):
+        scale = float((weights * residual * form.values).sum()) / norm(form.values, weights) ** 2
+        residual = residual - scale * form.values
+    del form
     potential = Potential(of_target.drift - scale * of_truth.drift, of_target.rest - scale * of_truth.rest, gamma)
     shaping = np.broadcast_to(potential.shaping()[:, None, :], target.shape)
-    residual = form.values - scale * truth_form.values
     redistribution = target - scale * truth - shaping - residual
     parts = {"scale": scale * truth, "potential": shaping, "redistribution": redistribution, "residual": residual}
     return Decomposition(scale, potential.total, redistribution, 0.0, residual, _shares(parts, target, weights))
 
 
 def _shares(parts: dict[str, Floats], whole: Floats, weights: Floats) -> dict[str, float]:
-    centred = Form(whole, np.abs(whole)).centred(weights)
+    centred = Form(whole, whole).centred(weights)
     if centred.is_zero(weights):
         return dict.fromkeys(parts, 0.0)
     variance = norm(centred.values, weights) ** 2

@@ -11,6 +11,7 @@ them weight, in EPIC's mean over all s′ of d_S, and in the last term of DARD. 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -78,8 +79,8 @@ def epic(
     count, choices, _ = weights.shape
     d_s = np.full(count, 1 / count) if states is None else check_distribution(states, (count,), "states")
     d_a = np.full(choices, 1 / choices) if actions is None else check_distribution(actions, (choices,), "actions")
-    a, b = _check_pair(reward_a, reward_b, weights.shape)
-    return pearson_distance(epic_form(a, gamma, d_s, d_a), epic_form(b, gamma, d_s, d_a), weights)
+    pair = _check_pair(reward_a, reward_b, weights.shape)
+    return pearson_distance(lambda r: epic_form(r, gamma, d_s, d_a), pair, weights)
 
 
 def dard(
@@ -111,8 +112,8 @@ def dard(
     weights = default_coverage(p) if coverage is None else check_distribution(coverage, p.shape, "coverage")
     choices = p.shape[1]
     d_a = np.full(choices, 1 / choices) if actions is None else check_distribution(actions, (choices,), "actions")
-    a, b = _check_pair(reward_a, reward_b, p.shape)
-    return pearson_distance(dard_form(a, p, gamma, d_a), dard_form(b, p, gamma, d_a), weights)
+    pair = _check_pair(reward_a, reward_b, p.shape)
+    return pearson_distance(lambda r: dard_form(r, p, gamma, d_a), pair, weights)
 
 
 def starc(
@@ -209,10 +210,10 @@ def _check_pair(reward_a: ArrayLike, reward_b: ArrayLike, shape: tuple[int, ...]
     return check_reward(reward_a, full, "reward_a"), check_reward(reward_b, full, "reward_b")
 
 
-def pearson_distance(first: Form, second: Form, weights: Floats) -> float:
-    """√((1 − ρ)/2) of two canonical forms, as ½‖ẑ_a − ẑ_b‖ of the standardised forms (exact near ρ = 1).
+def pearson_distance(form: Callable[[Floats], Form], pair: tuple[Floats, Floats], weights: Floats) -> float:
+    """√((1 − ρ)/2) of the canonical forms of two rewards, as ½‖ẑ_a − ẑ_b‖ of the standardised forms (exact near ρ = 1).
 
     A form that is constant up to rounding error has ẑ = 0.
     """
-    a, b = (form.centred(weights).unit(weights) for form in (first, second))
+    a, b = (form(reward).centred(weights).unit(weights) for reward in pair)
     return min(1.0, 0.5 * norm(a - b, weights))
