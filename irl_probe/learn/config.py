@@ -25,6 +25,7 @@ Objective = Literal["iq", "rize", "lsiq", "sqil", "csil", "bc"]
 Divergence = Literal["chi2", "kl", "hellinger", "js", "tv", "w1"]
 ValueTerm = Literal["initial", "expert", "mixture", "expert_states"]
 Chi2On = Literal["expert", "mixture"]
+Chi2Square = Literal["sampled", "double"]
 Terminal = Literal["zero", "absorbing"]
 Activation = Literal["relu", "tanh", "elu"]
 Precision = Literal["float32", "float64"]
@@ -57,6 +58,10 @@ class IQConfig(Config):
     (default: expert; continuous online mixture)."""
     chi2_on: Chi2On | None = None
     """Whose steps the χ² regulariser averages over (default: offline expert; online mixture)."""
+    chi2_square: Chi2Square = "sampled"
+    """The square of r in the χ² regulariser where s′ is a matter of chance: sampled (r² at the observed s′, larger than
+    the square of the marginal reward by γ²·Var V(s′)) or double (r₁r₂ at two s′ that a simulator draws, which has the
+    right mean and more noise)."""
     chi2_c: Positive | None = None
     """c of the regulariser (r − target)²/(4c); a larger c regularises less (default: 0.5; discrete offline 50)."""
     reward_targets: tuple[float, float] | None = None
@@ -158,9 +163,14 @@ class IQConfig(Config):
     def resolve(self, *, discrete: bool, online: bool) -> ResolvedIQ:
         """This config with every None filled in by the default for the setting.
 
-        Raises ValueError for discrete actions with an objective that needs continuous ones, and for a warm start with
-        observation_only, which ignores the actions to clone.
+        Raises ValueError for discrete actions with an objective that needs continuous ones, for a warm start with
+        observation_only, which ignores the actions to clone, and for chi2_square="double" without a χ² regulariser.
         """
+        if self.chi2_square == "double" and (self.divergence != "chi2" or self.objective not in ("iq", "rize")):
+            raise ValueError(
+                "chi2_square='double' changes the square in the χ² regulariser of 'iq' and 'rize'; got the objective "
+                f"{self.objective!r} with the divergence {self.divergence!r}, which have none. Leave it out."
+            )
         if discrete and self.objective in CONTINUOUS_ONLY:
             raise ValueError(
                 f"The objective {self.objective!r} takes continuous actions; these are discrete. Use 'iq' or 'sqil'."
@@ -313,6 +323,7 @@ class ResolvedIQ(Resolved):
     divergence: Divergence
     value_term: ValueTerm
     chi2_on: Chi2On
+    chi2_square: Chi2Square = "sampled"
     chi2_c: float
     reward_targets: tuple[float, float]
     reward_bound: float

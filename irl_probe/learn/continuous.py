@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_probe.learn.config import Resolved, ResolvedIQ, ResolvedRL, ValueTerm
-from irl_probe.learn.losses import loss_of
+from irl_probe.learn.losses import loss_of, second_of
 from irl_probe.learn.objectives import (
     StepValues,
     bellman_target,
@@ -170,7 +170,8 @@ class AtDraws:
         parts, own = self.parts, self.own
         states = torch.cat([batch.states for batch in batches])
         taken = torch.cat([batch.actions for batch in batches])
-        successors = torch.cat([batch.successors for batch in batches])
+        seconds = [batch.second.states for batch in batches if batch.second is not None]
+        successors = torch.cat([*(batch.successors for batch in batches), *seconds])
         starts = starts if term == "initial" else starts[:0]
         with torch.no_grad():
             actions, log_density = parts.sample(torch.cat([starts, successors]), generator)
@@ -192,7 +193,8 @@ class AtDraws:
             rows = slice(row, row + len(batch))
             of_critics = q_drawn[:, rows] if observation_only and row == 0 else q[:, rows]
             after = next_value[rows] * (1 - batch.terminated)
-            steps.append([StepValues(one, value[rows], after, batch.terminated) for one in of_critics])
+            second = second_of(batch, next_value[len(states) :][rows])
+            steps.append([StepValues(one, value[rows], after, batch.terminated, second=second) for one in of_critics])
             row += len(batch)
         return steps, parts.value_from(q_starts, log_density[:first])
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_probe.learn.config import ResolvedIQ, ResolvedRL, ValueTerm
-from irl_probe.learn.losses import loss_of
+from irl_probe.learn.losses import loss_of, second_of
 from irl_probe.learn.objectives import (
     StepValues,
     bellman_target,
@@ -140,6 +140,7 @@ class SoftQLearner:
         """Q and V of every state that the objective asks for, in one forward pass (two with a target network)."""
         states = [batch.states for batch in batches]
         successors = [batch.successors for batch in batches]
+        successors += [batch.second.states for batch in batches if batch.second is not None]
         if term == "initial":
             states.append(starts)
         if self.target is self.network:
@@ -151,13 +152,16 @@ class SoftQLearner:
             with torch.no_grad():
                 next_value = self._value(self.target.layers(torch.cat(successors)))
         steps, row = [], 0
+        seconds = next_value[sum(map(len, batches)) :]
         for i, batch in enumerate(batches):
             own = slice(row, row + len(batch))
             actions = batch.actions
             if observation_only and i == 0:
                 actions = _draw(q[own].detach() / self.temperature, generator)
             following = next_value[own] * (1 - batch.terminated)
-            steps.append([StepValues(_taken(q[own], actions), value[own], following, batch.terminated)])
+            second = second_of(batch, seconds[own])
+            taken = _taken(q[own], actions)
+            steps.append([StepValues(taken, value[own], following, batch.terminated, second=second)])
             row += len(batch)
         return steps, value[row:]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from irl_probe.learn.config import ResolvedIQ, ResolvedRL, ValueTerm
 from irl_probe.learn.labels import CloneRewards, GivenRewards, LabelRewards, Memoryless, Rewards
-from irl_probe.learn.objectives import StepValues, inverse_soft_bellman, iq_loss
+from irl_probe.learn.objectives import SecondSuccessor, StepValues, inverse_soft_bellman, iq_loss
 from irl_probe.learn.replay import Batch
 from irl_probe.softq import GaussianPolicy
 
@@ -89,6 +89,13 @@ def loss_of(config: ResolvedIQ | ResolvedRL, dtype: torch.dtype, actor: Gaussian
         return Regression(CloneRewards(actor, config.temperature), observation_only=config.observation_only)
     labels = LabelRewards(config.reward_targets, config.gamma, absorbing=config.terminal == "absorbing")
     return Regression(labels, observation_only=config.observation_only)
+
+
+def second_of(batch: Batch, values: Float[Tensor, " batch"]) -> SecondSuccessor | None:
+    """V at the second s′ of a batch, from V̄ there, which has no value after the end; None where it has no second."""
+    if batch.second is None:
+        return None
+    return SecondSuccessor(values * (1 - batch.second.terminated), batch.second.terminated)
 
 
 class Inverse(Memoryless):
