@@ -327,8 +327,11 @@ def test_policies_that_differ_by_less_than_a_standard_error_are_ties():
 def test_pairs_whose_order_is_not_known_leave_the_figure_open():
     rng = np.random.default_rng(0)
     true = [mean + rng.normal(size=10) for mean in (0, 0.5, 20)]
-    found = ranking_agreement(true, true)
+    other = [mean + rng.normal(size=10) for mean in (0, 3, 20)]
+    found = ranking_agreement(true, other)
     assert (found.low, found.high) == (pytest.approx(1 / 3), 1)
+    itself = ranking_agreement(true, true)  # whatever the order is, a reward agrees with itself
+    assert (itself.low, itself.high) == (1, 1)
 
 
 def test_paired_policies_must_have_as_many_episodes():

@@ -87,10 +87,10 @@ def ranking_agreement(
     them. Two policies are tied under a reward if their means differ by less than the standard error of this difference:
     τ_b = Σ ab/√(Σ a²·Σ b²) over pairs, with a and b the signs of the two differences and 0 for ties (Kendall 1945).
 
-    The interval is that of the τ_b of the means over endless episodes, for these policies and no others. A pair's order
-    is known if it is the same under both rewards' resampled differences in a share `confidence` of the resamples, after
-    these are spread by t/z·√(n/(n − 1)), with n the fewer episodes of the two. The bounds let all other pairs agree,
-    or all disagree. Percentile and BCa intervals of τ_b itself do not cover if policies are close
+    The interval is that of the τ_b of the means over endless episodes, for these policies and no others. Whether
+    the rewards agree on a pair is known if they do, or do not, in a share `confidence` of the resamples, whose
+    differences are spread by t/z·√(n/(n − 1)), with n the fewer episodes of the two. The bounds let all other pairs
+    agree, or all disagree. Percentile and BCa intervals of τ_b itself do not cover if policies are close
     (tests/test_ranking.py measures all three).
 
     Compare the figure with that of a constant reward, whose returns follow the lengths of the episodes.
@@ -136,11 +136,10 @@ def ranking_agreement(
     if episodes.min() < 2:
         return Estimate(tau, np.nan, np.nan, "A policy has one episode, so there is no interval over episodes.")
     same = equal & (error <= least)  # means that do not vary, and are equal
-    known = _known(samples, difference, pairs, paired, confidence, resamples, seed) | same
-    both = known.all(axis=0)
-    sure = np.where(same, 0, np.sign(difference)).prod(axis=0)[both].sum()
+    known = _known(samples, difference, pairs, paired, confidence, resamples, seed) | same.any(axis=0)
+    sure = np.where(same, 0, np.sign(difference)).prod(axis=0)[known].sum()
     size = np.sqrt((~same).sum(axis=1).prod())
-    low, high = np.clip((sure + np.array([-1, 1]) * (~both).sum()) / size, -1, 1)
+    low, high = np.clip((sure + np.array([-1, 1]) * (~known).sum()) / size, -1, 1)
     return Estimate(tau, min(float(low), tau), max(float(high), tau))
 
 
@@ -239,7 +238,7 @@ def _known(
     resamples: int,
     seed: Seed,
 ) -> Bools:
-    """Whether each pair's order under each reward is that of a share `confidence` of the resamples, (2, pairs)."""
+    """Whether the rewards agree on each pair, or disagree, in a share `confidence` of the resamples, (pairs,)."""
     rng = np.random.default_rng(seed)
     sizes: Ints = np.array([len(returns) for returns in samples])
     shared = resample_counts(int(sizes[0]), resamples, rng)[1:]
@@ -253,6 +252,6 @@ def _known(
     noise = means[:, :, pairs[0]] - means[:, :, pairs[1]]
     fewest = np.minimum(sizes[pairs[0]], sizes[pairs[1]])
     wider = t.ppf(confidence, fewest - 1) / norm.ppf(confidence) * np.sqrt(fewest / (fewest - 1))
-    kept = np.sign(difference) * (difference + wider * noise) > 0
+    kept = (np.sign(difference) * np.sign(difference + wider * noise)).prod(axis=1) > 0
     known: Bools = kept.mean(axis=0) >= confidence
     return known

@@ -175,9 +175,9 @@ def _points(figures: Figures, best: str | None) -> Section | None:
     ]
     intro = (
         "Each panel plots the recovered reward against the true one, like the figures of IQ-Learn. What counts is a "
-        "rising line, not its slope or height: scale and constant are free. At episode level the sums are undiscounted and the colour is the length. "
-        "If the dots follow the line only from colour to colour, and not within one colour, the relation is one of "
-        "length."
+        "rising line, not its slope or height: scale and constant are free. At episode level the sums are undiscounted "
+        "and the colour is the length. If the dots follow the line only from colour to colour, and not within one "
+        "colour, the relation is one of length."
     )
     if len(shown) < possible:
         intro += f" The page draws {len(shown)} of {possible} pairs of reward and data; the tables below have all."
