@@ -12,7 +12,7 @@ from irl_probe.metrics.bootstrap import (
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, Correlations, correlations
 from irl_probe.metrics.draws import Draws, Dynamics, Evaluations, draw, evaluate_on_draws, off_support
 from irl_probe.metrics.epic import EpicForms, epic_forms
-from irl_probe.metrics.ranking import episode_return_distance, ranking_agreement
+from irl_probe.metrics.ranking import discounted_returns, episode_return_distance, ranking_agreement
 from irl_probe.metrics.sampled_decomposition import SampledDecomposition, decompose_sample
 from irl_probe.metrics.starc import StarcForms, starc_forms
 from irl_probe.metrics.tabular.identifiability import sampled_ambiguity_dimension
@@ -34,6 +34,7 @@ __all__ = [
     "accelerated_interval",
     "correlations",
     "decompose_sample",
+    "discounted_returns",
     "draw",
     "epic_forms",
     "episode_return_distance",
