@@ -87,6 +87,14 @@ def every_group() -> dict[str, xr.Dataset]:
             [1.0, 1.0, 1.0],
             true=[1.0, 2.0, 3.0],
             recovered=[[0.1, 0.3, 0.2]],
+            gamma=[0.9],
+            cut=[[0.0, 0.1, 0.0]],
+            undiscounted={
+                "value": [[1.0, 0.5, 1.0]],
+                "constant": [-1.0, -1.0, -1.0],
+                "true": [10.0, 20.0, 30.0],
+                "recovered": [[1.0, 2.0, 3.0]],
+            },
             rewards=["iq"],
             policies=["noise 1", "noise 0", "expert"],
         ),
@@ -209,7 +217,7 @@ def test_loading_another_schema_version_says_so(tree, tmp_path):
     path = save_results(tree, tmp_path / "results.nc")
     with h5py.File(path, "a") as file:
         file.attrs["schema"] = 99
-    with pytest.raises(ValueError, match=r"reads results of schema 1 and 2; got 99.*'versions'"):
+    with pytest.raises(ValueError, match=r"reads results of schema 1, 2 and 3; got 99.*'versions'"):
         load_results(path)
 
 
@@ -221,12 +229,26 @@ def test_results_of_the_first_schema_load_without_their_stored_warnings(tree, tm
     xr.testing.assert_identical(load_results(path), tree)
 
 
+def test_an_order_of_the_second_schema_loads_as_the_undiscounted_one(tree, tmp_path):
+    ranking = tree["ranking"].to_dataset()
+    old = ranking[["value", "reason", "constant", "true", "recovered"]]
+    old["constant"], old["true"] = old["constant"].isel(reward=0), old["true"].isel(reward=0)
+    tree["ranking"].dataset = old
+    tree.attrs["schema"] = 2
+    tree.to_netcdf(tmp_path / "old.nc", engine="h5netcdf")
+    found = load_results(tmp_path / "old.nc")["ranking"].to_dataset()
+    for name in ("value", "constant", "true", "recovered"):
+        np.testing.assert_array_equal(found[f"undiscounted_{name}"], old[name])
+        assert found[name].isnull().all()
+    assert found["reason"].values.tolist() == ["Only the undiscounted order was measured."]
+
+
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("analyses/**/*.nc")), ids=lambda path: path.stem)
 def test_committed_results_load_whatever_schema_wrote_them(path):
     with h5py.File(path) as file:
         if "format" not in file.attrs:
             pytest.skip("a study's own table")
-        assert file.attrs["schema"] in (1, 2)
+        assert file.attrs["schema"] in (1, 2, 3)
     tree = load_results(path)
     validate(tree)
     assert "warnings" not in tree.attrs
@@ -238,8 +260,8 @@ def test_table_has_one_row_a_figure_with_its_labels(tree):
     assert table.groupby("group").size().to_dict() == {
         "correlation": 4,
         "decomposition": 5,
-        "distance": 4,
-        "ranking": 8,
+        "distance": 5,
+        "ranking": 20,
         "retraining": 5,
         "returns": 6,
         "transfer": 27,

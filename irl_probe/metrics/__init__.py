@@ -13,7 +13,7 @@ from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, Correlation
 from irl_probe.metrics.dard import DardForms, dard_forms
 from irl_probe.metrics.draws import Dynamics, PolicySteps, Successors, draw_successors, follow, off_support
 from irl_probe.metrics.epic import EpicForms, epic_forms
-from irl_probe.metrics.ranking import episode_return_distance, ranking_agreement
+from irl_probe.metrics.ranking import discounted_returns, episode_return_distance, ranking_agreement
 from irl_probe.metrics.rollouts import roll_out
 from irl_probe.metrics.sampled_decomposition import SampledDecomposition, decompose_sample
 from irl_probe.metrics.starc import StarcForms, starc_forms
@@ -38,6 +38,7 @@ __all__ = [
     "correlations",
     "dard_forms",
     "decompose_sample",
+    "discounted_returns",
     "draw_successors",
     "epic_forms",
     "episode_return_distance",

@@ -17,7 +17,7 @@ from irl_probe._files import whole_file
 from irl_probe._names import BASELINES, EXPERT, RANDOM
 from irl_probe._words import did_you_mean
 from irl_probe.results.groups import trusted_distances
-from irl_probe.results.schema import BOUND, NOT_MEASURED, checked, current, validate
+from irl_probe.results.schema import BOUND, NOT_MEASURED, UNDISCOUNTED, checked, current, validate
 
 
 def save_results(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -94,7 +94,10 @@ _FIGURES: Mapping[str, tuple[str, ...]] = {  # raw episodes, points, logs and gr
     "correlation": ("value",),
     "distance": ("value", "shaped", "shaped_10", "random", "off_support"),
     "decomposition": ("value", "scale"),
-    "ranking": ("value", "constant", "true", "recovered"),
+    "ranking": (
+        *("value", "constant", "true", "recovered", "gamma", "cut"),
+        *(f"{UNDISCOUNTED}_{name}" for name in ("value", "constant", "true", "recovered")),
+    ),
     "retraining": ("return_mean", "normalised", "mean", "normalised_mean"),
     "transfer": ("return_mean", "mean", "value", "overall", "regret_greedy", "regret_soft"),
 }
@@ -104,7 +107,7 @@ _BETTER: Mapping[str, Mapping[str, int]] = {
     "returns": {"mean": 1, "normalised": 1},
     "retraining": {"return_mean": 1, "normalised": 1, "mean": 1, "normalised_mean": 1},
     "transfer": {"return_mean": 1, "mean": 1, "value": 1, "overall": 1, "regret_greedy": -1, "regret_soft": -1},
-    "ranking": {"value": 1},
+    "ranking": {"value": 1, f"{UNDISCOUNTED}_value": 1},
 }
 _BETTER_PART: Mapping[str, int] = {"scale": 1, "residual": -1}  # shaping and redistribution are neither good nor bad
 _ACROSS: Mapping[str, Sequence[str]] = {"correlation": ("level", "control")}  # for other groups the metric

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from irl_probe._types import Floats
 from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, stratified_bootstrap
-from irl_probe.results.schema import BOUND, SCHEMA
+from irl_probe.results.schema import BOUND, SCHEMA, UNDISCOUNTED
 
 Labels = Sequence[str] | Sequence[int]
 
@@ -183,14 +183,23 @@ def ranking_group(
     recovered: ArrayLike,
     rewards: Sequence[str],
     policies: Sequence[str],
+    gamma: ArrayLike | None = None,
+    cut: ArrayLike | None = None,
+    undiscounted: Mapping[str, ArrayLike] | None = None,
 ) -> xr.Dataset:
-    """`/ranking` from τ_b between the mean true and recovered returns of a ladder of policies, value (reward, 3).
+    """`/ranking` from τ_b between the mean discounted returns of a ladder of policies, value (reward, 3).
 
-    `constant` (3,) is that of a constant reward, NaN if all policies' episodes are equally long; `true` (policy,)
-    and `recovered` (reward, policy) are the means themselves.
+    `constant` (3,) or (reward, 3) is that of a constant reward, NaN if it ties all policies; `true`, (policy,) or
+    (reward, policy), and `recovered` (reward, policy) are the means themselves, with γ `gamma` (reward,). `cut`
+    (reward, policy) is the mean of γᵀ over episodes, 0 for those that ended. `undiscounted` has the same figures of
+    plain sums under the names "value", "constant" (3,), "true" (policy,) and "recovered".
     """
-    data = {"value": value, "reason": np.asarray(reason, dtype=str), "constant": constant}
-    return _group("ranking", data | {"true": true, "recovered": recovered}, {"reward": rewards, "policy": policies})
+    shape = (len(rewards), len(policies))
+    data = {"value": value, "reason": np.asarray(reason, dtype=str), "gamma": gamma, "cut": cut}
+    data |= {"constant": np.broadcast_to(constant, (len(rewards), 3)), "true": np.broadcast_to(true, shape)}
+    data |= {"recovered": recovered}
+    data |= {f"{UNDISCOUNTED}_{name}": figures for name, figures in (undiscounted or {}).items()}
+    return _group("ranking", data, {"reward": rewards, "policy": policies})
 
 
 def points_group(episode: ArrayLike, true: ArrayLike, recovered: Mapping[str, ArrayLike]) -> xr.Dataset:
