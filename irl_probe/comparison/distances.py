@@ -51,7 +51,7 @@ NO_DYNAMICS = (
 
 # The truth and the rewards of the calibration; the brackets keep them distinct from the names of users' rewards.
 REFERENCE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibration)"
-TIMES = (1, 10)  # the calibration shapes the truth with so many times the potential of a reward
+TIMES = (1, 10)  # the calibration shapes the truth with 1 and 10 times the potential of a reward
 
 REFERENCES = 4  # pairs (s, a) at which a plain function's dependence on s′ is read
 SIZES = tuple(2**k for k in range(3, 12))  # numbers of features, among which held-out episodes choose
@@ -175,7 +175,7 @@ def distances(
 
 
 def calibration(name: str, times: int) -> str:
-    """The name of the truth shaped at the scale of a reward's value, so many times."""
+    """The name of the truth shaped with `times` the potential of a reward."""
     return f"{SHAPED}: {times} × {name}"
 
 
