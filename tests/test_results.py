@@ -65,7 +65,8 @@ def every_group() -> dict[str, xr.Dataset]:
             coverages=["expert"],
             metrics=["epic"],
             exact=False,
-            shaped=np.zeros((1, 1, 1, 3)),
+            shaped=np.zeros((1, 1, 1, 1, 3)),
+            shaped_10=np.zeros((1, 1, 1, 1, 3)),
             random=np.full((1, 1, 1, 3), 0.7),
             off_support=[[0.25]],
         ),
@@ -225,7 +226,24 @@ def test_results_of_the_first_schema_load_without_their_stored_warnings(tree, tm
     with h5py.File(path, "a") as file:
         file.attrs["schema"] = 1
         file.attrs["warnings"] = json.dumps([{"code": "length-confound", "text": "old"}])
-    xr.testing.assert_identical(load_results(path), tree)
+    found = load_results(path)
+    tree["distance"].dataset = tree["distance"].to_dataset().drop_vars("shaped")  # at another scale today
+    xr.testing.assert_identical(found, tree)
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+def test_sampled_starc_distances_of_the_second_schema_are_taken_out_and_exact_ones_stay(tree, tmp_path, exact):
+    old = tree["distance"].to_dataset().assign_coords(metric=["starc_minimal"]).assign_attrs(exact=exact)
+    tree["distance"].dataset = old
+    tree.attrs["schema"] = 2
+    tree.to_netcdf(tmp_path / "old.nc", engine="h5netcdf")
+    found = load_results(tmp_path / "old.nc")["distance"].to_dataset()
+    if exact:
+        xr.testing.assert_identical(found, old)
+    else:
+        assert found["value"].isnull().all()
+        assert "found biased: compare again" in str(found["reason"].squeeze().item())
+        assert "shaped" not in found
 
 
 def test_an_order_of_the_second_schema_loads_as_the_undiscounted_one(tree, tmp_path):
@@ -259,7 +277,7 @@ def test_table_has_one_row_a_figure_with_its_labels(tree):
     assert table.groupby("group").size().to_dict() == {
         "correlation": 4,
         "decomposition": 5,
-        "distance": 4,
+        "distance": 5,
         "ranking": 20,
         "retraining": 5,
         "returns": 6,

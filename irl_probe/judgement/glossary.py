@@ -141,8 +141,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "calibration": Term(
         "calibration",
-        "What the sampled measure gives for rewards whose distance is known: the truth + a shaping should be at 0, an "
-        "independent random reward far away. If not, differences of that size mean nothing.",
+        "What the sampled measure gives for rewards whose distance is known: the truth with shaping as large as the "
+        "recovered reward's own value, once and ten times, should be at 0, and an independent random reward far. A "
+        "distance whose calibration is above 0.1 is shown as not measured.",
     ),
     "scale": Term("scale", "λ times the true reward: the part of the recovered reward that is the truth itself."),
     "potential": Term(

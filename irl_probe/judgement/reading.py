@@ -14,6 +14,7 @@ from irl_probe._names import BASELINES, NOT_REWARDS, RECOVERED, TRUE, TRUE_REWAR
 from irl_probe._types import Floats, Ints
 from irl_probe.judgement.grades import NOTHING, Bounds
 from irl_probe.results import BOUND, average_runs, retraining_share
+from irl_probe.results.groups import trusted_distances
 from irl_probe.results.schema import UNDISCOUNTED, checked
 
 IDEALS = ("exact occupancy",)  # rewards made from more than demonstrations can show: an upper bound
@@ -104,11 +105,15 @@ class Transfer:
 
 @dataclass(frozen=True, eq=False)
 class Distances:
-    """/distance (reward, reference, coverage, metric), and the calibration of sampled distances."""
+    """/distance (reward, reference, coverage, metric), and the calibration of sampled distances.
+
+    Figures that their calibration contradicts are NaN, with the reason.
+    """
 
     value: Measured
     exact: bool
     shaped: Measured | None
+    shaped_10: Measured | None
     random: Measured | None
     off_support: Measured | None
 
@@ -191,6 +196,8 @@ def read(tree: xr.DataTree) -> Figures:
     if stacked:
         tree = average_runs(tree, "seed")
     groups = checked(tree)
+    if "distance" in groups:
+        groups["distance"] = trusted_distances(groups["distance"])
     points = {path.partition("/")[2]: _points(data) for path, data in groups.items() if path.startswith("points/")}
     correlation = groups.get("correlation")
     compare = json.loads(str(tree.attrs["config"])).get("compare", {})
@@ -277,7 +284,7 @@ def _transfer(group: xr.Dataset) -> Transfer:
 
 
 def _distances(group: xr.Dataset) -> Distances:
-    calibration = (_optional(group, name) for name in ("shaped", "random", "off_support"))
+    calibration = (_optional(group, name) for name in ("shaped", "shaped_10", "random", "off_support"))
     return Distances(_measured(group, "value"), bool(group.attrs.get("exact")), *calibration)
 
 

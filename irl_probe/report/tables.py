@@ -289,15 +289,18 @@ def calibration_table(distance: Distances) -> Table | None:
     header = [Heading("coverage", "coverage"), Heading("calibration", "calibration"), *(named(m) for m in metrics)]
     rows = []
     for coverage in distance.value.labels["coverage"]:
-        known = (
-            (distance.shaped, "truth + shaping (0 is right)"),
-            (distance.random, "a random reward (far is right)"),
-        )
         lines = [
-            (text, [cell(found.of(coverage=coverage, metric=m), 3, reason=_ABSENT) for m in metrics])
-            for found, text in known
+            (
+                f"truth + {times}shaping of the size of {reward}'s value (0 is right)",
+                [cell(found.of(reward=reward, coverage=coverage, metric=m), 3, reason=_ABSENT) for m in metrics],
+            )
+            for found, times in ((distance.shaped, ""), (distance.shaped_10, "10 × "))
             if found is not None
+            for reward in found.labels["reward"]
         ]
+        if distance.random is not None:
+            far = [cell(distance.random.of(coverage=coverage, metric=m), 3, reason=_ABSENT) for m in metrics]
+            lines.append(("a random reward (far is right)", far))
         if distance.off_support is not None:
             shares = [distance.off_support.of(coverage=coverage, metric=m)[0] for m in metrics]
             lines.append(("queries outside the data", [_share(share) for share in shares]))

@@ -21,9 +21,10 @@
 Any group but the root may be absent. Figures are float64; `bound` is (estimate, low, high); an undefined figure is NaN
 and its `reason` (the dims of `value` without bound) says why; a variable's unit is its attribute `units`.
 
-A sampled `/distance` also has its calibration: `shaped` and `random` (reference, coverage, metric, bound), the
-measure's distance of the truth to the truth + shaping (should be 0) and to an independent random reward (should be
-far); and `off_support` (coverage, metric), the share of the evaluated transitions that are unlike any in the data.
+A sampled `/distance` also has its calibration: `shaped` and `shaped_10` (reward, reference, coverage, metric, bound),
+the measure's distance of the truth to the truth + shaping of the size of that reward's value, and + ten times that
+(both should be 0); `random` (reference, coverage, metric, bound), its distance to an independent random reward (should
+be far); and `off_support` (coverage, metric), the share of the evaluated transitions that are unlike any in the data.
 `/ranking` holds Kendall's τ_b between the mean true and recovered discounted returns of policies from bad to good, each
 reward with its own `gamma`, and that of a constant reward; `cut` is the mean of γᵀ over episodes, 0 for those that
 ended. Beside it stands the order by undiscounted sums. Parts of `/decomposition`: scale, potential, redistribution,

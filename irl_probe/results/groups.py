@@ -115,18 +115,48 @@ def distance_group(
     metrics: Sequence[str],
     exact: bool,
     shaped: ArrayLike | None = None,
+    shaped_10: ArrayLike | None = None,
     random: ArrayLike | None = None,
     off_support: ArrayLike | None = None,
 ) -> xr.Dataset:
     """`/distance` from value (reward, reference, coverage, metric, 3) and reason (without the 3).
 
     Exact values have low = high = estimate, and the group carries the attribute exact = 1. Sampled ones come with their
-    calibration: `shaped` and `random` (reference, coverage, metric, 3), `off_support` (coverage, metric).
+    calibration: `shaped` and `shaped_10` (like value), `random` (reference, coverage, metric, 3), `off_support`
+    (coverage, metric).
     """
     labels = {"reward": rewards, "reference": references, "coverage": coverages, "metric": metrics}
     data: dict[str, ArrayLike | None] = {"value": value, "reason": np.asarray(reason, dtype=str)}
-    data |= {"shaped": shaped, "random": random, "off_support": off_support}
+    data |= {"shaped": shaped, "shaped_10": shaped_10, "random": random, "off_support": off_support}
     return _group("distance", data, labels).assign_attrs(exact=int(exact))
+
+
+# Measures that ignore shaping, and the largest distance of the truth to a shaped truth at which one of them counts.
+IGNORE_SHAPING = ("epic", "dard", "starc_val", "starc_minimal")
+TRUSTED = 0.1
+
+
+def trusted_distances(group: xr.Dataset) -> xr.Dataset:
+    """`/distance` with the sampled figures that their own calibration contradicts taken out: NaN, and the reason.
+
+    A measure that ignores shaping must find the truth shaped at the scale of a reward's own value at 0, and shaped ten
+    times as much. Where it finds it farther than 0.1, its figure for that reward on that coverage is not measured.
+    """
+    shown = [name for name in ("shaped", "shaped_10") if name in group and "reward" in group[name].dims]
+    if not shown:
+        return group
+    far = xr.concat([group[name].sel(bound="estimate") for name in shown], "times").max("times")
+    wrong = (far > TRUSTED) & group["metric"].isin(IGNORE_SHAPING) & group["value"].sel(bound="estimate").notnull()
+    words = xr.apply_ufunc(_not_measured, far, vectorize=True, output_dtypes=[object])
+    reason = group["reason"].astype(object).where(~wrong, words).transpose(*group["reason"].dims).astype(str)
+    return group.assign(value=group["value"].where(~wrong), reason=reason)
+
+
+def _not_measured(far: float) -> str:
+    return (
+        f"Not measured: on these steps the measure finds the truth {far:.2f} from the truth with shaping of this "
+        "reward's size, where 0 is right. More steps or features may help."
+    )
 
 
 def decomposition_group(

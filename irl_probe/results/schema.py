@@ -20,6 +20,7 @@ OLDER = (1, 2)  # schemas that load_results converts to the present one
 BOUND = ("estimate", "low", "high")
 UNDISCOUNTED = "undiscounted"  # of figures of plain sums of rewards, beside the discounted ones
 NOT_MEASURED = "It was not measured in this run."  # the reason of figures that combined results lack
+BIASED = "Measured by an estimator that was found biased: compare again."  # the reason of old sampled distances
 RUN_DIMS = ("task", "variant", "seed")  # of stacked runs: they may stand before any variable's own dims
 PACKAGES = ("irl_probe", "numpy", "scipy", "torch", "gymnasium", "mujoco", "xarray")
 
@@ -57,7 +58,8 @@ SCHEMA: Mapping[str, Mapping[str, Variable]] = {
     "distance": {
         "value": Variable((*_DISTANCE, "bound"), "distance, 0 where equivalent"),
         "reason": Variable(_DISTANCE),
-        "shaped": Variable((*_DISTANCE[1:], "bound"), "distance of the truth to the truth + shaping", optional=True),
+        "shaped": Variable((*_DISTANCE, "bound"), "distance of the truth to the truth + shaping", optional=True),
+        "shaped_10": Variable((*_DISTANCE, "bound"), "of the truth to the truth + 10 × shaping", optional=True),
         "random": Variable((*_DISTANCE[1:], "bound"), "distance of the truth to a random reward", optional=True),
         "off_support": Variable(_DISTANCE[2:], "share of the queried transitions", optional=True),
     },
@@ -264,14 +266,24 @@ def current(tree: xr.DataTree) -> xr.DataTree:
     """Convert a tree of an older schema to the present one, in place; any other tree is not changed.
 
     Results of schema 1 stored their warnings, which are now computed when results are read. Up to schema 2, /ranking
-    was about undiscounted returns only.
+    was about undiscounted returns only, and the sampled STARC distances were biased: they are taken out.
     """
     if tree.attrs.get("format") == FORMAT and tree.attrs.get("schema") in OLDER:
         tree.attrs.pop("warnings", None)
         tree.attrs["schema"] = SCHEMA_VERSION
         if "ranking" in tree.children and f"{UNDISCOUNTED}_value" not in tree["ranking"]:
             tree["ranking"].dataset = _undiscounted_only(tree["ranking"].to_dataset())
+        if "distance" in tree.children and not tree["distance"].attrs.get("exact"):
+            tree["distance"].dataset = _without_starc(tree["distance"].to_dataset())
     return tree
+
+
+def _without_starc(distance: xr.Dataset) -> xr.Dataset:
+    """A sampled /distance of schema 2 without VAL, Minimal and the calibration, whose estimators were biased."""
+    biased = distance["metric"].isin(["starc_val", "starc_minimal"])
+    reason = distance["reason"].astype(object).where(~biased, BIASED).astype(str)
+    kept = distance.drop_vars("shaped", errors="ignore")
+    return kept.assign(value=kept["value"].where(~biased), reason=reason)
 
 
 def _undiscounted_only(ranking: xr.Dataset) -> xr.Dataset:
