@@ -82,7 +82,7 @@ def train(
     encoder = learner.network.encoder
     expert = Replay.of(spec, encoder, steps)
     if isinstance(learner, SoftActorCritic) and (not resume or stopped_early(out, resolved)):
-        learner.warm_start(expert, resolved.warm_start)
+        learner.warm_start(expert, resolved.warm_start, resolved.critic_warm_start)
     replays = {"expert": expert}
     if online or others is not None:
         replays["policy"] = _policy_steps(others, spec, encoder, resolved.replay_capacity if online else None)
