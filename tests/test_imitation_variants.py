@@ -287,7 +287,7 @@ def test_the_fixed_target_weighs_every_step_alike_and_needs_no_policy_steps():
 
 
 def test_rize_on_a_bandit_ends_at_the_optimum_of_its_quadratic_with_targets_at_the_mean_rewards():
-    """One state, γ = 0, the replay as the expert: −p + π + p(Q − λ̄)/2c = 0, so Q = λ̄ + 2c(1 − π/p); λ_E = λ_π = E[Q]."""
+    """One state, γ = 0, replay as the expert: −p + π + p(Q − λ̄)/2c = 0, so Q = λ̄ + 2c(1 − π/p); λ_E = λ_π = E[Q]."""
     alpha, c = 1.0, 0.5
     config = replace(
         resolved(objective="rize", terminal="zero", target_step=0.2), gamma=0.0, temperature=alpha, chi2_c=c
