@@ -196,10 +196,9 @@ class Regression:
 class FixedExpert(Regression):
     """`lsiq`: Q of the expert's steps regressed on r_E/(1 − γ), the value of its label for ever; LS-IQ's fixed target.
 
-    The policy's steps keep their bootstrapped target r_π + γ[(1 − d)·V̄(s′) + d·V_absorbing]  (Al-Hafez et al. 2023,
-    `loss_mode_exp="fix"` in their code): as if every step of the expert led to an absorbing state that pays
-    r_E. Each step weighs the same. In most of their experiments V of all states takes the policy's target; here Q of
-    the policy's steps does, which is the paper's objective.
+    It is the target of a step into an absorbing state that pays r_E. The policy's steps keep their bootstrapped target
+    r_π + γ[(1 − d)·V̄(s′) + d·V_absorbing]. Each step weighs the same  (Al-Hafez et al. 2023; `loss_mode_exp="fix"` in
+    their code, where in most experiments V of all states takes the policy's target, and here Q of the policy's steps).
     """
 
     def __init__(self, rewards: LabelRewards, *, observation_only: bool) -> None:
