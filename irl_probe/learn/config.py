@@ -30,6 +30,8 @@ Terminal = Literal["zero", "absorbing"]
 Activation = Literal["relu", "tanh", "elu"]
 Precision = Literal["float32", "float64"]
 Reduction = Literal["min", "mean"]
+ExpertTarget = Literal["fixed", "bootstrapped"]
+Clone = Literal["stationary", "plain"]
 BatchSize = Annotated[int, Must(lambda size: size >= 0, "be zero (every step) or more")]
 Weight = Annotated[float, at_least(1, ", the weight at r = 0")]
 EntropyTarget = Annotated[
@@ -48,9 +50,10 @@ class IQConfig(Config):
     """
 
     objective: Objective = "iq"
-    """iq (IQ-Learn), rize (iq whose reward targets follow the rewards), lsiq (least squares on ±1/c, bounded values),
-    sqil (rewards 1 and 0), csil (the clone's log density as reward) or bc (behavioural cloning). rize, lsiq and csil
-    need continuous actions."""
+    """iq (IQ-Learn), rize (iq whose reward targets follow the rewards: RIZE's adaptive targets alone, without its
+    distributional critic), lsiq (least squares on ±1/c, bounded values), sqil (rewards 1 and 0), csil (the clone's log
+    density as reward, without the authors' pull to the clone and smaller entropy bonus) or bc (behavioural cloning).
+    rize, lsiq and csil need continuous actions."""
     divergence: Divergence = "chi2"
     """The divergence of iq and rize, see irl_probe.learn.objectives.phi."""
     value_term: ValueTerm | None = None
@@ -63,11 +66,12 @@ class IQConfig(Config):
     the square of the marginal reward by γ²·Var V(s′)) or double (r₁r₂ at two s′ that a simulator draws, which has the
     right mean and more noise)."""
     chi2_c: Positive | None = None
-    """c of the regulariser (r − target)²/(4c); a larger c regularises less (default: 0.5; discrete offline 50)."""
+    """c of the regulariser (r − target)²/(4c), and of lsiq's rewards; a larger c regularises less
+    (default: 0.5; discrete offline 50)."""
     reward_targets: tuple[float, float] | None = None
     """The values to which the regulariser pulls the rewards of expert steps and of policy steps; with lsiq and sqil
     they are the rewards (default: offline (1.0, 1.0); discrete online (1.0, 0.0); continuous online (2.0, -2.0); with
-    lsiq (2.0, -2.0); with rize (10.0, 5.0); with sqil (1.0, 0.0))."""
+    lsiq ±1/c, for c = 0.5 (2.0, -2.0); with rize (10.0, 5.0); with sqil (1.0, 0.0))."""
     reward_bound: Positive = 1.0
     """r_max of the divergence tv."""
     max_weight: Weight = 10.0
@@ -76,12 +80,22 @@ class IQConfig(Config):
     """Weight of the Lipschitz penalty of w1."""
     target_step: Share = 1e-4
     """Share of the way to their mean reward that rize moves the reward targets at each update."""
+    expert_target: ExpertTarget = "fixed"
+    """What lsiq regresses Q of the expert's steps on: fixed (1/c for ever, 1/(c(1 − γ)), the authors' default) or
+    bootstrapped (1/c + γV(s′))."""
+    clone: Clone = "stationary"
+    """The clone whose log density csil pays: stationary (tends to the prior off the data, as the authors' does) or
+    plain (a copy of the cloned policy)."""
+    reward_learning_rate: NotNegative = 0.0
+    """Learning rate at which csil refines the clone, and so its reward, as it goes: up on the expert's steps, to 0 on
+    the policy's; 0 keeps the reward. The authors' is 1e-3."""
     bound_values: bool | None = None
     """Keep V(s′) between the values of receiving the one and the other reward target for ever; continuous actions only
     (default: False; continuous online True; with lsiq True; with rize or csil False)."""
     terminal: Terminal | None = None
     """zero (V = 0 after termination) or absorbing (the absorbing state has its own reward)
-    (default: offline zero; online absorbing; with lsiq absorbing)."""
+    (default: offline zero; online absorbing; with lsiq or csil absorbing). csil is coherent with absorbing alone, where
+    that state has the value of every other."""
     observation_only: bool = False
     """Ignore the demonstrated actions and draw them from the policy (IQ-Learn §5.4)."""
     gamma: Discount = 0.99
@@ -130,6 +144,9 @@ class IQConfig(Config):
     warm_start: CountOrZero | None = None
     """Updates that clone the expert's actions into the policy, before all others; continuous actions only
     (default: 0; continuous online 5000; with csil 5000; with observation_only 0)."""
+    critic_warm_start: CountOrZero | None = None
+    """Updates that fit the critics of csil to the clone's own soft Q-function, after the policy's warm start and before
+    all others (default: 0; with csil 5000)."""
 
     steps: Count | None = None
     """Gradient updates offline, environment steps online
@@ -164,7 +181,8 @@ class IQConfig(Config):
         """This config with every None filled in by the default for the setting.
 
         Raises ValueError for discrete actions with an objective that needs continuous ones, for a warm start with
-        observation_only, which ignores the actions to clone, and for chi2_square="double" without a χ² regulariser.
+        observation_only, which ignores the actions to clone, for chi2_square="double" without a χ² regulariser, and for
+        options that csil cannot have, or no other.
         """
         if self.chi2_square == "double" and (self.divergence != "chi2" or self.objective not in ("iq", "rize")):
             raise ValueError(
@@ -177,12 +195,14 @@ class IQConfig(Config):
             )
         defaults = IQ_DEFAULTS["discrete" if discrete else "continuous", "online" if online else "offline"]
         without_actions = {"warm_start": 0} if self.observation_only else {}
-        values = defaults | BY_OBJECTIVE.get(self.objective, {}) | without_actions | _given(self)
+        labels = {"reward_targets": (1 / c, -1 / c)} if self.objective == "lsiq" and (c := self.chi2_c) else {}
+        values = defaults | BY_OBJECTIVE.get(self.objective, {}) | labels | without_actions | _given(self)
         if self.observation_only and values["warm_start"]:
             raise ValueError(
                 f"warm_start clones the demonstrated actions, which observation_only ignores; got "
                 f"{values['warm_start']} updates of it. Leave one of the two out."
             )
+        _check_clone(values)
         return ResolvedIQ(**({"evaluate_every": _evaluations(values["steps"]) if online else 0} | values))
 
 
@@ -330,11 +350,15 @@ class ResolvedIQ(Resolved):
     max_weight: float
     gradient_penalty: float
     target_step: float
+    expert_target: ExpertTarget
+    clone: Clone
+    reward_learning_rate: float
     bound_values: bool
     terminal: Terminal
     observation_only: bool
     normalise: bool
     warm_start: int
+    critic_warm_start: int
 
     @property
     def value_bounds(self) -> tuple[float, float] | None:
@@ -373,6 +397,26 @@ def _given(config: Config) -> dict[str, Any]:
     return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) is not None}  # type: ignore[arg-type]  # every config is a dataclass
 
 
+def _check_clone(values: dict[str, Any]) -> None:
+    """Raise ValueError for options that csil cannot have, and for csil's own options with another objective."""
+    csil = values["objective"] == "csil"
+    if not csil and (values["critic_warm_start"] or values["reward_learning_rate"]):
+        raise ValueError(
+            "critic_warm_start and reward_learning_rate are options of the objective 'csil'; got the objective "
+            f"{values['objective']!r}. Leave them out."
+        )
+    if csil and values.get("entropy_target") is not None:
+        raise ValueError(
+            f"With 'csil' α is the unit of the rewards, so no α has the policy keep an entropy; got entropy_target "
+            f"{values['entropy_target']}. Leave it out: the policy has the clone's entropy."
+        )
+    if csil and not values["warm_start"]:
+        raise ValueError(
+            "csil pays the log density of a policy cloned from the expert's actions; it needs a warm start, and none "
+            "with observation_only. Leave out observation_only, and give warm_start at least 1."
+        )
+
+
 def _evaluations(steps: int) -> int:
     """Steps between two evaluations, unless the config says otherwise."""
     return max(1000, steps // 20)
@@ -384,6 +428,7 @@ _ANY: dict[str, Any] = {
     "layer_norm": False,
     "bound_values": False,
     "warm_start": 0,
+    "critic_warm_start": 0,
     "policy_average": 0.0,
     "update_every": 1,
     "critics": 1,
@@ -457,7 +502,7 @@ BY_OBJECTIVE: dict[str, dict[str, Any]] = {
     "lsiq": {"reward_targets": (2.0, -2.0), "bound_values": True, "terminal": "absorbing"},
     "rize": {"reward_targets": (10.0, 5.0), "bound_values": False},  # its targets move, so there are no fixed bounds
     "sqil": {"reward_targets": (1.0, 0.0)},
-    "csil": {"warm_start": 5000, "bound_values": False},
+    "csil": {"warm_start": 5000, "critic_warm_start": 5000, "bound_values": False, "terminal": "absorbing"},
 }
 RL_DEFAULTS: dict[str, dict[str, Any]] = {
     "discrete": {

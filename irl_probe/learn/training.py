@@ -87,7 +87,7 @@ def train(
     chance = _chance(resolved, live, demos.env_id, simulator)
     expert = Replay.of(spec, encoder, steps, chance=chance)
     if isinstance(learner, SoftActorCritic) and (not resume or stopped_early(out, resolved)):
-        learner.warm_start(expert, resolved.warm_start)
+        learner.warm_start(expert, resolved.warm_start, resolved.critic_warm_start)
     replays = {"expert": expert}
     if online or others is not None:
         capacity = resolved.replay_capacity if online else None
