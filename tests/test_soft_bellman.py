@@ -1,5 +1,7 @@
 """Discrete soft Q-learning solves the soft Bellman equation, also where rewards, successors and ends are random."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -136,3 +138,17 @@ def test_only_errors_beyond_one_unit_lengthen_the_steps_of_the_output_layer():
         torch.testing.assert_close(
             moved, torch.full_like(moved, learner.unit * config.learning_rate), rtol=1e-5, atol=0
         )
+
+
+def test_the_running_error_is_part_of_a_checkpoint():
+    config, counts = given(0.5, 0.1), np.ones((2, 2, 2), dtype=int)
+    first, second = (SoftQLearner(NetworkSpec((), 2, 2, None, None, hidden=()), config) for _ in range(2))
+    replay = Replay(first.network.spec, first.network.encoder, 8)
+    replay.extend(*every_step(counts, np.full(counts.shape, 300.0)))
+    learned = {"policy": replay.sample(0, None)}, torch.empty(0, 2), torch.Generator()
+    first.update(*learned)
+    second.restore(copy.deepcopy(first.state()))
+    assert second.unit == first.unit > 100
+    for learner in (first, second):
+        learner.update(*learned)
+    torch.testing.assert_close(*(each.network.layers[0].weight for each in (first, second)), rtol=0, atol=0)
