@@ -229,7 +229,8 @@ class RLConfig(Config):
     layer_norm: bool | None = None
     """LayerNorm before every activation (default: discrete True; continuous False)."""
     learning_rate: Positive | None = None
-    """Learning rate of AdamW; with continuous actions that of the critics (default: discrete 5e-4; continuous 3e-4)."""
+    """Learning rate of AdamW; with continuous actions that of the critics. With discrete actions steps of the output
+    layer are longer where errors are larger than 1 (default: discrete 5e-4; continuous 3e-4)."""
     weight_decay: NotNegative | None = None
     """Weight decay of AdamW (default: 0.0)."""
     anneal: bool = True
@@ -270,8 +271,8 @@ class RLConfig(Config):
     environment ends episodes, as in evaluations)."""
     replay_capacity: Count = 200_000
     """Environment steps that the replay holds."""
-    epsilon: Share = 0.0
-    """Share of uniformly random actions."""
+    epsilon: Share | None = None
+    """Share of uniformly random actions while learning (default: discrete 0.2; continuous 0.0)."""
     evaluate_every: CountOrZero | None = None
     """Steps between evaluations; 0 turns them off (default: steps/20, at least 1000)."""
     evaluate_episodes: Count = 10
@@ -517,6 +518,7 @@ RL_DEFAULTS: dict[str, dict[str, Any]] = {
         "policy_average": 2e-4,
         "critics": 1,
         "actor_learning_rate": 3e-4,
+        "epsilon": 0.2,  # a soft policy with a small α never tries an action again that was unlucky at first
         "update_every": 250,  # with updates after every step, CartPole's policy is lost again in half of the runs
         "learning_starts": 1000,
         "steps": 40_000,
@@ -532,6 +534,7 @@ RL_DEFAULTS: dict[str, dict[str, Any]] = {
         "batch_size": 256,
         "policy_average": 0.0,
         "critics": 2,
+        "epsilon": 0.0,
         "actor_learning_rate": 3e-4,
         "update_every": 1,
         "learning_starts": 1000,

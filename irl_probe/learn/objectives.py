@@ -265,20 +265,12 @@ def bellman_target(
     return (reward + gamma * following).detach()
 
 
-def huber_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """Soft Bellman error for discrete actions: Huber(Q(s, a) − target), threshold 1  (Mnih et al. 2015).
-
-    A large recovered reward far from the data changes Q little. Compared with least squares, training lost fewer
-    policies on CartPole's default reward and more on the true one (docs/lab_notes.md).
-    """
-    return functional.smooth_l1_loss(q, target)
-
-
 def least_squares_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """Soft Bellman error for continuous actions: ½E[(Q(s, a) − target)²]  (Haarnoja et al. 2018, eq. 5).
+    """Soft Bellman error: ½E[(Q(s, a) − target)²]  (Haarnoja et al. 2018, eq. 5).
 
-    Its optimum is the target's mean. Huber's loss tends to the median, which ignores rare, costly steps such as a fall:
-    soft actor-critic learns Hopper and HalfCheetah more slowly with it.
+    Its optimum at (s, a) is the mean of the targets, so that the fixed point is the soft Bellman equation, also where
+    rewards, successors or ends are random. That of Huber's loss (DQN, Mnih et al. 2015) is not: it tends to the median,
+    which ignores what is rare, such as a large prize or a fall.
 
     With labels r = ±1/c it is LS-IQ (Al-Hafez et al. 2023): IQ-Learn's E_E[r] − E_π[r] − (c/2)·E_{E∪π}[r²] with the
     square completed, and V(s′) of the target network; with 1 and 0, SQIL (Reddy et al. 2020).
