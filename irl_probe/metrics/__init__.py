@@ -7,6 +7,7 @@ from irl_probe.metrics.bootstrap import (
     jackknife_counts,
     percentile_interval,
     resample_counts,
+    seed_interval,
     stratified_bootstrap,
 )
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, Correlations, correlations
@@ -46,6 +47,7 @@ __all__ = [
     "ranking_agreement",
     "resample_counts",
     "sampled_ambiguity_dimension",
+    "seed_interval",
     "starc_forms",
     "state_features",
     "stratified_bootstrap",
