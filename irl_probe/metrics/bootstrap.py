@@ -92,56 +92,58 @@ def stratified_bootstrap(
     seeds, tasks = table.shape
     figure = statistic if statistic is not None else lambda rows: iqm(rows, axis=1)
     rng = np.random.default_rng(seed)
-    drawn = table[rng.integers(seeds, size=(resamples, seeds, tasks)), np.arange(tasks)]
-    replicates = figure(np.concatenate([table[None], drawn]).reshape(resamples + 1, seeds * tasks))
-    alone = []
-    for task in range(tasks if tasks > 1 else 0):  # only this task's seeds are drawn
-        one = np.repeat(table[None], resamples, axis=0)
-        one[:, :, task] = drawn[:, :, task]
-        alone.append(figure(one.reshape(resamples, seeds * tasks)))
-    return seed_interval(replicates, confidence, seeds=seeds, alone=alone)
+    places = rng.integers(seeds, size=(resamples, tasks, seeds))
+    drawn = table.T[np.arange(tasks)[:, None], places]  # (resamples, tasks, seeds)
+    rows = np.concatenate([table.T[None], drawn]).swapaxes(1, 2).reshape(resamples + 1, seeds * tasks)
+    return seed_interval(figure(rows), draw_counts(places), confidence, seeds=seeds)
 
 
-def seed_interval(
-    replicates: Floats, confidence: float, *, seeds: int, alone: Sequence[Floats] = (), without: str = ""
-) -> Estimate:
+def seed_interval(replicates: Floats, counts: Floats, confidence: float, *, seeds: int) -> Estimate:
     """An estimate with its interval over few seeds: Student's t, lengthened for skewness (Johnson 1978).
 
     Half of a symmetric interval is q·s. Here s² = Var(replicates)·n/(n − 1), because resampling n seeds understates the
     variance by (n − 1)/n, and q is the quantile of Student's t with ν degrees of freedom. On the side of the longer
-    tail q grows by |γ|(2q² + 1)/6, the first term of the Edgeworth expansion, with γ the skewness of the replicates; on
-    the other side it would shrink, and is left. Few seeds seldom show how skewed their distribution is: up to 10 seeds
-    q is taken at a third of the error 1 − confidence, at n/30 of it up to 30 seeds, and at all of it beyond.
-    `analyses/seed_intervals` has the coverage: at least .93 of normal and .90 of skewed data for 3 to 20 seeds.
+    tail q grows by |γ|(2q² + 1)/6, the first term of the Edgeworth expansion, with γ the skewness; on the other side it
+    would shrink, and is left. Few seeds seldom show how skewed their distribution is: up to 10 seeds q is taken at a
+    third of the error 1 − confidence, at n/30 of it up to 30 seeds, and at all of it beyond. `analyses/seed_intervals`
+    has the coverage: at least .93 of normal and .90 of skewed data for 3 to 20 seeds.
 
-    If several independent strata (tasks) were drawn, ν = (n − 1)(Σv)²/Σv² (Welch 1947; Satterthwaite 1946), with v the
-    variance from each stratum.
+    The influence L of each score, from a regression of the replicates on how often they drew it, gives
+    γ = ΣL³/(ΣL²)^{3/2}, and ν = (n − 1)(Σv)²/Σv² with v = ΣL² of each stratum (Welch 1947; Satterthwaite 1946).
 
     Args:
         replicates: (1 + R,), the estimate first, then its values for resamples of the seeds.
+        counts: (R, strata, scores), how often each resample draws each score. Strata are independent samples, such as
+            tasks; several samples of n scores in one stratum count as n seeds, which is on the safe side.
         confidence: the confidence level of the interval.
-        seeds: n, the number of seeds that were resampled, in each stratum.
-        alone: for each of several strata, (R,), the replicates if this stratum alone is resampled.
-        without: a reason for no interval that is known beforehand.
+        seeds: n, the number of seeds of each sample.
 
     There is no interval of fewer than `LEAST_SEEDS` seeds, nor of replicates that are all equal: seeds with equal
     figures do not show how much others differ.
     """
     value, rest = float(replicates[0]), replicates[1:]
-    reason = without or few_seeds(seeds)
-    if reason:
-        return Estimate(value, np.nan, np.nan, reason)
+    if few_seeds(seeds):
+        return Estimate(value, np.nan, np.nan, few_seeds(seeds))
     error = float(rest.std()) * np.sqrt(seeds / (seeds - 1))
     if error <= EQUAL * max(abs(value), np.abs(rest).max()):
         reason = f"All {seeds} seeds have equal figures, so how much seeds differ is not known."
         return Estimate(value, np.nan, np.nan, reason)
-    variances = np.array([each.var() for each in alone] or [1.0])
-    freedom = (seeds - 1) * variances.sum() ** 2 / (variances**2).sum()
+    drawn = counts.reshape(len(rest), -1) - counts.reshape(len(rest), -1).mean(axis=0)
+    influence = np.linalg.pinv(drawn.T @ drawn, rcond=1e-9, hermitian=True) @ (drawn.T @ (rest - rest.mean()))
+    variances = (influence.reshape(counts.shape[1:]) ** 2).sum(axis=1)
+    linear = float(variances.sum())  # 0 if the figure does not follow any score to first order
+    freedom = (seeds - 1) * (linear**2 / (variances**2).sum() if linear > 0 else 1.0)
     share = min(max(seeds, FEW) / MANY, 1.0)
     q = float(t.ppf(1 - share * (1 - confidence) / 2, freedom))
-    skewness = float(((rest - rest.mean()) ** 3).mean() / rest.std() ** 3)
-    longer = skewness * (2 * q**2 + 1) / 6
+    longer = float((influence**3).sum()) / linear**1.5 * (2 * q**2 + 1) / 6 if linear > 0 else 0.0
     return Estimate(value, value - error * (q + max(-longer, 0.0)), value + error * (q + max(longer, 0.0)))
+
+
+def draw_counts(places: Ints) -> Floats:
+    """How often each score is drawn, from the places (..., draws) of as many scores: (..., scores)."""
+    scores = np.arange(places.shape[-1])
+    counts: Floats = (places[..., None] == scores).sum(axis=-2).astype(np.float64)
+    return counts
 
 
 def few_seeds(seeds: int) -> str:

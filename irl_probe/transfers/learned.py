@@ -17,7 +17,7 @@ from irl_probe.demos import record_demos
 from irl_probe.envs import UNCHANGED, Variant
 from irl_probe.learn import Evaluation, RLConfig, evaluate, random_policy, train_on_reward
 from irl_probe.learn.evaluation import Policy
-from irl_probe.metrics.bootstrap import LEAST_SEEDS, iqm, resample_counts, seed_interval
+from irl_probe.metrics.bootstrap import LEAST_SEEDS, draw_counts, iqm, resample_counts, seed_interval
 from irl_probe.results import transfer_group
 from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.retraining.cells import Cell, Fingerprint, cell_folder, policy_fingerprint, reward_fingerprint
@@ -197,17 +197,19 @@ def group_of(
     rng = np.random.default_rng(0)
     low, high = policies.index(RANDOM), policies.index(TRUE_REWARD)
     for v in range(len(variants)):
-        means = np.stack([resample_counts(count, config.resamples, rng) @ row / count for row in returns[v]], axis=1)
+        counts = np.stack([resample_counts(count, config.resamples, rng) for _ in policies], axis=1)
+        means = (counts * returns[v]).mean(axis=-1)  # (1 + resamples, policy)
         scale = means[0, high] > means[0, low]
         scaled = _on_scale(means, means[:, [low]], means[:, [high]]) if scale else means
         for p in range(len(policies)):
-            mean[v, p] = seed_interval(means[:, p], config.confidence, seeds=count).array
+            mean[v, p] = seed_interval(means[:, p], counts[1:, [p]], config.confidence, seeds=count).array
             if not scale:
                 reason[v, p] = NO_SCALE
             elif p in (low, high) and count >= LEAST_SEEDS:
                 value[v, p] = float(p == high)
             else:
-                found = seed_interval(scaled[:, p], config.confidence, seeds=count)
+                three = counts[1:, [low, high, p]].reshape(config.resamples, 1, -1)
+                found = seed_interval(scaled[:, p], three, config.confidence, seeds=count)
                 value[v, p], reason[v, p] = found.array, "" if sure else found.reason
     if sure:
         mean[:], value[:] = mean[..., :1], value[..., :1]
@@ -264,18 +266,13 @@ def _overall(
     drawn = rng.integers(count, size=(len(part), config.resamples, len(chosen), count))
     resampled = [np.concatenate([p[None], p[places[:, None], d]]) for p, d in zip(part, drawn, strict=True)]
     zero, one = (resampled[p].mean(axis=2, keepdims=True) for p in (low, high))
-    overall = np.full((len(part), 3), np.nan)
+    overall, counts = np.full((len(part), 3), np.nan), draw_counts(drawn)
     for p in range(len(part)):
         scores = _on_scale(resampled[p], zero, one)  # (1 + resamples, variant, seed)
-        only_there = (np.where(places[:, None] == v, scores[1:], scores[0]) for v in places)
-        alone = [_middle(each) for each in only_there]
-        overall[p] = seed_interval(_middle(scores), config.confidence, seeds=count, alone=alone).array
+        three = np.concatenate(counts[[low, high, p]], axis=-1)
+        replicates = iqm(scores.reshape(len(scores), -1), axis=1)
+        overall[p] = seed_interval(replicates, three, config.confidence, seeds=count).array
     overall[low, 0], overall[high, 0] = 0.0, 1.0  # by definition
     if count >= LEAST_SEEDS:
         overall[[low, high]] = overall[[low, high], :1]
     return np.repeat(overall[:, :1], 3, axis=1) if sure else overall
-
-
-def _middle(scores: Floats) -> Floats:
-    """The interquartile mean over variants and seeds, (R, variant, seed) to (R,)."""
-    return iqm(scores.reshape(len(scores), -1), axis=1)
