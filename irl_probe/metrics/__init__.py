@@ -1,6 +1,7 @@
 """Measures of a recovered reward, in NumPy and SciPy alone; the exact ones are in `irl_probe.metrics.tabular`."""
 
 from irl_probe.metrics.bootstrap import (
+    OVER_SEEDS,
     Estimate,
     accelerated_interval,
     iqm,
@@ -23,6 +24,7 @@ __all__ = [
     "CONTROLS",
     "LEVELS",
     "METRICS",
+    "OVER_SEEDS",
     "Correlations",
     "Draws",
     "Dynamics",

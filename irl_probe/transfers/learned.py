@@ -28,6 +28,7 @@ from irl_probe.transitions import Transitions
 NO_SCALE = "Trained on the true reward a policy is not better here than random actions: there is no scale."
 Coverage = Mapping[str, Transitions]
 NOISE = {"imitator": 0.0, "imitator, 30 % random actions": 0.3, "random": 1.0}
+REGRETS = ("regret_greedy", "regret_soft")
 EVALUATION_SEED = 10_000  # far from the seeds of training
 
 
@@ -227,6 +228,35 @@ def group_of(
         regret_greedy=None if regrets is None else regrets[0],
         regret_soft=None if regrets is None else regrets[1],
         exact=exact,
+    )
+
+
+def with_intervals(group: xr.Dataset, config: TransferConfig | None = None) -> xr.Dataset:
+    """`/transfer` with every figure made again from its single returns, such as that of an older file.
+
+    Only `confidence` and `resamples` of the config are used. Raises ValueError if the group holds no single returns.
+    """
+    if "return_mean" not in group:
+        raise ValueError("Intervals over seeds are made from single returns; this group has no 'return_mean'.")
+    seeds = tuple(int(seed) for seed in group["seed"].values)
+    variants = [
+        Variant("", str(parameter), float(factor))
+        for parameter, factor in zip(group["parameter"].values, group["factor"].values, strict=True)
+    ]
+    returns = group["return_mean"].transpose("variant", "policy", "seed").values
+    policies = [str(policy) for policy in group["policy"].values]
+    exact = bool(group.attrs.get("exact"))
+    regrets = [group[name].transpose("variant", "policy").values for name in REGRETS] if REGRETS[0] in group else None
+    made = group_of(
+        returns,
+        policies,
+        variants,
+        replace(config or TransferConfig(), seeds=seeds),
+        regrets=None if regrets is None else np.stack(regrets),
+        exact=exact,
+    )
+    return made.assign_coords(variant=group["variant"].values).assign_attrs(
+        {name: value for name, value in group.attrs.items() if name not in ("interval", "exact")}
     )
 
 
