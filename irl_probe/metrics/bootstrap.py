@@ -122,13 +122,18 @@ def seed_interval(replicates: Floats, counts: Floats, confidence: float, *, seed
         confidence: the confidence level of the interval.
         seeds: n, the number of seeds of each sample.
 
-    There is no interval of fewer than `LEAST_SEEDS` seeds, nor of replicates that are all equal: seeds with equal
-    figures do not show how much others differ.
+    Undefined replicates (NaN) are left out; if more than half are, there is no interval. Nor is there one of fewer than
+    `LEAST_SEEDS` seeds, or of replicates that are all equal: seeds with equal figures do not show how others differ.
     """
     value, rest = float(replicates[0]), replicates[1:]
     if few_seeds(seeds):
         return Estimate(value, np.nan, np.nan, few_seeds(seeds))
-    error = float(rest.std()) * np.sqrt(seeds / (seeds - 1))
+    defined = np.isfinite(rest)
+    if defined.sum() < max(2, DEFINED_SHARE * rest.size):
+        share = 1 - defined.mean()
+        return Estimate(value, np.nan, np.nan, f"The figure is undefined in {share:.0%} of the bootstrap resamples.")
+    rest, counts = rest[defined], counts[defined]
+    error = float(rest.std() * np.sqrt(seeds / (seeds - 1)))
     if error <= EQUAL * max(abs(value), np.abs(rest).max()):
         reason = f"All {seeds} seeds have equal figures, so how much seeds differ is not known."
         return Estimate(value, np.nan, np.nan, reason)
@@ -137,8 +142,8 @@ def seed_interval(replicates: Floats, counts: Floats, confidence: float, *, seed
     variances = (influence.reshape(counts.shape[1:]) ** 2).sum(axis=1)
     linear = float(variances.sum())  # 0 if the figure does not follow any score to first order
     freedom = (seeds - 1) * (linear**2 / (variances**2).sum() if linear > 0 else 1.0)
-    share = min(max(seeds, FEW) / MANY, 1.0)
-    q = float(t.ppf(1 - share * (1 - confidence) / 2, freedom))
+    error_share = min(max(seeds, FEW) / MANY, 1.0)
+    q = float(t.ppf(1 - error_share * (1 - confidence) / 2, freedom))
     skewness, inner = float((influence**3).sum()) / linear**1.5 if linear > 0 else 0.0, min(q, LARGE_QUANTILE)
     longer = skewness * (2 * inner**2 + 1) / 6 * q / inner
     return Estimate(value, value - error * (q + max(-longer, 0.0)), value + error * (q + max(longer, 0.0)))
