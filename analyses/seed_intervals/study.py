@@ -24,6 +24,7 @@ import irl_probe as ip
 HERE = Path(__file__).parent
 SEED, REPLICATIONS, RESAMPLES, CONFIDENCE = 0, 700, 200, 0.95
 SEEDS, TASKS = (3, 5, 10), (1, 3)
+Statistic = Callable[[np.ndarray], np.ndarray]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 # Name → how to draw it. The last had no part in the choice of the method.
 DISTRIBUTIONS: dict[str, Draw] = {
@@ -37,40 +38,40 @@ STATISTICS = {"mean": lambda rows: rows.mean(axis=1), "interquartile mean": lamb
 METHODS = ("percentile bootstrap", "BCa, widened", "Student's t", "Student's t, lengthened")
 
 
-def intervals(scores: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int) -> np.ndarray:
-    """(method, 2): the ends of each method's interval of scores (seeds, tasks); BCa for one task only."""
-    seeds, tasks = scores.shape
-    rng = np.random.default_rng(seed)
-    drawn = scores[rng.integers(seeds, size=(RESAMPLES, seeds, tasks)), np.arange(tasks)].reshape(RESAMPLES, -1)
-    value = statistic(scores.reshape(1, -1))
-    replicates = np.concatenate([value, statistic(drawn)])
+def coverage(draw: Draw, seeds: int, tasks: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(method,): the share of intervals that hold the truth, and the median length in Student's.
+
+    All samples have the same resamples, as `stratified_bootstrap` has for one seed.
+    """
+    rng, statistic = np.random.default_rng([SEED, seeds, tasks]), STATISTICS[name]
+    many = draw(rng, (20_000 * seeds, seeds * tasks))
+    truth = many.mean() if name == "mean" else statistic(many).mean()
+    samples = draw(rng, (REPLICATIONS, tasks, seeds))
+    places = rng.integers(seeds, size=(RESAMPLES, tasks, seeds))
+    counts = (places[..., None] == np.arange(seeds)).sum(axis=2).astype(float)
+    drawn = samples[:, np.arange(tasks)[:, None], places]  # (replication, resample, task, seed)
+    every = np.concatenate([samples[:, None], drawn], axis=1).reshape(-1, tasks * seeds)
+    replicates = statistic(every).reshape(REPLICATIONS, RESAMPLES + 1)
+    ends = np.stack([intervals(*each, counts, statistic) for each in zip(samples, replicates, strict=True)])
+    ends = ends[np.isfinite(ends[:, -1]).all(axis=1)]  # figures that are all equal have no interval
+    low, high = ends[..., 0], ends[..., 1]
+    held = np.where(np.isfinite(low), (low <= truth) & (truth <= high), np.nan)
+    return held.mean(axis=0), np.median((high - low) / (high - low)[:, [2]], axis=0)
+
+
+def intervals(scores: np.ndarray, replicates: np.ndarray, counts: np.ndarray, statistic: Statistic) -> np.ndarray:
+    """(method, 2): the ends of each method's interval of scores (tasks, seeds); BCa for one task only."""
+    tasks, seeds = scores.shape
     plain = ip.metrics.percentile_interval(replicates, CONFIDENCE)
     wide = ip.metrics.Estimate.undefined("several tasks")
-    if tasks == 1:
-        left_out = statistic(np.stack([np.delete(scores[:, 0], i) for i in range(seeds)]))
+    if tasks == 1 and np.ptp(scores) > 0:
+        left_out = statistic(np.stack([np.delete(scores[0], i) for i in range(seeds)]))
         wide = ip.metrics.accelerated_interval(replicates, left_out, CONFIDENCE, groups=seeds)
     error = replicates[1:].std() * np.sqrt(seeds / (seeds - 1))
     half = stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * error
-    ours = ip.metrics.stratified_bootstrap(
-        scores, statistic=statistic, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed
-    )
-    ends = [(plain.low, plain.high), (wide.low, wide.high), (value[0] - half, value[0] + half), (ours.low, ours.high)]
-    return np.array(ends)
-
-
-def coverage(draw: Draw, seeds: int, tasks: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(method,): the share of intervals that hold the truth, and the median length in Student's."""
-    rng, statistic = np.random.default_rng([SEED, seeds, tasks]), STATISTICS[name]
-    many = draw(rng, (100_000, seeds * tasks))
-    truth = many.mean() if name == "mean" else statistic(many).mean()
-    samples = [draw(rng, (seeds, tasks)) for _ in range(REPLICATIONS)]
-    ends = np.stack([intervals(each, statistic, k) for k, each in enumerate(samples) if np.ptp(each) > 0])
-    known = np.isfinite(ends[:, -1]).all(axis=1)  # an interquartile mean may not vary although the scores do
-    low, high = ends[known, :, 0], ends[known, :, 1]
-    held = np.where(np.isfinite(low), (low <= truth) & (truth <= high), np.nan)
-    with np.errstate(invalid="ignore"):
-        length = np.median((high - low) / (high - low)[:, [2]], axis=0)
-    return held.mean(axis=0), length
+    ours = ip.metrics.seed_interval(replicates, counts, CONFIDENCE, seeds=seeds)
+    student = replicates[0] - half, replicates[0] + half
+    return np.array([(plain.low, plain.high), (wide.low, wide.high), student, (ours.low, ours.high)])
 
 
 def transfer_coverage(draw: Draw, seeds: int) -> tuple[float, float]:
