@@ -152,6 +152,7 @@ def shipped_rewards() -> str:
     rows = []
     for reward, figures in cards().items():
         retraining, mixture = figures["retraining"], figures.get("correlation, mixture", {})
+        on_random = figures.get("correlation, random", {})
         rows.append(
             [
                 reward,
@@ -160,7 +161,9 @@ def shipped_rewards() -> str:
                 interval(retraining.get("normalised_mean (true reward)")),
                 f"{bare(figures.get(IMITATOR))} of {number(figures[EXPERT], 0)}",
                 interval(mixture.get("pearson, step")),
+                interval(on_random.get("pearson, step")),
                 interval(mixture.get("pearson, episode, length partialled out")),
+                interval(on_random.get("pearson, episode")),
             ]
         )
     head = [
@@ -169,19 +172,27 @@ def shipped_rewards() -> str:
         "on it alone",
         "on the true reward",
         "imitator of expert",
-        "step",
-        "episode, length out",
+        "step, mixture",
+        "step, random",
+        "episode, length out, mixture",
+        "episode, random",
     ]
+    data = ("mixture", "random")
+    cartpole = {on: interval(cards()["CartPole-v1/iq"][f"correlation, {on}"]["pearson, episode"]) for on in data}
     linear, sparse = cards()["HalfCheetah-v5/sqil-linear"], cards()["HalfCheetah-v5/sqil-sparse"]
     return f"""## Fresh policies on the shipped rewards
 
 A reward is for training policies, so this is its test: new policies are trained on it and nothing else. The figure is their true
 return, with a random policy at 0 and the expert at 1. "On the true reward" has the same learner and as many steps, except for α.
-"step" and "episode" are Pearson correlations with the true reward on the mixture of noisy clones. A dash is undefined or not measured.
+"step" and "episode" (undiscounted sums) are Pearson correlations with the true reward, on the mixture of noisy clones and on random
+actions. A dash is undefined or not measured.
 
 {markdown(head, rows)}
 
 - Three policies say little: read the interval, not only the figure. Where the three are equal there is none.
+- **Read both kinds of data.** A reward can agree with the truth on the mixture and not on random steps. CartPole's true reward is
+  the same at every step, so per step nothing is measured; over episodes CartPole-v1/iq has {cartpole["mixture"]} on the mixture and
+  {cartpole["random"]} on random steps. The cards hold neither canonical distances nor an order of policies.
 - A `sqil-linear` reward is the linear part, in the state, of the reward that SQIL's Q-function implies; `sqil-sparse` keeps the
   few weights that a lasso leaves. With continuous actions, few of the recovered rewards themselves train a policy.
 - HalfCheetah-v5/sqil-linear trained three policies, which return {linear["their true returns"]}; the third runs on its back. The sparse

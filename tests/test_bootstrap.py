@@ -1,4 +1,4 @@
-"""Bootstrap intervals against theory and SciPy, and the agreement of rankings."""
+"""Bootstrap intervals against theory and SciPy."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ from irl_probe.metrics import (
     iqm,
     jackknife_counts,
     percentile_interval,
-    ranking_agreement,
     resample_counts,
     stratified_bootstrap,
 )
@@ -169,49 +168,3 @@ def test_scores_must_be_a_table_of_finite_numbers():
         stratified_bootstrap([0.0, np.nan])
     with pytest.raises(ValueError, match=r"must have shape \(seeds, tasks\) or \(seeds,\); got \(1, 1, 1\)"):
         stratified_bootstrap([[[1.0]]])
-
-
-# Rankings of policies
-
-
-def ladder(means, episodes=30, noise=0.1, seed=0):
-    rng = np.random.default_rng(seed)
-    return [m + noise * rng.normal(size=episodes) for m in means]
-
-
-def test_ranking_is_kendalls_tau_of_the_mean_returns():
-    true, recovered = [0, 1, 2, 3, 4], [0, 2, 1, 3, 9]
-    found = ranking_agreement(ladder(true), ladder(recovered, seed=1))
-    assert found.value == pytest.approx(stats.kendalltau(true, recovered).statistic)
-    assert found.low <= found.value <= found.high
-    assert ranking_agreement(ladder(true), ladder([-m for m in true])).value == pytest.approx(-1)
-
-
-def test_policies_that_the_data_cannot_rank_widen_the_interval():
-    clear = ranking_agreement(ladder([0, 1, 2, 3]), ladder([0, 1, 2, 3], seed=1))
-    vague = ranking_agreement(ladder([0, 1, 2, 3]), ladder([0, 1, 2, 3], seed=1, noise=10.0))
-    assert clear.low == clear.high == 1
-    assert vague.high - vague.low > 0.5
-
-
-def test_one_episode_for_each_policy_gives_a_ranking_without_an_interval():
-    found = ranking_agreement([[0], [1], [2]], [[0], [2], [1]])
-    assert found.value == pytest.approx(1 / 3)
-    assert np.isnan(found.low)
-    assert "one episode" in found.reason
-
-
-def test_a_ladder_of_one_or_of_ties_is_undefined_with_a_reason():
-    assert "one policy" in ranking_agreement([[1.0, 2.0]], [[1.0, 3.0]]).reason
-    tied = ranking_agreement(ladder([0, 1]), [np.ones(30), np.ones(30)])
-    assert np.isnan(tied.value)
-    assert "same mean return" in tied.reason
-
-
-def test_ladders_must_correspond():
-    with pytest.raises(ValueError, match="got 2 policies for the true reward and 1"):
-        ranking_agreement(ladder([0, 1]), ladder([0]))
-    with pytest.raises(ValueError, match=r"policy 1 has shapes \(2,\) and \(3,\)"):
-        ranking_agreement([[0, 1], [1, 2]], [[0, 1], [1, 2, 3]])
-    with pytest.raises(ValueError, match=r"'recovered\[0\]' must be finite"):
-        ranking_agreement([[0, 1], [1, 2]], [[0, np.inf], [1, 2]])

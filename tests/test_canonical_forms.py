@@ -7,12 +7,12 @@ from mdps import expected, mdps, random_mdp, seeds, shaped, two_states
 from scipy.linalg import lstsq, null_space
 
 from irl_probe.metrics.tabular import starc
-from irl_probe.metrics.tabular.distances import Redistribution, minimal_form, val_form
+from irl_probe.metrics.tabular.canonical import Redistribution, minimal_form, val_form
 
 
 def test_the_val_form_of_two_states_has_the_known_values():
     mdp = two_states()
-    form = val_form(mdp.reward, mdp.transition, 0.9, np.full((2, 2), 0.5))
+    form = val_form(mdp.reward, mdp.transition, 0.9, np.full((2, 2), 0.5)).values
     np.testing.assert_allclose(form[:, :, 0], [[-0.275, 0.275], [-0.225, 0.225]], atol=1e-12)
 
 
@@ -32,8 +32,8 @@ def test_minimal_form_is_the_least_norm_over_shaping_and_redistribution_for_any_
     left = mdp.reward.ravel() * root
     solution = lstsq(design, left)[0]
     form, potential = minimal_form(mdp.reward, mdp.transition, mdp.gamma, coverage)
-    np.testing.assert_allclose(form.ravel() * root, left - design @ solution, atol=1e-8)
-    redistributed = form - shaped(mdp.reward, potential, mdp.gamma)
+    np.testing.assert_allclose(form.values.ravel() * root, left - design @ solution, atol=1e-8)
+    redistributed = form.values - shaped(mdp.reward, -potential.total, mdp.gamma)
     np.testing.assert_allclose(expected(redistributed, mdp), 0, atol=1e-9)
 
 
@@ -51,7 +51,7 @@ def test_starc_uses_the_given_policy():
     mdp = random_mdp(3)
     other = random_mdp(4).reward
     greedy = np.eye(3)[np.zeros(6, dtype=int)]
-    form = val_form(mdp.reward, mdp.transition, mdp.gamma, greedy)
+    form = val_form(mdp.reward, mdp.transition, mdp.gamma, greedy).values
     np.testing.assert_allclose(form[:, 0], 0, atol=1e-12)  # the advantage of the action that π takes
     assert starc(mdp.reward, other, mdp.transition, mdp.gamma, policy=greedy) != pytest.approx(
         starc(mdp.reward, other, mdp.transition, mdp.gamma)

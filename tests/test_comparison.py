@@ -137,7 +137,8 @@ def test_the_same_seed_gives_the_same_intervals_and_another_does_not(noisy):
 def test_config_reaches_the_results(noisy):
     config = CompareConfig(resamples=20, confidence=0.8, seed=4, window=7)
     tree = compare({"unrelated": unrelated}, transitions=noisy, config=config)
-    assert json.loads(tree.attrs["config"]) == {"compare": {"resamples": 20, "confidence": 0.8, "seed": 4, "window": 7}}
+    recorded = {"resamples": 20, "confidence": 0.8, "seed": 4, "window": 7, "gamma": None}
+    assert json.loads(tree.attrs["config"]) == {"compare": recorded}
     assert tree["correlation"].attrs == {"window": 7, "confidence": 0.8, "resamples": 20}
     recovered = unrelated(noisy.observations, None, None, None)
     starts = np.concatenate([np.arange(s, s + n, 7) for s, n in zip(noisy.starts, noisy.lengths, strict=True)])
@@ -252,10 +253,15 @@ def test_a_ladder_of_policies_is_ordered_by_each_reward_beside_a_constant_one(no
     rewards = {"truth": truth, "negated": negated}
     tree = compare(rewards, transitions=noisy, ladder=ladder, config=CompareConfig(resamples=50))
     group = tree["ranking"].to_dataset()
-    np.testing.assert_array_equal(group["true"], [4, 6])
-    np.testing.assert_array_equal(group["recovered"].sel(reward="negated"), [-4, -6])
-    np.testing.assert_array_equal(group["value"], [[1, 1, 1], [-1, -1, -1]])
-    np.testing.assert_array_equal(group["constant"], [-1, -1, -1])  # the good policy's episodes are the shorter ones
+    discounted = [1 + 0.99 + 0.99**2 + 0.99**3, 3 + 3 * 0.99]
+    np.testing.assert_allclose(group["true"].sel(reward="truth"), discounted, rtol=1e-12)
+    np.testing.assert_allclose(group["recovered"].sel(reward="negated"), np.negative(discounted), rtol=1e-12)
+    np.testing.assert_array_equal(group["undiscounted_true"], [4, 6])
+    np.testing.assert_array_equal(group["undiscounted_recovered"].sel(reward="negated"), [-4, -6])
+    for name in ("value", "undiscounted_value"):
+        np.testing.assert_array_equal(group[name], [[1, 1, 1], [-1, -1, -1]])
+    for name in ("constant", "undiscounted_constant"):  # the good policy's episodes are the shorter ones
+        assert (group[name] == -1).all()
     assert set(json.loads(tree.attrs["hashes"])["ladder"]) == {"bad", "good"}
 
 

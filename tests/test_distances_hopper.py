@@ -1,4 +1,4 @@
-"""On Hopper's transitions EPIC and Minimal take the true reward shaped by a random network for the true reward."""
+"""Sampled distances on Hopper's transitions, where values are much larger than rewards."""
 
 from pathlib import Path
 
@@ -7,7 +7,15 @@ import pytest
 from rollouts import rollout
 
 import irl_probe as ip
-from irl_probe.metrics import Dynamics, RewardTerms, draw, evaluate_on_draws, starc_forms, state_features
+from irl_probe.metrics import (
+    Dynamics,
+    RewardTerms,
+    draw_successors,
+    follow,
+    random_network,
+    starc_forms,
+    state_features,
+)
 
 pytest.importorskip("mujoco")
 
@@ -29,19 +37,35 @@ def steps(request, env):
     return ip.load_demos(str(EXPERT)).transitions.episodes(10)
 
 
-def test_shaping_by_a_random_network_is_at_most_a_twentieth_away(env, steps):
+def test_shaping_a_hundred_times_the_reward_is_seen_through_where_it_is_shown_and_condemned_where_it_is_hidden(
+    env, steps
+):
+    true, network = ip.true_reward(env), random_network(steps.observations, seed=3, deviation=100 * steps.rewards.std())
+
+    def shaped(s, a, s2, d):
+        return true(s, a, s2, d) + GAMMA * network(s2) * (1 - d) - network(s)
+
     tree = ip.compare(
-        {"true": ip.true_reward(env)},
-        reference=ip.true_reward(env),
+        {"true": true, "shaped": shaped},
+        reference=true,
         transitions=steps,
         config=ip.CompareConfig(resamples=2),
-        distances=ip.comparison.DistanceConfig(gamma=GAMMA, samples=1024, actions=2, draws=2, states=8, resamples=20),
+        distances=ip.comparison.DistanceConfig(
+            gamma=GAMMA, samples=128, actions=2, draws=2, states=8, resamples=20, simulated=4000, features=64
+        ),
         dynamics=ip.envs.simulator(env),
     )
     figures = tree["distance"].to_dataset().squeeze().sel(bound="estimate")
-    assert float(figures["shaped"].sel(metric="epic")) <= 0.05
-    assert float(figures["shaped"].sel(metric="starc_minimal")) <= 0.05
+    measures = ["epic", "dard", "starc_val", "starc_minimal"]
+    for name in ("value", "shaped", "shaped_10"):
+        assert (figures[name].sel(metric=measures, reward="shaped") < 1e-4).all()
+    # The true reward shows no potential. Hidden shaping as large as its value is not small to features.
+    assert float(figures["shaped"].sel(metric="starc_minimal", reward="true")) > 0.1
     assert float(figures["random"].sel(metric="starc_minimal")) > 0.5
+    table = ip.results.to_dataframe(tree).set_index(["reward", "metric"])
+    assert "Not measured: on these steps the measure finds the truth" in table.loc[("true", "starc_minimal"), "reason"]
+    assert np.isnan(table.loc[("true", "starc_minimal"), "estimate"])
+    assert table.loc[("shaped", "starc_minimal"), "estimate"] < 1e-4
 
 
 def test_minimal_ignores_shaping_in_the_span_of_the_features(env, steps):
@@ -73,6 +97,8 @@ def test_minimal_ignores_shaping_in_the_span_of_the_features(env, steps):
     def actions(n, rng):
         return rng.uniform(low, high, (n, len(low))).astype(np.float32)
 
-    draws = draw(kept, Dynamics("simulator", step, True), actions=actions, draws=2)
-    forms = starc_forms(evaluate_on_draws(rewards, draws, GAMMA), draws, GAMMA, phi)
+    dynamics = Dynamics("simulator", step, True)
+    policy = follow(kept, dynamics, GAMMA, actions=actions, count=500, seed=0)
+    hidden = {"shaped": rewards.pop("shaped")}
+    forms = starc_forms(rewards, draw_successors(kept, dynamics), policy, GAMMA, phi, extra=hidden)
     assert forms.distance("starc_minimal", "true", "shaped", resamples=20).value <= 1e-6

@@ -62,8 +62,8 @@ def test_a_coherent_reward_is_zero_for_the_uniform_policy_and_bounded():
     dimensions, alpha = 3, 0.2
     uniform = torch.full((1,), -dimensions * float(np.log(2)))
     assert coherent_reward(uniform, dimensions, alpha).item() == pytest.approx(0, abs=1e-7)
-    assert coherent_reward(uniform + 1.5, dimensions, alpha).item() == pytest.approx(alpha * 0.5)
-    assert coherent_reward(uniform - 1e6, dimensions, alpha).item() == pytest.approx(-alpha * 5)
+    assert coherent_reward(uniform + 1.5, dimensions, alpha).item() == pytest.approx(alpha * 1.5)
+    assert coherent_reward(uniform - 1e6, dimensions, alpha, nats=5.0).item() == pytest.approx(-alpha * dimensions * 5)
 
 
 @pytest.mark.parametrize("name", ["rize", "lsiq", "csil"])

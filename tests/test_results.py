@@ -65,7 +65,8 @@ def every_group() -> dict[str, xr.Dataset]:
             coverages=["expert"],
             metrics=["epic"],
             exact=False,
-            shaped=np.zeros((1, 1, 1, 3)),
+            shaped=np.zeros((1, 1, 1, 1, 3)),
+            shaped_10=np.zeros((1, 1, 1, 1, 3)),
             random=np.full((1, 1, 1, 3), 0.7),
             off_support=[[0.25]],
         ),
@@ -86,6 +87,14 @@ def every_group() -> dict[str, xr.Dataset]:
             [1.0, 1.0, 1.0],
             true=[1.0, 2.0, 3.0],
             recovered=[[0.1, 0.3, 0.2]],
+            gamma=[0.9],
+            cut=[[0.0, 0.1, 0.0]],
+            undiscounted={
+                "value": [[1.0, 0.5, 1.0]],
+                "constant": [-1.0, -1.0, -1.0],
+                "true": [10.0, 20.0, 30.0],
+                "recovered": [[1.0, 2.0, 3.0]],
+            },
             rewards=["iq"],
             policies=["noise 1", "noise 0", "expert"],
         ),
@@ -228,6 +237,7 @@ def test_older_results_load_without_stored_warnings_and_without_intervals_over_s
             assert now.sel(bound=["low", "high"]).isnull().all()
     for group in ("retraining", "transfer"):
         del loaded[group], tree[group]
+    tree["distance"].dataset = tree["distance"].to_dataset().drop_vars("shaped")  # at another scale today
     xr.testing.assert_identical(loaded, tree)  # intervals over episodes stay
 
 
@@ -244,6 +254,35 @@ def test_each_group_says_how_its_intervals_are_made(tree):
         assert tree[path].attrs["interval"].startswith("over episodes")
     for path in ("retraining", "transfer"):
         assert tree[path].attrs["interval"].startswith("over seeds")
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+def test_sampled_starc_distances_of_the_second_schema_are_taken_out_and_exact_ones_stay(tree, tmp_path, exact):
+    old = tree["distance"].to_dataset().assign_coords(metric=["starc_minimal"]).assign_attrs(exact=exact)
+    tree["distance"].dataset = old
+    tree.attrs["schema"] = 2
+    tree.to_netcdf(tmp_path / "old.nc", engine="h5netcdf")
+    found = load_results(tmp_path / "old.nc")["distance"].to_dataset()
+    if exact:
+        xr.testing.assert_identical(found, old)
+    else:
+        assert found["value"].isnull().all()
+        assert "found biased: compare again" in str(found["reason"].squeeze().item())
+        assert "shaped" not in found
+
+
+def test_an_order_of_the_second_schema_loads_as_the_undiscounted_one(tree, tmp_path):
+    ranking = tree["ranking"].to_dataset()
+    old = ranking[["value", "reason", "constant", "true", "recovered"]]
+    old["constant"], old["true"] = old["constant"].isel(reward=0), old["true"].isel(reward=0)
+    tree["ranking"].dataset = old
+    tree.attrs["schema"] = 2
+    tree.to_netcdf(tmp_path / "old.nc", engine="h5netcdf")
+    found = load_results(tmp_path / "old.nc")["ranking"].to_dataset()
+    for name in ("value", "constant", "true", "recovered"):
+        np.testing.assert_array_equal(found[f"undiscounted_{name}"], old[name])
+        assert found[name].isnull().all()
+    assert found["reason"].values.tolist() == ["Only the undiscounted order was measured."]
 
 
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("analyses/**/*.nc")), ids=lambda path: path.stem)
@@ -263,8 +302,8 @@ def test_table_has_one_row_a_figure_with_its_labels(tree):
     assert table.groupby("group").size().to_dict() == {
         "correlation": 4,
         "decomposition": 5,
-        "distance": 4,
-        "ranking": 8,
+        "distance": 5,
+        "ranking": 20,
         "retraining": 5,
         "returns": 6,
         "transfer": 27,

@@ -153,6 +153,8 @@ GIVEN = ip.RLConfig(precision="float64", activation="tanh", hidden=(16, 16), bat
         {"objective": "lsiq", "critics": 2},
         {"objective": "sqil"},
         {"objective": "csil"},
+        {"objective": "csil", "clone": "plain"},
+        {"objective": "lsiq", "expert_target": "bootstrapped"},
         {"objective": "bc"},
         GIVEN,
     ],
@@ -241,7 +243,8 @@ def test_a_learned_temperature_keeps_the_entropy_at_its_target():
 
 SETTINGS = [
     {"objective": "rize"},
-    {"objective": "csil"},
+    {"objective": "csil", "critic_warm_start": 5, "reward_learning_rate": 1e-3},
+    {"objective": "csil", "critic_warm_start": 5, "clone": "plain"},
     {"objective": "lsiq"},
     {"critics": 2, "entropy_target": -1.0, "terminal": "absorbing"},
     {"value_term": "initial"},

@@ -33,7 +33,7 @@ from irl_probe.metrics.tabular import (
     soft_value,
     starc,
 )
-from irl_probe.metrics.tabular.soft import expected_reward, optimal_q, policy_value, uniform_policy
+from irl_probe.metrics.tabular.values import expected_reward, optimal_q, policy_value, uniform_policy
 
 R = grid_rewards()
 P = grid_transition()

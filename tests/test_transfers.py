@@ -88,6 +88,13 @@ def test_one_environment_twice_identifies_nothing_more_and_says_so():
     assert found.residual < 1e-10
 
 
+def test_results_of_transfer_say_whether_the_disentangled_reward_is_identified():
+    assert exact(ip.envs.gridworld(), np.zeros((25, 5)), []).attrs["disentangled_ambiguity"] == 1
+    ring = np.repeat(np.eye(3)[[1, 2, 0]][:, None], 2, axis=1)
+    mdp = TabularMDP(ring, np.ones((3, 2, 3)), 0.9, np.array([1.0, 0, 0]), "ring")
+    assert exact(mdp, np.zeros((3, 2)), []).attrs["disentangled_ambiguity"] == 3
+
+
 def test_where_actions_do_nothing_the_ambiguity_is_the_number_of_states():
     p = np.broadcast_to(np.eye(3)[:, None], (3, 2, 3))
     found = tabular.state_only(np.arange(3.0)[:, None] + np.zeros((3, 2)), p, 0.9)

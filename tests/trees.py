@@ -187,7 +187,8 @@ def full() -> xr.DataTree:
             "correlation": correlations(coverages),
             "distance": distance_group(
                 distances, np.full((3, 1, 2, 4), ""), rewards=names, references=["true"], coverages=list(coverages),
-                metrics=metrics, exact=False, shaped=calibration + 0.02, random=calibration + 0.95,
+                metrics=metrics, exact=False, shaped=np.tile(calibration, (3, 1, 1, 1, 1)) + 0.02,
+                shaped_10=np.tile(calibration, (3, 1, 1, 1, 1)) + 0.03, random=calibration + 0.95,
                 off_support=np.full((2, 4), 0.12),
             ),
             "decomposition": decomposition_group(

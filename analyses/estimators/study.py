@@ -22,11 +22,12 @@ import irl_probe as ip
 from irl_probe.metrics import (
     Dynamics,
     Estimate,
+    dard_forms,
     decompose_sample,
-    draw,
+    draw_successors,
     epic_forms,
     episode_return_distance,
-    evaluate_on_draws,
+    follow,
     starc_forms,
     tabular,
 )
@@ -39,6 +40,7 @@ MEASURES = ("epic", "dard", "starc_val", "starc_minimal", "erc", "share_scale", 
 CANONICAL = 512  # states S′ of EPIC
 DRAWS = 4  # of each successor, if it is random
 RESAMPLES = 500
+SIMULATED = 20_000  # steps of the uniform policy, for VAL: the default of `compare`
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,17 @@ def estimate(
         exhaustive=True,
     )
     deterministic = bool((problem.transition.max(axis=2) > 1 - 1e-12).all())
-    draws = draw(steps, Dynamics("simulator", step, deterministic), actions=np.arange(actions), draws=DRAWS)
-    evaluations = evaluate_on_draws(rewards, draws, problem.gamma)
-    forms = starc_forms(evaluations, draws, problem.gamma, lambda s: np.eye(states)[s])
-    parts = decompose_sample(evaluations, forms, "other", "true", **options)
+    dynamics = Dynamics("simulator", step, deterministic)
+    under = np.arange(actions)
+    dard = dard_forms(rewards, steps, problem.gamma, dynamics, actions=under, draws=DRAWS, seed=rng)
+    policy = follow(steps, dynamics, problem.gamma, actions=under, count=SIMULATED, seed=int(rng.integers(2**31)))
+    drawn = draw_successors(steps, dynamics, draws=DRAWS)
+    forms = starc_forms(rewards, drawn, policy, problem.gamma, lambda s: np.eye(states)[s])
+    parts = decompose_sample(forms, "other", "true", **options)
     return {
         "epic": epic.distance("other", "true", **options),
-        **{m: forms.distance(m, "other", "true", **options) for m in ("dard", "starc_val", "starc_minimal")},
+        "dard": dard.distance("other", "true", **options),
+        **{m: forms.distance(m, "other", "true", **options) for m in ("starc_val", "starc_minimal")},
         "erc": episode_return_distance(problem.other[o, a, o2], problem.true[o, a, o2], steps.lengths, **options),
         **{f"share_{name}": parts.shares[name] for name in ("scale", "potential", "residual")},
     }
@@ -181,7 +187,14 @@ def run(replications: int, *, episodes=EPISODES, seed: int = 0, chosen: list[Pro
             "measure": list(MEASURES),
             "bound": ["estimate", "low", "high"],
         },
-        attrs={"seed": seed, "horizon": HORIZON, "draws": DRAWS, "canonical": CANONICAL, "resamples": RESAMPLES},
+        attrs={
+            "seed": seed,
+            "horizon": HORIZON,
+            "draws": DRAWS,
+            "canonical": CANONICAL,
+            "resamples": RESAMPLES,
+            "simulated": SIMULATED,
+        },
     )
 
 

@@ -36,7 +36,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "targets (1, 0)": {"reward_targets": (1.0, 0.0)},
     "no weight decay": {"weight_decay": 0.0},
     "no warm start": {"warm_start": 0},
-    "lsiq": {"objective": "lsiq"},
+    "lsiq": {"objective": "lsiq", "expert_target": "bootstrapped"},
     "sqil": {"objective": "sqil"},
     "rize": {"objective": "rize"},
     "csil": {"objective": "csil"},

@@ -259,18 +259,21 @@ def table() -> str:
     """One line a reward: the return of policies on it and on the true reward, and its correlations."""
     lines = [
         "| reward | retrained on it alone, normalised | on the true reward | imitator's true return "
-        "| Pearson per step, mixture | per episode, length out |",
-        "|---|---|---|---|---|---|",
+        "| Pearson per step, mixture | per step, random | per episode, length out, mixture | per episode, random |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for path in sorted(ZOO.glob("*/*/reward.json")):
         figures = json.loads(path.read_text())["figures"]
         retraining, mixture = figures.get("retraining", {}), figures.get("correlation, mixture", {})
+        on_random = figures.get("correlation, random", {})
         cells = [
             retraining.get("normalised_mean"),
             retraining.get("normalised_mean (true reward)"),
             figures.get("imitator's true return"),
             mixture.get("pearson, step"),
+            on_random.get("pearson, step"),
             mixture.get("pearson, episode, length partialled out"),
+            on_random.get("pearson, episode"),
         ]
         reward_id = path.parent.relative_to(ZOO).as_posix()
         lines.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Literal, TypedDict, cast
 
 import numpy as np
 import xarray as xr
@@ -16,25 +16,28 @@ from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.metrics import (
-    Draws,
     Dynamics,
     Estimate,
     RewardTerms,
+    dard_forms,
     decompose_sample,
-    draw,
+    draw_successors,
     epic_forms,
     episode_return_distance,
-    evaluate_on_draws,
+    follow,
     off_support,
     random_network,
+    roll_out,
     starc_forms,
     state_features,
 )
+from irl_probe.metrics.dard import DardForms
 from irl_probe.metrics.sampled_decomposition import PARTS
 from irl_probe.metrics.starc import Measure, StarcForms
 from irl_probe.metrics.terms import Standardised
 from irl_probe.results import decomposition_group, distance_group
 from irl_probe.rewards.distil_config import Gamma
+from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.dynamics import LearnedDynamics, LearnedSimulator
 from irl_probe.rewards.protocol import Reward
 from irl_probe.rewards.recovered import RecoveredReward
@@ -48,6 +51,10 @@ NO_DYNAMICS = (
 
 # The truth and the rewards of the calibration; the brackets keep them distinct from the names of users' rewards.
 REFERENCE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibration)"
+TIMES = (1, 10)  # the calibration shapes the truth with 1 and 10 times the potential of a reward
+
+REFERENCES = 4  # pairs (s, a) at which a plain function's dependence on s′ is read
+SIZES = tuple(2**k for k in range(3, 12))  # numbers of features, among which held-out episodes choose
 
 AtLeastTwo = Annotated[int, at_least(2)]
 
@@ -59,15 +66,23 @@ class DistanceConfig(Config):
     gamma: Gamma | None = None
     """Discount γ of the canonical forms (default: the one that all recovered rewards share)."""
     samples: AtLeastTwo = 1024
-    """Steps of each coverage, drawn at random, on which the canonical forms are computed."""
+    """Steps of each coverage, drawn at random, for EPIC, DARD and rollouts."""
     actions: AtLeastTwo = 16
     """Draws of d_A, uniform over a continuous action space; all discrete actions are used."""
     states: AtLeastTwo = 512
     """Draws of d_S, from the states of all coverages, for rewards that are not a sum of terms in s and s′."""
     draws: AtLeastTwo = 4
     """Successors of each state and action, where the dynamics are random."""
+    steps: AtLeastTwo = 8192
+    """Most steps of each coverage for VAL and Minimal: all steps, or whole episodes drawn at random."""
     features: AtLeastTwo = 256
-    """Features of the potentials of VAL and Minimal."""
+    """Most features of the potentials of VAL and Minimal; held-out episodes choose how many are used."""
+    simulated: AtLeastTwo = 20_000
+    """Simulated steps of the policy d_A, on which VAL's value is fitted."""
+    estimator: Literal["features", "rollouts"] = "features"
+    """VAL by a fitted value, or from its definition by rollouts: slow, without features, for any simulator."""
+    rollouts: AtLeastTwo = 16
+    """Rollouts of each step and first action, for estimator="rollouts"."""
     confidence: Confidence = 0.95
     """Confidence of the intervals."""
     resamples: Count = 500
@@ -86,8 +101,9 @@ def distances(
 ) -> dict[str, xr.Dataset]:
     """EPIC, DARD, STARC and ERC distances to the truth, and the decomposition into four parts, on each coverage.
 
-    All rewards are measured on the same samples, and so are two rewards for calibration: the truth shaped by a random
-    network, and an independent random reward. `irl_probe.metrics` defines each measure.
+    All rewards are measured on the same samples. Beside each figure stands its calibration: the distance from the truth
+    to the truth shaped at the scale of that reward's own value function, once and ten times. `irl_probe.metrics`
+    defines each measure.
 
     Args:
         rewards: name → reward.
@@ -108,7 +124,8 @@ def distances(
     pool = np.concatenate([steps.observations for steps in coverages.values()])
     shape = (len(rewards), 1, len(coverages))
     value, reason = np.full((*shape, len(METRICS), 3), np.nan), np.full((*shape, len(METRICS)), "", dtype=object)
-    shaped, random = np.full((2, 1, len(coverages), len(METRICS), 3), np.nan)
+    shaped = np.full((len(TIMES), *value.shape), np.nan)
+    random = np.full((1, len(coverages), len(METRICS), 3), np.nan)
     off = np.full((len(coverages), len(METRICS)), np.nan)
     parts, why = np.full((*shape, len(PARTS), 3), np.nan), np.full((*shape, len(PARTS)), "", dtype=object)
     scale = np.full((*shape, 3), np.nan)
@@ -116,33 +133,62 @@ def distances(
         found = _Coverage(rewards, truth, whole, pool, gamma, config, dynamics)
         off[column] = [found.off_support.get(metric, 0.0) for metric in METRICS]
         for m, metric in enumerate(METRICS):
-            shaped[0, column, m] = found.distance(metric, SHAPED).array
             random[0, column, m] = found.distance(metric, RANDOM).array
         for row, name in enumerate(rewards):
             for m, metric in enumerate(METRICS):
                 estimate = found.distance(metric, name)
                 value[row, 0, column, m], reason[row, 0, column, m] = estimate.array, estimate.reason
+                for t, times in enumerate(TIMES):
+                    shaped[t, row, 0, column, m] = found.distance(metric, calibration(name, times)).array
             slope, shares = found.decomposition(name)
             scale[row, 0, column] = slope.array
             for p, part in enumerate(PARTS):
                 parts[row, 0, column, p], why[row, 0, column, p] = shares[part].array, shares[part].reason
     labels = {"rewards": list(rewards), "references": [TRUE], "coverages": list(coverages)}
     group = distance_group(
-        value, reason, **labels, metrics=METRICS, exact=False, shaped=shaped, random=random, off_support=off
+        value,
+        reason,
+        **labels,
+        metrics=METRICS,
+        exact=False,
+        shaped=shaped[0],
+        shaped_10=shaped[1],
+        random=random,
+        off_support=off,
     )
     group = group.assign_attrs(
         gamma=gamma,
         states="the states of all coverages together",
         actions="uniform over the action space",
         expectation=_expectation(dynamics),
-        calibration="a random tanh network with the standard deviation of the true reward",
+        calibration=CALIBRATION,
         samples=config.samples,
+        steps=config.steps,
         features=config.features,
+        simulated=config.simulated,
+        estimator=config.estimator,
         confidence=config.confidence,
         resamples=config.resamples,
         seed=config.seed,
     )
     return {"distance": group, "decomposition": decomposition_group(parts, why, scale, **labels, parts=PARTS)}
+
+
+def calibration(name: str, times: int) -> str:
+    """The name of the truth shaped with `times` the potential of a reward."""
+    return f"{SHAPED}: {times} × {name}"
+
+
+CALIBRATION = (
+    "the truth shaped by the reward's own potential, which is the V of a recovered reward; for a reward that shows "
+    "none, by a random network with the standard deviation of the reward's value under uniform actions"
+)
+
+
+class _Bootstrap(TypedDict):
+    confidence: float
+    resamples: int
+    seed: int
 
 
 class _Coverage:
@@ -158,52 +204,126 @@ class _Coverage:
         config: DistanceConfig,
         dynamics: Simulator | None,
     ) -> None:
-        self._whole, self._config = whole, config
+        self._whole, self._config, self._gamma = whole, config, gamma
         self.off_support: dict[str, float] = {}
-        terms = {name: _terms(name, reward) for name, reward in rewards.items()}
-        true = _terms("the reference", truth)
-        terms |= {REFERENCE: true} | _calibration(true, whole, pool, gamma, config.seed)
-        self._terms = terms
+        self._names = list(rewards)
+        measured = {name: reward_terms(name, reward) for name, reward in rewards.items()}
+        measured[REFERENCE] = reward_terms("the reference", truth)
         rng = np.random.default_rng(config.seed)
         steps = whole.rows(np.sort(rng.choice(len(whole), size=min(config.samples, len(whole)), replace=False)))
         every, sampler = _actions(rewards, whole)
         count = None if pool.ndim > 1 else int(max(pool.max(), whole.next_observations.max())) + 1
         states = pool[rng.integers(len(pool), size=config.states)]
-        actions = sampler(config.actions, rng) if every is None else every
-        self._epic = epic_forms(terms, steps, gamma, actions=actions, states=states, exhaustive=every is not None)
+        drawn = sampler(config.actions, rng)
+        actions = drawn if every is None else every
+        # Discrete states have an indicator each, so that no potential needs to be read off a reward.
+        pairs = (rng.integers(len(whole), size=REFERENCES), rng.integers(len(drawn), size=REFERENCES))
+        references = None if count is not None else (whole.observations[pairs[0]], drawn[pairs[1]])
+
+        units = {RANDOM: _random_reward(whole, pool, config.seed)}
+        units |= {
+            _unit(name): _shaping(name, measured[name], pool, count, gamma, references, config.seed + row)
+            for row, name in enumerate(self._names)
+        }
+        self._terms = measured | units
+        self._starc: StarcForms | None = None
+        self._dard: DardForms | None = None
+        spread = dict.fromkeys(self._names, 1.0)
+        if dynamics is not None:
+            step = Dynamics(dynamics.name, _step(dynamics), dynamics.deterministic)
+            under = sampler if every is None else every
+            self._starc = self._starc_forms(measured, units, step, under, count, references)
+            spread = {
+                name: float(self._starc.value_spread[self._starc.names.index(name)])
+                for name in self._names
+                if measured[name].potential(gamma, references) is None
+            }
+            self._dard = dard_forms(self._terms, steps, gamma, step, actions=under, draws=config.draws, seed=rng)
+            self.off_support["dard"] = self._dard.off_support
+        self._epic = epic_forms(self._terms, steps, gamma, actions=actions, states=states, exhaustive=every is not None)
         picks = rng.integers(0, (len(steps), len(actions), len(states)), size=(2048, 3)).T
         self.off_support["epic"] = off_support(whole, steps.observations[picks[0]], actions[picks[1]], states[picks[2]])
-        self._starc: StarcForms | None = None
-        if dynamics is not None:
-            draws = draw(
-                steps,
-                Dynamics(dynamics.name, _step(dynamics), dynamics.deterministic),
-                actions=sampler if every is None else every,
-                draws=config.draws,
-                seed=rng,
+        self._size = {name: spread.get(name, 1.0) for name in self._names}
+        self._calibrate()
+
+    def _starc_forms(
+        self,
+        measured: Mapping[str, RewardTerms],
+        units: Mapping[str, RewardTerms],
+        dynamics: Dynamics,
+        actions: Array | Callable[[int, np.random.Generator], Array],
+        count: int | None,
+        references: tuple[Array, Array] | None,
+    ) -> StarcForms:
+        c = self._config
+        steps = _whole_episodes(self._whole, c.steps, c.seed)
+        policy = follow(steps, dynamics, self._gamma, actions=actions, count=c.simulated, seed=c.seed)
+        seen = np.concatenate([steps.observations, policy.observations])
+        forms = starc_forms(
+            measured,
+            draw_successors(steps, dynamics, draws=c.draws),
+            policy,
+            self._gamma,
+            state_features(seen, size=c.features, count=count, seed=c.seed),
+            sizes=None if count is not None else SIZES,
+            references=references,
+            extra=units,
+        )
+        self.off_support["starc_val"] = off_support(
+            self._whole, policy.observations, policy.actions[:, 0], policy.after[:, 0]
+        )
+        if c.estimator == "rollouts":
+            rng = np.random.default_rng(c.seed)
+            rows = np.sort(rng.choice(len(self._whole), size=min(c.samples, len(self._whole)), replace=False))
+            forms = roll_out(
+                forms,
+                measured,
+                self._whole.rows(rows),
+                self._gamma,
+                dynamics,
+                actions=actions,
+                rollouts=c.rollouts,
+                references=references,
+                extra=units,
+                seed=c.seed,
             )
-            self._evaluations = evaluate_on_draws(terms, draws, gamma)
-            features = state_features(steps.observations, size=config.features, count=count, seed=config.seed)
-            self._starc = starc_forms(self._evaluations, draws, gamma, features)
-            self.off_support |= dict.fromkeys(("dard", "starc_val"), _off_support(whole, draws))
+        return forms
+
+    def _calibrate(self) -> None:
+        """Add the forms of the shaped truths: those of the truth and of the shaping alone, since forms are linear."""
+        for name in self._names:
+            for times in TIMES:
+                more = (REFERENCE, _unit(name), times * self._size[name], calibration(name, times))
+                self._epic = self._epic.plus(*more)
+                if self._dard is not None and self._starc is not None:
+                    self._dard, self._starc = self._dard.plus(*more), self._starc.plus(*more)
 
     def distance(self, metric: str, name: str) -> Estimate:
         """The distance from a reward to the truth."""
         c = self._config
+        if name == SHAPED:  # of the first reward
+            name = calibration(self._names[0], 1)
+        options: _Bootstrap = {"confidence": c.confidence, "resamples": c.resamples, "seed": c.seed}
         if metric == "epic":
-            return self._epic.distance(name, REFERENCE, confidence=c.confidence, resamples=c.resamples, seed=c.seed)
+            return self._epic.distance(name, REFERENCE, **options)
         if metric == "erc":
-            t = self._whole
-            batch = (t.observations, t.actions, t.next_observations, t.terminated)
-            pair = (self._terms[name](*batch), self._terms[REFERENCE](*batch))
-            return episode_return_distance(
-                *pair, t.lengths, confidence=c.confidence, resamples=c.resamples, seed=c.seed
-            )
-        if self._starc is None:
+            return episode_return_distance(self._paid(name), self._paid(REFERENCE), self._whole.lengths, **options)
+        if self._starc is None or self._dard is None:
             return Estimate.undefined(NO_DYNAMICS)
-        return self._starc.distance(
-            cast(Measure, metric), name, REFERENCE, confidence=c.confidence, resamples=c.resamples, seed=c.seed
-        )
+        if metric == "dard":
+            return self._dard.distance(name, REFERENCE, **options)
+        return self._starc.distance(cast(Measure, metric), name, REFERENCE, **options)
+
+    def _paid(self, name: str) -> Floats:
+        """A reward, or a shaped truth, at all steps of the coverage."""
+        t = self._whole
+        batch = (t.observations, t.actions, t.next_observations, t.terminated)
+        for reward in self._names:
+            for times in TIMES:
+                if name == calibration(reward, times):
+                    unit = times * self._size[reward] * self._terms[_unit(reward)](*batch)
+                    return self._terms[REFERENCE](*batch) + unit
+        return self._terms[name](*batch)
 
     def decomposition(self, name: str) -> tuple[Estimate, dict[str, Estimate]]:
         """The scale λ and the share of the variance of each part."""
@@ -211,24 +331,40 @@ class _Coverage:
             return Estimate.undefined(NO_DYNAMICS), dict.fromkeys(PARTS, Estimate.undefined(NO_DYNAMICS))
         c = self._config
         found = decompose_sample(
-            self._evaluations,
-            self._starc,
-            name,
-            REFERENCE,
-            confidence=c.confidence,
-            resamples=c.resamples,
-            seed=c.seed,
+            self._starc, name, REFERENCE, confidence=c.confidence, resamples=c.resamples, seed=c.seed
         )
         return found.scale, found.shares
 
 
-def _terms(name: str, reward: Reward) -> RewardTerms:
+def _whole_episodes(whole: Transitions, most: int, seed: int) -> Transitions:
+    """All steps, or whole episodes in random order until they have `most` steps; always at least one."""
+    if len(whole) <= most:
+        return whole
+    order = np.random.default_rng(seed).permutation(len(whole.lengths))
+    fits = np.cumsum(whole.lengths[order]) <= most
+    return whole.episodes(sorted((order[fits] if fits.any() else order[:1]).tolist()))
+
+
+def _unit(name: str) -> str:
+    return f"shaping at the scale of {name}"
+
+
+def reward_terms(name: str, reward: Reward) -> RewardTerms:
     """A reward as a sum of terms in s, (s, a) and s′, which makes its canonical forms cheap.
 
     Where the MDP ended, the term in s′ is 0. A per-transition reward is then Q(s, a): r plus its `tail` γ·V_abs.
     """
     if isinstance(reward, TrueReward) and reward.of_pair:
         return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
+    if isinstance(reward, DistilledReward):
+        g, shaped = reward.unshaped, reward.h is not None
+        return RewardTerms(
+            name,
+            pair=None if g.form == "transition" else lambda s, a: g(s, a, s, np.zeros(len(s), dtype=bool)),
+            joint=g if g.form == "transition" else None,
+            state=(lambda s: -reward.potential(s)) if shaped else None,
+            successor=(lambda s: reward.gamma * reward.potential(s)) if shaped else None,
+        )
     if not isinstance(reward, RecoveredReward):
         return RewardTerms(name, joint=reward)
     if reward.kind == "marginal":
@@ -238,11 +374,32 @@ def _terms(name: str, reward: Reward) -> RewardTerms:
     return RewardTerms(name, pair=reward.q, successor=lambda s: -reward.gamma * reward.v(s), table=table)
 
 
-def _calibration(true: RewardTerms, steps: Transitions, pool: Array, gamma: float, seed: int) -> dict[str, RewardTerms]:
-    """The truth shaped by a random network with the truth's standard deviation, and a random network of (s, a)."""
-    batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
-    size = float(true(*batch).std()) or 1.0
-    of_states = Standardised.by(pool, count=None if pool.ndim > 1 else int(max(pool.max(), batch[2].max())) + 1)
+def _shaping(
+    name: str,
+    reward: RewardTerms,
+    pool: Array,
+    count: int | None,
+    gamma: float,
+    references: tuple[Array, Array] | None,
+    seed: int,
+) -> RewardTerms:
+    """γΦ(s′) − Φ(s), with the reward's own Φ, or a random network of standard deviation 1 if it shows none."""
+    potential = reward.potential(gamma, references)
+    if potential is None:
+        of_states = Standardised.by(pool, count=count)
+        network = random_network(of_states(pool), seed=seed + 1)
+
+        def potential(s: Array) -> Floats:
+            return network(of_states(s))
+
+    return RewardTerms(_unit(name), state=lambda s: -potential(s), successor=lambda s: gamma * potential(s))
+
+
+def _random_reward(steps: Transitions, pool: Array, seed: int) -> RewardTerms:
+    """A random network of (s, a), independent of the truth."""
+    of_states = Standardised.by(
+        pool, count=None if pool.ndim > 1 else int(max(pool.max(), steps.next_observations.max())) + 1
+    )
     of_actions = Standardised.by(steps.actions)
 
     def joined(s: Array, a: Array) -> Floats:
@@ -250,18 +407,8 @@ def _calibration(true: RewardTerms, steps: Transitions, pool: Array, gamma: floa
             a = np.minimum(a, of_actions.count - 1)
         return np.concatenate([of_states(s), of_actions(a)], axis=1)
 
-    potential = random_network(of_states(pool), seed=seed + 1, deviation=size)
-    other = random_network(joined(*batch[:2]), seed=seed + 2)
-    return {
-        SHAPED: RewardTerms(
-            SHAPED,
-            state=lambda s: -potential(of_states(s)),
-            pair=true.pair,
-            successor=lambda s: gamma * potential(of_states(s)),
-            joint=true.joint,
-        ),
-        RANDOM: RewardTerms(RANDOM, pair=lambda s, a: other(joined(s, a))),
-    }
+    network = random_network(joined(steps.observations, steps.actions), seed=seed + 2)
+    return RewardTerms(RANDOM, pair=lambda s, a: network(joined(s, a)))
 
 
 def _actions(
@@ -293,14 +440,6 @@ def _expectation(dynamics: Simulator | None) -> str:
     if isinstance(dynamics, LearnedSimulator):
         return f"{dynamics.name} ({dynamics.note})"
     return f"simulator ({dynamics.name})"
-
-
-def _off_support(whole: Transitions, draws: Draws) -> float:
-    """The share of the drawn (s, A, S′) that is unlike all steps of the data."""
-    _, length, width = draws.shape
-    states = np.repeat(draws.steps.observations, length * width, axis=0)
-    actions, after = (x.reshape(-1, *x.shape[3:]) for x in (draws.actions, draws.after))
-    return off_support(whole, states, actions, after)
 
 
 def _gamma(rewards: Mapping[str, Reward], config: DistanceConfig) -> float:

@@ -21,6 +21,7 @@ from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, correlations
 from irl_probe.results import correlation_group, coverages_group, new_results, points_group
+from irl_probe.rewards.distil_config import Gamma
 from irl_probe.rewards.dynamics import LearnedDynamics
 from irl_probe.rewards.model import RewardModel
 from irl_probe.rewards.protocol import Reward, RewardError, evaluate_reward
@@ -40,6 +41,9 @@ class CompareConfig(Config):
     """Seed of the bootstrap. All rewards are measured on the same resamples, so their figures are paired."""
     window: Count = 20
     """Steps of a partial return."""
+    gamma: Gamma | None = None
+    """Discount γ, in the order of policies, of rewards that have none of their own, such as functions (default: the one
+    that all other rewards share, else 0.99). Recovered and distilled rewards always use their own."""
 
 
 @takes_config(CompareConfig, "compare(rewards, irl_probe.CompareConfig(resamples=1000), transitions=...)")
@@ -56,14 +60,15 @@ def compare(
 ) -> xr.DataTree:
     """Correlations of each reward with the true one; on request also canonical distances and a ranking of policies.
 
-    Pearson, Spearman and Kendall, per step, partial return and episode, each under three controls: none, a constant
-    reward in the reward's place, and episode length partialled out. Intervals come from resampling whole episodes.
+    Pearson, Spearman and Kendall, per step, partial return and episode (undiscounted sums), each under three controls:
+    none, a constant reward in the reward's place, and episode length partialled out. Intervals come from resampling
+    whole episodes.
     `irl_probe.metrics.correlation` has the definitions. Correlations ignore a reward's positive scale but not potential
     shaping, so a reward with the right optimal policy can correlate badly; the canonical distances ignore shaping.
 
     Args:
         rewards: name → reward, per environment step.
-        config: resamples, confidence, seed and window; None takes the defaults of `CompareConfig`.
+        config: resamples, confidence, seed, window and γ; None takes the defaults of `CompareConfig`.
         transitions: coverage ("expert", "learned", "random", ...) → whole episodes; or one Transitions alone, which
             becomes the coverage "data". The figures depend on this choice, so state it.
         reference: the reward to compare with; None takes the true rewards recorded in the transitions.
@@ -71,7 +76,8 @@ def compare(
         truth: the true reward as a function, which the distances call outside the data; None takes `reference`.
         dynamics: `simulator(env)`, or `rewards.fit_dynamics(...)` where the environment has no simulator. Without it
             DARD, STARC and the decomposition are undefined.
-        ladder: policy → its whole episodes, from random to expert; adds how well each reward ranks these policies.
+        ladder: policy → its whole episodes, from random to expert; adds how well each reward ranks these policies by
+            their mean discounted return, and beside it by their undiscounted one. `comparison.ladder` says how.
 
     Returns:
         Results with /correlation, a group /points/<coverage> for each coverage, and the numbers of their episodes in
@@ -90,6 +96,7 @@ def compare(
     _check_rewards(rewards, reference)
     _check_coverages(coverages, "Transitions must be one Transitions, or a mapping coverage → Transitions")
     truths = {coverage: _truth(reference, steps, coverage) for coverage, steps in coverages.items()}
+    bootstrap = {name: value for name, value in asdict(config).items() if name != "gamma"}
     shape = (len(rewards), 1, len(coverages), len(METRICS), len(LEVELS), len(CONTROLS))
     value = np.full((*shape, 3), np.nan)
     reason = np.full(shape, "", dtype=object)
@@ -99,7 +106,7 @@ def compare(
         recovered = {n: evaluate_reward(r, steps, name=f"{n} on {coverage}") for n, r in rewards.items()}
         groups[f"points/{coverage}"] = points_group(steps.episode, true, recovered)
         for row, values in enumerate(recovered.values()):
-            found = correlations(values, true, steps.lengths, **asdict(config))
+            found = correlations(values, true, steps.lengths, **bootstrap)
             value[row, 0, column], reason[row, 0, column] = found.value, found.reason
     groups["correlation"] = correlation_group(
         value,
@@ -117,7 +124,13 @@ def compare(
         _check_coverages(ladder, "A ladder must be a mapping policy → Transitions", "policy")
         true_of = {policy: _truth(reference, steps, policy) for policy, steps in ladder.items()}
         groups["ranking"] = ranking(
-            rewards, ladder, true_of, confidence=config.confidence, resamples=config.resamples, seed=config.seed
+            rewards,
+            ladder,
+            true_of,
+            confidence=config.confidence,
+            resamples=config.resamples,
+            seed=config.seed,
+            gamma=config.gamma,
         )
     tree = new_results(
         groups,

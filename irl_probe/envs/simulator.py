@@ -50,7 +50,9 @@ class Simulator(Protocol):
         ...
 
 
-def simulator(env: str | Env | TabularMDP, *, seed: int = 0, workers: int | None = None, **kwargs: Any) -> Simulator:
+def simulator(
+    env: str | Env | TabularMDP, *, seed: int = 0, workers: int | None = None, **kwargs: Any
+) -> TabularSimulator | EnvSimulator:
     """A simulator of `env` that can start from any observation.
 
     Classic control, the MuJoCo v5 tasks except Pusher, the point maze and tabular MDPs have one. It runs the
@@ -107,6 +109,10 @@ class TabularSimulator:
         """Whether every row of P has only one possible successor."""
         return bool((np.count_nonzero(self.mdp.transition, axis=-1) == 1).all())
 
+    def reseed(self, seed: int) -> None:
+        """Draw what a new simulator with this seed would draw."""
+        object.__setattr__(self, "_rng", np.random.default_rng(seed))
+
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
         """One draw of s′ from each row; observations and actions (N,) integers. No step terminates."""
         states, chosen = observations.astype(np.int64), actions.astype(np.int64)
@@ -136,6 +142,11 @@ class EnvSimulator:
         # MuJoCo releases the interpreter's lock during a step; classic control is Python, where threads do not help.
         count = (workers or os.cpu_count() or 1) if kind(env) in _MUJOCO else 1
         self._copies = [_copy(env, seed + i) for i in range(count)]
+
+    def reseed(self, seed: int) -> None:
+        """Draw what a new simulator with this seed would draw."""
+        for i, env in enumerate(self._copies):
+            env.np_random = np_random(seed + i)[0]
 
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
         """One step from each row.

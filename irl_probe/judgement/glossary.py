@@ -73,7 +73,7 @@ TERMS: Mapping[str, Term] = {
         "low for a perfect reward.",
     ),
     "partial": Term("partial", "Sums of the reward over stretches of an episode: between the step and the episode."),
-    "episode": Term("episode", "Sums of the reward over whole episodes, undiscounted."),
+    "episode": Term("episode", "Sums of the reward over whole episodes, undiscounted; shaping changes them."),
     "control": Term(
         "control",
         "What a correlation is compared with, or corrected for, to see how much of it is episode length: a constant "
@@ -82,8 +82,9 @@ TERMS: Mapping[str, Term] = {
     "raw": Term("raw", "The correlation itself, with nothing controlled for."),
     "constant": Term(
         "constant baseline",
-        "The same figure for a reward that is the same at every step and knows nothing about the task. If episodes "
-        "differ in length, it follows the length alone: a raw figure no better than this shows nothing.",
+        "The same figure for a reward that is 1 at every step. If episodes differ in length, it follows the length "
+        "alone: a raw figure no better than this shows nothing more. Where episodes end, it is not empty: it asks the "
+        "policy to go on, and may be the task itself, as on CartPole.",
     ),
     "length": Term(
         "length controlled",
@@ -96,17 +97,21 @@ TERMS: Mapping[str, Term] = {
     ),
     "epic": Term(
         "EPIC",
-        "Pearson distance, 0 to 1, after shaping was removed under a stated distribution of states and actions (Gleave "
-        "et al. 2021). Invariant to shaping, scale and constant; not to redistribution over successors.",
+        "Pearson distance, 0 to 1, after shaping was removed under a stated distribution of states and actions "
+        "(Gleave et al. 2021). Invariant to shaping and scale, not to redistribution over successors. It uses only "
+        "steps that do not end the episode, and there a constant is shaping: it does not see what a constant changes "
+        "where episodes end.",
     ),
     "dard": Term(
         "DARD",
-        "Like EPIC, but shaping is removed along the environment's own transitions (Wulfe et al. 2022); 0 to 1.",
+        "Like EPIC, but shaping is removed along the environment's own transitions (Wulfe et al. 2022); 0 to 1. Like "
+        "EPIC it does not see what a constant changes where episodes end.",
     ),
     "starc_val": Term(
         "STARC (value)",
         "Distance, 0 to 2, of both rewards after subtracting the value of a fixed policy and dividing by the norm "
-        "(Skalse et al. 2024). Invariant to shaping, scale, constant and redistribution over successors.",
+        "(Skalse et al. 2024). Invariant to shaping, scale and redistribution over successors, and to a constant only "
+        "where nothing ends.",
     ),
     "starc_val_potential": Term(
         "STARC (value potential)",
@@ -114,18 +119,21 @@ TERMS: Mapping[str, Term] = {
     ),
     "starc_minimal": Term(
         "STARC (minimal)",
-        "Like STARC (value), with the least-norm reward of each equivalence class in place of it; 0 to 2.",
+        "Like STARC (value), with the least-norm reward of each equivalence class in place of it; 0 to 2. It too "
+        "ignores a constant only where nothing ends.",
     ),
     "ladder": Term("ladder", "A row of policies from bad to good: random, several amounts of noise, learned, expert."),
     "ranking": Term(
         "agreement τ",
-        "Kendall's τ_b between the order of policies by mean recovered return and by mean true return: 1 is the same "
-        "order, −1 the reverse. A constant reward orders them by the length of their episodes.",
+        "Kendall's τ_b between the orders of policies by mean recovered and by mean true return: 1 is the same order, "
+        "−1 the reverse. Returns are discounted with the reward's own γ and pay its tail at the end; an episode that "
+        "a time limit cuts off counts as repeated for ever. So shaping does not matter. Policies whose means differ "
+        "by less than a standard error are ties. The undiscounted figure, of plain sums, changes with shaping.",
     ),
     "erc": Term(
         "ERC",
-        "Pearson distance, 0 to 1, of whole episodes' returns (Gleave et al. 2021). Not invariant to shaping, and it "
-        "follows length if episodes differ in length.",
+        "Pearson distance, 0 to 1, of whole episodes' undiscounted returns (Gleave et al. 2021). Not invariant to "
+        "shaping, and it follows length if episodes differ in length.",
     ),
     "npec": Term("NPEC", "Least distance that any potential shaping can reach, 0 to 1 (p = 2)."),
     "regret": Term(
@@ -135,8 +143,9 @@ TERMS: Mapping[str, Term] = {
     ),
     "calibration": Term(
         "calibration",
-        "What the sampled measure gives for rewards whose distance is known: the truth + a shaping should be at 0, an "
-        "independent random reward far away. If not, differences of that size mean nothing.",
+        "What the sampled measure gives for rewards whose distance is known: the truth with shaping as large as the "
+        "recovered reward's own value, once and ten times, should be at 0, and an independent random reward far. A "
+        "distance whose calibration is above 0.1 is shown as not measured.",
     ),
     "scale": Term("scale", "λ times the true reward: the part of the recovered reward that is the truth itself."),
     "potential": Term(

@@ -15,7 +15,8 @@ from irl_probe._types import Floats, Ints
 from irl_probe.judgement.grades import NOTHING, Bounds, estimate_alone
 from irl_probe.metrics.bootstrap import LEAST_SEEDS, few_seeds
 from irl_probe.results import BOUND, average_runs, retraining_share
-from irl_probe.results.schema import checked
+from irl_probe.results.groups import trusted_distances
+from irl_probe.results.schema import UNDISCOUNTED, checked
 
 IDEALS = ("exact occupancy",)  # rewards made from more than demonstrations can show: an upper bound
 WINDOW = 20  # steps of a partial sum if the results do not say, as in metrics.correlations
@@ -105,11 +106,15 @@ class Transfer:
 
 @dataclass(frozen=True, eq=False)
 class Distances:
-    """/distance (reward, reference, coverage, metric), and the calibration of sampled distances."""
+    """/distance (reward, reference, coverage, metric), and the calibration of sampled distances.
+
+    Figures that their calibration contradicts are NaN, with the reason.
+    """
 
     value: Measured
     exact: bool
     shaped: Measured | None
+    shaped_10: Measured | None
     random: Measured | None
     off_support: Measured | None
 
@@ -124,13 +129,17 @@ class Decomposition:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """/ranking: τ_b by reward and of a constant reward, and mean returns in the order of `policies`."""
+    """/ranking, discounted or undiscounted: τ_b by reward and of a constant, and mean returns by `policies`.
+
+    Discounted, a constant's τ_b and the true means are by reward, as each reward has its own γ (NaN if unknown).
+    """
 
     value: Measured
-    constant: Bounds
+    constant: Mapping[str, Bounds]
     policies: tuple[str, ...]
-    true: Floats
+    true: Mapping[str, Floats]
     recovered: Mapping[str, Floats]
+    gamma: Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +175,7 @@ class Figures:
     distance: Distances | None
     decomposition: Decomposition | None
     ranking: Ranking | None
+    undiscounted: Ranking | None
     points: Mapping[str, Points]
     episodes: Mapping[str, int]
     datasets: Mapping[str, xr.Dataset]
@@ -187,6 +197,8 @@ def read(tree: xr.DataTree) -> Figures:
     if stacked:
         tree = average_runs(tree, "seed")
     groups = checked(tree)
+    if "distance" in groups:
+        groups["distance"] = trusted_distances(groups["distance"])
     points = {path.partition("/")[2]: _points(data) for path, data in groups.items() if path.startswith("points/")}
     correlation = groups.get("correlation")
     compare = json.loads(str(tree.attrs["config"])).get("compare", {})
@@ -202,6 +214,7 @@ def read(tree: xr.DataTree) -> Figures:
         distance=_distances(groups["distance"]) if "distance" in groups else None,
         decomposition=_decomposition(groups["decomposition"]) if "decomposition" in groups else None,
         ranking=_ranking(groups["ranking"]) if "ranking" in groups else None,
+        undiscounted=_undiscounted(groups["ranking"]) if "ranking" in groups else None,
         points=points,
         episodes=_episodes(groups.get("coverages"), points),
         datasets=groups,
@@ -279,7 +292,7 @@ def _transfer(group: xr.Dataset) -> Transfer:
 
 
 def _distances(group: xr.Dataset) -> Distances:
-    calibration = (_optional(group, name) for name in ("shaped", "random", "off_support"))
+    calibration = (_optional(group, name) for name in ("shaped", "shaped_10", "random", "off_support"))
     return Distances(_measured(group, "value"), bool(group.attrs.get("exact")), *calibration)
 
 
@@ -289,14 +302,39 @@ def _decomposition(group: xr.Dataset) -> Decomposition:
 
 def _ranking(group: xr.Dataset) -> Ranking:
     rewards = [str(reward) for reward in group["reward"].values]
-    recovered = group["recovered"].transpose("reward", "policy").values
+    constant = _measured(group, "constant")
+    gamma = group["gamma"].values if "gamma" in group else np.full(len(rewards), np.nan)
     return Ranking(
         _measured(group, "value"),
-        _measured(group, "constant").of(),
+        {reward: constant.of(reward=reward) for reward in rewards},
         tuple(str(policy) for policy in group["policy"].values),
-        group["true"].values,
-        dict(zip(rewards, recovered, strict=True)),
+        _by_reward(group, "true"),
+        _by_reward(group, "recovered"),
+        dict(zip(rewards, map(float, gamma), strict=True)),
     )
+
+
+def _undiscounted(group: xr.Dataset) -> Ranking | None:
+    """The order by plain sums, where the results have it."""
+    name = f"{UNDISCOUNTED}_value"
+    if name not in group:
+        return None
+    rewards = [str(reward) for reward in group["reward"].values]
+    constant = _measured(group, f"{UNDISCOUNTED}_constant").of()
+    true = group[f"{UNDISCOUNTED}_true"].values
+    return Ranking(
+        _measured(group, name),
+        dict.fromkeys(rewards, constant),
+        tuple(str(policy) for policy in group["policy"].values),
+        dict.fromkeys(rewards, true),
+        _by_reward(group, f"{UNDISCOUNTED}_recovered"),
+        dict.fromkeys(rewards, 1.0),
+    )
+
+
+def _by_reward(group: xr.Dataset, name: str) -> dict[str, Floats]:
+    rewards = [str(reward) for reward in group["reward"].values]
+    return dict(zip(rewards, group[name].transpose("reward", "policy").values, strict=True))
 
 
 def _points(group: xr.Dataset) -> Points:

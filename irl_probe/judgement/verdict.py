@@ -92,9 +92,12 @@ _IMITATES = {
     "Perhaps in part": "perhaps partly imitates", "No": "does not imitate", "Not shown": "is not shown to imitate",
 }  # fmt: skip
 STEADY = (
-    "The true reward is the same at every step here, so correlations with it and distances to it only follow episode "
-    "length or shaping. The return after retraining is the figure to go by: poor agreement is not "
-    "evidence against a reward that retrains well, and good agreement is not evidence for one that does not."
+    "The true reward is the same at every step here. So correlations over steps are undefined, those over episodes "
+    "only follow length, and EPIC and DARD, which leave out the steps that end an episode, are undefined too. Where "
+    "episodes end, the reward is not empty: +1 a step is the same task as a penalty at the end, and −1 a step the "
+    "opposite one. The STARC distances and the discounted order of policies measure that. Where nothing ends, it is "
+    "shaping, and no measure says anything. The return after retraining is the figure to go by for whether a policy "
+    "can be trained on it."
 )
 NOT_MEASURED = "Not measured"
 ANSWERED = (None, "retrained", "transfer")  # terms of claims that the four answers already state

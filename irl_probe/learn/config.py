@@ -25,10 +25,13 @@ Objective = Literal["iq", "rize", "lsiq", "sqil", "csil", "bc"]
 Divergence = Literal["chi2", "kl", "hellinger", "js", "tv", "w1"]
 ValueTerm = Literal["initial", "expert", "mixture", "expert_states"]
 Chi2On = Literal["expert", "mixture"]
+Chi2Square = Literal["sampled", "double"]
 Terminal = Literal["zero", "absorbing"]
 Activation = Literal["relu", "tanh", "elu"]
 Precision = Literal["float32", "float64"]
 Reduction = Literal["min", "mean"]
+ExpertTarget = Literal["fixed", "bootstrapped"]
+Clone = Literal["stationary", "plain"]
 BatchSize = Annotated[int, Must(lambda size: size >= 0, "be zero (every step) or more")]
 Weight = Annotated[float, at_least(1, ", the weight at r = 0")]
 EntropyTarget = Annotated[
@@ -47,9 +50,10 @@ class IQConfig(Config):
     """
 
     objective: Objective = "iq"
-    """iq (IQ-Learn), rize (iq whose reward targets follow the rewards), lsiq (least squares on ±1/c, bounded values),
-    sqil (rewards 1 and 0), csil (the clone's log density as reward) or bc (behavioural cloning). rize, lsiq and csil
-    need continuous actions."""
+    """iq (IQ-Learn), rize (iq whose reward targets follow the rewards: RIZE's adaptive targets alone, without its
+    distributional critic), lsiq (least squares on ±1/c, bounded values), sqil (rewards 1 and 0), csil (the clone's log
+    density as reward, without the authors' pull to the clone and smaller entropy bonus) or bc (behavioural cloning).
+    rize, lsiq and csil need continuous actions."""
     divergence: Divergence = "chi2"
     """The divergence of iq and rize, see irl_probe.learn.objectives.phi."""
     value_term: ValueTerm | None = None
@@ -57,12 +61,17 @@ class IQConfig(Config):
     (default: expert; continuous online mixture)."""
     chi2_on: Chi2On | None = None
     """Whose steps the χ² regulariser averages over (default: offline expert; online mixture)."""
+    chi2_square: Chi2Square = "sampled"
+    """The square of r in the χ² regulariser where s′ is a matter of chance: sampled (r² at the observed s′, larger than
+    the square of the marginal reward by γ²·Var V(s′)) or double (r₁r₂ at two s′ that a simulator draws, which has the
+    right mean and more noise)."""
     chi2_c: Positive | None = None
-    """c of the regulariser (r − target)²/(4c); a larger c regularises less (default: 0.5; discrete offline 50)."""
+    """c of the regulariser (r − target)²/(4c), and of lsiq's rewards; a larger c regularises less
+    (default: 0.5; discrete offline 50)."""
     reward_targets: tuple[float, float] | None = None
     """The values to which the regulariser pulls the rewards of expert steps and of policy steps; with lsiq and sqil
     they are the rewards (default: offline (1.0, 1.0); discrete online (1.0, 0.0); continuous online (2.0, -2.0); with
-    lsiq (2.0, -2.0); with rize (10.0, 5.0); with sqil (1.0, 0.0))."""
+    lsiq ±1/c, for c = 0.5 (2.0, -2.0); with rize (10.0, 5.0); with sqil (1.0, 0.0))."""
     reward_bound: Positive = 1.0
     """r_max of the divergence tv."""
     max_weight: Weight = 10.0
@@ -71,12 +80,22 @@ class IQConfig(Config):
     """Weight of the Lipschitz penalty of w1."""
     target_step: Share = 1e-4
     """Share of the way to their mean reward that rize moves the reward targets at each update."""
+    expert_target: ExpertTarget = "fixed"
+    """What lsiq regresses Q of the expert's steps on: fixed (1/c for ever, 1/(c(1 − γ)), the authors' default) or
+    bootstrapped (1/c + γV(s′))."""
+    clone: Clone = "stationary"
+    """The clone whose log density csil pays: stationary (tends to the prior off the data, as the authors' does) or
+    plain (a copy of the cloned policy)."""
+    reward_learning_rate: NotNegative = 0.0
+    """Learning rate at which csil refines the clone, and so its reward, as it goes: up on the expert's steps, to 0 on
+    the policy's; 0 keeps the reward. The authors' is 1e-3."""
     bound_values: bool | None = None
     """Keep V(s′) between the values of receiving the one and the other reward target for ever; continuous actions only
     (default: False; continuous online True; with lsiq True; with rize or csil False)."""
     terminal: Terminal | None = None
     """zero (V = 0 after termination) or absorbing (the absorbing state has its own reward)
-    (default: offline zero; online absorbing; with lsiq absorbing)."""
+    (default: offline zero; online absorbing; with lsiq or csil absorbing). csil is coherent with absorbing alone, where
+    that state has the value of every other."""
     observation_only: bool = False
     """Ignore the demonstrated actions and draw them from the policy (IQ-Learn §5.4)."""
     gamma: Discount = 0.99
@@ -125,6 +144,9 @@ class IQConfig(Config):
     warm_start: CountOrZero | None = None
     """Updates that clone the expert's actions into the policy, before all others; continuous actions only
     (default: 0; continuous online 5000; with csil 5000; with observation_only 0)."""
+    critic_warm_start: CountOrZero | None = None
+    """Updates that fit the critics of csil to the clone's own soft Q-function, after the policy's warm start and before
+    all others (default: 0; with csil 5000)."""
 
     steps: Count | None = None
     """Gradient updates offline, environment steps online
@@ -158,21 +180,29 @@ class IQConfig(Config):
     def resolve(self, *, discrete: bool, online: bool) -> ResolvedIQ:
         """This config with every None filled in by the default for the setting.
 
-        Raises ValueError for discrete actions with an objective that needs continuous ones, and for a warm start with
-        observation_only, which ignores the actions to clone.
+        Raises ValueError for discrete actions with an objective that needs continuous ones, for a warm start with
+        observation_only, which ignores the actions to clone, for chi2_square="double" without a χ² regulariser, and for
+        options that csil cannot have, or no other.
         """
+        if self.chi2_square == "double" and (self.divergence != "chi2" or self.objective not in ("iq", "rize")):
+            raise ValueError(
+                "chi2_square='double' changes the square in the χ² regulariser of 'iq' and 'rize'; got the objective "
+                f"{self.objective!r} with the divergence {self.divergence!r}, which have none. Leave it out."
+            )
         if discrete and self.objective in CONTINUOUS_ONLY:
             raise ValueError(
                 f"The objective {self.objective!r} takes continuous actions; these are discrete. Use 'iq' or 'sqil'."
             )
         defaults = IQ_DEFAULTS["discrete" if discrete else "continuous", "online" if online else "offline"]
         without_actions = {"warm_start": 0} if self.observation_only else {}
-        values = defaults | BY_OBJECTIVE.get(self.objective, {}) | without_actions | _given(self)
+        labels = {"reward_targets": (1 / c, -1 / c)} if self.objective == "lsiq" and (c := self.chi2_c) else {}
+        values = defaults | BY_OBJECTIVE.get(self.objective, {}) | labels | without_actions | _given(self)
         if self.observation_only and values["warm_start"]:
             raise ValueError(
                 f"warm_start clones the demonstrated actions, which observation_only ignores; got "
                 f"{values['warm_start']} updates of it. Leave one of the two out."
             )
+        _check_clone(values)
         return ResolvedIQ(**({"evaluate_every": _evaluations(values["steps"]) if online else 0} | values))
 
 
@@ -199,7 +229,8 @@ class RLConfig(Config):
     layer_norm: bool | None = None
     """LayerNorm before every activation (default: discrete True; continuous False)."""
     learning_rate: Positive | None = None
-    """Learning rate of AdamW; with continuous actions that of the critics (default: discrete 5e-4; continuous 3e-4)."""
+    """Learning rate of AdamW; with continuous actions that of the critics. With discrete actions steps of the output
+    layer are longer where errors are larger than 1 (default: discrete 5e-4; continuous 3e-4)."""
     weight_decay: NotNegative | None = None
     """Weight decay of AdamW (default: 0.0)."""
     anneal: bool = True
@@ -240,8 +271,8 @@ class RLConfig(Config):
     environment ends episodes, as in evaluations)."""
     replay_capacity: Count = 200_000
     """Environment steps that the replay holds."""
-    epsilon: Share = 0.0
-    """Share of uniformly random actions."""
+    epsilon: Share | None = None
+    """Share of uniformly random actions while learning (default: discrete 0.2; continuous 0.0)."""
     evaluate_every: CountOrZero | None = None
     """Steps between evaluations; 0 turns them off (default: steps/20, at least 1000)."""
     evaluate_episodes: Count = 10
@@ -313,17 +344,22 @@ class ResolvedIQ(Resolved):
     divergence: Divergence
     value_term: ValueTerm
     chi2_on: Chi2On
+    chi2_square: Chi2Square = "sampled"
     chi2_c: float
     reward_targets: tuple[float, float]
     reward_bound: float
     max_weight: float
     gradient_penalty: float
     target_step: float
+    expert_target: ExpertTarget
+    clone: Clone
+    reward_learning_rate: float
     bound_values: bool
     terminal: Terminal
     observation_only: bool
     normalise: bool
     warm_start: int
+    critic_warm_start: int
 
     @property
     def value_bounds(self) -> tuple[float, float] | None:
@@ -362,6 +398,26 @@ def _given(config: Config) -> dict[str, Any]:
     return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) is not None}  # type: ignore[arg-type]  # every config is a dataclass
 
 
+def _check_clone(values: dict[str, Any]) -> None:
+    """Raise ValueError for options that csil cannot have, and for csil's own options with another objective."""
+    csil = values["objective"] == "csil"
+    if not csil and (values["critic_warm_start"] or values["reward_learning_rate"]):
+        raise ValueError(
+            "critic_warm_start and reward_learning_rate are options of the objective 'csil'; got the objective "
+            f"{values['objective']!r}. Leave them out."
+        )
+    if csil and values.get("entropy_target") is not None:
+        raise ValueError(
+            f"With 'csil' α is the unit of the rewards, so no α has the policy keep an entropy; got entropy_target "
+            f"{values['entropy_target']}. Leave it out: the policy has the clone's entropy."
+        )
+    if csil and not values["warm_start"]:
+        raise ValueError(
+            "csil pays the log density of a policy cloned from the expert's actions; it needs a warm start, and none "
+            "with observation_only. Leave out observation_only, and give warm_start at least 1."
+        )
+
+
 def _evaluations(steps: int) -> int:
     """Steps between two evaluations, unless the config says otherwise."""
     return max(1000, steps // 20)
@@ -373,6 +429,7 @@ _ANY: dict[str, Any] = {
     "layer_norm": False,
     "bound_values": False,
     "warm_start": 0,
+    "critic_warm_start": 0,
     "policy_average": 0.0,
     "update_every": 1,
     "critics": 1,
@@ -446,7 +503,7 @@ BY_OBJECTIVE: dict[str, dict[str, Any]] = {
     "lsiq": {"reward_targets": (2.0, -2.0), "bound_values": True, "terminal": "absorbing"},
     "rize": {"reward_targets": (10.0, 5.0), "bound_values": False},  # its targets move, so there are no fixed bounds
     "sqil": {"reward_targets": (1.0, 0.0)},
-    "csil": {"warm_start": 5000, "bound_values": False},
+    "csil": {"warm_start": 5000, "critic_warm_start": 5000, "bound_values": False, "terminal": "absorbing"},
 }
 RL_DEFAULTS: dict[str, dict[str, Any]] = {
     "discrete": {
@@ -461,6 +518,7 @@ RL_DEFAULTS: dict[str, dict[str, Any]] = {
         "policy_average": 2e-4,
         "critics": 1,
         "actor_learning_rate": 3e-4,
+        "epsilon": 0.2,  # a soft policy with a small α never tries an action again that was unlucky at first
         "update_every": 250,  # with updates after every step, CartPole's policy is lost again in half of the runs
         "learning_starts": 1000,
         "steps": 40_000,
@@ -476,6 +534,7 @@ RL_DEFAULTS: dict[str, dict[str, Any]] = {
         "batch_size": 256,
         "policy_average": 0.0,
         "critics": 2,
+        "epsilon": 0.0,
         "actor_learning_rate": 3e-4,
         "update_every": 1,
         "learning_starts": 1000,

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_probe.learn.config import Resolved, ResolvedIQ, ResolvedRL, ValueTerm
-from irl_probe.learn.losses import loss_of
+from irl_probe.learn.losses import loss_of, second_of
 from irl_probe.learn.objectives import (
     StepValues,
     bellman_target,
@@ -170,7 +170,8 @@ class AtDraws:
         parts, own = self.parts, self.own
         states = torch.cat([batch.states for batch in batches])
         taken = torch.cat([batch.actions for batch in batches])
-        successors = torch.cat([batch.successors for batch in batches])
+        seconds = [batch.second.states for batch in batches if batch.second is not None]
+        successors = torch.cat([*(batch.successors for batch in batches), *seconds])
         starts = starts if term == "initial" else starts[:0]
         with torch.no_grad():
             actions, log_density = parts.sample(torch.cat([starts, successors]), generator)
@@ -192,7 +193,8 @@ class AtDraws:
             rows = slice(row, row + len(batch))
             of_critics = q_drawn[:, rows] if observation_only and row == 0 else q[:, rows]
             after = next_value[rows] * (1 - batch.terminated)
-            steps.append([StepValues(one, value[rows], after, batch.terminated) for one in of_critics])
+            second = second_of(batch, next_value[len(states) :][rows])
+            steps.append([StepValues(one, value[rows], after, batch.terminated, second=second) for one in of_critics])
             row += len(batch)
         return steps, parts.value_from(q_starts, log_density[:first])
 
@@ -315,15 +317,42 @@ class SoftActorCritic:
         """Set the learning rates to this share of the config's."""
         for name, optimizer in self._optimizers.items():
             optimizer.learning_rate = share * self._rates[name]
+        self.objective.anneal(share)
 
-    def warm_start(self, expert: Replay, updates: int) -> None:
-        """Clone the expert's actions into the policy, by `updates` updates at the critics' learning rate."""
+    def warm_start(self, expert: Replay, updates: int, critic_updates: int = 0) -> None:
+        """Clone the expert's actions into the policy, by `updates` updates at the critics' learning rate.
+
+        Then `critic_updates` fit the critics to the clone's own Q where the objective knows it (csil).
+        """
         generator = torch.Generator().manual_seed(self.config.seed)
         optimizer = AdamW(list(self.parts.actor.parameters()), learning_rate=self._rates["critic"])
         for _ in range(updates):
             optimizer.step(self.parts.cloning_loss(expert.sample(self.config.batch_size, generator)))
         self.parts.move_average(1.0)
-        self.objective.take_clone(self.parts.actor)
+        self.objective.take_clone(self.parts.actor, expert, updates, generator)
+        self._fit_critics(expert, critic_updates, generator)
+
+    def _fit_critics(self, expert: Replay, updates: int, generator: torch.Generator) -> None:
+        """Regress Q on `clone_values` in the expert's states, at its actions, the policy's, and uniform ones.
+
+        Q is then right around the clone's actions too, so that the clone stays where Q is highest. Watson et al. 2023
+        bootstrap Q at the expert's actions alone (SARSA), and penalise its gradient by the action there.
+        """
+        optimizer = AdamW(list(self.parts.critics.parameters()), learning_rate=self._rates["critic"])
+        for update in range(updates):
+            optimizer.learning_rate = (1 - update / updates) * self._rates["critic"]
+            batch = expert.sample(self.config.batch_size, generator)
+            with torch.no_grad():
+                drawn, _ = self.parts.sample(batch.states, generator)
+            uniform = 2 * torch.rand(drawn.shape, generator=generator, dtype=drawn.dtype) - 1
+            states, actions = batch.states.repeat(3, 1), torch.cat([batch.actions, drawn, uniform])
+            known = self.objective.clone_values(states, actions)
+            if known is None:
+                raise ValueError("Only the objective 'csil' knows Q of the clone; set critic_warm_start to 0.")
+            (q,) = self.parts.of_blocks([(states, actions)])
+            optimizer.step(torch.stack([least_squares_loss(one, known) for one in q]).mean())
+        if updates and self.parts.target is not self.parts.critics:
+            self.parts.target.load_state_dict(self.parts.critics.state_dict())
 
     def update(
         self, batches: Mapping[str, Batch], starts: Float[Tensor, "starts width"], generator: torch.Generator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,13 +13,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_probe.learn.config import ResolvedIQ, ResolvedRL, ValueTerm
-from irl_probe.learn.losses import loss_of
+from irl_probe.learn.losses import loss_of, second_of
 from irl_probe.learn.objectives import (
     StepValues,
     bellman_target,
     cloning_loss,
-    huber_loss,
     inverse_soft_bellman,
+    least_squares_loss,
     lipschitz_penalty,
 )
 from irl_probe.learn.optimizer import AdamW, averaging_rate
@@ -26,9 +27,15 @@ from irl_probe.learn.replay import Batch
 from irl_probe.softq import DiscreteQ, NetworkSpec
 from irl_probe.softq.functions import DiscreteSoftQ, soft_value
 
+ERROR_RATE = 1e-3  # of the running mean of the squared Bellman error
+
 
 class SoftQLearner:
     """Q(s, ·) as a network with V = α logsumexp(Q/α) and π = softmax(Q/α); `update` is one gradient step.
+
+    Where Q is regressed on rewards, a step of the output layer is `unit` times as long: the running root mean square of
+    the Bellman error, and at least 1. Adam's steps do not depend on the scale of the error, so that values of hundreds
+    would take very many of them.
 
     The config's objective is a `Loss`. `observations` (N, *shape) set the normalisation; with None there is no
     normalisation. All random numbers come from `generator` or from the config's seed. Batches have names, in this
@@ -54,6 +61,12 @@ class SoftQLearner:
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
         )
+        self.squared_error = 0.0
+
+    @property
+    def unit(self) -> float:
+        """How many times longer a step of the output layer is, in reward units: max(1, √E[error²])."""
+        return max(1.0, math.sqrt(self.squared_error))
 
     @property
     def terminal_value(self) -> Tensor | None:
@@ -80,7 +93,7 @@ class SoftQLearner:
     ) -> Tensor:
         """One gradient step on the objective; returns the loss as a tensor, so that no update waits for its value."""
         loss = self.loss(batches, starts, generator)
-        self.optimizer.step(loss)
+        self._step(loss)
         self._follow(self.target, self.config.target_rate)
         if self.averaged is not self.network:
             self._follow(self.averaged, averaging_rate(self.config.policy_average, self.optimizer.steps))
@@ -118,6 +131,7 @@ class SoftQLearner:
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state(),
             "objective": self.objective.state(),
+            "squared_error": self.squared_error,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -127,6 +141,7 @@ class SoftQLearner:
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.restore(state["optimizer"])
         self.objective.restore(state["objective"])
+        self.squared_error = state.get("squared_error", 0.0)  # runs of earlier versions lack it
 
     def step_values(
         self,
@@ -140,6 +155,7 @@ class SoftQLearner:
         """Q and V of every state that the objective asks for, in one forward pass (two with a target network)."""
         states = [batch.states for batch in batches]
         successors = [batch.successors for batch in batches]
+        successors += [batch.second.states for batch in batches if batch.second is not None]
         if term == "initial":
             states.append(starts)
         if self.target is self.network:
@@ -151,13 +167,16 @@ class SoftQLearner:
             with torch.no_grad():
                 next_value = self._value(self.target.layers(torch.cat(successors)))
         steps, row = [], 0
+        seconds = next_value[sum(map(len, batches)) :]
         for i, batch in enumerate(batches):
             own = slice(row, row + len(batch))
             actions = batch.actions
             if observation_only and i == 0:
                 actions = _draw(q[own].detach() / self.temperature, generator)
             following = next_value[own] * (1 - batch.terminated)
-            steps.append([StepValues(_taken(q[own], actions), value[own], following, batch.terminated)])
+            second = second_of(batch, seconds[own])
+            taken = _taken(q[own], actions)
+            steps.append([StepValues(taken, value[own], following, batch.terminated, second=second)])
             row += len(batch)
         return steps, value[row:]
 
@@ -168,7 +187,7 @@ class SoftQLearner:
         terminal_value: Float[Tensor, ""] | None,
         generator: torch.Generator,
     ) -> Float[Tensor, ""]:
-        """`huber_loss` of Q(s, a) against r + γ[(1 − d)·V̄(s′) + d·V_absorbing]."""
+        """`least_squares_loss` of Q(s, a) against r + γ[(1 − d)·V̄(s′) + d·V_absorbing]."""
         states, actions, successors, terminated = (
             torch.cat([getattr(batch, name) for batch in batches])
             for name in ("states", "actions", "successors", "terminated")
@@ -177,7 +196,10 @@ class SoftQLearner:
         with torch.no_grad():
             next_value = self._value(self.target.layers(successors))
             target = bellman_target(rewards, next_value, terminated, self.config.gamma, terminal_value)
-        return huber_loss(q, target)
+        loss = least_squares_loss(q, target)
+        rate = averaging_rate(ERROR_RATE, self.optimizer.steps + 1)
+        self.squared_error += rate * (2 * loss.item() - self.squared_error)
+        return loss
 
     def cloning_loss(self, expert: Batch) -> Float[Tensor, ""]:
         """−E_{ρE}[log π(a|s)]."""
@@ -207,6 +229,16 @@ class SoftQLearner:
         reward = inverse_soft_bellman(steps, self.config.gamma, terminal_value)
         (gradient,) = torch.autograd.grad(reward.sum(), points, create_graph=True)
         return lipschitz_penalty(gradient)
+
+    def _step(self, loss: Tensor) -> None:
+        """One step down the gradient, `unit` times as long in the output layer."""
+        output = list(self.network.layers[-1].parameters())
+        before = [each.detach().clone() for each in output] if self.unit > 1 else []
+        self.optimizer.step(loss)
+        if before:
+            with torch.no_grad():
+                for now, was in zip(output, before, strict=True):
+                    now.copy_(was + self.unit * (now - was))
 
     def _value(self, q: Float[Tensor, "batch actions"]) -> Float[Tensor, " batch"]:
         return soft_value(q, self.temperature)

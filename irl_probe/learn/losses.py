@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from irl_probe.learn.config import ResolvedIQ, ResolvedRL, ValueTerm
-from irl_probe.learn.labels import CloneRewards, GivenRewards, LabelRewards, Memoryless, Rewards
-from irl_probe.learn.objectives import StepValues, inverse_soft_bellman, iq_loss
-from irl_probe.learn.replay import Batch
+from irl_probe.learn.labels import CloneRewards, GivenRewards, LabelRewards, Memoryless, Rewards, label_rewards
+from irl_probe.learn.objectives import SecondSuccessor, StepValues, inverse_soft_bellman, iq_loss
+from irl_probe.learn.replay import Batch, Replay
 from irl_probe.softq import GaussianPolicy
 
 Starts = Float[Tensor, "starts width"]
@@ -70,13 +70,15 @@ class Loss(Protocol):
     ) -> Tensor: ...
     def is_saddle(self, batches: Sequence[Batch]) -> bool: ...
     def observe(self, batches: Sequence[Batch]) -> None: ...
-    def take_clone(self, actor: GaussianPolicy) -> None: ...
+    def take_clone(self, actor: GaussianPolicy, expert: Replay, updates: int, generator: torch.Generator) -> None: ...
+    def clone_values(self, states: Tensor, actions: Tensor) -> Tensor | None: ...
+    def anneal(self, share: float) -> None: ...
     def state(self) -> dict[str, Any]: ...
     def restore(self, state: dict[str, Any]) -> None: ...
 
 
 def loss_of(config: ResolvedIQ | ResolvedRL, dtype: torch.dtype, actor: GaussianPolicy | None = None) -> Loss:
-    """The config's objective. `csil` copies the `actor` that clones the expert; `dtype` is the networks'."""
+    """The config's objective. `csil` clones the expert by a policy like `actor`; `dtype` is the networks'."""
     if isinstance(config, ResolvedRL):
         return Regression(GivenRewards(), observation_only=False)
     if config.objective in ("iq", "rize"):
@@ -86,9 +88,18 @@ def loss_of(config: ResolvedIQ | ResolvedRL, dtype: torch.dtype, actor: Gaussian
     if config.objective == "csil":
         if actor is None:
             raise ValueError("The objective 'csil' pays the log density of a cloned policy; it needs an actor.")
-        return Regression(CloneRewards(actor, config.temperature), observation_only=config.observation_only)
+        return Regression(CloneRewards(actor, config), observation_only=config.observation_only)
     labels = LabelRewards(config.reward_targets, config.gamma, absorbing=config.terminal == "absorbing")
+    if config.objective == "lsiq" and config.expert_target == "fixed":
+        return FixedExpert(labels, observation_only=config.observation_only)
     return Regression(labels, observation_only=config.observation_only)
+
+
+def second_of(batch: Batch, values: Float[Tensor, " batch"]) -> SecondSuccessor | None:
+    """V at the second s′ of a batch, from V̄ there, which has no value after the end; None where it has no second."""
+    if batch.second is None:
+        return None
+    return SecondSuccessor(values * (1 - batch.second.terminated), batch.second.terminated)
 
 
 class Inverse(Memoryless):
@@ -166,12 +177,13 @@ class Inverse(Memoryless):
 
 
 class Regression:
-    """Q regressed on rewards: given ones, the labels of `sqil` and `lsiq`, or the clone's density (`csil`)."""
+    """Q regressed on rewards: given ones, the labels of `sqil` and bootstrapped `lsiq`, or the clone's (`csil`)."""
 
     def __init__(self, rewards: Rewards, *, observation_only: bool) -> None:
         self.rewards, self.observation_only = rewards, observation_only
         self.parameters: list[nn.Parameter] = []
-        self.observe, self.take_clone = rewards.observe, rewards.take_clone
+        self.observe, self.anneal = rewards.observe, rewards.anneal
+        self.take_clone, self.clone_values = rewards.take_clone, rewards.clone_values
         self.state, self.restore = rewards.state, rewards.restore
 
     @property
@@ -186,6 +198,32 @@ class Regression:
     def is_saddle(self, batches: Sequence[Batch]) -> bool:
         """Never: the loss does not read V(s)."""
         return False
+
+
+class FixedExpert(Regression):
+    """`lsiq`: Q of the expert's steps regressed on r_E/(1 − γ), the value of its label for ever; LS-IQ's fixed target.
+
+    It is the target of a step into an absorbing state that pays r_E. The policy's steps keep their bootstrapped target
+    r_π + γ[(1 − d)·V̄(s′) + d·V_absorbing]. Each step weighs the same  (Al-Hafez et al. 2023; `loss_mode_exp="fix"` in
+    their code, where in most experiments V of all states takes the policy's target, and here Q of the policy's steps).
+    """
+
+    def __init__(self, rewards: LabelRewards, *, observation_only: bool) -> None:
+        super().__init__(rewards, observation_only=observation_only)
+        self._labels, self._highest = rewards.targets, torch.tensor(rewards.targets[0] / (1 - rewards.gamma))
+
+    def __call__(self, critic: Critic, batches: Sequence[Batch], starts: Starts, generator: torch.Generator) -> Tensor:
+        """The expert's squared error and the policy's soft Bellman error, averaged over all steps."""
+        (expert, *others), count = batches, sum(map(len, batches[1:]))
+        paid = label_rewards(len(batches[0]), count, self._labels, expert.states)
+        of_expert, of_policy = torch.tensor_split(paid, [len(expert)])
+        endless = replace(expert, terminated=torch.ones_like(expert.terminated))
+        error = critic.bellman_error([endless], of_expert, self._highest.to(paid.dtype), generator)
+        if not others:
+            return error
+        share = count / len(paid)
+        bootstrapped = critic.bellman_error(others, of_policy, self.terminal_value, generator)
+        return (1 - share) * error + share * bootstrapped
 
 
 class Cloning(Memoryless):

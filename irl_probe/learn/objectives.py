@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,14 @@ TV_STIFFNESS = 10.0  # how hard the wall at |r| = r_max is; the optimum overshoo
 
 
 @dataclass(frozen=True)
+class SecondSuccessor:
+    """V at another s′ ~ P(·|s, a), independent of the first; both (batch,), as in `StepValues`."""
+
+    next_value: Float[Tensor, " batch"]
+    terminated: Float[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
 class StepValues:
     """What the objectives need of a batch of steps, each (batch,).
 
@@ -32,6 +40,7 @@ class StepValues:
         next_value: V(s′), which is 0 where the step terminated.
         terminated: 1 where the step terminated, else 0.
         weight: each step's weight in an expectation, with sum 1; None weights all steps equally.
+        second: of another s′ of the same (s, a), for products r₁r₂ in place of squares; None squares.
     """
 
     q: Float[Tensor, " batch"]
@@ -39,6 +48,7 @@ class StepValues:
     next_value: Float[Tensor, " batch"]
     terminated: Float[Tensor, " batch"]
     weight: Float[Tensor, " batch"] | None = None
+    second: SecondSuccessor | None = None
 
     def mean(self, values: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
         """The expectation of a value that each step has."""
@@ -51,6 +61,9 @@ def inverse_soft_bellman(
     """r(s, a, s′) = Q(s, a) − γ[(1 − d)·V(s′) + d·V_absorbing]  (IQ-Learn eq. 6, at one sampled s′).
 
     In reward units per step. `terminal_value` is V_absorbing; None is the convention `zero`, V = 0 after termination.
+
+    Where s′ is a matter of chance, r is an unbiased sample of the marginal reward Q(s, a) − γE[V(s′)], but a nonlinear
+    function of r is not one of that function: E[r²] is larger than the square of the marginal by γ²·Var V(s′).
     """
     reward = torch.add(steps.q, steps.next_value, alpha=-gamma)
     return reward if terminal_value is None else reward - gamma * steps.terminated * terminal_value
@@ -150,6 +163,25 @@ def mean_over_steps(
     return steps.mean(function(reward) + steps.terminated * gamma / (1 - gamma) * absorbing)
 
 
+def squared_gap(
+    steps: StepValues, target: float, gamma: float, terminal_value: Float[Tensor, ""] | None
+) -> Float[Tensor, ""]:
+    """E_μ[(r − target)²] as in `mean_over_steps`; with a second s′ the square is (r₁ − target)(r₂ − target).
+
+    The two s′ are independent, so the product's mean is the square of the marginal reward's gap (double sampling; Baird
+    1995, §6). The product of one step can be negative.
+    """
+    if steps.second is None:
+        return mean_over_steps(lambda r: (r - target).square(), steps, gamma, terminal_value)
+    other = replace(steps, next_value=steps.second.next_value, terminated=steps.second.terminated)
+    first, second = (inverse_soft_bellman(each, gamma, terminal_value) - target for each in (steps, other))
+    product = first * second
+    if terminal_value is not None:
+        ends = (steps.terminated + steps.second.terminated) / 2
+        product = product + ends * gamma / (1 - gamma) * ((1 - gamma) * terminal_value - target).square()
+    return steps.mean(product)
+
+
 def iq_loss(
     expert: StepValues,
     policy: StepValues | None,
@@ -162,6 +194,11 @@ def iq_loss(
     Only χ² has the last term, and with it φ(r) = r. μ is the expert's steps (`chi2_on` = expert; with target 0 this is
     φ(r) = r − r²/4c) or expert and policy steps half and half (mixture). The φ of the other divergences includes their
     regulariser.
+
+    The paper's r is the marginal Q − γE[V(s′)]; here it is taken at one sampled s′. Where s′ is a matter of chance this
+    adds γ²·E_μ[Var V(s′)]/(4c) to the χ² term, which pulls the values of the successors of a step together (and −½φ″
+    times γ²·Var V(s′), to second order, to those of kl, hellinger, js and tv). With `StepValues.second` the χ² term has
+    no such bias (`squared_gap`).
 
     Raises ValueError where an option needs policy steps and there are none.
     """
@@ -177,7 +214,7 @@ def iq_loss(
         )
 
     def penalty(steps: StepValues, target: float) -> Tensor:
-        return mean(lambda r: (r - target).square(), steps) / (4 * settings.chi2_c)
+        return squared_gap(steps, target, gamma, terminal_value) / (4 * settings.chi2_c)
 
     expert_target, policy_target = settings.reward_targets
     gain, regulariser = mean(lambda r: r, expert), penalty(expert, expert_target)
@@ -228,20 +265,12 @@ def bellman_target(
     return (reward + gamma * following).detach()
 
 
-def huber_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """Soft Bellman error for discrete actions: Huber(Q(s, a) − target), threshold 1  (Mnih et al. 2015).
-
-    A large recovered reward far from the data changes Q little. Compared with least squares, training lost fewer
-    policies on CartPole's default reward and more on the true one (docs/lab_notes.md).
-    """
-    return functional.smooth_l1_loss(q, target)
-
-
 def least_squares_loss(q: Float[Tensor, " batch"], target: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """Soft Bellman error for continuous actions: ½E[(Q(s, a) − target)²]  (Haarnoja et al. 2018, eq. 5).
+    """Soft Bellman error: ½E[(Q(s, a) − target)²]  (Haarnoja et al. 2018, eq. 5).
 
-    Its optimum is the target's mean. Huber's loss tends to the median, which ignores rare, costly steps such as a fall:
-    soft actor-critic learns Hopper and HalfCheetah more slowly with it.
+    Its optimum at (s, a) is the mean of the targets, so that the fixed point is the soft Bellman equation, also where
+    rewards, successors or ends are random. That of Huber's loss (DQN, Mnih et al. 2015) is not: it tends to the median,
+    which ignores what is rare, such as a large prize or a fall.
 
     With labels r = ±1/c it is LS-IQ (Al-Hafez et al. 2023): IQ-Learn's E_E[r] − E_π[r] − (c/2)·E_{E∪π}[r²] with the
     square completed, and V(s′) of the target network; with 1 and 0, SQIL (Reddy et al. 2020).

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,8 +12,27 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from irl_probe._spaces import Env
+from irl_probe.envs import SimulatedStep
 from irl_probe.softq import ActionScale, NetworkSpec, ObservationEncoder
 from irl_probe.transitions import Transitions
+
+
+class Chance(Protocol):
+    """Draws s′ ~ P(·|s, a), as `envs.simulator` does."""
+
+    def step(self, observations: np.ndarray, actions: np.ndarray) -> SimulatedStep:
+        """One step from each row: observations, and actions in the environment's units."""
+
+    def reseed(self, seed: int) -> None:
+        """Draw what a new one with this seed would draw."""
+
+
+@dataclass(frozen=True)
+class Successors:
+    """Encoded s′ (batch, width), and whether the step to it terminated, 0 or 1."""
+
+    states: Float[Tensor, "batch width"]
+    terminated: Float[Tensor, " batch"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +40,8 @@ class Batch:
     """Steps as an engine reads them.
 
     States are encoded (`ObservationEncoder`), (batch, width). Actions are indices (batch,) int64, or scaled to
-    [−1, 1] (batch, dim). `terminated` is 0 or 1; `rewards` is 0 where no reward was given.
+    [−1, 1] (batch, dim). `terminated` is 0 or 1; `rewards` is 0 where no reward was given. `second` is another s′ of
+    each (s, a), if the replay draws them.
     """
 
     states: Float[Tensor, "batch width"]
@@ -28,6 +49,7 @@ class Batch:
     successors: Float[Tensor, "batch width"]
     terminated: Float[Tensor, " batch"]
     rewards: Float[Tensor, " batch"]
+    second: Successors | None = None
 
     def __len__(self) -> int:
         return len(self.terminated)
@@ -37,26 +59,36 @@ class Replay:
     """The last `capacity` steps; sampling is uniform with replacement and costs O(batch).
 
     A row is [s, s′, a, terminated, reward], with s and s′ as the encoder gives them, in the encoder's precision.
-    `largest_reward` is max |r| over all steps ever added.
+    `largest_reward` is max |r| over all steps ever added. With `chance`, a batch has two independent s′ of each (s, a),
+    drawn when it is sampled, in place of the stored one.
     """
 
-    def __init__(self, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int) -> None:
+    def __init__(
+        self, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int, chance: Chance | None = None
+    ) -> None:
         self.capacity, self._encoder = capacity, encoder
         self._width = spec.input_width
         self._scale = None if spec.action_low is None else ActionScale(spec)
         self._actions = 1 if self._scale is None else len(self._scale.half)
         self.rows = torch.empty(capacity, 2 * self._width + self._actions + 2, dtype=encoder.mean.dtype)
         self.added, self.largest_reward = 0, 0.0
+        self._chance = chance
+        self._raw: list[np.ndarray] = []  # s and a as the environment has them, for `chance`
 
     @classmethod
     def of(
-        cls, spec: NetworkSpec, encoder: ObservationEncoder, transitions: Transitions, capacity: int | None = None
+        cls,
+        spec: NetworkSpec,
+        encoder: ObservationEncoder,
+        transitions: Transitions,
+        capacity: int | None = None,
+        chance: Chance | None = None,
     ) -> Replay:
         """A buffer that holds these transitions, without their rewards: no learner reads them.
 
         It has room for `capacity` steps; None makes room for these alone.
         """
-        replay = cls(spec, encoder, len(transitions) if capacity is None else capacity)
+        replay = cls(spec, encoder, len(transitions) if capacity is None else capacity, chance)
         replay.extend(
             transitions.observations,
             transitions.actions,
@@ -87,23 +119,55 @@ class Replay:
         block[:, 2 * width : -2] = torch.as_tensor(scaled).reshape(count, -1)
         block[:, -2], block[:, -1] = torch.as_tensor(terminated), torch.as_tensor(rewards)
         self.rows[index] = block
+        if self._chance is not None:
+            self._keep(index.numpy(), [observations, actions])
         self.added += count
         self.largest_reward = float(np.abs(rewards).max(initial=self.largest_reward))
 
     def sample(self, size: int, generator: torch.Generator) -> Batch:
         """`size` steps drawn with replacement; 0 gives every step once."""
-        if size == 0:
+        if self._chance is None and size == 0:
             return self._unpack(self.rows[: len(self)])
-        return self._unpack(self.rows[torch.randint(len(self), (size,), generator=generator)])
+        drawn = torch.randint(len(self), (size,), generator=generator) if size else torch.arange(len(self))
+        batch = self._unpack(self.rows[drawn])
+        if self._chance is None:
+            return batch
+        first, second = self._two_successors(self._chance, [raw[drawn.numpy()] for raw in self._raw], generator)
+        return replace(batch, successors=first.states, terminated=first.terminated, second=second)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""
-        return {"rows": self.rows[: len(self)], "added": self.added, "largest_reward": self.largest_reward}
+        raw = [torch.as_tensor(each[: len(self)]) for each in self._raw]
+        return {"rows": self.rows[: len(self)], "added": self.added, "largest_reward": self.largest_reward, "raw": raw}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a checkpoint's state."""
+        if raw := [each.numpy() for each in state.get("raw", [])]:
+            self._keep(np.arange(len(raw[0])), raw)
         self.rows[: len(state["rows"])] = state["rows"]
         self.added, self.largest_reward = state["added"], state["largest_reward"]
+
+    def _keep(self, index: np.ndarray, steps: Sequence[np.ndarray]) -> None:
+        """Keep s and a as they are."""
+        if not self._raw:
+            self._raw = [np.zeros((self.capacity, *each.shape[1:]), each.dtype) for each in steps]
+        for kept, each in zip(self._raw, steps, strict=True):
+            kept[index] = each
+
+    def _two_successors(
+        self, chance: Chance, steps: Sequence[np.ndarray], generator: torch.Generator
+    ) -> tuple[Successors, Successors]:
+        """Two independent s′ of each (s, a)."""
+        chance.reseed(int(torch.randint(2**31, (), generator=generator)))
+        found = [chance.step(*steps) for _ in range(2)]
+        one, two = (
+            Successors(
+                self._encoder(torch.as_tensor(each.next_observations)).to(self.rows.dtype),
+                torch.as_tensor(each.terminated, dtype=self.rows.dtype),
+            )
+            for each in found
+        )
+        return one, two
 
     def _unpack(self, rows: Tensor) -> Batch:
         width = self._width

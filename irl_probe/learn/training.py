@@ -17,12 +17,13 @@ from irl_probe._spaces import Env, Space, space_from_json
 from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
 from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
+from irl_probe.envs import simulator as make_simulator
 from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
 from irl_probe.learn.continuous import Cloner, SoftActorCritic
 from irl_probe.learn.discrete import SoftQLearner
 from irl_probe.learn.folder import CheckpointError, alone_in, load_checkpoint
 from irl_probe.learn.loop import CHECKPOINT, FixedLimit, Learner, Loop, Online, RewardLimit
-from irl_probe.learn.replay import Interaction, Replay
+from irl_probe.learn.replay import Chance, Interaction, Replay
 from irl_probe.learn.resume import begin_folder, config_of, describe_run, provenance_of, read_description, stopped_early
 from irl_probe.learn.run import Run, history_dataset
 from irl_probe.softq import NetworkSpec, ObservationEncoder
@@ -36,6 +37,7 @@ def train(
     *,
     env: str | Env | None = None,
     others: Transitions | None = None,
+    simulator: Chance | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
@@ -49,6 +51,8 @@ def train(
         env: the environment (or its id) to collect the policy's own steps in; None learns offline.
         others: steps of any other policy, used as policy steps. Offline they are the only ones, and make `mixture`
             possible; online the replay begins with them, and drops them first. `bc` does not use them.
+        simulator: what draws the s′ of chi2_square="double"; None takes `envs.simulator` of `env`, or of the
+            environment that the demonstrations name.
         out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None writes nothing to disk.
         resume: continue the run in `out`, or start it again if it was stopped before its first checkpoint. The result
             is the same, bit for bit, as without the interruption.
@@ -59,9 +63,9 @@ def train(
     name. There are none if `env` cannot be copied; if evaluate_every is given, the error of the copy is raised.
 
     Raises TypeError for a config of another type; ValueError where the demonstrations or the others do not fit the
-    environment, where the spaces are not supported, where there are fewer than two steps, or more others than the
-    replay holds; TrainingDiverged; CheckpointError where `out` is not empty, resume does not fit, or another process is
-    at work in `out`.
+    environment, where the spaces are not supported, where there are fewer than two steps, more others than the replay
+    holds, or no simulator for chi2_square="double"; TrainingDiverged; CheckpointError where `out` is not empty, resume
+    does not fit, or another process is at work in `out`.
     """
     check_kind(demos, Demonstrations, "The first argument of train", "Load them: irl_probe.load_demos(name or path).")
     given = config or IQConfig()
@@ -80,12 +84,14 @@ def train(
     spec = _spec(observation_space, action_space, resolved)
     learner = _learner(spec, resolved, action_space, steps.observations if resolved.normalise else None)
     encoder = learner.network.encoder
-    expert = Replay.of(spec, encoder, steps)
+    chance = _chance(resolved, live, demos.env_id, simulator)
+    expert = Replay.of(spec, encoder, steps, chance=chance)
     if isinstance(learner, SoftActorCritic) and (not resume or stopped_early(out, resolved)):
-        learner.warm_start(expert, resolved.warm_start)
+        learner.warm_start(expert, resolved.warm_start, resolved.critic_warm_start)
     replays = {"expert": expert}
     if online or others is not None:
-        replays["policy"] = _policy_steps(others, spec, encoder, resolved.replay_capacity if online else None)
+        capacity = resolved.replay_capacity if online else None
+        replays["policy"] = _policy_steps(others, spec, encoder, capacity, chance)
     starts = encoder(torch.as_tensor(steps.observations[steps.starts]))
     env_id = env_name(live) if live is not None else demos.env_id
     loop = Loop(
@@ -123,10 +129,36 @@ def _check_others(others: Transitions, demos: Demonstrations, of: tuple[Space, S
 
 
 def _policy_steps(
-    others: Transitions | None, spec: NetworkSpec, encoder: ObservationEncoder, capacity: int | None
+    others: Transitions | None,
+    spec: NetworkSpec,
+    encoder: ObservationEncoder,
+    capacity: int | None,
+    chance: Chance | None,
 ) -> Replay:
     """The replay of policy steps: those of `others`, if given, with room for `capacity` steps, if given."""
-    return Replay(spec, encoder, capacity or 0) if others is None else Replay.of(spec, encoder, others, capacity)
+    if others is None:
+        return Replay(spec, encoder, capacity or 0, chance)
+    return Replay.of(spec, encoder, others, capacity, chance)
+
+
+def _chance(config: ResolvedIQ, env: Env | None, env_id: str | None, given: Chance | None) -> Chance | None:
+    """What draws two s′ for each (s, a), if the config asks for it."""
+    if config.chi2_square == "sampled":
+        return None
+    if given is not None:
+        return given
+    needed = "chi2_square='double' draws two s′ for each (s, a), which needs a simulator"
+    source = env if env is not None else env_id
+    if source is None:
+        raise ValueError(
+            f"{needed}; the demonstrations name no environment. Give simulator=irl_probe.envs.simulator(env), or use "
+            "chi2_square='sampled'."
+        )
+    try:
+        found: Chance = make_simulator(source)
+    except ValueError as error:
+        raise ValueError(f"{needed}. Use chi2_square='sampled', or give simulator=. {error}") from error
+    return found
 
 
 def _online(env: Env, config: Resolved, replay: Replay) -> Online:

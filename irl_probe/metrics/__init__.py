@@ -12,9 +12,11 @@ from irl_probe.metrics.bootstrap import (
     stratified_bootstrap,
 )
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, Correlations, correlations
-from irl_probe.metrics.draws import Draws, Dynamics, Evaluations, draw, evaluate_on_draws, off_support
+from irl_probe.metrics.dard import DardForms, dard_forms
+from irl_probe.metrics.draws import Dynamics, PolicySteps, Successors, draw_successors, follow, off_support
 from irl_probe.metrics.epic import EpicForms, epic_forms
-from irl_probe.metrics.ranking import episode_return_distance, ranking_agreement
+from irl_probe.metrics.ranking import discounted_returns, episode_return_distance, ranking_agreement
+from irl_probe.metrics.rollouts import roll_out
 from irl_probe.metrics.sampled_decomposition import SampledDecomposition, decompose_sample
 from irl_probe.metrics.starc import StarcForms, starc_forms
 from irl_probe.metrics.tabular.identifiability import sampled_ambiguity_dimension
@@ -26,21 +28,24 @@ __all__ = [
     "METRICS",
     "OVER_SEEDS",
     "Correlations",
-    "Draws",
+    "DardForms",
     "Dynamics",
     "EpicForms",
     "Estimate",
-    "Evaluations",
+    "PolicySteps",
     "RewardTerms",
     "SampledDecomposition",
     "StarcForms",
+    "Successors",
     "accelerated_interval",
     "correlations",
+    "dard_forms",
     "decompose_sample",
-    "draw",
+    "discounted_returns",
+    "draw_successors",
     "epic_forms",
     "episode_return_distance",
-    "evaluate_on_draws",
+    "follow",
     "iqm",
     "jackknife_counts",
     "off_support",
@@ -48,6 +53,7 @@ __all__ = [
     "random_network",
     "ranking_agreement",
     "resample_counts",
+    "roll_out",
     "sampled_ambiguity_dimension",
     "seed_interval",
     "starc_forms",

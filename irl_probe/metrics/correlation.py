@@ -1,8 +1,9 @@
 """Correlation of a recovered reward with the true one on observed episodes, controlled for their lengths.
 
 Rewards are summed at three levels. "step": each step. "partial": each run of `window` consecutive steps of an episode
-(the last one of an episode may be shorter). "episode": whole episodes, as in IQ-Learn §7.4. Partial sums are over
-windows of one length, because sums from an episode's start to each step grow with the step for any reward.
+(the last one of an episode may be shorter). "episode": whole episodes, undiscounted as in IQ-Learn §7.4, so that
+shaping changes them. Partial sums are over windows of one length, because sums from an episode's start to each step
+grow with the step for any reward.
 
 If episodes differ in length, sums grow with length for any reward. So each correlation is given under three controls.
 "none": the correlation itself. "constant": the same for the reward 1 at every step, whose sum is the length. "length":

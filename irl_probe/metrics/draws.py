@@ -1,23 +1,32 @@
 """Successors from the environment's dynamics, for the canonical forms that use them; drawn once for all rewards.
 
-`draw` draws them, `evaluate_on_draws` evaluates rewards on them, `paired` multiplies means over them without bias, and
-`off_support` gives the share of them that are far from the data.
+`draw_successors` draws those of each step's own action, `follow` those of the policy that draws its actions from d_A.
+`paired` multiplies means over draws without bias, and `off_support` gives the share of queries that are far from the
+data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from irl_probe._types import Array, Bools, Floats
-from irl_probe.metrics.terms import RewardFunction, RewardTerms, Standardised
+from irl_probe._types import Array, Bools, Floats, Ints
+from irl_probe.metrics.terms import Standardised
 from irl_probe.transitions import Transitions
 
 Step = Callable[[Array, Array], tuple[Array, Bools]]
 """(observations (N, ...), actions (N, ...)) → (successors (N, ...), whether the MDP ended there (N,))."""
+
+Actions = Array | Callable[[int, np.random.Generator], Array]
+"""d_A: all actions of a discrete space (A,), or a function (n, rng) → (n, ...) that draws n actions."""
+
+ALL_ACTIONS = 4  # up to this many discrete actions are all followed at each state, so that means over d_A are exact
+
+
+ROUNDS = 200  # parallel steps of `follow`: fewer would cut its chains short, more would make each step small
 
 
 @dataclass(frozen=True)
@@ -36,154 +45,132 @@ class Dynamics:
 
 
 @dataclass(frozen=True)
-class Draws:
-    """For each of N steps L independent draws, each over J actions of d_A. Make it with `draw`.
+class Successors:
+    """N steps with L successors of each one's own (s, a), the observed one first. Make it with `draw_successors`.
 
-    L = 1 means that a draw is exact (all actions, deterministic dynamics), so means can be multiplied directly.
+    L = 1 means that the dynamics are deterministic, so that means over the successor can be multiplied directly.
     Otherwise products are of different draws, which have no bias (`paired`).
 
     Attributes:
         steps: the N steps.
-        actions: (N, L, J, ...).
-        after: the successors S′ of s under these actions, (N, L, J, ...).
-        after_ended: whether the MDP ended there, (N, L, J).
-        beyond: the successors S″ of s′ under the same actions, (N, L, J, ...).
-        own: successors of the step's own (s, a), the observed one first, (N, L′, ...).
-        own_ended: whether the MDP ended there, (N, L′).
-        name: the name of the dynamics.
+        after: (N, L, ...).
+        ended: whether the MDP ended there, (N, L).
     """
 
     steps: Transitions
-    actions: Array
     after: Array
-    after_ended: Bools
-    beyond: Array
-    own: Array
-    own_ended: Bools
-    name: str
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(N, L, J)."""
-        count, draws, actions = self.after_ended.shape
-        return count, draws, actions
+    ended: Bools
 
 
-def draw(
-    steps: Transitions,
-    dynamics: Dynamics,
-    *,
-    actions: Array | Callable[[int, np.random.Generator], Array],
-    draws: int = 4,
-    seed: int | np.random.Generator = 0,
-) -> Draws:
-    """Draw successors at every step.
+def draw_successors(steps: Transitions, dynamics: Dynamics, *, draws: int = 4) -> Successors:
+    """The observed successor of each step and, if the dynamics are random, `draws` − 1 more of the same (s, a).
 
-    Args:
-        steps: N steps.
-        dynamics: a step of the environment, or of a model of it.
-        actions: all actions of a discrete space (A,), so that the mean over d_A is exact, or a function
-            (n, rng) → (n, ...) that draws n actions.
-        draws: L if the actions or the dynamics are random, at least 2 (double sampling); otherwise L is 1.
-        seed: an int or a Generator, for the actions. `dynamics` has a seed of its own.
-
-    Raises ValueError if `draws` is below 2 and the dynamics or the actions are random.
+    Raises ValueError if `draws` is below 2 and the dynamics are random.
     """
-    exact = dynamics.deterministic and not callable(actions)
-    if draws < 2 and not exact:
+    after, ended = steps.next_observations[:, None], steps.terminated[:, None]
+    if dynamics.deterministic:
+        return Successors(steps, after, ended)
+    check_draws(draws)
+    again = (np.repeat(x, draws - 1, axis=0) for x in (steps.observations, steps.actions))
+    drawn, drawn_ended = dynamics.step(*again)
+    shape = (len(steps), draws - 1)
+    return Successors(
+        steps,
+        np.concatenate([after, drawn.reshape(*shape, *after.shape[2:])], axis=1),
+        np.concatenate([ended, np.asarray(drawn_ended, dtype=bool).reshape(shape)], axis=1),
+    )
+
+
+def check_draws(draws: int) -> None:
+    """Raise ValueError below two draws, which double sampling needs."""
+    if draws < 2:
         raise ValueError(
             f"Unbiased products of means need at least 2 draws of each successor (double sampling); got {draws}."
         )
-    rng = np.random.default_rng(seed)
-    count, length = len(steps), 1 if exact else draws
-    if callable(actions):
-        chosen = actions(count * length, rng)
-        chosen = chosen.reshape(count, length, 1, *chosen.shape[1:])
-    else:
-        chosen = np.broadcast_to(actions, (count, length, *actions.shape))
-
-    def successors(states: Array, under: Array) -> tuple[Array, Bools]:
-        shape = under.shape[: under.ndim - (steps.actions.ndim - 1)]
-        repeated = np.repeat(states, int(np.prod(shape[1:])), axis=0)
-        found, ended = dynamics.step(repeated, under.reshape(-1, *steps.actions.shape[1:]))
-        return found.reshape(*shape, *states.shape[1:]), np.asarray(ended, dtype=bool).reshape(shape)
-
-    after, after_ended = successors(steps.observations, chosen)
-    beyond, _ = successors(steps.next_observations, chosen)
-    own, own_ended = steps.next_observations[:, None], steps.terminated[:, None]
-    if not dynamics.deterministic:
-        again = np.repeat(steps.actions[:, None], draws - 1, axis=1)
-        drawn, ended = successors(steps.observations, again)
-        own, own_ended = np.concatenate([own, drawn], axis=1), np.concatenate([own_ended, ended], axis=1)
-    return Draws(steps, chosen, after, after_ended, beyond, own, own_ended, dynamics.name)
 
 
 @dataclass(frozen=True)
-class Evaluations:
-    """n rewards on the same draws (see `Draws` for N, L, J, L′).
+class PolicySteps:
+    """M simulated steps of the policy that draws its actions from d_A. Make it with `follow`.
 
     Attributes:
-        names: the names of the rewards.
-        own: (n, N, L′), R(s, a, S′).
-        policy: (n, N), the mean of R(s, A, S′) over A ~ d_A.
-        dard: (n, N, L), draws of DARD's canonical form, as if no step ended the MDP.
-        scale: (n,) largest |R(s, a, s′)|.
+        observations: (M, ...).
+        actions: (M, J, ...): all actions, or the one that was drawn.
+        after: the successor of each of them, (M, J, ...).
+        ended: whether the MDP ended there, (M, J).
+        chain: (M,) which chain of consecutive steps each belongs to; not sorted.
+        time: (M,) steps since the start of the chain.
+        episode: (M,) the episode of the observed step that the chain starts from.
     """
 
-    names: tuple[str, ...]
-    own: Floats
-    policy: Floats
-    dard: Floats
-    scale: Floats
-
-    def __add__(self, other: Evaluations) -> Evaluations:
-        """The evaluations of the sums of rewards, first with first and so on: canonical forms are linear."""
-        mine = (self.own, self.policy, self.dard, self.scale)
-        sums = (a + b for a, b in zip(mine, (other.own, other.policy, other.dard, other.scale), strict=True))
-        return Evaluations(self.names, *sums)
+    observations: Array
+    actions: Array
+    after: Array
+    ended: Bools
+    chain: Ints
+    time: Ints
+    episode: Ints
 
 
-def evaluate_on_draws(rewards: Mapping[str, RewardFunction | RewardTerms], draws: Draws, gamma: float) -> Evaluations:
-    """Every reward on every draw. Raises ValueError, naming the reward, if one gives a number that is not finite."""
-    found = [_evaluate(RewardTerms.of(name, reward), draws, gamma) for name, reward in rewards.items()]
-    own, policy, dard = (np.stack(column) for column in zip(*found, strict=True))
-    return Evaluations(tuple(rewards), own, policy, dard, np.abs(own[:, :, 0]).max(axis=1))
+def follow(
+    steps: Transitions, dynamics: Dynamics, gamma: float, *, actions: Actions, count: int, seed: int
+) -> PolicySteps:
+    """About `count` steps of the policy d_A, in chains that start at observed states and successors.
+
+    A chain ends with the MDP, and after each step with probability 1 − γ. So its steps have the discounted occupancy of
+    the policy from these starts, and a value fitted to them by temporal differences is stable: E_d[φ(φ − γφ′)ᵀ] is at
+    least (1 − √γ)E_d[φφᵀ].
+
+    Args:
+        steps: observed steps, whose states and successors are the starts, in random order.
+        dynamics: a step of the environment, or of a model of it.
+        gamma: γ in [0, 1).
+        actions: all actions of a discrete space, or a function (n, rng) → (n, ...). Up to four discrete actions are all
+            followed by one step at each state.
+        count: M, rounded up to a whole number of parallel steps.
+        seed: of the starts and the actions. `dynamics` has a seed of its own.
+    """
+    rng = np.random.default_rng(seed)
+    going = ~steps.terminated
+    starts = np.concatenate([steps.observations, steps.next_observations[going]])
+    episodes = np.concatenate([steps.episode, steps.episode[going]])
+    order = rng.permutation(len(starts))
+    width = max(1, count // ROUNDS)
+    taken = 0
+
+    def fresh(number: int) -> Ints:
+        nonlocal taken
+        chosen = order[np.arange(taken, taken + number) % len(order)]
+        taken += number
+        return chosen
+
+    at = fresh(width)
+    now, episode, chain, time = starts[at], episodes[at], np.arange(width), np.zeros(width, dtype=np.int64)
+    columns = []
+    for _ in range(-(-count // width)):
+        tried, pick = _tried(actions, width, rng)
+        found, ended = dynamics.step(np.repeat(now, tried.shape[1], axis=0), tried.reshape(-1, *tried.shape[2:]))
+        found = found.reshape(width, -1, *now.shape[1:])
+        ended = np.asarray(ended, dtype=bool).reshape(width, -1)
+        columns.append((now, tried, found, ended, chain, time, episode))
+        rows = np.arange(width)
+        over = ended[rows, pick] | (rng.random(width) >= gamma)
+        now, time, chain, episode = found[rows, pick].copy(), time + 1, chain.copy(), episode.copy()
+        again = fresh(int(over.sum()))
+        now[over], episode[over], time[over] = starts[again], episodes[again], 0
+        chain[over] = taken + np.arange(len(again))
+    return PolicySteps(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def _evaluate(reward: RewardTerms, draws: Draws, gamma: float) -> tuple[Floats, Floats, Floats]:
-    steps = draws.steps
-    s, s2 = steps.observations, steps.next_observations
-    count, length, width = draws.shape
-    actions, after, beyond = (x.reshape(-1, *x.shape[3:]) for x in (draws.actions, draws.after, draws.beyond))
-    from_s, from_s2 = (np.repeat(x, length * width, axis=0) for x in (s, s2))
-    going = np.zeros(len(from_s), dtype=bool)
-    ended = draws.after_ended.reshape(-1)
-
-    # R(s, A, S′), whose parts DARD uses as if no step ended the MDP.
-    here = np.repeat(reward.of_state(s), length * width) + reward.of_pair(from_s, actions)
-    next_term = reward.of_successor(after)
-    joint_going = reward.of_joint(from_s, actions, after, going)
-    joint = reward.of_joint(from_s, actions, after, ended) if ended.any() and reward.joint is not None else joint_going
-    policy = (here + np.where(ended, 0.0, next_term) + joint).reshape(count, -1).mean(axis=1)
-
-    # The successor terms of R(s′, A, S″) and R(S′, A, S″) cancel.
-    first = np.repeat(reward.of_state(s2), length * width) + reward.of_pair(from_s2, actions)
-    first = first + reward.of_joint(from_s2, actions, beyond, going)
-    last = reward.of_state(after) + reward.of_pair(after, actions) + reward.of_joint(after, actions, beyond, going)
-    terms = gamma * (first - last) - (here + next_term + joint_going)
-    observed = reward(s, steps.actions, s2, np.zeros(count, dtype=bool))
-    dard = observed[:, None] + terms.reshape(count, length, width).mean(axis=2)
-
-    own = _own(reward, draws)
-    return own, policy, dard
-
-
-def _own(reward: RewardTerms, draws: Draws) -> Floats:
-    """R(s, a, S′) for every successor of the step's own state and action, (N, L′)."""
-    steps, length = draws.steps, draws.own.shape[1]
-    states, actions = (np.repeat(x, length, axis=0) for x in (steps.observations, steps.actions))
-    successors = draws.own.reshape(-1, *draws.own.shape[2:])
-    return reward(states, actions, successors, draws.own_ended.reshape(-1)).reshape(len(steps), length)
+def _tried(actions: Actions, width: int, rng: np.random.Generator) -> tuple[Array, Ints]:
+    """The actions to try at each of `width` states, (width, J, ...), and which of them goes on, (width,)."""
+    if callable(actions):
+        drawn = actions(width, rng)
+        return drawn[:, None], np.zeros(width, dtype=np.int64)
+    pick = rng.integers(len(actions), size=width)
+    if len(actions) > ALL_ACTIONS:
+        return actions[pick][:, None], np.zeros(width, dtype=np.int64)
+    return np.broadcast_to(actions, (width, *actions.shape)), pick
 
 
 def paired(first: Floats, second: Floats) -> Floats:

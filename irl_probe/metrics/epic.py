@@ -59,10 +59,19 @@ class EpicForms:
         form: Floats = self.base[row] + noisy
         return form
 
-    def __add__(self, other: EpicForms) -> EpicForms:
-        """Forms of the sums of rewards, first with first and so on: canonical forms are linear."""
+    def plus(self, first: str, second: str, times: float, name: str) -> EpicForms:
+        """With the form of one more reward, `first` + `times` · `second`: canonical forms are linear in the reward."""
+        a, b = self.names.index(first), self.names.index(second)
+
+        def joined(values: Floats, factor: float) -> Floats:
+            return np.concatenate([values, (values[a] + factor * values[b])[None]])
+
         return EpicForms(
-            self.names, self.base + other.base, self.blocks + other.blocks, self.scale + other.scale, self.episode
+            (*self.names, name),
+            joined(self.base, times),
+            joined(self.blocks, times),
+            joined(self.scale, abs(times)),
+            self.episode,
         )
 
     def distance(

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm, t
 
 from irl_probe._config import check_confidence
-from irl_probe._types import Floats
+from irl_probe._types import Bools, Floats, Ints
 from irl_probe.metrics.bootstrap import (
     Estimate,
     Seed,
     accelerated_interval,
     jackknife_counts,
-    percentile_interval,
     resample_counts,
 )
 from irl_probe.metrics.checks import check_gamma, check_numbers
@@ -23,10 +23,60 @@ from irl_probe.metrics.checks import check_gamma, check_numbers
 TIE = 1e-12
 
 
+def discounted_returns(
+    rewards: ArrayLike,
+    lengths: ArrayLike,
+    gamma: float,
+    *,
+    terminated: ArrayLike,
+    tail: float = 0.0,
+    closed: ArrayLike | None = None,
+) -> Floats:
+    """G = Σ_{t<T} γᵗ r_t + γ^{T−1}·tail where the MDP ended; where only the clock did, (Σ_{t<T} γᵗ r_t)/(1 − γᵀ). (E,).
+
+    A time limit is not the end of the MDP. So an episode that it cut off counts as one that is repeated for ever: its
+    last step leads back to its first state. With `closed`, the rewards of these last steps, shaping γΦ(s′) − Φ(s) with
+    Φ = 0 after an end changes every G by exactly −Φ(s₀). Without it, it leaves γᵀ(Φ(s_T) − Φ(s₀))/(1 − γᵀ) as well.
+
+    Args:
+        rewards: (N,) reward of each step, one episode after the other.
+        lengths: (E,) number of steps of each episode.
+        gamma: discount γ, in [0, 1]. With 1 a sum over repeated episodes has no limit, so nothing is repeated.
+        terminated: (E,) whether the MDP ended after the episode's last step.
+        tail: γ·V_abs, paid with the last step where the MDP ended: V_abs is the value after the end.
+        closed: (E,) reward of each episode's last step if that leads to the episode's first state; read only where the
+            MDP did not end. None takes the reward as it was.
+
+    Raises ValueError if shapes or lengths do not fit or a number is not finite.
+    """
+    gamma = check_gamma(gamma, one_allowed=True)
+    values, sizes, ended = check_numbers(rewards, "rewards"), np.asarray(lengths), np.asarray(terminated, dtype=bool)
+    if values.ndim != 1 or sizes.ndim != 1 or not sizes.size or sizes.min() < 1 or sizes.sum() != len(values):
+        raise ValueError(
+            f"'lengths' must be the steps of each episode, at least 1, and sum to the {values.size} steps; "
+            f"got {sizes.tolist() if sizes.size < 10 else sizes.shape}."
+        )
+    if ended.shape != sizes.shape:
+        raise ValueError(f"'terminated' must be one mark an episode, shape {sizes.shape}; got {ended.shape}.")
+    starts = np.cumsum(sizes) - sizes
+    last = np.where(ended, values[starts + sizes - 1] + tail, values[starts + sizes - 1])
+    if closed is not None:
+        back = check_numbers(closed, "closed")
+        if back.shape != sizes.shape:
+            raise ValueError(f"'closed' must be one reward an episode, shape {sizes.shape}; got {back.shape}.")
+        last = np.where(ended, last, back)
+    values = values.copy()
+    values[starts + sizes - 1] = last
+    discounts = gamma ** (np.arange(len(values)) - np.repeat(starts, sizes))
+    returns: Floats = np.add.reduceat(values * discounts, starts)
+    return returns if gamma == 1 else np.where(ended, returns, returns / (1 - gamma**sizes))
+
+
 def ranking_agreement(
     true: Sequence[ArrayLike],
     recovered: Sequence[ArrayLike],
     *,
+    paired: bool = False,
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: Seed = 0,
@@ -34,17 +84,27 @@ def ranking_agreement(
     """Kendall's τ_b, over a ladder of policies, between the mean true and the mean recovered return.
 
     It is 1 if the recovered reward ranks the policies (random … expert) as the true reward does, and −1 if it reverses
-    them. The interval resamples the episodes of each policy. Compare it with the τ_b of a constant reward, which you
-    get by giving the lengths of the episodes as `recovered`.
+    them. Two policies are tied under a reward if their means differ by less than the standard error of this difference:
+    τ_b = Σ ab/√(Σ a²·Σ b²) over pairs, with a and b the signs of the two differences and 0 for ties (Kendall 1945).
+
+    The interval is that of the τ_b of the means over endless episodes, for these policies and no others. Whether
+    the rewards agree on a pair is known if they do, or do not, in a share `confidence` of the resamples, whose
+    differences are spread by t/z·√(n/(n − 1)), with n the fewer episodes of the two. The bounds let all other pairs
+    agree, or all disagree. Percentile and BCa intervals of τ_b itself do not cover if policies are close
+    (tests/test_ranking.py measures all three).
+
+    Compare the figure with that of a constant reward, whose returns follow the lengths of the episodes.
 
     Args:
         true: for each policy the true returns of its episodes, (E_p,).
         recovered: for each policy the recovered returns of the same episodes, (E_p,).
+        paired: whether the k-th episodes of all policies belong together, as if they start in the same state.
         confidence: the confidence level of the interval.
-        resamples: the number of bootstrap resamples.
+        resamples: the number of bootstrap resamples of whole episodes.
         seed: an int or a Generator.
 
-    NaN with a reason if there is one policy, or if all true or all recovered means are tied.
+    NaN with a reason if there is one policy, or if all true or all recovered means are tied. No interval if a policy
+    has one episode; then only equal means are tied.
     Raises ValueError if policies or episodes do not correspond, or if a return is not finite.
     """
     check_confidence(confidence, resamples)
@@ -53,16 +113,34 @@ def ranking_agreement(
             "Both rewards need the returns of the same policies, at least one; "
             f"got {len(true)} policies for the true reward and {len(recovered)} for the recovered one."
         )
-    rng = np.random.default_rng(seed)
-    means = [_means(t, r, p, resamples, rng) for p, (t, r) in enumerate(zip(true, recovered, strict=True))]
-    if len(means) < 2:
+    samples = [_returns(t, r, p) for p, (t, r) in enumerate(zip(true, recovered, strict=True))]
+    episodes = np.array([len(returns) for returns in samples])
+    if paired and np.ptp(episodes):
+        raise ValueError(
+            f"Paired policies must have the same number of episodes; got {episodes.tolist()}. Pass paired=False."
+        )
+    if len(samples) < 2:
         return Estimate.undefined("There is one policy, and an order needs at least two.")
-    replicates = _tau(np.stack(means, axis=2))
-    if np.isnan(replicates[0]):
-        return Estimate.undefined("All policies have the same mean return under one of the rewards: there is no order.")
-    single = all(np.size(returns) == 1 for returns in true)
-    without = "Each policy has one episode, so there is no interval over episodes." if single else ""
-    return percentile_interval(replicates, confidence, without=without)
+    pairs = np.triu_indices(len(samples), 1)
+    difference, error = (every[:, *pairs] for every in _differences(samples, paired))
+    least = TIE * np.abs([returns.mean(axis=0) for returns in samples]).max(axis=0)[:, None]
+    equal = np.abs(difference) <= least
+    signs = np.where(equal | (np.abs(difference) < error), 0, np.sign(difference))
+    untied = np.abs(signs).sum(axis=1)
+    if not untied.all():
+        return Estimate.undefined(
+            "All policies have the same mean return under one of the rewards, to within a standard error: "
+            "there is no order."
+        )
+    tau = float(signs.prod(axis=0).sum() / np.sqrt(untied.prod()))
+    if episodes.min() < 2:
+        return Estimate(tau, np.nan, np.nan, "A policy has one episode, so there is no interval over episodes.")
+    same = equal & (error <= least)  # means that do not vary, and are equal
+    known = _known(samples, difference, pairs, paired, confidence, resamples, seed) | same.any(axis=0)
+    sure = np.where(same, 0, np.sign(difference)).prod(axis=0)[known].sum()
+    size = np.sqrt((~same).sum(axis=1).prod())
+    low, high = np.clip((sure + np.array([-1, 1]) * (~known).sum()) / size, -1, 1)
+    return Estimate(tau, min(float(low), tau), max(float(high), tau))
 
 
 def episode_return_distance(
@@ -126,25 +204,54 @@ def pearson_distance(covariance: Floats, variances: Floats) -> Floats:
     return distance
 
 
-def _means(true: ArrayLike, recovered: ArrayLike, policy: int, resamples: int, rng: np.random.Generator) -> Floats:
-    """Mean true and recovered return in each resample, (1 + resamples, 2)."""
+def _returns(true: ArrayLike, recovered: ArrayLike, policy: int) -> Floats:
+    """A policy's true and recovered returns, (E, 2)."""
     returns = [check_numbers(true, f"true[{policy}]"), check_numbers(recovered, f"recovered[{policy}]")]
     if returns[0].ndim != 1 or not returns[0].size or returns[0].shape != returns[1].shape:
         raise ValueError(
             "Each policy needs one true and one recovered return for each episode, and at least one episode; "
             f"policy {policy} has shapes {returns[0].shape} and {returns[1].shape}."
         )
-    episodes = len(returns[0])
-    means: Floats = resample_counts(episodes, resamples, rng) @ np.stack(returns, axis=1) / episodes
-    return means
+    return np.stack(returns, axis=1)
 
 
-def _tau(means: Floats) -> Floats:
-    """τ_b between the two rows of each (2, policies) table, (B,); NaN where all of a row is tied."""
-    largest = np.maximum(np.abs(means).max(axis=2, keepdims=True), np.finfo(np.float64).tiny)
-    level = np.round(means / largest / TIE)
-    first, second = np.moveaxis(np.sign(level[..., :, None] - level[..., None, :]), 1, 0)
-    pairs = [(a * b).sum(axis=(1, 2)) for a, b in ((first, second), (first, first), (second, second))]
-    root = np.sqrt(pairs[1] * pairs[2])
-    tau: Floats = np.divide(pairs[0], root, out=np.full_like(root, np.nan), where=root > 0)
-    return tau
+def _differences(samples: Sequence[Floats], paired: bool) -> tuple[Floats, Floats]:
+    """Differences of the means of every two policies and their standard errors, (2, P, P); 0 for single episodes."""
+    means = np.stack([returns.mean(axis=0) for returns in samples], axis=1)
+    difference = means[:, :, None] - means[:, None, :]
+    sizes = np.array([len(returns) for returns in samples])
+    if paired:
+        rows = np.stack(samples, axis=2)
+        spread = (rows[:, :, :, None] - rows[:, :, None, :]).var(axis=0) / max(sizes[0] - 1, 1)
+    else:
+        variances = np.stack([returns.var(axis=0) for returns in samples], axis=1) / np.maximum(sizes - 1, 1)
+        spread = variances[:, :, None] + variances[:, None, :]
+    return difference, np.sqrt(spread)
+
+
+def _known(
+    samples: Sequence[Floats],
+    difference: Floats,
+    pairs: tuple[Ints, ...],
+    paired: bool,
+    confidence: float,
+    resamples: int,
+    seed: Seed,
+) -> Bools:
+    """Whether the rewards agree on each pair, or disagree, in a share `confidence` of the resamples, (pairs,)."""
+    rng = np.random.default_rng(seed)
+    sizes: Ints = np.array([len(returns) for returns in samples])
+    shared = resample_counts(int(sizes[0]), resamples, rng)[1:]
+    means = np.stack(
+        [
+            (shared if paired else resample_counts(len(x), resamples, rng)[1:]) @ (x - x.mean(axis=0)) / len(x)
+            for x in samples
+        ],
+        axis=2,
+    )
+    noise = means[:, :, pairs[0]] - means[:, :, pairs[1]]
+    fewest = np.minimum(sizes[pairs[0]], sizes[pairs[1]])
+    wider = t.ppf(confidence, fewest - 1) / norm.ppf(confidence) * np.sqrt(fewest / (fewest - 1))
+    kept = (np.sign(difference) * np.sign(difference + wider * noise)).prod(axis=1) > 0
+    known: Bools = kept.mean(axis=0) >= confidence
+    return known

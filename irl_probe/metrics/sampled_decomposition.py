@@ -17,7 +17,7 @@ from irl_probe.metrics.bootstrap import (
     jackknife_counts,
     resample_counts,
 )
-from irl_probe.metrics.draws import Evaluations, paired
+from irl_probe.metrics.draws import paired
 from irl_probe.metrics.epic import TRIVIAL, ZERO
 from irl_probe.metrics.starc import StarcForms
 
@@ -39,7 +39,6 @@ class SampledDecomposition:
 
 
 def decompose_sample(
-    evaluations: Evaluations,
     forms: StarcForms,
     recovered: str,
     true: str,
@@ -59,18 +58,19 @@ def decompose_sample(
     """
     check_confidence(confidence, resamples)
     rows = [forms.names.index(name) for name in (recovered, true)]
-    episodes = len(np.unique(forms.episode))
+    minimal = forms.canonical["starc_minimal"]
+    episodes = len(np.unique(minimal.episode))
     counts = resample_counts(episodes, resamples, np.random.default_rng(seed))
     counts = np.concatenate([counts, jackknife_counts(episodes)])
-    whole, truth = evaluations.own[rows[0]], evaluations.own[rows[1]]
-    size = counts @ episode_sums(np.ones(len(whole)), forms.episode)
+    whole, truth = (forms.rewards[row] for row in rows)
+    size = counts @ episode_sums(np.ones(len(whole)), minimal.episode)
 
     def mean(values: Floats) -> Floats:
-        return np.tensordot(counts, episode_sums(values, forms.episode), axes=1) / size.reshape(
+        return np.tensordot(counts, episode_sums(values, minimal.episode), axes=1) / size.reshape(
             -1, *[1] * (values.ndim - 1)
         )
 
-    gram = forms.gram("starc_minimal", rows, counts)
+    gram = minimal.gram(rows, counts)
     centred = whole - whole.mean()
     shift = mean(centred.mean(axis=1))  # of the resample's mean
     variance = mean((centred**2).mean(axis=1)) - shift**2
@@ -83,24 +83,28 @@ def decompose_sample(
         nothing = Estimate.undefined(reason)
         return SampledDecomposition(nothing, dict.fromkeys(PARTS, nothing))
 
-    slope = _ratio(gram[:, 0, 1], gram[:, 1, 1])
-    moved = np.tensordot(counts - 1, forms.influence["starc_minimal"][:, :, rows], axes=1)  # (R, p, 2)
-    weights = forms.weights["starc_minimal"][:, rows] + moved
-    potential = slope[:, None] * weights[:, :, 1] - weights[:, :, 0]
-    with_features = (
-        mean((forms.features * centred[:, :, None]).mean(axis=1)) - mean(forms.features.mean(axis=1)) * shift[:, None]
-    )
-    by_scale = slope * (mean((truth * centred).mean(axis=1)) - mean(truth.mean(axis=1)) * shift)
-    by_potential = (potential * with_features).sum(axis=1)
-    # The covariance of e with R̂. These are products of different draws, so that X, of mean 0 over s′, does not enter.
-    form, of_truth = (forms.forms["starc_minimal"][row] for row in rows)
+    def covariance(values: Floats) -> Floats:
+        """Of (N, L) or (N, L, p) with R̂ in each resample."""
+        with_reward = centred.reshape(*centred.shape, *[1] * (values.ndim - 2))
+        away = shift.reshape(-1, *[1] * (values.ndim - 2))
+        return mean((values * with_reward).mean(axis=1)) - mean(values.mean(axis=1)) * away
 
+    slope = _ratio(gram[:, 0, 1], gram[:, 1, 1])
+    moved = minimal.moved(rows, counts)  # (R, p, 2)
+    form, of_truth = (minimal.forms[row] for row in rows)
+    by_scale = slope * covariance(truth)
+    moving = slope[:, None] * moved[:, :, 1] - moved[:, :, 0]
+    by_potential = slope * covariance(of_truth - truth) - covariance(form - whole)
+    by_potential = by_potential + (moving * covariance(minimal.features)).sum(axis=1)
+
+    # The covariance of e with R̂. These are products of different draws, so that X, of mean 0 over s′, does not enter.
     def marginal(draws: Floats) -> Floats:
         return mean(paired(draws, centred)) - mean(draws.mean(axis=1)) * shift
 
-    moving = mean(paired(forms.features, centred[:, :, None])) - mean(forms.features.mean(axis=1)) * shift[:, None]
-    residual = marginal(form) - slope * marginal(of_truth)
-    residual = residual + ((moved[:, :, 0] - slope[:, None] * moved[:, :, 1]) * moving).sum(axis=1)
+    features = (
+        mean(paired(minimal.features, centred[:, :, None])) - mean(minimal.features.mean(axis=1)) * shift[:, None]
+    )
+    residual = marginal(form) - slope * marginal(of_truth) - (moving * features).sum(axis=1)
     parts = {"scale": by_scale, "potential": by_potential, "residual": residual}
     parts["redistribution"] = variance - by_scale - by_potential - residual
     if whole.shape[1] == 1:

@@ -1,9 +1,9 @@
-"""STARC distances (VAL, Minimal) and DARD on sampled transitions, from draws that all rewards share."""
+"""STARC distances (VAL and Minimal; Skalse et al. 2024) on sampled transitions, from draws that all rewards share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,47 +20,105 @@ from irl_probe.metrics.bootstrap import (
     resample_counts,
 )
 from irl_probe.metrics.checks import check_choice, check_gamma, check_numbers
-from irl_probe.metrics.draws import Draws, Evaluations, paired, paired_products
+from irl_probe.metrics.draws import PolicySteps, Successors, paired, paired_products
 from irl_probe.metrics.epic import TRIVIAL, ZERO
 from irl_probe.metrics.ranking import pearson_distance
+from irl_probe.metrics.terms import Potential, RewardFunction, RewardTerms
 
-Measure = Literal["dard", "starc_val", "starc_minimal"]
-MEASURES = ("dard", "starc_val", "starc_minimal")
+Measure = Literal["starc_val", "starc_minimal"]
+MEASURES = ("starc_val", "starc_minimal")
 Features = Callable[[Array], Floats]
+
+# Why a norm that is not 0 has no estimate: products of different draws have no bias, but can be negative.
+NOISY = (
+    "Up to shaping the {which} reward is so small on these steps that random successors hide it. Give more episodes, "
+    "or more draws of each successor."
+)
 
 RANK = 1e-10  # a direction of the features whose singular value is a smaller share of the largest is rounding error
 RIDGE = 1e-12  # for directions of the orthonormal features that the sample does not determine
-SHRINKAGE = 0.1  # of w towards Minimal's, per sampling variance of VAL's linear system
+VALUE_RIDGE = 1e-8  # the same for the linear system of the policy's value
+ROWS_PER_FEATURE = 10  # features are chosen among sizes p with at least this many rows for each
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """The canonical forms C = R + shaping of n rewards by one measure, and how they change in a resample.
+
+    Attributes:
+        episode: (N,) the episode of each step; rows of one episode are adjacent.
+        forms: draws of C, (n, N, L).
+        features: ψ = γφ(s′) − φ(s) at the same draws, (N, L, p), orthonormal on average; p = 0 if none were fitted.
+        influence: (E, p, n), what each episode adds to the weights w of ψᵀw if it is drawn once more.
+    """
+
+    episode: Ints
+    forms: Floats
+    features: Floats
+    influence: Floats
+
+    def gram(self, rows: Sequence[int], counts: Floats) -> Floats:
+        """Mean inner products of two rewards' forms in each resample, (R, 2, 2)."""
+        pair = self.forms[list(rows)]
+        size = counts @ episode_sums(np.ones(len(self.episode)), self.episode)  # (R,)
+        products = np.stack([[paired(x, y) for y in pair] for x in pair])  # (2, 2, N)
+        inner = np.tensordot(counts, episode_sums(np.moveaxis(products, 2, 0), self.episode), axes=1)
+        inner = inner / size[:, None, None]
+        if not self.features.shape[2]:
+            return inner
+        moved = self.moved(rows, counts)
+        towards = np.stack([_by_episode(self.features, x, self.episode) for x in pair], axis=2)  # (E, p, 2)
+        through = np.swapaxes(np.tensordot(counts, towards, axes=1), 1, 2) @ moved / size[:, None, None]
+        square = paired_products(self.features, self.features) / len(self.features)
+        return inner + through + np.swapaxes(through, 1, 2) + np.swapaxes(moved, 1, 2) @ (square @ moved)
+
+    def moved(self, rows: Sequence[int], counts: Floats) -> Floats:
+        """How w of some rewards changes in each resample, by one Newton step, (R, p, rows)."""
+        change: Floats = np.tensordot(counts - 1, self.influence[:, :, list(rows)], axes=1)
+        return change
+
+    def plus(self, first: int, second: int, times: float) -> Canonical:
+        """With the form of one more reward, `first` + `times` · `second`: forms are linear in the reward."""
+
+        def joined(values: Floats, axis: int) -> Floats:
+            more = values.take([first], axis) + times * values.take([second], axis)
+            return np.concatenate([values, more], axis=axis)
+
+        return replace(self, forms=joined(self.forms, 0), influence=joined(self.influence, 2))
 
 
 @dataclass(frozen=True)
 class StarcForms:
-    """Canonical forms of n rewards on the draws, C = R + ψᵀw, and how w changes in a resample.
-
-    With ψ = γE[φ(s′)] − φ(s) for a step's own (s, a), shaping by Φ = φᵀw adds ψᵀw to the marginal reward. Make it with
-    `starc_forms`.
+    """Canonical forms of n rewards by VAL and Minimal. Make it with `starc_forms`.
 
     Attributes:
         names: the names of the rewards.
         scale: (n,) largest |R|.
-        episode: (N,) the episode of each step; rows of one episode are adjacent.
-        features: ψ at the draws of s′, (N, L′, p), orthonormal on average.
-        square: (p, p), the mean over steps of E[ψ]E[ψ]ᵀ.
-        weights: measure → w of each reward, (p, n).
-        forms: measure → draws of C, (n, N, L′), or (n, N, L) of "dard", which has no w.
-        influence: measure → (E, p, n), what each episode adds to w if it is drawn once more.
-        going: (N,), whether the step does not end the MDP; "dard" uses only these.
+        rewards: R(s, a, S′) at each step's successors, (n, N, L).
+        canonical: measure → forms.
+        sizes: measure → the number of features that was chosen.
+        value_spread: (n,) the standard deviation over the steps of each reward's value under d_A; without the potential
+            that the reward itself shows, if it shows one.
     """
 
     names: tuple[str, ...]
     scale: Floats
-    episode: Ints
-    features: Floats
-    square: Floats
-    weights: dict[str, Floats]
-    forms: dict[str, Floats]
-    influence: dict[str, Floats]
-    going: Bools
+    rewards: Floats
+    canonical: dict[str, Canonical]
+    sizes: dict[str, int]
+    value_spread: Floats
+
+    def plus(self, first: str, second: str, times: float, name: str) -> StarcForms:
+        """With the forms of one more reward: `first` + `times` · `second`."""
+        a, b = self.names.index(first), self.names.index(second)
+        return replace(
+            self,
+            names=(*self.names, name),
+            scale=np.append(self.scale, self.scale[a] + abs(times) * self.scale[b]),
+            rewards=np.concatenate([self.rewards, (self.rewards[a] + times * self.rewards[b])[None]]),
+            canonical={measure: forms.plus(a, b, times) for measure, forms in self.canonical.items()},
+            value_spread=np.append(self.value_spread, np.nan),
+        )
 
     def distance(
         self,
@@ -72,104 +130,94 @@ class StarcForms:
         resamples: int = 1000,
         seed: Seed = 0,
     ) -> Estimate:
-        """The distance between two rewards, with a BCa bootstrap interval over episodes.
+        """‖Ĉ_a − Ĉ_b‖ of the normalised forms, in [0, 2], with a BCa bootstrap interval over episodes.
 
-        "dard" is in [0, 1]: √((1 − ρ)/2) of its canonical forms over steps that do not end the MDP (Wulfe et al. 2022).
-        "starc_val" and "starc_minimal" are in [0, 2]: ‖Ĉ_a − Ĉ_b‖ of the normalised forms (Skalse et al. 2024). In a
-        resample w changes by one Newton step, which is exact to first order.
+        In a resample the fitted weights change by one Newton step, which is exact to first order.
 
         NaN with a reason if a form is 0. Raises ValueError for an unknown measure.
         """
         check_confidence(confidence, resamples)
         check_choice(measure, MEASURES, "measure")
+        forms = self.canonical[measure]
         rows = [self.names.index(name) for name in (first, second)]
-        episodes = len(np.unique(self.episode))
+        episodes = len(np.unique(forms.episode))
         counts = resample_counts(episodes, resamples, np.random.default_rng(seed))
         counts = np.concatenate([counts, jackknife_counts(episodes)])
-        gram = self.gram(measure, rows, counts)
+        gram = forms.gram(rows, counts)
         for place, row in enumerate(rows):
             if not gram[0, place, place] > (ZERO * self.scale[row]) ** 2:
-                return Estimate.undefined(TRIVIAL.format(which=f"'{self.names[row]}'"))
-        half = pearson_distance(gram[:, 0, 1], gram[:, 0, 0] * gram[:, 1, 1])
-        half[(gram[:, 0, 0] <= 0) | (gram[:, 1, 1] <= 0)] = np.nan
+                trivial = np.abs(forms.forms[row].mean(axis=1)).max() <= ZERO * self.scale[row]
+                return Estimate.undefined((TRIVIAL if trivial else NOISY).format(which=f"'{self.names[row]}'"))
+        distances = 2 * pearson_distance(gram[:, 0, 1], gram[:, 0, 0] * gram[:, 1, 1])
+        distances[(gram[:, 0, 0] <= 0) | (gram[:, 1, 1] <= 0)] = np.nan
+        drawn, left_out = np.split(distances, [resamples + 1])
         without = ONE_EPISODE if episodes == 1 else ""
-        drawn, left_out = np.split(half if measure == "dard" else 2 * half, [resamples + 1])
         return accelerated_interval(drawn, left_out, confidence, groups=episodes, without=without)
 
-    def gram(self, measure: str, rows: list[int], counts: Floats) -> Floats:
-        """Mean inner products of two forms in each resample, (R, 2, 2); those of "dard" are centred."""
-        pair = self.forms[measure][rows]
-        kept = self.going if measure == "dard" else np.ones(len(self.going), dtype=bool)
-        size = counts @ episode_sums(kept.astype(np.float64), self.episode)  # (R,)
-        if measure == "dard":
-            pair = (pair - pair[:, kept].mean(axis=(1, 2), keepdims=True)) * kept[:, None]
-        products = np.stack([[paired(x, y) for y in pair] for x in pair])  # (2, 2, N)
-        inner = np.moveaxis(self._resampled(np.moveaxis(products, 2, 0), counts), 0, -1) / size
-        inner = np.moveaxis(inner, -1, 0)
-        if measure == "dard":
-            mean = self._resampled(pair.mean(axis=2).T, counts) / size[:, None]
-            return inner - mean[:, :, None] * mean[:, None, :]
-        moved = np.tensordot(counts - 1, self.influence[measure][:, :, rows], axes=1)  # (R, p, 2)
-        towards = np.stack([_by_episode(self.features, x, self.episode) for x in pair], axis=2)  # (E, p, 2)
-        through = np.swapaxes(np.tensordot(counts, towards, axes=1), 1, 2) @ moved / size[:, None, None]
-        inner = inner + through + np.swapaxes(through, 1, 2)
-        return inner + np.swapaxes(moved, 1, 2) @ (self.square @ moved)
 
-    def _resampled(self, rows: Floats, counts: Floats) -> Floats:
-        return np.tensordot(counts, episode_sums(rows, self.episode), axes=1)
-
-
-def starc_forms(evaluations: Evaluations, draws: Draws, gamma: float, features: Features) -> StarcForms:
+def starc_forms(
+    rewards: Mapping[str, RewardFunction | RewardTerms],
+    successors: Successors,
+    policy: PolicySteps,
+    gamma: float,
+    features: Features,
+    *,
+    sizes: Sequence[int] | None = None,
+    references: tuple[Array, Array] | None = None,
+    extra: Mapping[str, RewardTerms] | None = None,
+) -> StarcForms:
     """The canonical forms of all rewards. All share one linear system for Minimal and one for VAL.
 
-    Minimal: w minimises the mean of E[C]² over the steps, which stand for the coverage D of the exact measure. VAL:
-    φᵀw is the value of the policy that draws actions from d_A, by least-squares temporal differences (Bradtke and Barto
-    1996), Σ φ(s)(R_π + ψ_πᵀw) = 0. This system can be nearly singular on states that the policy does not visit, so w is
-    shrunk towards Minimal's where the sample does not determine it. The shrinkage falls like 1/N.
+    Minimal: w minimises the mean of E[C]² over the steps, which stand for the coverage D of the exact measure. In a
+    continuous space it is the least norm that these potentials reach: a richer class can reach a smaller one. VAL: φᵀw
+    is the value of the policy that draws actions from d_A, by least-squares temporal differences (Bradtke and Barto
+    1996), Σ φ(s)(R_π + γE[φ(s′)]ᵀw − φ(s)ᵀw) = 0, on simulated steps of that policy.
 
-    Both are linear in the reward and follow its shaping, so a potential in the span of φ does not change a form, for
-    any size of the sample. A potential outside it changes the forms by the part that the features cannot express.
+    The potential that a reward itself shows in its dependence on s′ (`RewardTerms.potential`, for a recovered reward
+    its V) is taken out exactly before anything is fitted, and is one of the features of all rewards. So shaping of any
+    size that can be seen there changes no form. A potential that is neither shown nor in the span of the features
+    changes the forms by the part that the features cannot express.
 
     Args:
-        evaluations: the rewards on `draws` (`evaluate_on_draws`).
-        draws: N steps with successors.
+        rewards: name → reward.
+        successors: N steps with draws of s′.
+        policy: simulated steps of d_A (`follow`), from the states of these steps.
         gamma: in [0, 1).
-        features: φ, observations (N, ...) → (N, p), a constant included. After an end they are taken as 0.
+        features: φ, observations (N, ...) → (N, p), a constant first. After an end they are taken as 0.
+        sizes: numbers of leading features, among which the error on held-out episodes chooses; default all.
+        references: observations and actions (K, ...) at which a plain function's dependence on s′ is read; None leaves
+            it unread.
+        extra: more rewards, whose forms come from the same system. They do not count in the choice of features, and
+            their own potentials are not used.
 
     Raises ValueError if the features are not finite numbers of shape (N, p).
     """
     gamma = check_gamma(gamma)
-    steps, (count, length, width) = draws.steps, draws.shape
-    phi = check_features(features, steps.observations)
-    after = check_features(features, draws.after.reshape(-1, *draws.after.shape[3:]))
-    after = np.where(draws.after_ended.reshape(-1, 1), 0.0, after).reshape(count, length * width, -1).mean(axis=1)
-    own = check_features(features, draws.own.reshape(-1, *draws.own.shape[2:]))
-    own = np.where(draws.own_ended.reshape(-1, 1), 0.0, own).reshape(count, draws.own.shape[1], -1)
+    judged = [RewardTerms.of(name, reward) for name, reward in rewards.items()]
+    shown = [reward.potential(gamma, references) for reward in judged]
+    every = [*zip(judged, shown, strict=True), *((reward, None) for reward in (extra or {}).values())]
+    steps = successors.steps
+    own = np.repeat(steps.actions[:, None], successors.ended.shape[1], axis=1)
+    basis = _Basis(features, [p for p in shown if p is not None])
+    whole, unshaped = _evaluated(every, gamma, (steps.observations, own), successors.after, successors.ended)
 
-    psi = gamma * own - phi[:, None]
-    scale = _orthonormal(psi.reshape(-1, phi.shape[1]))
-    phi, psi, psi_policy = phi @ scale, psi @ scale, (gamma * after - phi) @ scale
-    square = paired_products(psi, psi) / count
-    rewards = np.moveaxis(evaluations.own, 0, 2)  # (N, L′, n)
+    here = basis(steps.observations)
+    offered = _offered(sizes, here.shape[1] - len(basis.shown))
+    psi = gamma * basis.after(successors.after, successors.ended) - here[:, None]
+    problem = _Problem(psi, here, unshaped, steps.episode, offered, len(judged), len(basis.shown))
+    minimal, minimal_size = _minimal(problem)
 
-    w_minimal, form_minimal = _least(square, psi, rewards)
-    at_minimal = np.stack([_by_episode(psi, x, steps.episode) for x in np.moveaxis(form_minimal, 2, 0)], axis=2)
-    moved_minimal = -_inverse(square) @ at_minimal / count
-    w_val, moved_val = _value(phi, psi_policy, evaluations.policy.T, w_minimal, moved_minimal, steps.episode)
+    _, paid = _evaluated(every, gamma, (policy.observations, policy.actions), policy.after, policy.ended)
+    following = gamma * basis.after(policy.after, policy.ended).mean(axis=1)
+    value = _ValueSystem(basis(policy.observations), following, paid.mean(axis=2).T, policy, gamma)
+    val, val_size, spread = _val(problem, value)
     return StarcForms(
-        names=evaluations.names,
-        scale=evaluations.scale,
-        episode=steps.episode,
-        features=psi,
-        square=square,
-        weights={"starc_val": w_val, "starc_minimal": w_minimal},
-        forms={
-            "dard": evaluations.dard,
-            "starc_val": np.moveaxis(rewards + psi @ w_val, 2, 0),
-            "starc_minimal": np.moveaxis(form_minimal, 2, 0),
-        },
-        influence={"starc_val": moved_val, "starc_minimal": moved_minimal},
-        going=~steps.terminated,
+        names=(*rewards, *(extra or {})),
+        scale=np.abs(whole[:, :, 0]).max(axis=1),
+        rewards=whole,
+        canonical={"starc_val": val, "starc_minimal": minimal},
+        sizes={"starc_val": val_size, "starc_minimal": minimal_size},
+        value_spread=spread,
     )
 
 
@@ -181,6 +229,188 @@ def check_features(features: Features, observations: Array) -> Floats:
     return values
 
 
+@dataclass(frozen=True)
+class _Basis:
+    """The features, and after them the potentials that the rewards themselves show."""
+
+    features: Features
+    shown: Sequence[Potential]
+
+    def __call__(self, observations: Array) -> Floats:
+        """(N, p) of N observations."""
+        own = [potential(observations)[:, None] for potential in self.shown]
+        return np.concatenate([check_features(self.features, observations), *own], axis=1)
+
+    def after(self, after: Array, ended: Bools) -> Floats:
+        """(N, L, p) of successors (N, L, ...); 0 where the MDP ended."""
+        flat = self(after.reshape(-1, *after.shape[2:]))
+        flat[ended.reshape(-1)] = 0
+        return flat.reshape(*ended.shape, -1)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What the forms are fitted to: ψ (N, L, p), φ(s) (N, p), unshaped rewards (n, N, L), and the sizes to try."""
+
+    psi: Floats
+    phi: Floats
+    rewards: Floats
+    episode: Ints
+    sizes: Sequence[int]
+    judged: int
+    shown: int
+
+    def columns(self, size: int) -> Ints:
+        """The first `size` features and all potentials that the rewards show."""
+        return np.append(np.arange(size), np.arange(self.phi.shape[1] - self.shown, self.phi.shape[1]))
+
+
+@dataclass(frozen=True)
+class _ValueSystem:
+    """Simulated steps of d_A: φ(s) and γE[φ(s′)] (M, p), the mean reward over d_A (M, n)."""
+
+    phi: Floats
+    following: Floats
+    rewards: Floats
+    policy: PolicySteps
+    gamma: float
+
+    def solve(self, columns: Ints, rows: Bools | slice) -> tuple[Floats, Floats, Floats]:
+        """w (p, n) by the rows, the columns' scaling (p, p) in which w is, and the inverse of the system."""
+        phi = self.phi[rows][:, columns]
+        scale = _orthonormal(phi)
+        phi = phi @ scale
+        system = phi.T @ (phi - self.following[rows][:, columns] @ scale) / len(phi)
+        inverse = np.asarray(np.linalg.inv(system + VALUE_RIDGE * np.eye(len(system))), dtype=np.float64)
+        given = phi.T @ self.rewards[rows] / len(phi)
+        weights: Floats = inverse @ given
+        for _ in range(2):  # what the ridge left
+            weights = weights + inverse @ (given - system @ weights)
+        return weights, scale, inverse
+
+    def stable(self, columns: Ints) -> bool:
+        """Whether the system of all steps is as far from singular as it is in expectation: ‖inverse‖ ≤ 1/(1 − √γ)."""
+        _, _, inverse = self.solve(columns, slice(None))
+        return bool(np.linalg.norm(inverse, 2) <= 1 / (1 - np.sqrt(self.gamma)))
+
+    def errors(self, columns: Ints, scaled: Floats) -> Floats:
+        """The temporal difference of each step, (M, n); `scaled` are weights of the unscaled features."""
+        difference: Floats = self.rewards + (self.following[:, columns] - self.phi[:, columns]) @ scaled
+        return difference
+
+
+def _minimal(problem: _Problem) -> tuple[Canonical, int]:
+    """Minimal, with the number of features whose weights leave the least norm on held-out episodes."""
+    held = _halves(problem.episode)
+    affordable = _affordable(problem.sizes, len(problem.psi) // 2)
+    psi_mean, reward_mean = problem.psi.mean(axis=1), problem.rewards[: problem.judged].mean(axis=2).T
+    unit = np.maximum((reward_mean**2).mean(axis=0), np.finfo(np.float64).tiny)
+
+    def error(size: int) -> float:
+        psi, total = psi_mean[:, problem.columns(size)], 0.0
+        for half in (held, ~held):
+            weights = np.linalg.lstsq(psi[~half], -reward_mean[~half], rcond=RANK)[0]
+            form = reward_mean[half] + psi[half] @ weights
+            total += float(((form**2).mean(axis=0) / unit).sum())
+        return total
+
+    size = min(affordable, key=error) if len(affordable) > 1 else affordable[0]
+    psi = problem.psi[:, :, problem.columns(size)]
+    psi = psi @ _orthonormal(_flat(psi))
+    square = paired_products(psi, psi) / len(psi)
+    inverse = np.asarray(np.linalg.inv(square + RIDGE * np.eye(len(square))), dtype=np.float64)
+    forms = np.moveaxis(problem.rewards, 0, 2)  # (N, L, n)
+    for _ in range(2):  # twice, for precision
+        forms = forms - psi @ (inverse @ paired_products(psi, forms) / len(psi))
+    forms = np.moveaxis(forms, 2, 0)
+    at = np.stack([_by_episode(psi, x, problem.episode) for x in forms], axis=2)
+    return Canonical(problem.episode, forms, psi, -inverse @ at / len(psi)), size
+
+
+def _val(problem: _Problem, value: _ValueSystem) -> tuple[Canonical, int, Floats]:
+    """VAL, with the number of features whose value has the least error on held-out chains; and each value's spread."""
+    policy, judged = value.policy, problem.judged
+    held = _halves(policy.episode if len(np.unique(policy.episode)) > 1 else policy.chain)
+    affordable = _affordable(problem.sizes, len(value.phi) // 2)
+
+    def error(size: int) -> float:
+        columns, total = problem.columns(size), 0.0
+        for half in (held, ~held):
+            weights, scale, _ = value.solve(columns, ~half)
+            differences = value.errors(columns, scale @ weights)[half, :judged]
+            total += _chain_error(differences, policy, half, value.rewards[half, :judged])
+        return total
+
+    order = sorted(affordable, key=error) if len(affordable) > 1 else affordable
+    size = next((s for s in order if value.stable(problem.columns(s))), affordable[0])
+    columns = problem.columns(size)
+    weights, scale, inverse = value.solve(columns, slice(None))
+    differences = value.errors(columns, scale @ weights)
+    phi = value.phi[:, columns] @ scale
+    episodes = problem.episode[np.flatnonzero(np.diff(problem.episode, prepend=problem.episode[0] - 1))]
+    at = np.stack([(phi[rows].T @ differences[rows]) for rows in (policy.episode == e for e in episodes)])
+    psi = problem.psi[:, :, columns] @ scale
+    forms = np.moveaxis(np.moveaxis(problem.rewards, 0, 2) + psi @ weights, 2, 0)
+    spread = (problem.phi[:, columns] @ scale @ weights).std(axis=0)
+    return Canonical(problem.episode, forms, psi, inverse @ at / len(phi)), size, spread
+
+
+def _chain_error(differences: Floats, policy: PolicySteps, rows: Bools, rewards: Floats) -> float:
+    """E[(Σ δ_t)²] over chains, per reward in units of its sums over chains, and added over rewards.
+
+    Chains go on with probability γ, so the mean of Σ δ_t is the error of V at the chain's start.
+    """
+    _, chain = np.unique(policy.chain[rows], return_inverse=True)
+    total = 0.0
+    for column, reward in zip(differences.T, rewards.T, strict=True):
+        sums, returns = np.bincount(chain, column), np.bincount(chain, reward)
+        total += float((sums**2).mean()) / max(float((returns**2).mean()), np.finfo(float).tiny)
+    return total
+
+
+def _evaluated(
+    rewards: Sequence[tuple[RewardTerms, Potential | None]],
+    gamma: float,
+    at: tuple[Array, Array],
+    after: Array,
+    ended: Bools,
+) -> tuple[Floats, Floats]:
+    """R(s, a, S′) at actions and successors (N, L, ...), and the same without the potentials shown: (n, N, L) each."""
+    observations, actions = at
+    flat = after.reshape(-1, *after.shape[2:])
+    states, taken = np.repeat(observations, ended.shape[1], axis=0), actions.reshape(-1, *actions.shape[2:])
+    whole = [r(states, taken, flat, ended.reshape(-1)).reshape(ended.shape) for r, _ in rewards]
+    unshaped = []
+    for values, (_, potential) in zip(whole, rewards, strict=True):
+        if potential is not None:
+            later = np.where(ended, 0.0, potential(flat).reshape(ended.shape))
+            values = values - (gamma * later - potential(observations)[:, None])
+        unshaped.append(values)
+    return np.stack(whole), np.stack(unshaped)
+
+
+def _offered(sizes: Sequence[int] | None, width: int) -> list[int]:
+    """The numbers of leading features to choose among, ascending."""
+    return sorted({min(size, width) for size in sizes}) if sizes else [width]
+
+
+def _affordable(sizes: Sequence[int], rows: int) -> list[int]:
+    """Those with enough rows for each feature, or the smallest alone."""
+    return [size for size in sizes if size * ROWS_PER_FEATURE <= rows] or [sizes[0]]
+
+
+def _halves(groups: Ints) -> Bools:
+    """Every second group of rows; where there is only one, its second half."""
+    names, index = np.unique(groups, return_inverse=True)
+    held: Bools = np.arange(len(groups)) >= len(groups) // 2 if len(names) == 1 else index % 2 == 1
+    return held
+
+
+def _flat(draws: Floats) -> Floats:
+    """(N·L, p) of (N, L, p)."""
+    return draws.reshape(-1, draws.shape[-1])
+
+
 def _orthonormal(rows: Floats) -> Floats:
     """(p, p) that makes the columns of rows (N, p) orthonormal on average; directions without data stay small."""
     triangle = np.linalg.qr(rows, mode="r")
@@ -188,39 +418,6 @@ def _orthonormal(rows: Floats) -> Floats:
     columns: Floats = axes[: len(singular)].T / np.maximum(singular, RANK * max(singular[0], RANK))
     scale: Floats = columns * np.sqrt(len(rows))
     return scale
-
-
-def _inverse(square: Floats) -> Floats:
-    return np.asarray(np.linalg.inv(square + RIDGE * np.eye(len(square))), dtype=np.float64)
-
-
-def _least(square: Floats, psi: Floats, rewards: Floats) -> tuple[Floats, Floats]:
-    """w (p, n) that minimises the mean of E[R + ψᵀw]², and R + ψᵀw; solved twice, for precision."""
-    inverse = _inverse(square)
-    weights = np.zeros((len(square), rewards.shape[2]))
-    forms = rewards
-    for _ in range(2):
-        weights = weights - inverse @ paired_products(psi, forms) / len(psi)
-        forms = rewards + psi @ weights
-    return weights, forms
-
-
-def _value(
-    phi: Floats, psi: Floats, rewards: Floats, start: Floats, moved_start: Floats, episode: Ints
-) -> tuple[Floats, Floats]:
-    """w (p, n) = start + δ, with δ by the shrunken system Σ φ(R_π + ψ_πᵀw) = 0, and each episode's influence on w."""
-    count, size = phi.shape
-    phi = phi @ _orthonormal(phi)
-    system = phi.T @ psi / count
-    variance = float(((phi**2).sum(axis=1) * (psi**2).sum(axis=1)).mean()) / (size * count)
-    normal = np.linalg.inv(system.T @ system + SHRINKAGE * variance * np.eye(size))
-    left = rewards + psi @ start
-    change = -normal @ (system.T @ (phi.T @ left / count))
-    left = left + psi @ change
-    mean = phi.T @ left / count  # it would be 0 without the shrinkage
-    at = np.stack([episode_sums(phi * x[:, None] - m, episode) for x, m in zip(left.T, mean.T, strict=True)], axis=2)
-    moved = -normal @ (system.T @ at) / count + (np.eye(size) - normal @ (system.T @ system)) @ moved_start
-    return start + change, moved
 
 
 def _by_episode(features: Floats, form: Floats, episode: Ints) -> Floats:

@@ -22,6 +22,10 @@ CHUNK_BYTES = 1 << 25
 SPREAD = 1e-6  # a dimension whose standard deviation is below this share of its size does not vary
 
 
+Potential = Callable[[Array], Floats]
+"""Φ(s) of N states, (N,), in reward units."""
+
+
 class RewardFunction(Protocol):
     """r(s, a, s′, terminated) of N transitions at once, (N,), in reward units per environment step."""
 
@@ -83,6 +87,39 @@ class RewardTerms:
         if self.joint is None:
             return _zeros(observations)
         return self._chunked(self.joint, observations, actions, next_observations, terminated)
+
+    def potential(self, gamma: float, references: tuple[Array, Array] | None) -> Potential | None:
+        """Φ of the shaping γΦ(s′) − Φ(s) that the reward shows in its dependence on s′: successor(s′)/γ.
+
+        For a recovered reward Q(s, a) − γV(s′) it is −V, up to rounding. Of a plain function it is the mean over the
+        references (s, a), K of each, of r(s, a, s′)/γ: the potential of every r = g(s, a) + γΦ(s′) up to a constant.
+        Taking out any function of the state as shaping is valid; this one takes out what can be seen without a fit.
+
+        None if the reward does not depend on s′, if γ = 0, or if a plain function has no references.
+        """
+        if gamma == 0 or (self.successor is None and (self.joint is None or references is None)):
+            return None
+
+        def function(observations: Array) -> Floats:
+            values = self.of_successor(observations)
+            if self.joint is not None and references is not None:
+                values = values + self._mean_over(references, observations)
+            return values / gamma
+
+        if self.joint is not None and references is not None:
+            probe = function(references[0])
+            if np.ptp(probe) <= SPREAD * max(float(np.abs(probe).max()), np.finfo(np.float64).tiny):
+                return None
+        return function
+
+    def _mean_over(self, references: tuple[Array, Array], successors: Array) -> Floats:
+        """The mean joint term over K pairs (s, a) at each successor, as if no MDP had ended, (N,)."""
+        count, going = len(successors), np.zeros(len(successors), dtype=bool)
+        total = np.zeros(count)
+        for state, action in zip(*references, strict=True):
+            states, actions = (np.broadcast_to(x, (count, *np.shape(x))) for x in (state, action))
+            total += self.of_joint(states, actions, successors, going)
+        return total / len(references[0])
 
     def pair_table(self, observations: Array, actions: Array) -> Floats:
         """The pair term of every state with every action, (N, K)."""
@@ -149,10 +186,11 @@ class RewardTerms:
 def state_features(
     rows: Array, *, size: int = 256, seed: int = 0, count: int | None = None
 ) -> Callable[[Array], Floats]:
-    """φ(s), (N, p): indicators of discrete states; of continuous ones 1, the standardised state, and random tanh units.
+    """φ(s), (N, p): indicators of discrete states; of continuous ones polynomials and random tanh units.
 
-    The weights of the units are normal with variance 1/k, for k dimensions, so that they represent smooth potentials
-    well.
+    The columns of continuous states are 1, the standardised state, its products (if `size` has room for all), and tanh
+    units whose weights are normal with variance 1/k, for k dimensions, so that they represent smooth potentials well.
+    The first columns are a set of features by themselves.
 
     Args:
         rows: observations (N, ...) by which states are standardised.
@@ -164,13 +202,16 @@ def state_features(
     if standardised.count is not None:
         return standardised
     dimensions = len(standardised.mean)
-    units = max(0, min(size, len(rows) // 4) - 1 - dimensions)
+    left = max(0, min(size, len(rows) // 4) - 1 - dimensions)
+    products = np.triu_indices(dimensions) if dimensions * (dimensions + 1) // 2 <= left else (np.zeros(0, int),) * 2
+    units = left - len(products[0])
     rng = np.random.default_rng(seed)
     weights, biases = rng.normal(size=(dimensions, units)) / np.sqrt(max(dimensions, 1)), rng.normal(size=units)
 
     def features(observations: Array) -> Floats:
         x = standardised(observations)
-        return np.concatenate([np.ones((len(x), 1)), x, np.tanh(x @ weights + biases)], axis=1)
+        squares = x[:, products[0]] * x[:, products[1]]
+        return np.concatenate([np.ones((len(x), 1)), x, squares, np.tanh(x @ weights + biases)], axis=1)
 
     return features
 

@@ -257,10 +257,12 @@ def distance_forest(distance: xr.Dataset, *, coverage: str | None = None, ax: Ax
     )
     for metric in metrics:
         labels.append(shown[metric])
-        for name in ("shaped", "random"):
-            if name in at:
-                interval(ax, at[name].sel(metric=metric).values, len(labels) - 1, MUTED, "D", hollow=True)
+        if "random" in at:
+            interval(ax, at["random"].sel(metric=metric).values, len(labels) - 1, MUTED, "D", hollow=True)
         for reward in rewards:
+            for name in (n for n in ("shaped", "shaped_10") if n in at):
+                where = at[name].sel(reward=reward, metric=metric).values
+                interval(ax, where, len(labels), MUTED, "D", hollow=True)
             bounds = at["value"].sel(reward=reward, metric=metric).values
             interval(ax, bounds, len(labels), BLUE, "o")
             if np.isnan(bounds[0]):

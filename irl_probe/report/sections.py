@@ -175,9 +175,9 @@ def _points(figures: Figures, best: str | None) -> Section | None:
     ]
     intro = (
         "Each panel plots the recovered reward against the true one, like the figures of IQ-Learn. What counts is a "
-        "rising line, not its slope or height: scale and constant are free. At episode level the colour is the length. "
-        "If the dots follow the line only from colour to colour, and not within one colour, the relation is one of "
-        "length."
+        "rising line, not its slope or height: scale and constant are free. At episode level the sums are undiscounted "
+        "and the colour is the length. If the dots follow the line only from colour to colour, and not within one "
+        "colour, the relation is one of length."
     )
     if len(shown) < possible:
         intro += f" The page draws {len(shown)} of {possible} pairs of reward and data; the tables below have all."
@@ -283,8 +283,15 @@ def _ranking(figures: Figures) -> Section | None:
     """The order of policies, as a table."""
     if figures.ranking is None:
         return None
-    intro = "Whether the rewards order policies, random to expert, by their mean return as the true reward does."
-    return Section("ranking", "Order of policies", intro, [ranking_table(figures.ranking)])
+    intro = (
+        "Whether the rewards order policies, random to expert, by their mean discounted return as the true reward "
+        "does. Policies whose means differ by less than a standard error are ties. The undiscounted order, of plain "
+        "sums, stands beside it: shaping changes it."
+    )
+    tables = [ranking_table(figures.ranking)]
+    if figures.undiscounted is not None:
+        tables.append(ranking_table(figures.undiscounted, undiscounted=True))
+    return Section("ranking", "Order of policies", intro, tables)
 
 
 def _decomposition(figures: Figures) -> Section | None:

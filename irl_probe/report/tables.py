@@ -286,15 +286,18 @@ def calibration_table(distance: Distances) -> Table | None:
     header = [Heading("coverage", "coverage"), Heading("calibration", "calibration"), *(named(m) for m in metrics)]
     rows = []
     for coverage in distance.value.labels["coverage"]:
-        known = (
-            (distance.shaped, "truth + shaping (0 is right)"),
-            (distance.random, "a random reward (far is right)"),
-        )
         lines = [
-            (text, [cell(found.of(coverage=coverage, metric=m), 3, reason=_ABSENT) for m in metrics])
-            for found, text in known
+            (
+                f"truth + {times}shaping of the size of {reward}'s value (0 is right)",
+                [cell(found.of(reward=reward, coverage=coverage, metric=m), 3, reason=_ABSENT) for m in metrics],
+            )
+            for found, times in ((distance.shaped, ""), (distance.shaped_10, "10 × "))
             if found is not None
+            for reward in found.labels["reward"]
         ]
+        if distance.random is not None:
+            far = [cell(distance.random.of(coverage=coverage, metric=m), 3, reason=_ABSENT) for m in metrics]
+            lines.append(("a random reward (far is right)", far))
         if distance.off_support is not None:
             shares = [distance.off_support.of(coverage=coverage, metric=m)[0] for m in metrics]
             lines.append(("queries outside the data", [_share(share) for share in shares]))
@@ -307,20 +310,30 @@ def _share(share: float) -> Cell:
     return Cell(UNDEFINED, reason=_ABSENT) if np.isnan(share) else Cell(f"{100 * share:.0f}\u00a0%")
 
 
-def ranking_table(ranking: Ranking) -> Table:
-    """τ_b of each reward and of a constant, and the mean returns that they order; true and constant have a row each."""
-    order = np.argsort(ranking.true, kind="stable")
+def ranking_table(ranking: Ranking, *, undiscounted: bool = False) -> Table:
+    """τ_b of each reward and of a constant, and the mean returns that they order; true and constant have a row each.
+
+    If rewards have different γ, true and constant have a row for each γ.
+    """
+    kinds = sorted({gamma for gamma in ranking.gamma.values() if not np.isnan(gamma)})
+    labels = {r: f", γ = {gamma:g}" if len(kinds) > 1 else "" for r, gamma in ranking.gamma.items()}
+    first = {label: reward for reward, label in reversed(labels.items())}  # the first reward of each γ
+    shared = sorted(first.items())
+    order = np.argsort(ranking.true[shared[0][1]], kind="stable")
     header = [Heading("reward"), Heading("agreement τ", "ranking"), *(Heading(ranking.policies[p]) for p in order)]
-    rows = [Row([Heading(TRUE)], [Cell("1"), *_means(ranking.true[order])])]
+    rows = [Row([Heading(f"{TRUE}{label}")], [Cell("1"), *_means(ranking.true[r][order])]) for label, r in shared]
     for reward in (r for r in ranking.recovered if r not in BASELINES):
         agreement = _figure(ranking.value, {"reward": reward})
-        rows.append(Row([Heading(reward)], [agreement, *_means(ranking.recovered[reward][order])]))
-    constant = cell(ranking.constant, reason="all policies' episodes are equally long on average")
-    means = [Cell(NOTHING_HERE)] * len(ranking.policies)
-    if CONSTANT in ranking.recovered:
-        means = _means(ranking.recovered[CONSTANT][order])
-    rows.append(Row([Heading(CONSTANT, "constant")], [constant, *means]))
-    caption = "Mean return of each policy by each reward, policies in the order of the true one."
+        cells = [agreement, *_means(ranking.recovered[reward][order])]
+        rows.append(Row([Heading(f"{reward}{labels[reward]}")], cells))
+    for label, reward in shared:
+        constant = cell(ranking.constant[reward], reason="it ties all policies")
+        means = [Cell(NOTHING_HERE)] * len(ranking.policies)
+        if labels.get(CONSTANT) == label:
+            means = _means(ranking.recovered[CONSTANT][order])
+        rows.append(Row([Heading(f"{CONSTANT}{label}", "constant")], [constant, *means]))
+    kind = "undiscounted" if undiscounted else "discounted"
+    caption = f"Mean {kind} return of each policy by each reward, policies in the order of the true one."
     return Table(caption, header, rows, wide=True)
 
 

@@ -9,7 +9,8 @@
 | `/correlation`       | value (reward, reference, coverage, metric, level, control, bound); reason        |
 | `/distance`          | value (reward, reference, coverage, metric, bound); reason; calibration below     |
 | `/decomposition`     | value (reward, reference, coverage, part, bound); reason; scale (..., bound)      |
-| `/ranking`           | value (reward, bound); reason; constant (bound); true (policy); recovered (reward, policy) |
+| `/ranking`           | value, constant (reward, bound); reason; true, recovered, cut (reward, policy)    |
+|                      | gamma (reward); the same figures of plain sums under undiscounted_value, ...      |
 | `/points/<coverage>` | episode, true (step); recovered (reward, step)                                    |
 | `/retraining`        | return_mean, normalised (reward, seed); mean, normalised_mean (reward, bound)     |
 | `/transfer`          | return_mean (variant, policy, seed); mean, value (variant, policy, bound); reason |
@@ -21,11 +22,14 @@ Any group but the root may be absent. Figures are float64; `bound` is (estimate,
 and its `reason` (the dims of `value` without bound) says why; a variable's unit is its attribute `units`. A group's
 attribute `interval` says how its intervals are made.
 
-A sampled `/distance` also has its calibration: `shaped` and `random` (reference, coverage, metric, bound), the
-measure's distance of the truth to the truth + shaping (should be 0) and to an independent random reward (should be
-far); and `off_support` (coverage, metric), the share of the evaluated transitions that are unlike any in the data.
-`/ranking` holds Kendall's τ_b between the mean true and recovered returns of policies from bad to good, and beside it
-that of a constant reward. Parts of `/decomposition`: scale, potential, redistribution, residual.
+A sampled `/distance` also has its calibration: `shaped` and `shaped_10` (reward, reference, coverage, metric, bound),
+the measure's distance of the truth to the truth + shaping of the size of that reward's value, and + ten times that
+(both should be 0); `random` (reference, coverage, metric, bound), its distance to an independent random reward (should
+be far); and `off_support` (coverage, metric), the share of the evaluated transitions that are unlike any in the data.
+`/ranking` holds Kendall's τ_b between the mean true and recovered discounted returns of policies from bad to good, each
+reward with its own `gamma`, and that of a constant reward; `cut` is the mean of γᵀ over episodes, 0 for those that
+ended. Beside it stands the order by undiscounted sums. Parts of `/decomposition`: scale, potential, redistribution,
+residual.
 
 To combine results: `merge_results` puts rewards side by side, `stack_runs` stacks seeds, tasks or variants along
 a new first dimension, `average_runs` takes the mean over it, with an interval over runs. `to_dataframe` is the tidy

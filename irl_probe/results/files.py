@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import xarray as xr
 from irl_probe._files import whole_file
 from irl_probe._names import BASELINES, EXPERT, RANDOM
 from irl_probe._words import did_you_mean
-from irl_probe.results.schema import BOUND, NOT_MEASURED, checked, current, validate
+from irl_probe.results.groups import trusted_distances
+from irl_probe.results.schema import BOUND, NOT_MEASURED, UNDISCOUNTED, checked, current, validate
 
 
 def save_results(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -87,13 +88,17 @@ COLUMNS = (
 LABELS = COLUMNS[1 : COLUMNS.index("estimate")]
 MINUS = "−"
 # Rewards, policies and controls that are there for comparison.
-NOT_COMPETING = frozenset({*BASELINES, RANDOM, EXPERT, "shaped", "off_support"})
+CALIBRATED = ("shaped", "shaped_10")  # of each reward
+NOT_COMPETING = frozenset({*BASELINES, RANDOM, EXPERT, "off_support"})
 _FIGURES: Mapping[str, tuple[str, ...]] = {  # raw episodes, points, logs and grids are not figures
     "returns": ("mean", "normalised"),
     "correlation": ("value",),
-    "distance": ("value", "shaped", "random", "off_support"),
+    "distance": ("value", "shaped", "shaped_10", "random", "off_support"),
     "decomposition": ("value", "scale"),
-    "ranking": ("value", "constant", "true", "recovered"),
+    "ranking": (
+        *("value", "constant", "true", "recovered", "gamma", "cut"),
+        *(f"{UNDISCOUNTED}_{name}" for name in ("value", "constant", "true", "recovered")),
+    ),
     "retraining": ("return_mean", "normalised", "mean", "normalised_mean"),
     "transfer": ("return_mean", "mean", "value", "overall", "regret_greedy", "regret_soft"),
 }
@@ -103,12 +108,17 @@ _BETTER: Mapping[str, Mapping[str, int]] = {
     "returns": {"mean": 1, "normalised": 1},
     "retraining": {"return_mean": 1, "normalised": 1, "mean": 1, "normalised_mean": 1},
     "transfer": {"return_mean": 1, "mean": 1, "value": 1, "overall": 1, "regret_greedy": -1, "regret_soft": -1},
-    "ranking": {"value": 1},
+    "ranking": {"value": 1, f"{UNDISCOUNTED}_value": 1},
 }
 _BETTER_PART: Mapping[str, int] = {"scale": 1, "residual": -1}  # shaping and redistribution are neither good nor bad
 _ACROSS: Mapping[str, Sequence[str]] = {"correlation": ("level", "control")}  # for other groups the metric
 _CONTROLLED = {"none": "", "constant": ", of a constant reward", "length": ", length partialled out"}
 _LABELS = ("variant", "policy", "part", "metric", "level")
+
+
+def _competes(labels: Iterable[str]) -> bool:
+    return not any(label in NOT_COMPETING or label.partition(": ")[0] in CALIBRATED for label in labels)
+
 
 CardFigure = dict[str, float | str | None]
 
@@ -117,12 +127,15 @@ def to_dataframe(tree: xr.DataTree) -> pd.DataFrame:
     """The figures of every group except /learning, /points and /grid as a tidy table, one row each.
 
     Its columns are `COLUMNS`; a column that does not apply holds "" (labels), NaN (bounds) or <NA> (seed). `metric` is
-    the variable's name if the group has no such dimension. The calibration of /distance has reward = "shaped" or
-    "random", and the share of off-support queries reward = "off_support".
+    the variable's name if the group has no such dimension. The calibration of /distance has reward = "shaped: NAME",
+    "shaped_10: NAME" or "random", and the share of off-support queries reward = "off_support". A sampled distance whose
+    calibration is not small is NaN, with the reason (`trusted_distances`).
 
     Raises ValueError as `validate` does.
     """
     groups = checked(tree)
+    if "distance" in groups:
+        groups["distance"] = trusted_distances(groups["distance"])
     frames = [
         _rows(group, groups[group], name)
         for group, names in _FIGURES.items()
@@ -138,6 +151,8 @@ def _rows(group: str, dataset: xr.Dataset, name: str) -> pd.DataFrame:
     bounds = figure.to_dataset("bound") if "bound" in figure.dims else figure.to_dataset(name="estimate")
     if name == "value":  # the figure that a reason belongs to
         bounds["reason"] = dataset["reason"]
+    if group == "distance" and name in CALIBRATED:
+        bounds = bounds.assign_coords(reward=[f"{name}: {reward}" for reward in bounds["reward"].values])
     frame = bounds.to_dataframe().reset_index() if bounds.dims else bounds.expand_dims("row").to_dataframe()
     given = {
         "group": group,
@@ -161,7 +176,8 @@ def reward_figures(tree: xr.DataTree, reward: str) -> dict[str, dict[str, CardFi
     """
     table = to_dataframe(tree)
     control = table["control"].isin(["", "none"]) | (table["metric"] == "pearson")
-    mine = table["reward"].isin([reward, "", "shaped", "random", "off_support"]) | (table["group"] == "retraining")
+    calibration = [f"{name}: {reward}" for name in CALIBRATED]
+    mine = table["reward"].isin([reward, "", *calibration, "random", "off_support"]) | (table["group"] == "retraining")
     sections: dict[str, dict[str, CardFigure]] = {}
     for _, row in table[mine & control & table["seed"].isna()].iterrows():
         section = row["group"] + (f", {row['coverage']}" if row["coverage"] else "")
@@ -171,7 +187,7 @@ def reward_figures(tree: xr.DataTree, reward: str) -> dict[str, dict[str, CardFi
 
 def _label(row: pd.Series, reward: str) -> str:
     parts = [row[name] for name in _LABELS if row[name]]
-    whose = "" if row["reward"] in ("", reward) else f" ({row['reward']})"
+    whose = "" if row["reward"] in ("", reward) else f" ({row['reward'].removesuffix(f': {reward}')})"
     return ", ".join(parts) + _CONTROLLED.get(row["control"], "") + whose
 
 
@@ -313,13 +329,13 @@ def _best(
     """Whether a cell is the best among the rows that share all labels except the reward's and the policy's."""
     best = np.zeros(scores.shape, dtype=bool)
     rivals = [n for n, name in enumerate(index) if name in ("reward", "policy")]
-    competing = np.array([not NOT_COMPETING & {row[n] for n in rivals} for row in rows])
+    competing = np.array([_competes(row[n] for n in rivals) for row in rows])
     blocks = [tuple(label for n, label in enumerate(row) if n not in rivals) for row in rows]
     for block in dict.fromkeys(blocks):
         members = np.flatnonzero([b == block for b in blocks] & competing)
         for column, labels in enumerate(columns):
             those = scores[members, column]
-            if np.isfinite(those).sum() > 1 and not NOT_COMPETING & set(labels):
+            if np.isfinite(those).sum() > 1 and _competes(labels):
                 best[members[those == np.nanmax(those)], column] = True
     return best
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from irl_probe._types import Floats
 from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, stratified_bootstrap
-from irl_probe.results.schema import BOUND, INTERVALS, SCHEMA
+from irl_probe.results.schema import BOUND, INTERVALS, SCHEMA, UNDISCOUNTED
 
 Labels = Sequence[str] | Sequence[int]
 
@@ -115,19 +115,49 @@ def distance_group(
     metrics: Sequence[str],
     exact: bool,
     shaped: ArrayLike | None = None,
+    shaped_10: ArrayLike | None = None,
     random: ArrayLike | None = None,
     off_support: ArrayLike | None = None,
 ) -> xr.Dataset:
     """`/distance` from value (reward, reference, coverage, metric, 3) and reason (without the 3).
 
     Exact values have low = high = estimate, and the group carries the attribute exact = 1. Sampled ones come with their
-    calibration: `shaped` and `random` (reference, coverage, metric, 3), `off_support` (coverage, metric).
+    calibration: `shaped` and `shaped_10` (like value), `random` (reference, coverage, metric, 3), `off_support`
+    (coverage, metric).
     """
     labels = {"reward": rewards, "reference": references, "coverage": coverages, "metric": metrics}
     data: dict[str, ArrayLike | None] = {"value": value, "reason": np.asarray(reason, dtype=str)}
-    data |= {"shaped": shaped, "random": random, "off_support": off_support}
+    data |= {"shaped": shaped, "shaped_10": shaped_10, "random": random, "off_support": off_support}
     group = _group("distance", data, labels).assign_attrs(exact=int(exact))
     return group.drop_attrs(deep=False).assign_attrs(exact=1) if exact else group  # exact figures have no interval
+
+
+# Measures that ignore shaping, and the largest distance of the truth to a shaped truth at which one of them counts.
+IGNORE_SHAPING = ("epic", "dard", "starc_val", "starc_minimal")
+TRUSTED = 0.1
+
+
+def trusted_distances(group: xr.Dataset) -> xr.Dataset:
+    """`/distance` with the sampled figures that their own calibration contradicts taken out: NaN, and the reason.
+
+    A measure that ignores shaping must find the truth shaped at the scale of a reward's own value at 0, and shaped ten
+    times as much. Where it finds it farther than 0.1, its figure for that reward on that coverage is not measured.
+    """
+    shown = [name for name in ("shaped", "shaped_10") if name in group and "reward" in group[name].dims]
+    if not shown:
+        return group
+    far = xr.concat([group[name].sel(bound="estimate") for name in shown], "times").max("times")
+    wrong = (far > TRUSTED) & group["metric"].isin(IGNORE_SHAPING) & group["value"].sel(bound="estimate").notnull()
+    words = xr.apply_ufunc(_not_measured, far, vectorize=True, output_dtypes=[object])
+    reason = group["reason"].astype(object).where(~wrong, words).transpose(*group["reason"].dims).astype(str)
+    return group.assign(value=group["value"].where(~wrong), reason=reason)
+
+
+def _not_measured(far: float) -> str:
+    return (
+        f"Not measured: on these steps the measure finds the truth {far:.2f} from the truth with shaping of this "
+        "reward's size, where 0 is right. More steps or features may help."
+    )
 
 
 def decomposition_group(
@@ -154,14 +184,23 @@ def ranking_group(
     recovered: ArrayLike,
     rewards: Sequence[str],
     policies: Sequence[str],
+    gamma: ArrayLike | None = None,
+    cut: ArrayLike | None = None,
+    undiscounted: Mapping[str, ArrayLike] | None = None,
 ) -> xr.Dataset:
-    """`/ranking` from τ_b between the mean true and recovered returns of a ladder of policies, value (reward, 3).
+    """`/ranking` from τ_b between the mean discounted returns of a ladder of policies, value (reward, 3).
 
-    `constant` (3,) is that of a constant reward, NaN if all policies' episodes are equally long; `true` (policy,)
-    and `recovered` (reward, policy) are the means themselves.
+    `constant` (3,) or (reward, 3) is that of a constant reward, NaN if it ties all policies; `true`, (policy,) or
+    (reward, policy), and `recovered` (reward, policy) are the means themselves, with γ `gamma` (reward,). `cut`
+    (reward, policy) is the mean of γᵀ over episodes, 0 for those that ended. `undiscounted` has the same figures of
+    plain sums under the names "value", "constant" (3,), "true" (policy,) and "recovered".
     """
-    data = {"value": value, "reason": np.asarray(reason, dtype=str), "constant": constant}
-    return _group("ranking", data | {"true": true, "recovered": recovered}, {"reward": rewards, "policy": policies})
+    shape = (len(rewards), len(policies))
+    data = {"value": value, "reason": np.asarray(reason, dtype=str), "gamma": gamma, "cut": cut}
+    data |= {"constant": np.broadcast_to(constant, (len(rewards), 3)), "true": np.broadcast_to(true, shape)}
+    data |= {"recovered": recovered}
+    data |= {f"{UNDISCOUNTED}_{name}": figures for name, figures in (undiscounted or {}).items()}
+    return _group("ranking", data, {"reward": rewards, "policy": policies})
 
 
 def points_group(episode: ArrayLike, true: ArrayLike, recovered: Mapping[str, ArrayLike]) -> xr.Dataset:

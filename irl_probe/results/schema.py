@@ -19,14 +19,17 @@ FORMAT = "irl_probe results"
 SCHEMA_VERSION = 3
 OLDER = (1, 2)  # schemas that load_results converts to the present one
 BOUND = ("estimate", "low", "high")
+UNDISCOUNTED = "undiscounted"  # of figures of plain sums of rewards, beside the discounted ones
 NOT_MEASURED = "It was not measured in this run."  # the reason of figures that combined results lack
+BIASED = "Measured by an estimator that was found biased: compare again."  # the reason of old sampled distances
 RUN_DIMS = ("task", "variant", "seed")  # of stacked runs: they may stand before any variable's own dims
 # How the intervals of a group are made, for its attribute "interval"; those of averaged runs are OVER_SEEDS.
 _PERCENTILES, _BCA = "over episodes: percentile bootstrap", "over episodes: BCa bootstrap, widened for few episodes"
+_PAIRS = "over episodes: the signs of the differences that the policies' means leave open"
 INTERVALS: Mapping[str, str] = {
     "returns": _PERCENTILES,
     "correlation": _PERCENTILES,
-    "ranking": _PERCENTILES,
+    "ranking": _PAIRS,
     "distance": _BCA,
     "decomposition": _BCA,
     "retraining": OVER_SEEDS,
@@ -69,7 +72,8 @@ SCHEMA: Mapping[str, Mapping[str, Variable]] = {
     "distance": {
         "value": Variable((*_DISTANCE, "bound"), "distance, 0 where equivalent"),
         "reason": Variable(_DISTANCE),
-        "shaped": Variable((*_DISTANCE[1:], "bound"), "distance of the truth to the truth + shaping", optional=True),
+        "shaped": Variable((*_DISTANCE, "bound"), "distance of the truth to the truth + shaping", optional=True),
+        "shaped_10": Variable((*_DISTANCE, "bound"), "of the truth to the truth + 10 × shaping", optional=True),
         "random": Variable((*_DISTANCE[1:], "bound"), "distance of the truth to a random reward", optional=True),
         "off_support": Variable(_DISTANCE[2:], "share of the queried transitions", optional=True),
     },
@@ -79,11 +83,17 @@ SCHEMA: Mapping[str, Mapping[str, Variable]] = {
         "scale": Variable((*_DECOMPOSITION[:3], "bound"), "recovered per true reward"),
     },
     "ranking": {
-        "value": Variable(("reward", "bound"), "Kendall τ_b, -1 to 1"),
+        "value": Variable(("reward", "bound"), "Kendall τ_b of discounted returns, -1 to 1"),
         "reason": Variable(("reward",)),
-        "constant": Variable(("bound",), "Kendall τ_b of a constant reward"),
-        "true": Variable(("policy",), _RETURN),
-        "recovered": Variable(("reward", "policy"), "recovered reward per episode"),
+        "constant": Variable(("reward", "bound"), "Kendall τ_b of a constant reward's discounted returns"),
+        "true": Variable(("reward", "policy"), "true reward, discounted sum"),
+        "recovered": Variable(("reward", "policy"), "recovered reward, discounted sum"),
+        "gamma": Variable(("reward",), "discount per step", optional=True),
+        "cut": Variable(("reward", "policy"), "discount left at time limits", optional=True),
+        f"{UNDISCOUNTED}_value": Variable(("reward", "bound"), "Kendall τ_b of undiscounted returns", optional=True),
+        f"{UNDISCOUNTED}_constant": Variable(("bound",), "Kendall τ_b of episode length", optional=True),
+        f"{UNDISCOUNTED}_true": Variable(("policy",), _RETURN, optional=True),
+        f"{UNDISCOUNTED}_recovered": Variable(("reward", "policy"), "recovered reward per episode", optional=True),
     },
     "points": {
         "episode": Variable(("step",)),
@@ -269,13 +279,18 @@ def checked(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 def current(tree: xr.DataTree) -> xr.DataTree:
     """Convert a tree of an older schema to the present one, in place; any other tree is not changed.
 
-    Results of schema 1 stored their warnings, which are now computed when results are read. Up to schema 2 intervals
-    over seeds were percentile bootstraps, which are too narrow: their ends become NaN, and the group's attribute
-    "interval" says why.
+    Results of schema 1 stored their warnings, which are now computed when results are read. Up to schema 2, /ranking
+    was about undiscounted returns only, and the sampled STARC distances were biased: they are taken out. Intervals over
+    seeds were percentile bootstraps, which are too narrow: their ends become NaN, and the group's attribute "interval"
+    says why.
     """
     if tree.attrs.get("format") == FORMAT and tree.attrs.get("schema") in OLDER:
         tree.attrs.pop("warnings", None)
         tree.attrs["schema"] = SCHEMA_VERSION
+        if "ranking" in tree.children and f"{UNDISCOUNTED}_value" not in tree["ranking"]:
+            tree["ranking"].dataset = _undiscounted_only(tree["ranking"].to_dataset())
+        if "distance" in tree.children and not tree["distance"].attrs.get("exact"):
+            tree["distance"].dataset = _without_starc(tree["distance"].to_dataset())
         for path, node in tree.children.items():
             exact = path == "transfer" and node.attrs.get("exact") and node.sizes.get("seed") == 1
             if ("averaged" in tree.attrs or INTERVALS.get(path) == OVER_SEEDS) and not exact:
@@ -292,6 +307,25 @@ def without_intervals(data: xr.Dataset) -> xr.Dataset:
     return data.assign({name: array.transpose(*data[name].dims) for name, array in kept.items()}).assign_attrs(
         interval=DROPPED
     )
+
+
+def _without_starc(distance: xr.Dataset) -> xr.Dataset:
+    """A sampled /distance of schema 2 without VAL, Minimal and the calibration, whose estimators were biased."""
+    biased = distance["metric"].isin(["starc_val", "starc_minimal"])
+    reason = distance["reason"].astype(object).where(~biased, BIASED).astype(str)
+    kept = distance.drop_vars("shaped", errors="ignore")
+    return kept.assign(value=kept["value"].where(~biased), reason=reason)
+
+
+def _undiscounted_only(ranking: xr.Dataset) -> xr.Dataset:
+    """A /ranking of plain sums under the present names: its figures are undiscounted, and the others are missing."""
+    old = ("value", "constant", "true", "recovered")
+    found = ranking.rename({name: f"{UNDISCOUNTED}_{name}" for name in old if name in ranking})
+    value, means = found[f"{UNDISCOUNTED}_value"], found[f"{UNDISCOUNTED}_recovered"]
+    missing = {name: xr.full_like(value, float("nan")) for name in ("value", "constant")}
+    missing |= {name: xr.full_like(means, float("nan")) for name in ("true", "recovered")}
+    reason = xr.full_like(ranking["reason"], "Only the undiscounted order was measured.", dtype="<U64")
+    return found.assign(missing).assign(reason=reason)
 
 
 def _check_group(path: str, dataset: xr.Dataset, variables: Mapping[str, Variable]) -> None:

@@ -11,7 +11,7 @@ from irl_probe._names import CARRIED_OVER, RANDOM, TRUE_REWARD
 from irl_probe._types import Floats
 from irl_probe.envs import TabularMDP, Variant
 from irl_probe.metrics import tabular
-from irl_probe.metrics.tabular.soft import centred, expected_reward, optimal_actions, policy_value, uniform_policy
+from irl_probe.metrics.tabular.values import expected_reward, optimal_actions, policy_value, uniform_policy
 from irl_probe.rewards import Reward, RewardModel
 from irl_probe.rewards.protocol import check_values
 from irl_probe.transfers.config import Form, TransferConfig
@@ -28,7 +28,8 @@ def transfer_exactly(
     The policy carried over is the optimal one of the (first) reward in the unchanged MDP, which for the marginal
     reward of a soft Q is the policy of that Q (IQ-Learn, Lemma 3.1). Distilled rewards are exact projections on
     uniform (s, a): r(s) is the mean of r(s, a) over a, r(s, a) the mean over s′, r(s, a, s′) the reward itself, and
-    disentangled is `metrics.tabular.state_only`.
+    disentangled is `metrics.tabular.state_only`. Where its `ambiguity` is more than 1, which the attribute
+    `disentangled_ambiguity` tells, other g fit as well and may have other regrets.
     """
     count = len(next(iter(rewards.values())))
     results: dict[str, Floats] = {}  # policy → (3, variant, seed): return, greedy regret, soft regret
@@ -52,7 +53,12 @@ def transfer_exactly(
                 cells[:, v, seed] = _judged(mdp, policies, alpha)
     stacked = np.stack(list(results.values()), axis=2)  # (3, variant, policy, seed) with the seed last
     stacked = np.moveaxis(stacked, 3, -1)
-    return group_of(stacked[0], list(results), variants, config, regrets=stacked[1:].mean(axis=-1), exact=True)
+    group = group_of(stacked[0], list(results), variants, config, regrets=stacked[1:].mean(axis=-1), exact=True)
+    if "disentangled" in config.forms:
+        nothing = np.zeros(base.transition.shape[:2])
+        found = tabular.state_only(nothing, base.transition, base.gamma)  # the same for every reward
+        group.attrs["disentangled_ambiguity"] = found.ambiguity
+    return group
 
 
 def _table(reward: Reward, mdp: TabularMDP, name: str) -> Floats:
@@ -76,7 +82,7 @@ def _distilled(form: Form, table: Floats, mdp: TabularMDP) -> Floats:
 
 def _policies(reward: Floats, mdp: TabularMDP, alpha: float) -> Policies:
     spread = np.broadcast_to(reward.reshape(reward.shape + (1,) * (3 - reward.ndim)), mdp.transition.shape)
-    expected = expected_reward(centred(spread), mdp.transition)
+    expected = expected_reward(spread, mdp.transition)
     best = optimal_actions(expected, mdp.transition, mdp.gamma)
     soft = tabular.soft_policy(tabular.soft_q(expected, mdp.transition, mdp.gamma, alpha), alpha)
     return best / best.sum(axis=1, keepdims=True), soft

@@ -4,7 +4,8 @@ S states, A actions, P (S, A, S) with rows P[s, a] that sum to 1, rewards R (S, 
 A reward may lack the last axes if it does not depend on them: (S, A) is r(s, a), (S,) is r(s).
 """
 
-from irl_probe.metrics.tabular.decomposition import Decomposition, Disentangled, decompose, shared_reward, state_only
+from irl_probe.metrics.tabular.decomposition import Decomposition, decompose
+from irl_probe.metrics.tabular.disentangling import Disentangled, shared_reward, state_only
 from irl_probe.metrics.tabular.distances import dard, epic, npec, starc
 from irl_probe.metrics.tabular.identifiability import ambiguity_dimension
 from irl_probe.metrics.tabular.regrets import policy_regret, regret, soft_policy_regret, soft_regret

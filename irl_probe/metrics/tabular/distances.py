@@ -1,20 +1,21 @@
 """Exact distances between two rewards of a tabular MDP: EPIC, DARD, STARC, NPEC.
 
 Rewards may be (S, A, S), or (S, A) or (S,) if they do not depend on the last axes. A reward is trivial under a measure
-if its canonical form is zero, such as a constant or a pure shaping. All other forms are scaled to unit norm. So two
-trivial rewards are at distance 0, and a trivial one is at ½ (EPIC, DARD) or 1 (STARC, NPEC) from any other. No distance
-is ever NaN.
+if its canonical form is zero up to rounding error, such as a constant or a pure shaping. All other forms are scaled to
+unit norm. So two trivial rewards are at distance 0, and a trivial one is at ½ (EPIC, DARD) or 1 (STARC, NPEC) from any
+other. No distance is ever NaN.
+
+Rewards of impossible transitions, P(s′|s, a) = 0, count only where a definition reads them: under a coverage that gives
+them weight, in EPIC's mean over all s′ of d_S, and in the last term of DARD. VAL and Minimal read none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
 
 from irl_probe._types import Floats
 from irl_probe.metrics.checks import (
@@ -26,15 +27,19 @@ from irl_probe.metrics.checks import (
     check_reward,
     check_transition,
 )
-from irl_probe.metrics.tabular.soft import expected_reward, policy_value, uniform_policy
+from irl_probe.metrics.tabular.canonical import (
+    Form,
+    dard_form,
+    epic_form,
+    minimal_form,
+    norm,
+    npec_form,
+    val_form,
+    val_potential_form,
+)
+from irl_probe.metrics.tabular.values import uniform_policy
 
 Canonical = Literal["val", "val_potential", "minimal"]
-
-# A canonical form whose norm is below this share of the reward's largest entry is rounding error and counts as zero.
-ZERO_TOLERANCE = 1e-10
-
-SPARSE_DENSITY = 0.1  # transition matrices with a smaller share of nonzero entries are multiplied as sparse ones
-REFINEMENTS = 3  # steps of iterative refinement in a least-squares fit
 
 
 def epic(
@@ -74,8 +79,8 @@ def epic(
     count, choices, _ = weights.shape
     d_s = np.full(count, 1 / count) if states is None else check_distribution(states, (count,), "states")
     d_a = np.full(choices, 1 / choices) if actions is None else check_distribution(actions, (choices,), "actions")
-    a, b = _check_pair(reward_a, reward_b, weights.shape)
-    return pearson_distance((a, epic_form(a, gamma, d_s, d_a)), (b, epic_form(b, gamma, d_s, d_a)), weights)
+    pair = _check_pair(reward_a, reward_b, weights.shape)
+    return pearson_distance(lambda r: epic_form(r, gamma, d_s, d_a), pair, weights)
 
 
 def dard(
@@ -87,9 +92,10 @@ def dard(
     coverage: ArrayLike | None = None,
     actions: ArrayLike | None = None,
 ) -> float:
-    """DARD distance in [0, 1]: EPIC with successors drawn from P, so that no impossible transition is evaluated.
+    """DARD distance in [0, 1]: EPIC with successors drawn from P, which evaluates fewer impossible transitions.
 
-    Wulfe et al. 2022, Def. 5; C(R) in `dard_form`. Its invariances are those of EPIC.
+    Wulfe et al. 2022, Def. 5; C(R) in `dard_form`. Its last term, γE[R(x, A, y)] with x ~ P(s, A) and y ~ P(s′, A), may
+    still evaluate some. Its invariances are those of EPIC.
 
     Args:
         reward_a: (S, A, S), (S, A) or (S,).
@@ -106,8 +112,8 @@ def dard(
     weights = default_coverage(p) if coverage is None else check_distribution(coverage, p.shape, "coverage")
     choices = p.shape[1]
     d_a = np.full(choices, 1 / choices) if actions is None else check_distribution(actions, (choices,), "actions")
-    a, b = _check_pair(reward_a, reward_b, p.shape)
-    return pearson_distance((a, dard_form(a, p, gamma, d_a)), (b, dard_form(b, p, gamma, d_a)), weights)
+    pair = _check_pair(reward_a, reward_b, p.shape)
+    return pearson_distance(lambda r: dard_form(r, p, gamma, d_a), pair, weights)
 
 
 def starc(
@@ -144,14 +150,14 @@ def starc(
         raise ValueError("The 'minimal' canonical form does not depend on a policy; leave 'policy' out, or use 'val'.")
     pi = uniform_policy(p) if policy is None else check_policy(policy, (p.shape[0], p.shape[1]))
 
-    def form(reward: Floats) -> Floats:
+    def form(reward: Floats) -> Form:
         if canonical == "val":
             return val_form(reward, p, gamma, pi)
         if canonical == "val_potential":
             return val_potential_form(reward, p, gamma, pi)
         return minimal_form(reward, p, gamma, weights)[0]
 
-    a, b = (unit(form(r), weights, float(np.abs(r).max())) for r in _check_pair(reward_a, reward_b, p.shape))
+    a, b = (form(r).unit(weights) for r in _check_pair(reward_a, reward_b, p.shape))
     return norm(a - b, weights)
 
 
@@ -173,11 +179,7 @@ def npec(reward_a: ArrayLike, reward_b: ArrayLike, gamma: float, *, coverage: Ar
     weights = check_coverage(coverage)
     gamma = check_gamma(gamma)
 
-    def residual(reward: Floats) -> Floats:
-        left = reward - shape(fit_potential(reward, gamma, weights), gamma)[:, None, :]
-        return unit(left, weights, float(np.abs(reward).max()))
-
-    a, b = (residual(r) for r in _check_pair(reward_a, reward_b, weights.shape))
+    a, b = (npec_form(r, gamma, weights).unit(weights) for r in _check_pair(reward_a, reward_b, weights.shape))
     if not a.any() and not b.any():
         return 0.0
     cosine = max(0.0, float((weights * a * b).sum()))
@@ -208,164 +210,10 @@ def _check_pair(reward_a: ArrayLike, reward_b: ArrayLike, shape: tuple[int, ...]
     return check_reward(reward_a, full, "reward_a"), check_reward(reward_b, full, "reward_b")
 
 
-# Norms
+def pearson_distance(form: Callable[[Floats], Form], pair: tuple[Floats, Floats], weights: Floats) -> float:
+    """√((1 − ρ)/2) of the canonical forms of two rewards, as ½‖ẑ_a − ẑ_b‖ of the standardised forms (exact near ρ = 1).
 
-
-def norm(values: Floats, weights: Floats) -> float:
-    """‖x‖_D = √(Σ D·x²)."""
-    return float(np.sqrt((weights * values**2).sum()))
-
-
-def unit(form: Floats, weights: Floats, scale: float) -> Floats:
-    """`form` divided by its D-weighted norm; zero if that norm is below ZERO_TOLERANCE·scale."""
-    length = norm(form, weights)
-    return form / length if length > ZERO_TOLERANCE * scale else np.zeros_like(form)
-
-
-def pearson_distance(first: tuple[Floats, Floats], second: tuple[Floats, Floats], weights: Floats) -> float:
-    """√((1 − ρ)/2) of two pairs (reward, canonical form), as ½‖ẑ_a − ẑ_b‖ of the standardised forms (exact near ρ = 1).
-
-    A form that varies by less than a tiny share of its reward's largest entry is constant; a constant form has ẑ = 0.
+    A form that is constant up to rounding error has ẑ = 0.
     """
-    units = [unit(c - (weights * c).sum(), weights, float(np.abs(r).max())) for r, c in (first, second)]
-    return min(1.0, 0.5 * norm(units[0] - units[1], weights))
-
-
-# Canonical forms
-
-
-def epic_form(reward: Floats, gamma: float, states: Floats, actions: Floats) -> Floats:
-    """C(R) = R + E[γR(s′, A, S′) − R(s, A, S′) − γR(S, A, S′)], A ~ d_A, S, S′ ~ d_S (Gleave et al. 2021, Def. 4.1)."""
-    mean: Floats = np.einsum("sat,a,t->s", reward, actions, states, optimize=True)
-    return reward + shape(mean, gamma)[:, None, :] - gamma * float(states @ mean)
-
-
-def dard_form(reward: Floats, transition: Floats, gamma: float, actions: Floats) -> Floats:
-    """C(R) = R + E[γR(s′, A, S″) − R(s, A, S′) − γR(S′, A, S″)], S′ ~ P(s, A), S″ ~ P(s′, A).
-
-    Wulfe et al. 2022, Def. 4. All draws of a term share one A ~ d_A; in the last term x ~ P(s, A), y ~ P(s′, A) and the
-    reward is R(x, A, y).
-    """
-    mean = expected_reward(reward, transition) @ actions
-    between = np.zeros((len(reward), len(reward)))
-    for action, probability in enumerate(actions):
-        p = transition[:, action]
-        if np.count_nonzero(p) < SPARSE_DENSITY * p.size:
-            p = sparse.csr_array(p)
-        between += probability * (p @ (p @ reward[:, action].T).T)
-    return reward + (shape(mean, gamma) - gamma * between)[:, None, :]
-
-
-def val_form(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
-    """C(R)(s, a) = E_{s′}[R − V^π(s) + γV^π(s′)], the advantage of π, repeated over s′ (Skalse et al. 2024, VAL)."""
-    expected = expected_reward(reward, transition)
-    value = policy_value(expected, transition, gamma, policy)
-    return np.broadcast_to((expected + expected_shape(value, transition, gamma))[:, :, None], reward.shape)
-
-
-def val_potential_form(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
-    """C(R) = R − V^π(s) + γV^π(s′): R shaped by its own value under π (Skalse et al. 2024, VALPotential)."""
-    value = policy_value(expected_reward(reward, transition), transition, gamma, policy)
-    return reward + shape(value, gamma)[:, None, :]
-
-
-def minimal_form(reward: Floats, transition: Floats, gamma: float, coverage: Floats) -> tuple[Floats, Floats]:
-    """(C, Φ): the reward of least ‖C‖_D = R + γΦ(s′) − Φ(s) + X over all Φ and all X with E_{s′~P}[X] = 0.
-
-    Skalse et al. 2024, Minimal. An exact projection: first X is eliminated (`Redistribution`), then Φ by least squares.
-    """
-    redistribution = Redistribution.under(coverage, transition)
-    expected = expected_reward(reward, transition)
-    potential = -fit_expected_potential(expected, transition, gamma, redistribution.weights)
-    marginal = expected + expected_shape(potential, transition, gamma)
-    return marginal[:, :, None] * redistribution.profile, potential
-
-
-@dataclass(frozen=True)
-class Redistribution:
-    """The Y(s, a, s′) of least norm ‖Y‖_D for a given marginal m(s, a) = E_{s′~P}[Y].
-
-    S′-redistribution adds any X with E_{s′~P}[X] = 0, so it fixes only the marginal m of Y. By Lagrange multipliers the
-    least Σ_{s′} D·Y² is weights·m², reached at Y = m·profile, with profile = weights·P/D and weights = 1/Σ_{s′} P²/D.
-    With D = d·P, weights = d and profile = 1. If D leaves out a successor that P reaches, m can be put there
-    without cost: weights = 0.
-    """
-
-    weights: Floats  # (S, A)
-    profile: Floats  # (S, A, S), with E_{s′~P}[profile] = 1
-
-    @staticmethod
-    def under(coverage: Floats, transition: Floats) -> Redistribution:
-        """The redistribution for coverage D and dynamics P, both (S, A, S)."""
-        covered = coverage > 0
-        ratio = np.divide(transition, coverage, out=np.zeros_like(transition), where=covered)
-        weights: Floats = 1 / np.maximum((transition * ratio).sum(axis=2), np.finfo(np.float64).tiny)
-        free = (transition > 0) & ~covered
-        escapes = free.sum(axis=2, keepdims=True) > 0
-        on_free = free / np.maximum((transition * free).sum(axis=2, keepdims=True), np.finfo(np.float64).tiny)
-        profile = np.where(escapes, on_free, weights[:, :, None] * ratio)
-        return Redistribution(np.where(escapes[:, :, 0], 0.0, weights), profile)
-
-
-# Potential shaping, and the potential that fits a reward best
-
-
-def shape(potential: Floats, gamma: float) -> Floats:
-    """γΦ(s′) − Φ(s) as an (S, S) array [s, s′]: potential shaping (Ng, Harada and Russell 1999)."""
-    return gamma * potential[None, :] - potential[:, None]
-
-
-def expected_shape(potential: Floats, transition: Floats, gamma: float) -> Floats:
-    """γE_{s′}[Φ(s′)] − Φ(s), shape (S, A)."""
-    shaping: Floats = gamma * transition @ potential - potential[:, None]
-    return shaping
-
-
-def fit_potential(reward: Floats, gamma: float, weights: Floats) -> Floats:
-    """Φ (S,) that minimises Σ weights·(R − γΦ(s′) + Φ(s))² over an (S, A, S) reward.
-
-    If the weights do not determine Φ, it is a solution of least (column-scaled) norm; the residual is always unique.
-    """
-    joint = weights.sum(axis=1)
-    normal = np.diag(gamma**2 * joint.sum(axis=0) + joint.sum(axis=1)) - gamma * (joint + joint.T)
-
-    def adjoint(residual: Floats) -> Floats:
-        sums: Floats = gamma * residual.sum(axis=(0, 1)) - residual.sum(axis=(1, 2))
-        return sums
-
-    return _refined(normal, lambda phi: adjoint(weights * (reward - shape(phi, gamma)[:, None, :])))
-
-
-def fit_expected_potential(reward: Floats, transition: Floats, gamma: float, weights: Floats) -> Floats:
-    """Φ (S,) that minimises Σ weights·(r − γE[Φ(s′)] + Φ(s))² over an (S, A) reward; see `fit_potential`."""
-    count = len(reward)
-    flat = transition.reshape(-1, count)
-    towards = np.einsum("sa,sat->st", weights, transition)
-    normal = gamma**2 * (flat.T * weights.ravel()) @ flat - gamma * (towards + towards.T)
-    normal[np.diag_indices(count)] += weights.sum(axis=1)
-
-    def gradient(phi: Floats) -> Floats:
-        residual = weights * (reward - expected_shape(phi, transition, gamma))
-        sums: Floats = gamma * flat.T @ residual.ravel() - residual.sum(axis=1)
-        return sums
-
-    return _refined(normal, gradient)
-
-
-def _refined(normal: Floats, gradient: Callable[[Floats], Floats]) -> Floats:
-    """Solve normal·Φ = gradient(0), then again for the residual: iterative refinement of the least-squares problem."""
-    solve = _pseudo_inverse(normal)
-    phi = solve(gradient(np.zeros(len(normal))))
-    for _ in range(REFINEMENTS):
-        phi = phi + solve(gradient(phi))
-    return phi
-
-
-def _pseudo_inverse(normal: Floats) -> Callable[[Floats], Floats]:
-    """x ↦ N⁺x of a positive semidefinite N, with its diagonal scaled to 1 so that rare states keep their columns."""
-    diagonal = np.sqrt(np.diag(normal))
-    scale = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
-    eigenvalues, vectors = np.linalg.eigh(normal * scale[:, None] * scale[None, :])
-    kept = eigenvalues > len(normal) * np.finfo(np.float64).eps * eigenvalues[-1]
-    inverse = np.divide(1.0, eigenvalues, out=np.zeros_like(eigenvalues), where=kept)
-    return lambda vector: scale * (vectors @ (inverse * (vectors.T @ (scale * vector))))
+    a, b = (form(reward).centred(weights).unit(weights) for reward in pair)
+    return min(1.0, 0.5 * norm(a - b, weights))

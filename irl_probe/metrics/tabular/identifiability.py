@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from irl_probe._types import Floats
 from irl_probe.metrics.checks import check_gamma, check_numbers, check_transition
+from irl_probe.metrics.tabular.values import components
 
 RANK = 1e-10
 
@@ -89,10 +90,18 @@ def shared_directions(bases: Sequence[Floats], tol: float) -> int:
 
 
 def _shaping_basis(transition: Floats, gamma: float) -> Floats:
-    """Orthonormal columns (S·A, S) that span {V(s) − γE[V(s′)]}."""
+    """Orthonormal columns (S·A, S) that span {V(s) − γE[V(s′)]}.
+
+    The V that are constant in a component span the constants there. They are taken apart, since they come with a factor
+    1 − γ that hides them for γ near 1.
+    """
     states, actions, _ = transition.shape
+    labels = np.repeat(components(np.asarray((transition > 0).any(axis=1))), actions)
+    constants = np.eye(labels.max() + 1)[labels]
+    constants /= np.sqrt(constants.sum(axis=0))
     columns = np.repeat(np.eye(states), actions, axis=0) - gamma * transition.reshape(-1, states)
-    return np.linalg.qr(columns)[0]
+    left, singular, _ = np.linalg.svd(columns - constants @ (constants.T @ columns), full_matrices=False)
+    return np.hstack([constants, left[:, singular > RANK]])
 
 
 def _basis(columns: Floats) -> Floats:

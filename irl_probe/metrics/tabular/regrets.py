@@ -1,4 +1,8 @@
-"""What it costs, under the true reward, to act optimally for another reward."""
+"""What it costs, under the true reward, to act optimally for another reward.
+
+J* − J(π) is the discounted sum of what each action of π loses, V*(s) − Q*(s, a) (Kakade and Langford 2002, Lemma 6.1),
+or with entropy α·KL(π(·|s) ‖ π*(·|s)). A sum of losses does not cancel as a difference of returns does for γ near 1.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +16,19 @@ from irl_probe.metrics.checks import (
     check_choice,
     check_distribution,
     check_gamma,
+    check_policy,
     check_reward,
-    check_shape,
+    check_temperature,
     check_transition,
 )
-from irl_probe.metrics.tabular.soft import (
-    centred,
+from irl_probe.metrics.tabular.soft import soft_log_policy, soft_optimum
+from irl_probe.metrics.tabular.values import (
+    ROUNDING,
+    advantage_terms,
     expected_reward,
     optimal_actions,
-    optimal_q,
+    optimum,
     policy_value,
-    soft_policy,
-    soft_q,
-    soft_value,
-    tie_tolerance,
     uniform_policy,
 )
 
@@ -44,8 +47,9 @@ def regret(
     """(J*(R) − J_R(π*_proxy)) / (J*(R) − J_min(R)) in [0, 1]: 0 is optimal, 1 is as bad as the worst policy.
 
     J are exact discounted returns from the initial distribution, J_min the least over all policies. Optimal actions of
-    the proxy are tied if their Q* agree up to rounding error, 1e-13/(1 − γ) of the largest; for a constant proxy all
-    are tied. If all policies have the same true return (J* = J_min), the regret is 0.
+    the proxy are tied if their Q* agree up to rounding error, 1e-13 of the terms that they are computed from
+    (`values.advantage_terms`); for a constant proxy all are tied. If all policies have the same true return (J* =
+    J_min), the regret is 0.
 
     Args:
         true: R (S, A, S), (S, A) or (S,), the reward of the returns.
@@ -63,38 +67,46 @@ def regret(
     p = check_transition(transition)
     gamma = check_gamma(gamma)
     start = check_distribution(initial, p.shape[:1], "initial")
-    states, actions, _ = p.shape
-    r = expected_reward(centred(check_reward(true, (states, actions, states), "true")), p)
-    guide = expected_reward(centred(check_reward(proxy, (states, actions, states), "proxy")), p)
-    allowed = optimal_actions(guide, p, gamma)
-
-    best = optimal_q(r, p, gamma)
-    worst = optimal_q(-r, p, gamma)
-    top, bottom = float(start @ best.max(axis=1)), -float(start @ worst.max(axis=1))
-    if top - bottom <= tie_tolerance(best, gamma) + tie_tolerance(worst, gamma):
-        return 0.0
+    guide, size = _expected(proxy, p, "proxy")
+    lost = _lost(true, p, gamma)
+    allowed = optimal_actions(guide, p, gamma, size=size)
     if ties == "uniform":
-        reached = float(start @ policy_value(r, p, gamma, allowed / allowed.sum(axis=1, keepdims=True)))
+        policy = allowed / allowed.sum(axis=1, keepdims=True)
     else:
-        sign = 1 if ties == "best" else -1
-        q = optimal_q(sign * r, p, gamma, allowed)
-        reached = sign * float(start @ np.where(allowed > 0, q, -np.inf).max(axis=1))
-    return min(1.0, max(0.0, (top - reached) / (top - bottom)))
+        sign = 1 if ties == "worst" else -1
+        policy = np.eye(p.shape[1])[optimum(sign * lost, p, gamma, allowed=allowed).choice]
+    return _share(lost, policy, p, gamma, start)
 
 
 def policy_regret(true: ArrayLike, policy: ArrayLike, transition: ArrayLike, gamma: float, initial: ArrayLike) -> float:
-    """The `regret` of a given policy π(a|s) (S, A), such as one carried over from other dynamics."""
+    """The `regret` of a given policy π(a|s) (S, A), such as one carried over from other dynamics.
+
+    Raises ValueError unless each row of the policy is a distribution, and like `regret`.
+    """
     p = check_transition(transition)
     gamma = check_gamma(gamma)
     start = check_distribution(initial, p.shape[:1], "initial")
-    table = check_shape(policy, p.shape[:2], "policy")
-    r = expected_reward(centred(check_reward(true, p.shape, "true")), p)
-    best, worst = optimal_q(r, p, gamma), optimal_q(-r, p, gamma)
-    top, bottom = float(start @ best.max(axis=1)), -float(start @ worst.max(axis=1))
-    if top - bottom <= tie_tolerance(best, gamma) + tie_tolerance(worst, gamma):
-        return 0.0
-    reached = float(start @ policy_value(r, p, gamma, table))
-    return min(1.0, max(0.0, (top - reached) / (top - bottom)))
+    table = check_policy(policy, (p.shape[0], p.shape[1]))
+    return _share(_lost(true, p, gamma), table, p, gamma, start)
+
+
+def _expected(reward: ArrayLike, transition: Floats, name: str) -> tuple[Floats, Floats]:
+    """E_{s′~P}[R] and E_{s′~P}|R|, (S, A)."""
+    full = check_reward(reward, (transition.shape[0], transition.shape[1], transition.shape[0]), name)
+    return expected_reward(full, transition), expected_reward(np.abs(full), transition)
+
+
+def _lost(true: ArrayLike, transition: Floats, gamma: float) -> Floats:
+    """V*(s) − Q*(s, a) ≥ 0 of the true reward, (S, A)."""
+    r, size = _expected(true, transition, "true")
+    return optimum(r, transition, gamma, size=size).gaps
+
+
+def _share(lost: Floats, policy: Floats, transition: Floats, gamma: float, start: Floats) -> float:
+    """What the policy loses, as a share of the most that a policy can lose; 0 if none loses anything."""
+    worst = np.eye(lost.shape[1])[optimum(lost, transition, gamma).choice]
+    reached, most = (float(start @ policy_value(lost, transition, gamma, pi)) for pi in (policy, worst))
+    return min(1.0, max(0.0, reached / most)) if most > 0 else 0.0
 
 
 def soft_regret(
@@ -126,8 +138,10 @@ def soft_regret(
     Raises ValueError for input that breaks the above.
     """
     p = check_transition(transition)
-    q = soft_q(proxy, p, gamma, temperature)
-    return soft_policy_regret(true, soft_policy(q, temperature), p, gamma, initial, temperature=temperature)
+    guide, _ = _expected(proxy, p, "proxy")
+    alpha = check_temperature(temperature)
+    policy = np.exp(soft_log_policy(guide, p, soft_optimum(guide, p, check_gamma(gamma), alpha), alpha))
+    return soft_policy_regret(true, policy, p, gamma, initial, temperature=temperature)
 
 
 def soft_policy_regret(
@@ -139,25 +153,38 @@ def soft_policy_regret(
     *,
     temperature: float = 1.0,
 ) -> float:
-    """The `soft_regret` of a given policy π(a|s) (S, A), such as one carried over from other dynamics."""
+    """The `soft_regret` of a given policy π(a|s) (S, A), such as one carried over from other dynamics.
+
+    Raises ValueError unless each row of the policy is a distribution, and like `soft_regret`.
+    """
     p = check_transition(transition)
-    table = check_shape(policy, p.shape[:2], "policy")
-    discount = check_gamma(gamma)
+    table = check_policy(policy, (p.shape[0], p.shape[1]))
+    discount, alpha = check_gamma(gamma), check_temperature(temperature)
     start = check_distribution(initial, p.shape[:1], "initial")
-    r = expected_reward(check_reward(true, p.shape, "true"), p)
-    best = float(start @ soft_value(soft_q(r, p, discount, temperature), temperature))
-    reached, chance = (
-        float(start @ policy_value(r + _entropy_bonus(each, temperature), p, discount, each))
+    r, size = _expected(true, p, "true")
+    value = soft_optimum(r, p, discount, alpha)
+    best = soft_log_policy(r, p, value, alpha)
+    terms = advantage_terms(size + alpha * np.abs(best), p, np.exp(best), value)
+    rounding = ROUNDING * terms[:, None] / alpha
+    lost, at_stake = (
+        float(start @ policy_value(alpha * _divergence(each, best, rounding), p, discount, each))
         for each in (table, uniform_policy(p))
     )
-    rounding = 1e-12 / (1 - discount) * max(float(np.abs(r).max()), temperature)
-    lost, at_stake = best - reached, best - chance
-    if lost <= rounding:
+    if lost == 0:
         return 0.0
-    return lost / at_stake if at_stake > rounding else np.inf
+    return lost / at_stake if at_stake > 0 else np.inf
 
 
-def _entropy_bonus(policy: Floats, temperature: float) -> Floats:
-    """−α log π(a|s), (S, A); 0 where π is 0, since such an action is never taken."""
-    bonus: Floats = -temperature * np.log(np.where(policy > 0, policy, 1.0))
-    return bonus
+def _divergence(policy: Floats, log_best: Floats, rounding: Floats) -> Floats:
+    """KL(π(·|s) ‖ π*(·|s)), the same for all a (S, A), as the sum of π·log(π/π*) − π + π* ≥ 0.
+
+    A term is 0 where log π and log π* differ by rounding error.
+    """
+    taken = np.where(policy > 0, policy, 1.0)
+    gap = log_best - np.log(taken)
+    near = np.abs(gap) < 1
+    small = taken * (np.expm1(np.where(near, gap, 0.0)) - np.where(near, gap, 0.0))
+    large = np.exp(log_best) - taken - taken * gap
+    each = np.where(np.abs(gap) <= rounding, 0.0, np.where(near, small, large))
+    each = np.where(policy > 0, np.maximum(each, 0.0), np.exp(log_best))
+    return np.broadcast_to(each.sum(axis=1, keepdims=True), policy.shape)

@@ -15,10 +15,7 @@ from irl_probe.metrics.checks import (
     check_temperature,
     check_transition,
 )
-
-# The rounding error of a value, as a share of the largest, is a small multiple of 1e-16/(1 − γ), by the condition
-# number of I − γP.
-TIE_TOLERANCE = 1e-13
+from irl_probe.metrics.tabular.values import Potential, advantage, expected_reward, relative_value
 
 
 def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: float = 1.0) -> Floats:
@@ -38,21 +35,35 @@ def soft_q(reward: ArrayLike, transition: ArrayLike, gamma: float, temperature: 
     """
     transition = check_transition(transition)
     r = expected_reward(check_reward(reward, transition.shape, "reward"), transition)
-    gamma, alpha = check_gamma(gamma), check_temperature(temperature)
+    value = soft_optimum(r, transition, check_gamma(gamma), check_temperature(temperature))
+    return r + value.gamma * transition @ value.total
+
+
+def soft_optimum(r: Floats, transition: Floats, gamma: float, alpha: float) -> Potential:
+    """The optimal soft V of a reward (S, A), with the level of each component apart."""
     q = r
     previous = np.inf
-    units = max(float(np.abs(r).max()), alpha)  # V itself may be 0: the advantage of a soft-optimal policy has V = 0
     while True:
         policy = softmax(q / alpha, axis=1)
         # αH(π) + Σπr, with log π computed from q so that a probability of 0 does not give NaN.
         log_policy = q / alpha - logsumexp(q / alpha, axis=1, keepdims=True)
-        value = policy_value(r - alpha * log_policy, transition, gamma, policy)
-        q = r + gamma * transition @ value
-        residual = float(np.abs(alpha * logsumexp(q / alpha, axis=1) - value).max())
-        # Converged: the residual is rounding error, and another step does not make it smaller.
-        if residual == 0 or (residual <= 1e-9 * max(np.abs(value).max(), units) and residual >= 0.5 * previous):
-            return q
+        value = relative_value(r - alpha * log_policy, transition, gamma, policy)
+        paid = r - value.drift[:, None]
+        q = paid + gamma * transition @ value.rest
+        residual = float(np.abs(alpha * logsumexp(q / alpha, axis=1) - value.rest).max())
+        # Converged: the residual is rounding error, and another step does not make it smaller. V itself may be 0: the
+        # advantage of a soft-optimal policy has V = 0.
+        units = max(float(np.abs(value.rest).max()), float(np.abs(paid).max()), alpha)
+        if residual == 0 or (residual <= 1e-9 * units and residual >= 0.5 * previous):
+            return value
         previous = residual
+
+
+def soft_log_policy(r: Floats, transition: Floats, value: Potential, alpha: float) -> Floats:
+    """log π(a|s) (S, A) of the soft-optimal policy of a reward (S, A), from its `soft_optimum`."""
+    q = advantage(r, transition, value) / alpha
+    log_policy: Floats = q - logsumexp(q, axis=1, keepdims=True)
+    return log_policy
 
 
 def soft_value(q: ArrayLike, temperature: float = 1.0) -> Floats:
@@ -107,62 +118,3 @@ def _check_q(q: ArrayLike) -> Floats:
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"'q' must have shape (S, A); got {array.shape}.")
     return array
-
-
-# Values and policies without entropy
-
-
-def policy_value(reward: Floats, transition: Floats, gamma: float, policy: Floats) -> Floats:
-    """V^π (S,) of a reward (S, A): the solution of (I − γP_π) V = r_π, γ < 1."""
-    under_policy = np.einsum("sa,sat->st", policy, transition)
-    return np.linalg.solve(np.eye(len(under_policy)) - gamma * under_policy, (policy * reward).sum(axis=1))
-
-
-def optimal_q(reward: Floats, transition: Floats, gamma: float, allowed: Floats | None = None) -> Floats:
-    """Q* (S, A) of a reward (S, A) among policies that use the `allowed` actions (S, A; default all), γ < 1.
-
-    Howard's policy iteration (Puterman 1994, §6.4): exact, in finitely many linear solves.
-    """
-    barrier = np.zeros_like(reward) if allowed is None else np.where(allowed > 0, 0.0, -np.inf)
-    states = np.arange(len(reward))
-    choice = np.argmax(reward + barrier, axis=1)
-    while True:
-        value = policy_value(reward, transition, gamma, np.eye(reward.shape[1])[choice])
-        q: Floats = reward + gamma * (transition @ value)
-        better = np.argmax(q + barrier, axis=1)
-        # An action changes only if the gain is above rounding error, so that the iteration cannot cycle.
-        gain = q[states, better] - q[states, choice]
-        improved = gain > 0.1 * tie_tolerance(q, gamma)
-        if not improved.any():
-            return q
-        choice = np.where(improved, better, choice)
-
-
-def optimal_actions(reward: Floats, transition: Floats, gamma: float) -> Floats:
-    """(S, A), 1 where an action is optimal for the reward (S, A), up to rounding error, and 0 elsewhere."""
-    q = optimal_q(reward, transition, gamma)
-    tied = q >= q.max(axis=1, keepdims=True) - tie_tolerance(q, gamma)
-    return np.where(tied, 1.0, 0.0)
-
-
-def tie_tolerance(q: Floats, gamma: float) -> float:
-    """The gap below which two entries of `q` count as equal, in reward units."""
-    return TIE_TOLERANCE / (1 - gamma) * float(np.abs(q).max())
-
-
-def uniform_policy(transition: Floats) -> Floats:
-    """π(a|s) = 1/A, shape (S, A)."""
-    states, actions, _ = transition.shape
-    return np.full((states, actions), 1 / actions)
-
-
-def expected_reward(reward: Floats, transition: Floats) -> Floats:
-    """r(s, a) = Σ_{s′} P(s′|s, a) R(s, a, s′), shape (S, A), from (S, A, S)."""
-    expected: Floats = np.einsum("sat,sat->sa", transition, reward)
-    return expected
-
-
-def centred(reward: Floats) -> Floats:
-    """R minus the middle of its range: it has the same optimal policies, and a constant becomes exactly 0."""
-    middle = (float(reward.max()) + float(reward.min())) / 2
-    return reward - middle
