@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 from irl_probe.judgement.glossary import terms
+from irl_probe.metrics import stratified_bootstrap
 
 ROOT = Path(__file__).parents[1]
 PAGE, GLOSSARY, README = ROOT / "docs" / "results.md", ROOT / "docs" / "glossary.md", ROOT / "README.md"
@@ -82,8 +83,9 @@ def page() -> str:
 HEAD = """# Results
 
 This page is made from the committed results by `make results` (`python docs/make_results.py`); do not edit it by hand. Returns
-are true returns, which no learner sees. Numbers in brackets are 95 % intervals. **Intervals over seeds are too narrow:** they
-are percentile bootstraps of two to five seeds, which cover less often than 95 % (a known problem, to be fixed). The
+are true returns, which no learner sees. Numbers in brackets are 95 % intervals. Those over seeds are Student's t, lengthened
+for skewness (`irl_probe.metrics.seed_interval`): three to five seeds say little, and such an interval may end beyond the best
+possible return. One or two seeds have none, nor have seeds with equal figures, which do not show how much others differ. The
 [lab notes](lab_notes.md) say what was tried along the way, and what failed."""
 
 
@@ -187,6 +189,7 @@ actions. A dash is undefined or not measured.
 
 {markdown(head, rows)}
 
+- Three policies say little: read the interval, not only the figure. Where the three are equal there is none.
 - **Read both kinds of data.** A reward can agree with the truth on the mixture and not on random steps. CartPole's true reward is
   the same at every step, so per step nothing is measured; over episodes CartPole-v1/iq has {cartpole["mixture"]} on the mixture and
   {cartpole["random"]} on random steps. The cards hold neither canonical distances nor an order of policies.
@@ -245,9 +248,9 @@ there on the true reward with as many steps. "carried over" is the imitator, unc
 
 {joined}
 
-With CartPole's pole five times as long the three policies on the disentangled form g(s) return {returns("disentangled")} and those on
+Three policies say little: the intervals are as long as three seeds make them, and two seeds or one have none. With CartPole's pole five times as long the three policies on the disentangled form g(s) return {returns("disentangled")} and those on
 the recovered reward {returns("recovered")}. On the grids, which are solved exactly, g(s) transfers to every change and rewards of (s, a) fail
-where actions are swapped. In the maze no reward transfers fully. In the ant's table 1 is a policy that stands still, so that table
+where actions are swapped. In the maze no reward is shown to transfer. In the ant's table 1 is a policy that stands still, so that table
 says less than it seems to.
 
 Made by `python analyses/transfer/study.py run`; the study (`analyses/transfer`) has the grids and every form."""
@@ -344,16 +347,16 @@ def before_you_trust_a_reward() -> str:
   {over_seeds(data["return"].sel(task="CartPole-v1", variant="offline"), 0)} of 500. The online default adds the policy's own
   steps and pulls rewards towards 1 on the expert and towards 0 elsewhere, which repairs the sign on noisy experts. On random
   steps alone the sign can stay wrong ({on_random} for CartPole-v1/iq).
-- **In the environment where a reward was learned, its sign does not decide.** Policies retrained there match the imitator all the
-  same. In a changed environment they may not (see "Changed dynamics"). Measure each reward before you use it.
-- **On LunarLander learn offline.** Online the default imitates less well ({over_seeds(lander.sel(variant="online"), 0)} against
-  {over_seeds(lander.sel(variant="offline"), 0)}), and a policy retrained on its reward does not land
-  ({over_seeds(again.sel(variant="online"), 0)}, one seed; offline {over_seeds(again.sel(variant="offline"), 0)}).
+- **In the environment where a reward was learned, its sign does not decide.** The policies retrained there mostly reach the imitator's
+  return all the same. In a changed environment they may not (see "Changed dynamics"). Measure each reward before you use it.
+- **On LunarLander learn offline.** Online the default's mean return is lower ({over_seeds(lander.sel(variant="online"), 0)} against
+  {over_seeds(lander.sel(variant="offline"), 0)}; five seeds do not tell them apart), and the one policy that was retrained on its
+  reward does not land ({over_seeds(again.sel(variant="online"), 0)}; offline {over_seeds(again.sel(variant="offline"), 0)}, one policy too).
 - **With continuous actions, distil before you retrain.** Few of the recovered rewards themselves train a policy: Pendulum's on
   some seeds, none of those tried on HalfCheetah.
-- **An imitator may not survive a change that its reward survives.** With motors of half the strength HalfCheetah's imitator has
-  {bounds(cheetah.sel(policy="carried over").values)} of the true reward's return and policies on the shipped reward {bounds(cheetah.sel(policy="recovered").values)} (two seeds of
-  80 thousand steps).
+- **An imitator may not survive a change that its reward survives.** In one trial, with motors of half the strength HalfCheetah's imitator has
+  {bounds(cheetah.sel(policy="carried over").values)} of the true reward's return and policies on the shipped reward {bounds(cheetah.sel(policy="recovered").values)} (means of two
+  seeds of 80 thousand steps, too few for an interval).
 - **What demonstrations never visit is not identified.** The grid's reward from 30 demonstrations contradicts the truth in the corners,
   although the policy is the same. `probe GridWorld` shows it beside two rewards that know more.
 - **Episode correlation is mostly length.** Each comes with that of a constant reward and with the figure with length taken out.
@@ -469,11 +472,10 @@ def retrained(figures: dict[str, Any]) -> str:
 
 
 def over_seeds(values: xr.DataArray, digits: int) -> str:
-    """The mean over seeds with a 95 % percentile bootstrap interval, as analyses/discrete/study.py has it."""
-    seeds = values.dropna("seed").values
-    draws = np.random.default_rng(0).choice(seeds, (10_000, len(seeds))).mean(axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975]) if len(seeds) > 1 else (np.nan, np.nan)
-    return bounds(np.array([seeds.mean(), low, high]), digits)
+    """The mean over seeds with its interval over seeds, as analyses/discrete/study.py has it."""
+    found = stratified_bootstrap(values.dropna("seed").values, statistic=lambda rows: rows.mean(axis=1)).array
+    correlation = values.name not in ("return", "retrained")
+    return bounds(found.clip(-1, 1) if correlation else found, digits)
 
 
 def versions(attributes: dict[str, Any]) -> str:

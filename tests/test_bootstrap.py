@@ -46,11 +46,79 @@ def test_strata_keep_differences_between_tasks_out_of_the_interval():
     assert stratified.high - stratified.low < 0.05 < pooled.high - pooled.low
 
 
-def test_one_seed_has_no_interval():
-    found = stratified_bootstrap([[0.5, 0.7]])
+@pytest.mark.parametrize(("scores", "why"), [([[0.5, 0.7]], "one seed"), ([[0.5, 0.7], [0.6, 0.6]], "two seeds")])
+def test_one_or_two_seeds_have_no_interval(scores, why):
+    found = stratified_bootstrap(scores)
     assert found.value == pytest.approx(0.6)
-    assert np.isnan(found.low)
-    assert "one seed" in found.reason
+    assert np.isnan([found.low, found.high]).all()
+    assert f"There {'is' if 'one' in why else 'are'} {why}" in found.reason
+
+
+def test_equal_seeds_do_not_show_their_spread():
+    """If 3 of 10 runs failed, three runs would all succeed with probability .34."""
+    found = stratified_bootstrap([500.0, 500.0, 500.0])
+    assert found.value == 500
+    assert np.isnan([found.low, found.high]).all()
+    assert "equal figures" in found.reason
+    assert np.isnan(stratified_bootstrap([0.1 + 0.2, 0.3, 0.3]).low)  # equal but for rounding
+
+
+def test_an_interval_over_seeds_is_students_t_lengthened_on_the_side_of_the_long_tail():
+    def mean(rows):
+        return rows.mean(axis=1)
+
+    even = stratified_bootstrap([-1.0, 0.0, 1.0], statistic=mean, resamples=20_000)
+    half = stats.t.ppf(1 - 0.05 / 6, 2) / np.sqrt(3)
+    assert even.low == pytest.approx(-half, rel=0.02)
+    assert even.high == pytest.approx(half, rel=0.02)
+    tail, q = stratified_bootstrap([0.0, 0.0, 3.0], statistic=mean, resamples=20_000), stats.t.ppf(1 - 0.05 / 6, 2)
+    skewness = stats.skew([0.0, 0.0, 3.0]) / np.sqrt(3)
+    assert 1 - tail.low == pytest.approx(q, rel=0.02)  # the standard error is 1
+    assert tail.high - 1 == pytest.approx(q * (1 + skewness * (2 * 4**2 + 1) / 6 / 4), rel=0.02)  # q is above 4
+
+
+COVERED = {
+    "normal": (lambda rng, size: rng.normal(size=size), 0.0, 0.0, 0.93),
+    "lognormal": (lambda rng, size: rng.lognormal(size=size), np.exp(0.5), None, 0.90),
+    "exponential": (lambda rng, size: rng.exponential(size=size), 1.0, None, 0.90),
+    # half of the runs at the ceiling of 500, the others from 200 to 500
+    "ceiling": (lambda rng, size: 500 - rng.integers(0, 2, size) * rng.uniform(0, 300, size), 425.0, None, 0.90),
+}
+
+
+@pytest.mark.parametrize(("seeds", "tasks"), [(3, 1), (5, 1), (10, 1), (3, 3)])
+@pytest.mark.parametrize("name", COVERED)
+def test_intervals_over_seeds_cover(name, seeds, tasks):
+    """Mean and interquartile mean; a bound fails if the coverage of 200 replications is 3 standard errors too low.
+
+    Samples of equal seeds have no interval and do not count. `analyses/seed_intervals` has the figures.
+    """
+    draw, mean, middle, least = COVERED[name]
+    rng = np.random.default_rng(seeds)
+    if middle is None:
+        middle = iqm(draw(rng, (20_000, seeds * tasks)), axis=1).mean()
+    held = []
+    for _ in range(200):
+        scores = draw(rng, (seeds, tasks))
+        by_mean = stratified_bootstrap(scores, statistic=lambda rows: rows.mean(axis=1), resamples=200)
+        by_middle = stratified_bootstrap(scores, resamples=200)
+        held.append(
+            [
+                np.nan if np.isnan(e.low) else e.low <= truth <= e.high
+                for e, truth in ((by_mean, mean), (by_middle, middle))
+            ]
+        )
+    bound = least - 3 * np.sqrt(least * (1 - least) / np.isfinite(held).sum(axis=0).min())
+    assert (np.nanmean(held, axis=0) >= bound).all()
+
+
+def test_the_old_percentile_intervals_fail_this_bound():
+    rng, held = np.random.default_rng(0), []
+    for seed in range(300):
+        scores = rng.normal(size=3)
+        found = percentile_interval(resample_counts(3, 200, seed) @ scores / 3, 0.95)
+        held.append(found.low <= 0 <= found.high)
+    assert np.mean(held) < 0.93 - 3 * np.sqrt(0.93 * 0.07 / 300)
 
 
 def test_the_jackknife_leaves_each_group_out_once_and_many_groups_in_200_parts():

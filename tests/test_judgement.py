@@ -13,7 +13,7 @@ import xarray as xr
 
 from irl_probe import cli, judgement
 from irl_probe.judgement.verdict import RETRAIN_COMMAND, TRANSFER_COMMAND
-from irl_probe.results import average_runs, new_results, returns_group, stack_runs
+from irl_probe.results import average_runs, distance_group, new_results, retraining_group, returns_group, stack_runs
 
 
 def normalised(policies: dict[str, float]) -> xr.DataTree:
@@ -33,6 +33,12 @@ def with_correlations(tree: xr.DataTree, **figures: tuple[float, float, float]) 
     return new_results({"correlation": group})
 
 
+def retrained(shares: list[float]) -> xr.DataTree:
+    """Results whose policies, one a seed, have these normalised returns after retraining."""
+    group = retraining_group([shares], rewards=["iq"], seeds=list(range(len(shares))), normalised=[shares])
+    return new_results({"retraining": group})
+
+
 @pytest.mark.parametrize(
     ("share", "tone", "phrase"),
     [
@@ -43,9 +49,77 @@ def with_correlations(tree: xr.DataTree, **figures: tuple[float, float, float]) 
     ],
 )
 def test_verdict_on_retraining_follows_its_thresholds(share, tone, phrase):
-    claim = verdict_on(normalised({"retrained": share})).claims[0]
+    claim = verdict_on(retrained([share - 0.001, share, share + 0.001])).claims[0]
     assert (claim.tone, claim.phrase) == (tone, phrase)
     assert f"{100 * share:.0f}\u00a0%".replace("-", "−") in claim.sentence
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize(
+    ("share", "word"), [(0.95, "Perhaps"), (0.6, "Perhaps in part"), (0.1, "Not shown"), (-0.2, "Not shown")]
+)
+def test_one_or_two_seeds_give_a_perhaps_at_most(share, word, seeds):
+    """Whatever interval the results may hold, and also if the policies' episodes are all there is."""
+    for tree in (retrained([share, share + 0.001][:seeds]), normalised({"retrained": share})):
+        if "retraining" in tree:
+            bounds = (("reward", "bound"), [[share, share - 0.01, share + 0.01]])
+            group = tree["retraining"].to_dataset().assign(normalised_mean=bounds)
+            tree["retraining"].dataset = group.assign_coords(bound=["estimate", "low", "high"])
+        claim = next(claim for claim in verdict_on(tree).claims if claim.term == "retrained")
+        assert (claim.tone, claim.word) == ("caution", word)
+        assert "so there is no interval over seeds" in claim.sentence
+        assert asked(tree)["Can I retrain on it?"][0] == word
+
+
+def test_equal_seeds_give_a_perhaps_at_most():
+    claim = verdict_on(retrained([1.0, 1.0, 1.0])).claims[0]
+    assert (claim.word, claim.tone) == ("Perhaps", "caution")
+    assert "each reach 100\u00a0%" in claim.sentence
+    assert "equal figures" in claim.sentence
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_exact_regrets_of_two_runs_give_a_perhaps_at_most(count):
+    runs = {}
+    for seed in range(count):
+        value = np.full((1, 1, 1, 1, 3), 0.01 + seed / 1e4)
+        group = distance_group(
+            value, np.full(value.shape[:-1], ""), rewards=["iq"], references=["true"], coverages=["uniform"],
+            metrics=["regret"], exact=True,
+        )  # fmt: skip
+        runs[seed] = new_results({"distance": group})
+    tree = average_runs(stack_runs(runs, "seed"))
+    claims = {claim.term: claim for claim in verdict_on(tree).claims}
+    sure = count >= 3
+    assert claims["retrained"].word == ("Yes" if sure else "Perhaps")
+    assert claims["regret"].phrase == ("" if sure else "perhaps ") + "small regret under the truth"
+    assert claims["regret"].tone == ("good" if sure else "caution")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_transfer_of_one_or_two_seeds_is_a_perhaps_at_most(seeds):
+    group = trees.full()["transfer"].to_dataset().isel(seed=slice(seeds))
+    group["value"][:] = 1.0  # intervals of no width
+    group["overall"][:] = 1.0
+    short, tone, sentence = asked(new_results({"transfer": group.sel(policy=["random", "iq-chi2", "true reward"])}))[
+        "Does it transfer?"
+    ]
+    assert (short, tone) == ("Perhaps", "caution")
+    assert "so there is no interval over seeds" in sentence
+    beside = asked(new_results({"transfer": group.sel(policy=["random", "carried over", "iq-chi2", "true reward"])}))
+    assert beside["Does it transfer?"][:2] == ("Perhaps in part", "caution")
+
+
+def test_an_order_of_episodes_without_an_interval_is_a_perhaps_at_most():
+    tree = with_correlations(trees.cartpole(), episode_none=(-0.8, np.nan, np.nan))
+    claim = next(claim for claim in verdict_on(tree).claims if claim.term == "episode")
+    assert (claim.tone, claim.phrase) == ("caution", "perhaps ranks episodes against the truth")
+
+
+def test_exact_distances_of_one_run_do_not_say_how_another_would_come_out():
+    short, _, sentence = asked(trees.gridworld(3))["How sure are we?"]
+    assert short == "Not very"
+    assert "Distances are exact." in sentence
 
 
 def test_verdict_is_on_the_reward_from_demonstrations_not_on_the_ideal_one_beside_it():
@@ -177,11 +251,11 @@ def test_transfer_of_another_reward_is_reported_as_that_of_another():
 
 
 def test_one_change_has_one_figure():
-    transfer = trees.full()["transfer"].to_dataset().isel(variant=[0, 1], seed=[0, 1])
+    transfer = trees.full()["transfer"].to_dataset().isel(variant=[0, 1])
     tree = new_results({"transfer": transfer})
     assert transfer["overall"].sel(policy="iq-chi2", bound="estimate") != 0.93  # as it was stored
     assert "reaches 93\u00a0% [89, 97]" in asked(tree)["Does it transfer?"][2]
-    assert "(one change, 2 seeds)" in asked(tree)["Does it transfer?"][2]
+    assert "(one change, 3 seeds)" in asked(tree)["Does it transfer?"][2]
 
 
 def test_seeds_with_equal_figures_are_not_shown_as_exact():

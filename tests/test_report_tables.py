@@ -14,9 +14,10 @@ from irl_probe.report.tables import (
     glance_table,
     number,
     ranking_table,
+    retraining_table,
     transfer_table,
 )
-from irl_probe.results import new_results
+from irl_probe.results import new_results, retraining_group
 
 
 def test_undefined_figures_are_shown_with_their_reason():
@@ -56,19 +57,21 @@ def test_cell_says_why_it_is_empty():
 
 
 def test_one_change_has_one_row_and_a_note_on_what_was_resampled():
-    transfer = trees.full()["transfer"].to_dataset().isel(variant=[0, 1], seed=[0, 1])
+    transfer = trees.full()["transfer"].to_dataset().isel(variant=[0, 1])
 
     def table():
         return transfer_table(read(new_results({"transfer": transfer})).transfer)
 
     assert [row.headings[0].label for row in table().rows] == ["unchanged", "mass ×0.5"]
     assert table().notes == [
-        "interval over 2 seeds, from resampling each policy's seeds, random's and the true reward's",
-        "an interval over only 2 seeds is too narrow",
+        "interval over 3 seeds (Student's t, lengthened for skewness), from resampling each policy's seeds, "
+        "random's and the true reward's"
     ]
     transfer["value"].loc[{"policy": "carried over"}] = 0.5
     assert {row.cells[1].interval for row in table().rows} == {"[0.50, 0.50]"}
-    assert "of no width" in table().notes[-1]
+    transfer = transfer.isel(seed=[0, 1])
+    assert not any(cell.interval for row in table().rows for cell in row.cells)
+    assert table().notes == []
     *_, everywhere = transfer_table(read(trees.full()).transfer).rows
     assert everywhere.headings[0].label == "all changes"
 
@@ -150,11 +153,13 @@ def test_a_correlation_that_length_explains_is_not_marked_as_the_best():
     assert any(row.cells[place].best for row in glance_table(read(tree)).rows)
 
 
-def test_if_all_policies_have_equal_figures_the_interval_is_shown():
-    assert cell((1.0, 1.0, 1.0), exact=False).interval == "[1.00, 1.00]"
-    tree = trees.many(steps=400, episodes=4, rewards=1, metrics=("pearson",))
-    tree["retraining"]["normalised_mean"][:] = [1.0, 1.0, 1.0]
-    figures = read(tree)
-    answer = judgement.answers(figures, judgement.judge(figures))[1]
-    assert answer.question == "Can I retrain on it?"
-    assert "5 fresh policies trained on this reward alone each reach 100" in answer.sentence
+def test_a_row_without_an_interval_says_why():
+    returns = {"one": [1.0, np.nan, np.nan], "two": [0.9, 1.0, np.nan], "equal": [1.0, 1.0, 1.0]}
+    group = retraining_group(
+        list(returns.values()), rewards=list(returns), seeds=[0, 1, 2], normalised=list(returns.values())
+    )
+    table = retraining_table(read(new_results({"retraining": group})).retraining, list(returns))
+    notes = [row.cells[0].note for row in table.rows]
+    for note, why in zip(notes, ("there is one seed", "there are two seeds", "all 3 seeds have equal"), strict=True):
+        assert note.startswith(f"no interval: {why}")
+    assert not any(row.cells[0].interval for row in table.rows)

@@ -221,14 +221,39 @@ def test_loading_another_schema_version_says_so(tree, tmp_path):
         load_results(path)
 
 
-def test_results_of_the_first_schema_load_without_their_stored_warnings(tree, tmp_path):
+@pytest.mark.parametrize("schema", [1, 2])
+def test_older_results_load_without_stored_warnings_and_without_intervals_over_seeds(tree, tmp_path, schema):
     path = save_results(tree, tmp_path / "results.nc")
     with h5py.File(path, "a") as file:
-        file.attrs["schema"] = 1
+        file.attrs["schema"] = schema
         file.attrs["warnings"] = json.dumps([{"code": "length-confound", "text": "old"}])
-    found = load_results(path)
+    loaded = load_results(path)
+    assert "warnings" not in loaded.attrs
+    for group, names in {"retraining": ("mean",), "transfer": ("mean", "value", "overall")}.items():
+        assert "older schema" in loaded[group].attrs["interval"]
+        for name in names:
+            now, before = loaded[group][name], tree[group][name]
+            xr.testing.assert_equal(now.sel(bound="estimate"), before.sel(bound="estimate"))
+            assert now.sel(bound=["low", "high"]).isnull().all()
+    for group in ("retraining", "transfer"):
+        del loaded[group], tree[group]
     tree["distance"].dataset = tree["distance"].to_dataset().drop_vars("shaped")  # at another scale today
-    xr.testing.assert_identical(found, tree)
+    xr.testing.assert_identical(loaded, tree)  # intervals over episodes stay
+
+
+def test_older_averages_load_without_intervals(tree, tmp_path):
+    tree.attrs["averaged"] = "mean over seed"
+    path = save_results(tree, tmp_path / "results.nc")
+    with h5py.File(path, "a") as file:
+        file.attrs["schema"] = 2
+    assert load_results(path)["correlation"]["value"].sel(bound=["low", "high"]).isnull().all()
+
+
+def test_each_group_says_how_its_intervals_are_made(tree):
+    for path in ("returns", "correlation", "distance", "decomposition", "ranking"):
+        assert tree[path].attrs["interval"].startswith("over episodes")
+    for path in ("retraining", "transfer"):
+        assert tree[path].attrs["interval"].startswith("over seeds")
 
 
 @pytest.mark.parametrize("exact", [0, 1])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import trees
 import xarray as xr
+from scipy import stats
 
 from irl_probe.metrics import iqm
 from irl_probe.results import (
@@ -141,12 +142,23 @@ def test_average_is_the_mean_over_runs_with_an_interval_over_runs(runs):
     assert averaged["correlation"]["value"].dims[0] == "reward"
     estimate, low, high = averaged["correlation"]["value"].sel(level="step").squeeze().values
     assert estimate == pytest.approx(0.3)
-    assert 0.1 <= low < 0.3 < high <= 0.6
+    # Student's t of the three runs is at least as narrow; correlations end at ±1
+    half = stats.t.ppf(0.975, 2) * np.std(FIGURES, ddof=1) / np.sqrt(3)
+    assert -1 <= low < 0.3 - half
+    assert min(0.3 + half, 1) <= high <= 1
     assert averaged["returns"]["mean"].sel(policy="learned", bound="estimate").item() == 9
     assert averaged["learning"]["return_mean"].dims == ("seed", "step")
     assert averaged["retraining"]["normalised_mean"].sel(bound="estimate").item() == pytest.approx(0.91)
     assert averaged.attrs["averaged"] == "mean over seed"
     assert averaged.attrs["runs_averaged"] == 3
+
+
+def test_the_average_of_two_runs_has_no_interval(runs):
+    averaged = average_runs(stack_runs({seed: runs[seed] for seed in (0, 1)}, "seed"))
+    for group, name in (("correlation", "value"), ("returns", "mean"), ("retraining", "mean")):
+        ends = averaged[group][name].sel(bound=["low", "high"])
+        assert ends.isnull().all()
+        assert "over seeds" in averaged[group].attrs["interval"]
 
 
 def test_runs_are_counted_and_not_the_seeds_that_they_retrained_with():

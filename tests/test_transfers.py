@@ -199,7 +199,9 @@ def test_values_are_scaled_to_random_and_to_the_true_reward_in_each_variant():
     estimate = group["value"].sel(bound="estimate")
     np.testing.assert_allclose(estimate, [[0, 1, 1], [0, 0.5, 1]])
     low, high = (group["value"].sel(bound=b, variant="mass ×2", policy="recovered") for b in ("low", "high"))
-    assert 0.4 < low < 0.5 < high < 0.6
+    # sd 1 in each of the three policies: standard error √(1 + .25 + .25)/√3/40 = .018, at least Student's 4.3 times
+    assert 0.3 < low < 0.5 - 4.3 * 0.018
+    assert 0.5 + 4.3 * 0.018 < high < 0.7
     np.testing.assert_array_equal(group["overall"], group["value"].sel(variant="mass ×2"))  # one change, one interval
 
 
@@ -227,6 +229,44 @@ def test_one_seed_has_no_interval():
     )  # fmt: skip
     assert np.isnan(group["value"].sel(bound="low")).all()
     assert group["seed"].values.tolist() == [4]
+
+
+def test_two_seeds_have_no_interval_and_a_reason():
+    names, variants = ["random", "recovered", "true reward"], [ip.envs.Variant("E"), ip.envs.Variant("E", "mass", 2.0)]
+    config = ip.transfers.TransferConfig(seeds=(0, 1))
+    group = group_of(returns_of([0, 100, 100], [10, 30, 50])[..., :2], names, variants, config)
+    for name in ("mean", "value", "overall"):
+        assert np.isnan(group[name].sel(bound=["low", "high"])).all()
+        assert np.isfinite(group[name].sel(bound="estimate")).all()
+    assert "There are two seeds" in str(group["reason"].sel(variant="mass ×2", policy="recovered").values)
+
+
+@pytest.mark.parametrize("changes", [1, 2])
+def test_the_spread_of_the_policies_on_the_true_reward_is_in_every_interval(changes):
+    """The reward's three policies all reach 200; those on the true reward reach 100, 200 and 300."""
+    variants = [ip.envs.Variant("E", "mass", float(2 + i)) for i in range(changes)]
+    returns = np.array([[[0.0, 0, 0], [200, 200, 200], [100, 200, 300]]] * changes)
+    config = ip.transfers.TransferConfig(seeds=(0, 1, 2))
+    group = group_of(returns, ["random", "reward", "true reward"], variants, config)
+    for low, high in [*group["value"].sel(policy="reward").values[:, 1:], group["overall"].sel(policy="reward")[1:]]:
+        assert low < 0.7
+        assert high > 1.3
+    np.testing.assert_array_equal(group["overall"].sel(policy="true reward"), 1)  # by definition
+
+
+@pytest.mark.parametrize(("seeds", "skewed", "least"), [(3, False, 0.93), (5, True, 0.9)])
+def test_values_and_overall_cover_the_true_share(seeds, skewed, least):
+    """The share is .8 in both variants. A bound fails if the coverage is 3 standard errors too low."""
+    rng, names = np.random.default_rng(seeds), ["random", "reward", "true reward"]
+    variants = [ip.envs.Variant("E", "mass", float(2 + i)) for i in range(2)]
+    config = ip.transfers.TransferConfig(seeds=tuple(range(seeds)), resamples=200)
+    means, replications, held = np.array([0.0, 80.0, 100.0])[:, None], 120, []
+    for _ in range(replications):
+        noise = rng.normal(size=(2, 3, seeds)) if not skewed else rng.exponential(size=(2, 3, seeds)) - 1
+        group = group_of(means + 20 * noise, names, variants, config)
+        value = group["value"].sel(policy="reward", variant=group["variant"][0]).values
+        held.append([low <= 0.8 <= high for _, low, high in (value, group["overall"].sel(policy="reward").values)])
+    assert (np.mean(held, axis=0) >= least - 3 * np.sqrt(least * (1 - least) / replications)).all()
 
 
 def test_the_warnings_begin_with_the_reward_that_does_not_transfer():

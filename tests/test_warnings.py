@@ -106,7 +106,7 @@ def test_a_correlation_is_called_negative_only_if_its_whole_interval_is():
 def test_negative_correlation_uses_the_plain_figure_if_the_controlled_one_is_undefined():
     (found,) = of_correlation({("partial", "none"): (-0.4, np.nan, np.nan), ("partial", "length"): np.nan})
     assert found["code"] == "negative-correlation"
-    assert "at partial level on expert (−0.40)" in found["text"]
+    assert "may be negatively correlated with the truth at partial level on expert (−0.40, without" in found["text"]
 
 
 def test_the_warning_about_an_undefined_step_level_gives_the_reason():
@@ -138,11 +138,14 @@ def test_imitation_below_nine_tenths_of_the_expert():
 
 def test_retraining_below_nine_tenths_names_the_reward():
     group = retraining_group(
-        [[50, 60], [95, 99]], rewards=["iq", "bc"], seeds=[0, 1], normalised=[[0.5, 0.6], [0.95, 0.99]]
+        [[54, 55, 56], [95, 97, 99]],
+        rewards=["iq", "bc"],
+        seeds=[0, 1, 2],
+        normalised=[[0.54, 0.55, 0.56], [0.95, 0.97, 0.99]],
     )
     (found,) = warnings_of(new_results({"retraining": group}))
     assert found["code"] == "retraining"
-    assert "reward “iq” alone reach 0.55 [0.50, 0.60] of the expert's true return" in found["text"]
+    assert "reward “iq” alone reach 0.55 [0.51, 0.59] of the expert's true return" in found["text"]
     assert "does not bring back the expert's behaviour" in found["text"]
 
 

@@ -2,6 +2,7 @@
 
 python analyses/discrete/study.py run [--tasks ...] [--variants ...] [--seeds ...]   one JSON for each missing cell
 python analyses/discrete/study.py merge   results.nc and the tables of README.md; then `make results`
+python analyses/discrete/study.py tables  the tables alone, from results.nc
 
 A cell is a task, a variant and a seed; seed i learns from the i-th bundled demonstration and those after it. A cell
 that is in results.nc or in runs/discrete/ with today's settings is not computed again.
@@ -204,6 +205,12 @@ def merge() -> None:
         attrs={f"{name}_version": version(name) for name in ("irl_probe", "torch", "gymnasium")},
     )
     results.to_netcdf(HERE / "results.nc", engine="h5netcdf")
+    tables()
+
+
+def tables() -> None:
+    """The tables of results.nc, into README.md."""
+    results = xr.load_dataset(HERE / "results.nc", engine="h5netcdf")
     replace_between(HERE / "README.md", "tables", "\n".join(table(results.sel(task=task)) for task in TASKS))
 
 
@@ -218,14 +225,14 @@ def replace_between(path: Path, name: str, text: str) -> None:
 
 
 def mean(values: xr.DataArray, digits: int, *, interval: bool) -> str:
-    """The mean over seeds, with a 95 % bootstrap interval over seeds; a dash if there is no seed."""
+    """The mean over seeds, with a 95 % interval over seeds if there are at least three; a dash if there is no seed."""
     seeds = values.dropna("seed").values
     if not len(seeds):
         return "–"
     text = f"{seeds.mean():.{digits}f}"
-    if interval and len(seeds) > 1:
-        draws = np.random.default_rng(0).choice(seeds, (10_000, len(seeds))).mean(axis=1)
-        low, high = np.quantile(draws, [0.025, 0.975])
+    found = ip.metrics.stratified_bootstrap(seeds, statistic=lambda rows: rows.mean(axis=1))
+    if interval and np.isfinite(found.low):
+        low, high = np.clip([found.low, found.high], -1, 1) if values.name in FIGURES else (found.low, found.high)
         text += f" [{low:.{digits}f}, {high:.{digits}f}]"
     return text.replace("-", "−")
 
@@ -251,7 +258,7 @@ def table(results: xr.Dataset) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["run", "merge"])
+    parser.add_argument("verb", choices=["run", "merge", "tables"])
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(max(SEEDS.values()))))
@@ -259,5 +266,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if arguments.verb == "merge":
         merge()
+    elif arguments.verb == "tables":
+        tables()
     else:
         run(arguments.tasks, arguments.variants, arguments.seeds)

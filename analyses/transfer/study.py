@@ -3,6 +3,7 @@
 python analyses/transfer/study.py run grid cartpole cartpole_forms cartpole_far halfcheetah ant maze [--seeds 3]
                                             resumable; results/<task>.nc after each seed
 python analyses/transfer/study.py run Walker2d-v5 --reward DIR [--changes "mass=2"] [--steps 300000]
+python analyses/transfer/study.py intervals                            results/ again, from the returns of its seeds
 python analyses/transfer/study.py tables                               the tables of README.md, from results/
 
 Each seed of the maze has its own run of SQIL. CartPole's seeds share the shipped reward CartPole-v1/iq, HalfCheetah's
@@ -214,6 +215,14 @@ def run_saved(env_id: str, folder: str, changes: Sequence[str], steps: int, seed
     ip.results.save_results(tree, HERE / "results" / f"{env_id}.nc", overwrite=True)
 
 
+def intervals() -> None:
+    """Every file in results/ with its values and intervals made again from the returns of its seeds."""
+    for path in sorted((HERE / "results").glob("*.nc")):
+        tree = ip.results.load_results(path)
+        tree["transfer"].dataset = ip.transfers.with_intervals(tree["transfer"].to_dataset())
+        ip.results.save_results(tree, path, overwrite=True)
+
+
 def tables() -> None:
     """Verdicts and tables of every file in results/, into README.md."""
     parts = []
@@ -263,7 +272,7 @@ def bounds(values: np.ndarray) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["run", "tables"])
+    parser.add_argument("verb", choices=["run", "intervals", "tables"])
     parser.add_argument("tasks", nargs="*", help=f"grid, {', '.join(TASKS)}, or with --reward an environment id")
     parser.add_argument("--seeds", type=int, default=3, help="policies of each kind")
     parser.add_argument("--reward", help="folder of a saved reward, or the id of a shipped one")
@@ -273,6 +282,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if arguments.verb == "tables":
         tables()
+    if arguments.verb == "intervals":
+        intervals()
     for task_name in arguments.tasks if arguments.verb == "run" else ():
         if task_name == "grid":
             run_grid()

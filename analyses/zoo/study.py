@@ -5,6 +5,7 @@ python analyses/zoo/study.py add RUN ID [--demos FILE] [--source TEXT] [--licenc
                                     a reward from a finished run's folder, whose demonstrations are not shipped
 python analyses/zoo/study.py true ID ...      adds policies on the true reward to the figures of a shipped reward
 python analyses/zoo/study.py forms [ID ...]   what distilled forms explain and cost: forms/, and the tables of README.md
+python analyses/zoo/study.py intervals        cards with percentile intervals over seeds get those of today, once
 python analyses/zoo/study.py index            index.json and the table of README.md, from the shipped rewards
 
 The id of a reward is ENV/NAME. Retraining: three seeds, the true return of 20 episodes each, compared with policies
@@ -33,6 +34,7 @@ ZOO = ROOT / "recovered_rewards"
 RUNS = ROOT / "runs" / "zoo"
 README = Path(__file__).with_name("README.md")
 EPISODES = 20
+INTERVAL = "interval of retraining"  # the figure that says how a card's intervals over seeds are made
 
 
 def make(reward_id: str, entry: Entry) -> None:
@@ -140,6 +142,7 @@ def budget(retrained: xr.DataTree, name: str, entry: Entry) -> dict[str, object]
         "retrained with": settings(entry.retrain),
         "expert's true return": facts.get("expert_return"),
         "random policy's true return": facts["random_return"],
+        INTERVAL: facts["interval"],
         **({} if entry.on_true_reward is None else on_the_truth(retrained, entry)),
     }
 
@@ -213,6 +216,45 @@ def forms(ids: list[str]) -> None:
     README.write_text(f"{before}<!-- forms -->\n" + "\n".join(parts) + f"<!-- end forms -->{after}")
 
 
+def intervals() -> None:
+    """Replace percentile intervals over three seeds by today's, in cards that do not say how theirs were made.
+
+    The ends of a percentile interval of three seeds are the least and the greatest of them, since 1 of 27 resamples
+    draws one seed thrice; the centre is their mean, so all three are known.
+    """
+    for path in sorted(ZOO.glob("*/*/reward.json")):
+        reward = ip.load_reward(path.parent)
+        figures = dict(reward.figures)
+        if INTERVAL in figures:
+            continue
+        if not str(figures["retrained policies"]).startswith("3 seeds"):
+            raise SystemExit(f"{path}: only the seeds of a percentile interval of three are known.")
+        retraining = dict(figures["retraining"])
+        random, expert = (float(figures[f"{who} true return"]) for who in ("random policy's", "expert's"))
+        for whose in ("", " (true reward)"):
+            old = retraining.get(f"mean{whose}")
+            if old is None:
+                continue
+            middle = 3 * old["estimate"] - old["low"] - old["high"]
+            returns = np.array([old["low"], middle, old["high"]])
+            found = ip.metrics.stratified_bootstrap(returns)
+            retraining[f"mean{whose}"] = figure(found.array, found.reason)
+            retraining[f"normalised_mean{whose}"] = figure((found.array - random) / (expert - random), found.reason)
+            listed = ", ".join(f"{each:.4g}" for each in returns)
+            figures.setdefault("true reward, their true returns" if whose else "their true returns", listed)
+        figures |= {"retraining": retraining, INTERVAL: ip.metrics.OVER_SEEDS}
+        ip.save_reward(reward, path.parent, figures=figures, overwrite=True)
+    index()
+
+
+def figure(bounds: np.ndarray, reason: str) -> dict[str, float | str | None]:
+    """A figure of a card; no end of an interval is None, with the reason."""
+    ends = {
+        name: float(v) if np.isfinite(v) else None for name, v in zip(("estimate", "low", "high"), bounds, strict=True)
+    }
+    return ends | ({"reason": reason} if reason else {})
+
+
 def table() -> str:
     """One line a reward: the return of policies on it and on the true reward, and its correlations."""
     lines = [
@@ -267,6 +309,7 @@ if __name__ == "__main__":
     distilling.add_argument("ids", nargs="*", default=["GridWorld/iq", "CartPole-v1/iq", "Acrobot-v1/iq-offline"])
     beside = verbs.add_parser("true")
     beside.add_argument("ids", nargs="+")
+    verbs.add_parser("intervals")
     verbs.add_parser("index")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -293,5 +336,7 @@ if __name__ == "__main__":
             beside_true_reward(each, ENTRIES[each])
     elif arguments.verb == "forms":
         forms(arguments.ids)
+    elif arguments.verb == "intervals":
+        intervals()
     else:
         index()

@@ -43,8 +43,10 @@ TERMS: Mapping[str, Term] = {
     ),
     "interval": Term(
         "interval",
-        "The 95\u00a0% bootstrap interval, given in brackets. Unless stated otherwise, whole episodes are resampled: "
-        "the interval says how certain the figure is for this reward, not how another training run would come out.",
+        "The 95\u00a0% interval, given in brackets. Unless stated otherwise it is a bootstrap over whole episodes: it "
+        "says how certain the figure is for this reward, not how another training run would come out. An interval over "
+        "seeds says that: it is Student's t, lengthened for skewness. Fewer than three seeds, or seeds with equal "
+        "figures, have none.",
     ),
     "expert": Term("expert", "The policy that made the demonstrations, or the demonstrations' own returns."),
     "learned": Term("learned", "The policy that was learned together with the reward: softmax of Q/α."),

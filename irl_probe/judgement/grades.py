@@ -22,6 +22,11 @@ Bounds = tuple[float, float, float]
 NOTHING: Bounds = (np.nan, np.nan, np.nan)  # a figure that is undefined or was not measured
 
 
+def estimate_alone(bounds: Bounds) -> Bounds:
+    """A figure without its interval."""
+    return bounds[0], np.nan, np.nan
+
+
 @dataclass(frozen=True)
 class Grade:
     """How good a figure is: its tone, the answer in a word or two, and the prefix of a phrase ("probably usable")."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from irl_probe._names import BASELINES, NOT_REWARDS, RECOVERED, TRUE, TRUE_REWARD, UNCHANGED
 from irl_probe._types import Floats, Ints
-from irl_probe.judgement.grades import NOTHING, Bounds
+from irl_probe.judgement.grades import NOTHING, Bounds, estimate_alone
+from irl_probe.metrics.bootstrap import LEAST_SEEDS, few_seeds
 from irl_probe.results import BOUND, average_runs, retraining_share
 from irl_probe.results.groups import trusted_distances
 from irl_probe.results.schema import UNDISCOUNTED, checked
@@ -226,7 +227,7 @@ def _measured(group: xr.Dataset, name: str) -> Measured:
     dims = [str(dim) for dim in array.dims if dim != "bound"]
     labels = {dim: tuple(str(label) for label in group[dim].values) for dim in dims}
     if "bound" in array.dims:
-        values = array.transpose(*dims, "bound").values.astype(np.float64)
+        values = array.transpose(*dims, "bound").values.astype(np.float64, copy=True)
     else:
         values = np.stack([array.values, *np.full((2, *array.shape), np.nan)], axis=-1)
     reasons = np.full(values.shape[:-1], "")
@@ -256,25 +257,32 @@ def _retraining(group: xr.Dataset) -> Retraining:
     def by_seed(name: str) -> dict[str, Floats]:
         return dict(zip(rewards, group[name].transpose("reward", "seed").values, strict=True))
 
+    returns = by_seed("return_mean")
+    share = {reward: retraining_share(group, reward) for reward in rewards}
+    few = {reward for reward in rewards if np.isfinite(returns[reward]).sum() < LEAST_SEEDS}
     return Retraining(
-        share={reward: retraining_share(group, reward) for reward in rewards},
-        returns=by_seed("return_mean"),
+        share={reward: estimate_alone(bounds) if reward in few else bounds for reward, bounds in share.items()},
+        returns=returns,
         normalised=by_seed("normalised") if "normalised" in group else None,
         seeds=group.sizes["seed"],
     )
 
 
 def _transfer(group: xr.Dataset) -> Transfer:
-    value = _measured(group, "value")
+    value, overall = _measured(group, "value"), _optional(group, "overall")
     known: dict[tuple[str, str], int] = {}
     if "return_mean" in group:
         counts = group["return_mean"].notnull().sum("seed").transpose("variant", "policy").values
         for row, variant in enumerate(value.labels["variant"]):
             known |= {(variant, policy): int(counts[row, p]) for p, policy in enumerate(value.labels["policy"])}
+        if not (group.attrs.get("exact") and group.sizes["seed"] == 1):
+            value.values[counts < LEAST_SEEDS, 1:] = np.nan
+            if overall is not None:
+                overall.values[counts.max(axis=0) < LEAST_SEEDS, 1:] = np.nan
     variants = zip(value.labels["variant"], group["parameter"].values, strict=True)
     return Transfer(
         value=value,
-        overall=_optional(group, "overall"),
+        overall=overall,
         changed=tuple(variant for variant, parameter in variants if str(parameter) != UNCHANGED),
         seeds=group.sizes["seed"] if "return_mean" in group else 0,
         known=known,
@@ -426,23 +434,44 @@ def normalised_bounds(figures: Figures, policy: str) -> Bounds:
 
 
 def retrained_bounds(figures: Figures, reward: str) -> Bounds:
-    """Normalised return after retraining: over seeds if there are several, else over episodes.
+    """Normalised return after retraining, with an interval over seeds if there are at least three.
 
-    It is the mean stored in /retraining, else the mean of its seeds with a bootstrap interval. With one seed and one
-    reward it is that of the policy "retrained" in /returns.
+    It is the mean stored in /retraining, else the mean of its seeds. Without /retraining it is, for the only reward,
+    that of the policy "retrained" in /returns; its interval over episodes is left out unless it is one over runs.
     """
     name = TRUE_REWARD if reward == TRUE else reward
     found = NOTHING if figures.retraining is None else figures.retraining.share.get(name, NOTHING)
-    if np.isnan(found[1]) and reward not in BASELINES and judged(figures) in ([], [reward]):
-        alone = normalised_bounds(figures, "retrained")
-        return found if np.isnan(alone[0]) else alone
+    if np.isnan(found[0]) and reward not in BASELINES and judged(figures) in ([], [reward]):
+        return retrained_alone(figures)
     return found
+
+
+def retrained_alone(figures: Figures) -> Bounds:
+    """The normalised return of the policy "retrained" in /returns, with an interval only if it is over runs."""
+    found = normalised_bounds(figures, "retrained")
+    return found if figures.runs >= LEAST_SEEDS else estimate_alone(found)
+
+
+def retrained_returns(figures: Figures, reward: str | None) -> Floats:
+    """The true returns of the policies that were retrained on a reward, one for each seed that has one."""
+    returns = {} if figures.retraining is None else figures.retraining.returns
+    found = returns.get(str(reward), np.zeros(0))
+    return found[np.isfinite(found)]
+
+
+def no_interval(returns: Floats) -> str:
+    """Why the policies with these returns, one a seed, have no interval over seeds, as a sentence."""
+    if few_seeds(len(returns)):
+        return few_seeds(len(returns)) if len(returns) else "No policy was trained."
+    if np.ptp(returns) == 0:
+        return f"All {len(returns)} seeds have equal figures, so how much seeds differ is not known."
+    return "The results hold no interval over seeds."
 
 
 def retraining_seeds(figures: Figures, reward: str | None) -> int:
     """How many policies were retrained on a reward, over all seeds."""
     if figures.retraining is not None and reward in figures.retraining.returns:
-        return int(np.isfinite(figures.retraining.returns[str(reward)]).sum())
+        return len(retrained_returns(figures, reward))
     return 0 if np.isnan(normalised_bounds(figures, "retrained")[0]) else 1
 
 

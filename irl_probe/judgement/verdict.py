@@ -35,8 +35,11 @@ from irl_probe.judgement.reading import (
     correlation_reason,
     distance_bounds,
     exact_distances,
+    no_interval,
     normalised_bounds,
+    retrained_alone,
     retrained_bounds,
+    retrained_returns,
     retraining_seeds,
     rewards_of,
     steady_truth,
@@ -45,13 +48,15 @@ from irl_probe.judgement.reading import (
     transfer_policy,
 )
 from irl_probe.judgement.warnings import LENGTH_MARGIN, LENGTH_MATTERS
+from irl_probe.metrics.bootstrap import LEAST_SEEDS, few_seeds
 from irl_probe.results.files import fixed
 
 SMALL_REGRET, LARGE_REGRET = 0.05, 0.2
 MANY_RUNS, SOME_RUNS = 5, 3
 
 RULES: Sequence[str] = (
-    "No claim is stronger than the weaker end of its interval; a figure without an interval gives a “perhaps” at most.",
+    "No claim is stronger than the weaker end of its interval; a figure without an interval gives a “perhaps” at most, "
+    f"and over fewer than {LEAST_SEEDS} seeds there is no interval.",
     "Imitation, retraining and transfer: yes if the whole interval of the normalised return is at least "
     f"{GOOD_SHARE:g}; probably if the figure is, and the interval does not go below {FAIR_SHARE:g}; in part if the "
     f"figure and the interval are at least {FAIR_SHARE:g}; no if the whole interval is below {FAIR_SHARE:g}; otherwise "
@@ -74,8 +79,8 @@ RULES: Sequence[str] = (
     "If no policy was retrained but the regret is exact, 1 − regret is judged like the return of a retrained policy.",
     f"Regret: small up to {SMALL_REGRET:g}, large above {LARGE_REGRET:g}, by the larger end of its interval.",
     f"How sure: well supported with {MANY_RUNS} or more training runs and {MANY_RUNS} or more retrained policies whose "
-    f"interval leaves no doubt about the answer; fairly with {SOME_RUNS} or more retrained policies or runs, or if "
-    "distances are exact; otherwise not very.",
+    f"interval leaves no doubt about the answer; fairly with {SOME_RUNS} or more retrained policies or runs; otherwise "
+    "not very.",
     "Correlations are judged on the mixture coverage if there is one, else on the first.",
 )
 
@@ -176,13 +181,13 @@ def _best(figures: Figures, rewards: Sequence[str]) -> Claim | None:
 
 
 def _retraining(figures: Figures, reward: str | None) -> Claim:
-    bounds = retrained_bounds(figures, reward) if reward else normalised_bounds(figures, "retrained")
+    bounds = retrained_bounds(figures, reward) if reward else retrained_alone(figures)
     regret = exact_regret(figures, reward)
-    if np.isnan(bounds[0]) and not np.isnan(regret):
-        grade = share_grade((1 - regret,) * 3)
+    if np.isnan(bounds[0]) and not np.isnan(regret[0]):
+        grade = share_grade((1 - regret[0], 1 - regret[2], 1 - regret[1]))
         text = (
-            f"Computed exactly, without training: a policy that is optimal for it loses {fixed(regret)} of the true "
-            "return at stake (0 none, 1 all of it)."
+            f"Computed exactly, without training: a policy that is optimal for it loses {with_interval(regret)} of the "
+            f"true return at stake (0 none, 1 all of it).{_alone(regret)}"
         )
         return Claim(grade.tone, f"{grade.prefix}usable for retraining", text, "retrained", grade.word)
     if np.isnan(bounds[0]):
@@ -194,7 +199,10 @@ def _retraining(figures: Figures, reward: str | None) -> Claim:
     grade = share_grade(bounds)
     where = " in this environment" if bounds[0] >= GOOD_SHARE else ""
     phrase = f"{grade.prefix}usable for retraining{where}"
-    text = f"{_policies(figures, reward, bounds)} of the expert's true return (random is 0\u00a0%).{_alone(bounds)}"
+    text = f"{_policies(figures, reward, bounds)} of the expert's true return (random is 0\u00a0%)."
+    if np.isnan(bounds[1]):
+        returns = retrained_returns(figures, reward)
+        text += f" {no_interval(returns) if len(returns) else few_seeds(1)}"
     truth = retrained_bounds(figures, TRUE)
     if np.isnan(truth[0]):
         return Claim(grade.tone, phrase, text, "retrained", grade.word)
@@ -208,7 +216,7 @@ def _policies(figures: Figures, reward: str | None, bounds: Bounds) -> str:
     count = retraining_seeds(figures, reward)
     if count < 2:
         return f"A fresh policy trained on this reward alone reaches {percent(bounds)}"
-    each = "each " if bounds[1] == bounds[2] else ""
+    each = "each " if np.ptp(retrained_returns(figures, reward)) == 0 else ""
     return f"{count} fresh policies trained on this reward alone {each}reach {percent(bounds)}"
 
 
@@ -226,8 +234,10 @@ def _transfer(figures: Figures, reward: str | None) -> Claim | None:
     basis = counted(changes, "change", "changes") + (f", {counted(seeds, 'seed', 'seeds')}" if seeds else "")
     text = (
         f"In changed dynamics ({basis}) a policy trained on it reaches {percent(bounds, exact=transfer.exact)} of what "
-        f"training on the true reward there reaches (random is 0\u00a0%).{_alone(bounds)}"
+        f"training on the true reward there reaches (random is 0\u00a0%)."
     )
+    if np.isnan(bounds[1]):
+        text += f" {few_seeds(seeds)}" if seeds and few_seeds(seeds) else _alone(bounds)
     carried = transfer_bounds(figures, CARRIED_OVER)
     if not np.isnan(carried[0]):
         of = transfer.carried or reward
@@ -235,7 +245,8 @@ def _transfer(figures: Figures, reward: str | None) -> Claim | None:
         text += f" The {whose}, carried over unchanged, reaches {percent(carried, exact=transfer.exact)}."
         if of in (reward, RECOVERED) and not clearly(bounds, carried, 1) and grade.word not in ("No", "Not shown"):
             verb = "no better than" if carried[0] >= bounds[0] else "not shown to be better than"
-            return Claim("caution", f"{phrase}, but {verb} the policy it came from", text, "transfer", "In part")
+            word = "Perhaps in part" if np.isnan(bounds[1]) else "In part"
+            return Claim("caution", f"{phrase}, but {verb} the policy it came from", text, "transfer", word)
     return Claim(grade.tone, phrase, text, "transfer", grade.word)
 
 
@@ -281,8 +292,10 @@ def _episodes(figures: Figures, reward: str) -> Claim:
     figure += "" if np.isnan(controlled[0]) else f"; with length controlled {with_interval(controlled)}"
     # The constant's sign does not matter: where true rewards are negative, −1 at every step knows as little as 1.
     near = abs(constant) >= LENGTH_MATTERS and abs(raw[0] - abs(constant)) <= LENGTH_MARGIN
-    if raw[2] < 0 or (raw[0] < 0 and np.isnan(raw[2])):
+    if raw[2] < 0:
         return Claim("bad", "ranks episodes against the truth", f"{figure}.", "episode")
+    if raw[0] < 0 and np.isnan(raw[2]):
+        return Claim("caution", "perhaps ranks episodes against the truth", f"{figure}.{_alone(raw)}", "episode")
     if np.isnan(controlled[0]):
         tone, strength = agreement(raw)
         if near or (raw[0] <= abs(constant) and not raw[1] <= 0):
@@ -320,16 +333,18 @@ def _regret(figures: Figures, reward: str | None) -> Claim | None:
     bounds = distance_bounds(figures, reward, "regret") if reward else NOTHING
     if np.isnan(bounds[0]):
         return None
-    worst = bounds[0] if np.isnan(bounds[2]) else bounds[2]
+    alone = bool(np.isnan(bounds[2]))
+    worst = bounds[0] if alone else bounds[2]
     tone: Tone = "good" if worst <= SMALL_REGRET else "caution" if worst <= LARGE_REGRET else "bad"
     size = {"good": "small", "caution": "moderate", "bad": "large"}[tone]
     text = f"Acting optimally for it loses {with_interval(bounds)} of the true return at stake (regret, 0 to 1)."
-    return Claim(tone, f"{size} regret under the truth", text, "regret")
+    phrase = f"{'perhaps ' if alone else ''}{size} regret under the truth"
+    return Claim("caution" if alone else tone, phrase, f"{text}{_alone(bounds)}", "regret")
 
 
-def exact_regret(figures: Figures, reward: str | None) -> float:
-    """A reward's regret if it is exact, else NaN."""
-    return distance_bounds(figures, reward, "regret")[0] if exact_distances(figures) and reward else np.nan
+def exact_regret(figures: Figures, reward: str | None) -> Bounds:
+    """A reward's regret if it is exact, or the mean of several runs' exact ones with its interval; else NaN."""
+    return distance_bounds(figures, reward, "regret") if exact_distances(figures) and reward else NOTHING
 
 
 def _can_i_retrain(verdict: Verdict) -> Answer:
@@ -416,14 +431,14 @@ def _certainty(figures: Figures, reward: str | None) -> Answer:
     doubt = retrained > 0 and share_grade(retrained_bounds(figures, str(reward))).tone == "caution"
     if doubt:
         learned += " Its interval leaves open how well retraining works."
+    rest = " Distances are exact." if exact else ""
     if runs >= MANY_RUNS and retrained >= MANY_RUNS and not doubt:
         return Answer(
             question, "Well supported", "good", f"{learned} Intervals say how another run would come out.", "interval"
         )
-    if retrained >= SOME_RUNS or runs >= SOME_RUNS or exact:
-        rest = " Distances are exact." if exact else ""
+    if retrained >= SOME_RUNS or runs >= SOME_RUNS:
         return Answer(question, "Fairly", "caution", f"{learned}{rest} {_missing(runs, retrained)}", "interval")
-    return Answer(question, "Not very", "caution", f"{learned} {_missing(runs, retrained)}", "interval")
+    return Answer(question, "Not very", "caution", f"{learned}{rest} {_missing(runs, retrained)}", "interval")
 
 
 def _grounds(figures: Figures, reward: str | None, retrained: int) -> list[str]:

@@ -43,7 +43,7 @@ def warnings_in(figures: Figures) -> list[Warned]:
     | imitation | the learned policy's normalised return is below .9 |
     | retraining | the mean normalised return of policies trained on the reward alone is below .9 |
     | negative-correlation | the interval of the partial or episode Pearson (length partialled out; plain if that is
-      undefined) lies below 0 |
+      undefined) lies below 0; "may be" if the figure does and has no interval |
     | length-confound | a constant reward's episode Pearson is at least .5, up to sign, and the reward's is within .05
       of it, or its interval reaches 0 once length is partialled out |
     | undefined-step | the step-level Pearson does not exist |
@@ -98,7 +98,7 @@ def _transfer_undefined(figures: Figures) -> Iterator[_Told]:
     if transfer is None:
         return
     variants, policies = (transfer.value.labels[dim] for dim in ("variant", "policy"))
-    without = [v for v in variants if all(transfer.value.why(variant=v, policy=policy) for policy in policies)]
+    without = [v for v in variants if all(np.isnan(transfer.value.of(variant=v, policy=p)[0]) for p in policies)]
     if without:
         yield _Told(
             f"On {listed(without)} training on the true reward is no better than random actions, so nothing can be "
@@ -141,20 +141,23 @@ def _negative(figures: Figures) -> Iterator[_Told]:
     """Below 0 over its whole interval."""
     for pair in _pairs(figures):
         for level in ("partial", "episode"):
-            found = []
+            found: dict[str, list[str]] = {"is": [], "may be": []}
             for coverage in pair.coverages:
                 bounds, kind = pair.pearson(coverage, level, "length"), ", length partialled out"
                 if np.isnan(bounds[0]):
                     bounds, kind = pair.pearson(coverage, level, "none"), ""
                 estimate, _, high = bounds
-                if high < 0 or (np.isnan(high) and estimate < 0):
-                    found.append(f"{coverage} ({with_interval(bounds)}{kind})")
-            if found:
-                yield _Told(
-                    f"{pair.who} is negatively correlated with the truth at {level} level on {listed(found)}: when it "
-                    "is higher, the true return tends to be lower.",
-                    pair.reward,
-                )
+                if high < 0:
+                    found["is"].append(f"{coverage} ({with_interval(bounds)}{kind})")
+                elif np.isnan(high) and estimate < 0:
+                    found["may be"].append(f"{coverage} ({with_interval(bounds)}{kind}, without an interval)")
+            for verb, where in found.items():
+                if where:
+                    yield _Told(
+                        f"{pair.who} {verb} negatively correlated with the truth at {level} level on {listed(where)}: "
+                        "when it is higher, the true return tends to be lower.",
+                        pair.reward,
+                    )
 
 
 def _length(figures: Figures) -> Iterator[_Told]:

@@ -1,12 +1,14 @@
 """Measures of a recovered reward, in NumPy and SciPy alone; the exact ones are in `irl_probe.metrics.tabular`."""
 
 from irl_probe.metrics.bootstrap import (
+    OVER_SEEDS,
     Estimate,
     accelerated_interval,
     iqm,
     jackknife_counts,
     percentile_interval,
     resample_counts,
+    seed_interval,
     stratified_bootstrap,
 )
 from irl_probe.metrics.correlation import CONTROLS, LEVELS, METRICS, Correlations, correlations
@@ -24,6 +26,7 @@ __all__ = [
     "CONTROLS",
     "LEVELS",
     "METRICS",
+    "OVER_SEEDS",
     "Correlations",
     "DardForms",
     "Dynamics",
@@ -52,6 +55,7 @@ __all__ = [
     "resample_counts",
     "roll_out",
     "sampled_ambiguity_dimension",
+    "seed_interval",
     "starc_forms",
     "state_features",
     "stratified_bootstrap",

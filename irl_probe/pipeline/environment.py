@@ -176,5 +176,6 @@ def _table(returns: xr.Dataset) -> str:
     lines = ["True return (mean, 95 % interval)"]
     for policy in returns["policy"].values:
         mean, low, high = returns["mean"].sel(policy=policy).values
-        lines.append(f"  {policy:<10} {mean:>10.2f}   [{low:.2f}, {high:.2f}]")
+        interval = "" if np.isnan(low) else f"   [{low:.2f}, {high:.2f}]"
+        lines.append(f"  {policy:<10} {mean:>10.2f}{interval}")
     return "\n".join(lines)

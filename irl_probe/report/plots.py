@@ -44,6 +44,7 @@ from irl_probe.report.drawing import (
     thin,
     units,
 )
+from irl_probe.results import retraining_share
 from irl_probe.results.files import fixed
 
 __all__ = [
@@ -200,10 +201,7 @@ def retraining_by_reward(retraining: xr.Dataset, *, ax: Axes | None = None) -> A
         values = finite(retraining["normalised"].sel(reward=reward).values)
         ax.plot(values, np.full(len(values), row), "o", color=BLUE, alpha=0.5, markersize=5, markeredgewidth=0)
         if len(values):
-            centre = stratified_bootstrap(values, statistic=lambda rows: rows.mean(axis=1), resamples=1000).array
-            if "normalised_mean" in retraining and np.isfinite(retraining["normalised_mean"].sel(reward=reward)).all():
-                centre = retraining["normalised_mean"].sel(reward=reward).values
-            interval(ax, centre, row, INK, "D")
+            interval(ax, np.array(retraining_share(retraining, reward)), row, INK, "D")
     for value in (0.0, 1.0):
         ax.axvline(value, color=MUTED, linewidth=1.0, linestyle=DASHES)
     name_rows(ax, rewards)
@@ -376,7 +374,7 @@ def learning_curve(
     """True evaluation return while learning, against gradient steps; references as lines.
 
     One run: its mean return with the interval that was logged. Runs stacked along "seed": their interquartile mean with
-    a bootstrap interval over runs, and each run as a faint line.
+    an interval over runs where it has one (`metrics.stratified_bootstrap`), and each run as a faint line.
     """
     ax = plain_axes(ax, 4.4, 3.0)
     returns = learning["return_mean"].dropna("step", how="all")

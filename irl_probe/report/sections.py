@@ -362,8 +362,9 @@ def _learning(figures: Figures) -> Section | None:
             f"Learning curve over {number(float(last['step'][-1]), 0)} gradient steps; last mean true return "
             f"{number(float(last[-1]), 1)}."
         )
+        over = "runs; fewer than three have none" if "seed" in returns.dims else "evaluation episodes"
         caption = (
-            "The band is the 95\u00a0% interval over evaluation episodes. Look for a plateau, and compare its height "
+            f"The band is the 95\u00a0% interval over {over}. Look for a plateau, and compare its height "
             "with the lines."
         )
         ax = plots.learning_curve(learning, references=references)

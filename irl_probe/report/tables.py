@@ -27,13 +27,14 @@ from irl_probe.judgement.reading import (
     distance_bounds,
     exact_transfer,
     main_coverage,
+    no_interval,
     overall_bounds,
     retrained_bounds,
     rewards_of,
     transfer_bounds,
 )
-from irl_probe.judgement.verdict import MANY_RUNS
 from irl_probe.judgement.warnings import LENGTH_MATTERS
+from irl_probe.metrics.bootstrap import LEAST_SEEDS
 from irl_probe.metrics.correlation import CONTROLS
 from irl_probe.results.files import fixed
 
@@ -222,7 +223,8 @@ def retraining_table(retraining: Retraining, rewards: Sequence[str]) -> Table:
         scores = (retraining.normalised or {}).get(reward, np.empty(0))
         scores = scores[np.isfinite(scores)]
         returns = ", ".join(number(float(v), 1) for v in retraining.returns[reward] if np.isfinite(v))
-        why = "one policy only" if len(scores) == 1 else "no policy was trained"
+        trained = retraining.returns[reward]
+        why = no_interval(trained[np.isfinite(trained)])
         cells = [
             cell(retraining.share[reward], reason=why, exact=False),
             Cell(number(float(scores.min()))) if len(scores) else missing,
@@ -236,14 +238,9 @@ def retraining_table(retraining: Retraining, rewards: Sequence[str]) -> Table:
 def resampled(what: str, rows: Sequence[Row], seeds: int) -> list[str]:
     """Remarks on intervals over seeds, for below the table; empty if there is no such interval."""
     intervals = [c.interval for row in rows for c in row.cells if c.interval]
-    if seeds < 2 or not intervals:
+    if seeds < LEAST_SEEDS or not intervals:
         return []
-    remarks = [f"interval over {seeds} seeds, from resampling {what}"]
-    if seeds < MANY_RUNS:
-        remarks.append(f"an interval over only {seeds} seeds is too narrow")
-    if any(low == high for low, high in (interval.strip("[]").split(", ") for interval in intervals)):
-        remarks.append("an interval of no width, to the digits shown, says only that these seeds have equal figures")
-    return remarks
+    return [f"interval over {seeds} seeds (Student's t, lengthened for skewness), from resampling {what}"]
 
 
 def correlation_table(correlation: Measured, reward: str, reference: str, metric: str) -> Table:
@@ -378,8 +375,6 @@ def transfer_table(transfer: Transfer) -> Table:
         cells = [cell(overall_bounds(transfer, p), reason=_ABSENT, exact=p in known) for p in policies]
         rows.append(Row([Heading("all changes")], cells, first=True))
     what = "each policy's seeds, random's and the true reward's"
-    if several:
-        what += "; over all changes only each policy's seeds, which leaves out the uncertainty of the scale from 0 to 1"
     return Table(
         "Normalised true return by environment and policy.",
         header,

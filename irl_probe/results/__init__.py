@@ -19,7 +19,8 @@
 | `/grid`              | true_reward, true_value (row, col); recovered_reward, recovered_value (kind, row, col) |
 
 Any group but the root may be absent. Figures are float64; `bound` is (estimate, low, high); an undefined figure is NaN
-and its `reason` (the dims of `value` without bound) says why; a variable's unit is its attribute `units`.
+and its `reason` (the dims of `value` without bound) says why; a variable's unit is its attribute `units`. A group's
+attribute `interval` says how its intervals are made.
 
 A sampled `/distance` also has its calibration: `shaped` and `shaped_10` (reward, reference, coverage, metric, bound),
 the measure's distance of the truth to the truth + shaping of the size of that reward's value, and + ten times that

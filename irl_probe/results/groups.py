@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from irl_probe._types import Floats
 from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, stratified_bootstrap
-from irl_probe.results.schema import BOUND, SCHEMA, UNDISCOUNTED
+from irl_probe.results.schema import BOUND, INTERVALS, SCHEMA, UNDISCOUNTED
 
 Labels = Sequence[str] | Sequence[int]
 
@@ -128,7 +128,8 @@ def distance_group(
     labels = {"reward": rewards, "reference": references, "coverage": coverages, "metric": metrics}
     data: dict[str, ArrayLike | None] = {"value": value, "reason": np.asarray(reason, dtype=str)}
     data |= {"shaped": shaped, "shaped_10": shaped_10, "random": random, "off_support": off_support}
-    return _group("distance", data, labels).assign_attrs(exact=int(exact))
+    group = _group("distance", data, labels).assign_attrs(exact=int(exact))
+    return group.drop_attrs(deep=False).assign_attrs(exact=1) if exact else group  # exact figures have no interval
 
 
 # Measures that ignore shaping, and the largest distance of the truth to a shaped truth at which one of them counts.
@@ -220,7 +221,7 @@ def retraining_group(
     """`/retraining` from the true return of policies trained on each reward alone, (reward, seed).
 
     `normalised` (reward, seed) is (return − random) / (expert − random); `mean` and `normalised_mean` (reward, 3) are
-    centres over seeds with their intervals.
+    centres over seeds with their intervals (`metrics.stratified_bootstrap`).
     """
     data = {"return_mean": return_mean, "normalised": normalised, "mean": mean, "normalised_mean": normalised_mean}
     return _group("retraining", data, {"reward": rewards, "seed": seeds})
@@ -256,6 +257,8 @@ def transfer_group(
     if exact:
         for name in ("return_mean", "mean"):
             group[name].attrs["units"] = "true reward, discounted sum"
+        if len(seeds) == 1:  # exact figures have no interval
+            del group.attrs["interval"]
     return group.assign_attrs(exact=int(exact))
 
 
@@ -285,9 +288,10 @@ def _group(kind: str, data: Mapping[str, ArrayLike | None], labels: Mapping[str,
         typed = values if name in ("episode", "reason", "parameter") else values.astype(np.float64)
         variables[name] = xr.Variable(dims, typed, {"units": units} if units else {})
     coords = {dim: list(values) for dim, values in labels.items()}
-    if any("bound" in variable.dims for variable in variables.values()):
+    bounded = any("bound" in variable.dims for variable in variables.values())
+    if bounded:
         coords["bound"] = list(BOUND)
-    return xr.Dataset(variables, coords)
+    return xr.Dataset(variables, coords, {"interval": INTERVALS[kind]} if bounded else {})
 
 
 def _stack(arrays: Mapping[str, ArrayLike]) -> Floats:
@@ -297,8 +301,8 @@ def _stack(arrays: Mapping[str, ArrayLike]) -> Floats:
 def retraining_share(group: xr.Dataset, reward: str) -> tuple[float, float, float]:
     """A reward's normalised return after retraining in /retraining: (estimate, low, high), NaN if there is none.
 
-    It is the group's `normalised_mean`, else the mean over its seeds with a bootstrap interval over them; one seed
-    alone has no interval.
+    It is the group's `normalised_mean`, else the mean over its seeds with its interval; fewer than three seeds have no
+    interval (`metrics.seed_interval`).
     """
     if "reward" not in group.coords or reward not in group["reward"].values:
         return np.nan, np.nan, np.nan
@@ -308,7 +312,7 @@ def retraining_share(group: xr.Dataset, reward: str) -> tuple[float, float, floa
             return estimate, low, high
     scores = group["normalised"].sel(reward=reward).values if "normalised" in group else np.empty(0)
     scores = scores[np.isfinite(scores)]
-    if len(scores) < 2:
-        return (float(scores[0]) if len(scores) else np.nan), np.nan, np.nan
+    if not len(scores):
+        return np.nan, np.nan, np.nan
     found = stratified_bootstrap(scores, statistic=lambda rows: rows.mean(axis=1))
     return found.value, found.low, found.high

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from irl_probe.metrics import iqm, stratified_bootstrap
-from irl_probe.metrics.bootstrap import Estimate
+from irl_probe.metrics.bootstrap import OVER_SEEDS, Estimate
 from irl_probe.results.schema import (
     BOUND,
     NOT_MEASURED,
@@ -29,6 +29,7 @@ Statistic = Literal["mean", "iqm"]
 
 _SEEDED = ("retraining", "transfer")  # groups with a seed dimension of their own
 _RAW = {"returns": ("returns", "lengths"), "transfer": ("return_mean", "seed")}  # left out when runs are stacked
+_RANGE = {"correlation": (-1.0, 1.0), "ranking": (-1.0, 1.0), "distance": (0.0, np.inf)}  # intervals end there
 _SHARED = (
     "title",
     "env_id",
@@ -107,9 +108,10 @@ def average_runs(
     resamples: int = 2000,
     seed: int = 0,
 ) -> xr.DataTree:
-    """The average of stacked runs: each figure's centre over `dim`, with a bootstrap interval over runs, not episodes.
+    """The average of stacked runs: each figure's centre over `dim`, with an interval over runs, not over episodes.
 
-    These intervals say what to expect of another run. /learning keeps its runs (`plots.learning_curve` shows their
+    These intervals say what to expect of another run (`metrics.stratified_bootstrap`); fewer than three runs have
+    none. /learning keeps its runs (`plots.learning_curve` shows their
     interquartile mean), /retraining its seeds, and /grid is the mean. The numbers of episodes in /coverages are left
     out, because intervals no longer come from episodes. A figure that is undefined in a run is undefined in the
     average.
@@ -235,7 +237,7 @@ def _with_centres(retraining: xr.Dataset) -> xr.Dataset:
                 rows.append(np.full(3, np.nan) if found is None else found.array)
             retraining = retraining.assign_coords(bound=list(BOUND))
             retraining[centred] = (("reward", "bound"), np.stack(rows), dict(retraining[name].attrs))
-    return retraining
+    return retraining.assign_attrs(interval=OVER_SEEDS)
 
 
 def _averaged(path: str, data: xr.Dataset, dim: str, centre: Callable[[np.ndarray], Estimate]) -> xr.Dataset:
@@ -254,6 +256,7 @@ def _averaged(path: str, data: xr.Dataset, dim: str, centre: Callable[[np.ndarra
             continue
         scores = variable.sel(bound="estimate").transpose(..., dim)
         cells = np.array([centre(row).array for row in scores.values.reshape(-1, scores.shape[-1])])
+        cells = cells.clip(*_RANGE.get(kind, (-np.inf, np.inf)))
         dims = (*scores.dims[:-1], "bound")
         shaped = xr.DataArray(cells.reshape(*scores.shape[:-1], 3), dims=dims, attrs=variable.attrs)
         result[name] = shaped.transpose(*(d for d in variable.dims if d != dim))
@@ -262,7 +265,7 @@ def _averaged(path: str, data: xr.Dataset, dim: str, centre: Callable[[np.ndarra
         reasons = data["reason"].reduce(_first_reason, dim)
         result["reason"] = reasons.where(gone, "").astype(str)
     coordinates = {d: data[d] for d in result.dims if d in data.coords}
-    return result.assign_coords(coordinates).assign_attrs(data.attrs)
+    return result.assign_coords(coordinates).assign_attrs({**data.attrs, "interval": OVER_SEEDS})
 
 
 def _first_reason(reasons: np.ndarray, axis: int | tuple[int, ...] | None = None, **_: object) -> np.ndarray:

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 import xarray as xr
 
 from irl_probe._words import did_you_mean, listed
+from irl_probe.metrics.bootstrap import OVER_SEEDS
 
 FORMAT = "irl_probe results"
 SCHEMA_VERSION = 3
@@ -22,6 +23,19 @@ UNDISCOUNTED = "undiscounted"  # of figures of plain sums of rewards, beside the
 NOT_MEASURED = "It was not measured in this run."  # the reason of figures that combined results lack
 BIASED = "Measured by an estimator that was found biased: compare again."  # the reason of old sampled distances
 RUN_DIMS = ("task", "variant", "seed")  # of stacked runs: they may stand before any variable's own dims
+# How the intervals of a group are made, for its attribute "interval"; those of averaged runs are OVER_SEEDS.
+_PERCENTILES, _BCA = "over episodes: percentile bootstrap", "over episodes: BCa bootstrap, widened for few episodes"
+_PAIRS = "over episodes: the signs of the differences that the policies' means leave open"
+INTERVALS: Mapping[str, str] = {
+    "returns": _PERCENTILES,
+    "correlation": _PERCENTILES,
+    "ranking": _PAIRS,
+    "distance": _BCA,
+    "decomposition": _BCA,
+    "retraining": OVER_SEEDS,
+    "transfer": OVER_SEEDS,
+}
+DROPPED = "none: the file is of an older schema, whose intervals over seeds were too narrow"
 PACKAGES = ("irl_probe", "numpy", "scipy", "torch", "gymnasium", "mujoco", "xarray")
 
 Json = str | float | int | None | Sequence["Json"] | Mapping[str, "Json"]
@@ -266,7 +280,9 @@ def current(tree: xr.DataTree) -> xr.DataTree:
     """Convert a tree of an older schema to the present one, in place; any other tree is not changed.
 
     Results of schema 1 stored their warnings, which are now computed when results are read. Up to schema 2, /ranking
-    was about undiscounted returns only, and the sampled STARC distances were biased: they are taken out.
+    was about undiscounted returns only, and the sampled STARC distances were biased: they are taken out. Intervals over
+    seeds were percentile bootstraps, which are too narrow: their ends become NaN, and the group's attribute "interval"
+    says why.
     """
     if tree.attrs.get("format") == FORMAT and tree.attrs.get("schema") in OLDER:
         tree.attrs.pop("warnings", None)
@@ -275,7 +291,22 @@ def current(tree: xr.DataTree) -> xr.DataTree:
             tree["ranking"].dataset = _undiscounted_only(tree["ranking"].to_dataset())
         if "distance" in tree.children and not tree["distance"].attrs.get("exact"):
             tree["distance"].dataset = _without_starc(tree["distance"].to_dataset())
+        for path, node in tree.children.items():
+            exact = path == "transfer" and node.attrs.get("exact") and node.sizes.get("seed") == 1
+            if ("averaged" in tree.attrs or INTERVALS.get(path) == OVER_SEEDS) and not exact:
+                node.dataset = without_intervals(node.to_dataset())
     return tree
+
+
+def without_intervals(data: xr.Dataset) -> xr.Dataset:
+    """A group whose intervals have NaN ends, and an attribute that says why."""
+    if "bound" not in data.coords:
+        return data
+    at = data["bound"] == "estimate"
+    kept = {name: array.where(at) for name, array in data.data_vars.items() if "bound" in array.dims}
+    return data.assign({name: array.transpose(*data[name].dims) for name, array in kept.items()}).assign_attrs(
+        interval=DROPPED
+    )
 
 
 def _without_starc(distance: xr.Dataset) -> xr.Dataset:

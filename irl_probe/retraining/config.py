@@ -46,6 +46,6 @@ class RetrainStudyConfig(Config):
     on_true_reward: bool = True
     """Train on the true reward as well, with the same budget and seeds."""
     resamples: Count = 2000
-    """Resamples of the stratified bootstrap over seeds."""
+    """Resamples of the seeds, for the intervals."""
     confidence: Confidence = 0.95
     """Confidence of its intervals."""

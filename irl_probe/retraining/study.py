@@ -48,9 +48,9 @@ def retrain_study(
 ) -> xr.DataTree:
     """The true return of fresh policies trained on each reward alone, one for each seed.
 
-    The centre over seeds is the interquartile mean with a stratified bootstrap interval over seeds (Agarwal et al.
-    2021); `normalised` puts a random policy at 0 and the expert at 1. The interval covers the retraining alone: the
-    returns of random and expert are taken as exact.
+    The centre over seeds is the interquartile mean (Agarwal et al. 2021) with an interval over seeds
+    (`metrics.stratified_bootstrap`), which takes three; `normalised` puts a random policy at 0 and the expert at 1. The
+    interval covers the retraining alone: the returns of random and expert are taken as exact.
 
     Args:
         rewards: name → reward. The name "true reward" is reserved for the environment's own reward; an empty mapping

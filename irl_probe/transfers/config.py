@@ -48,6 +48,6 @@ class TransferConfig(Config):
     temperature: Positive = 1.0
     """α of exact soft policies, for rewards without their own α."""
     confidence: Confidence = 0.95
-    """Confidence of the bootstrap intervals over seeds."""
+    """Confidence of the intervals over seeds, which take three seeds."""
     resamples: Count = 2000
-    """Resamples of that bootstrap."""
+    """Resamples of the seeds, for the intervals."""

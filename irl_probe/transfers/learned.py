@@ -17,7 +17,7 @@ from irl_probe.demos import record_demos
 from irl_probe.envs import UNCHANGED, Variant
 from irl_probe.learn import Evaluation, RLConfig, evaluate, random_policy, train_on_reward
 from irl_probe.learn.evaluation import Policy
-from irl_probe.metrics.bootstrap import percentile_interval, resample_counts, stratified_bootstrap
+from irl_probe.metrics.bootstrap import LEAST_SEEDS, draw_counts, iqm, resample_counts, seed_interval
 from irl_probe.results import transfer_group
 from irl_probe.retraining import RetrainConfig, retrain
 from irl_probe.retraining.cells import Cell, Fingerprint, cell_folder, policy_fingerprint, reward_fingerprint
@@ -26,9 +26,9 @@ from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transitions import Transitions
 
 NO_SCALE = "Trained on the true reward a policy is not better here than random actions: there is no scale."
-ONE_SEED = "There is one seed, so there is no interval over seeds."
 Coverage = Mapping[str, Transitions]
 NOISE = {"imitator": 0.0, "imitator, 30 % random actions": 0.3, "random": 1.0}
+REGRETS = ("regret_greedy", "regret_soft")
 EVALUATION_SEED = 10_000  # far from the seeds of training
 
 
@@ -182,27 +182,36 @@ def group_of(
 ) -> xr.Dataset:
     """The group from returns (variant, policy, seed) and, if these are exact, regrets (2, variant, policy).
 
-    The value of a policy is (mean − random)/(true − random), all three means over seeds, each resampled independently
-    for the interval. `overall` is the interquartile mean over changed variants and seeds, with a policy's seeds
-    resampled within variants; with one changed variant it is the `value` there.
+    The value of a policy is v = (m − m₀)/(m₁ − m₀), with m its mean over seeds, m₀ that of random actions and m₁ that
+    of training on the true reward, whose values are 0 and 1 by definition. `overall` is the interquartile mean over
+    changed variants and seeds, each seed scaled by its variant's m₀ and m₁; with one changed variant it is the value
+    there.
+
+    Intervals are over seeds (`metrics.seed_interval`). The seeds of every policy are resampled on their own, also
+    those of random actions and of the true reward. Without an interval are fewer than three seeds, unless the figures
+    are exact and of one seed.
     """
     count = returns.shape[2]
     sure = exact and count == 1
     mean, value = (np.full((*returns.shape[:2], 3), np.nan) for _ in range(2))
     reason = np.full(returns.shape[:2], "", dtype=object)
     rng = np.random.default_rng(0)
-    without = ONE_SEED if count == 1 else ""
     low, high = policies.index(RANDOM), policies.index(TRUE_REWARD)
     for v in range(len(variants)):
-        means = [resample_counts(count, config.resamples, rng) @ row / count for row in returns[v]]
-        span = means[high] - means[low]
+        counts = np.stack([resample_counts(count, config.resamples, rng) for _ in policies], axis=1)
+        means = (counts * returns[v]).mean(axis=-1)  # (1 + resamples, policy)
+        scale = means[0, high] > means[0, low]
+        scaled = _on_scale(means, means[:, [low]], means[:, [high]]) if scale else means
         for p in range(len(policies)):
-            mean[v, p] = percentile_interval(means[p], config.confidence, without=without).array
-            if span[0] <= 0:
+            mean[v, p] = seed_interval(means[:, p], counts[1:, [p]], config.confidence, seeds=count).array
+            if not scale:
                 reason[v, p] = NO_SCALE
-                continue
-            scaled = (means[p] - means[low]) / np.where(span > 0, span, np.nan)
-            value[v, p] = percentile_interval(scaled, config.confidence, without=without).array
+            elif p in (low, high) and count >= LEAST_SEEDS:
+                value[v, p] = float(p == high)
+            else:
+                three = counts[1:, [low, high, p]].reshape(config.resamples, 1, -1)
+                found = seed_interval(scaled[:, p], three, config.confidence, seeds=count)
+                value[v, p], reason[v, p] = found.array, "" if sure else found.reason
     if sure:
         mean[:], value[:] = mean[..., :1], value[..., :1]
     return transfer_group(
@@ -220,6 +229,47 @@ def group_of(
         regret_soft=None if regrets is None else regrets[1],
         exact=exact,
     )
+
+
+def with_intervals(group: xr.Dataset, config: TransferConfig | None = None) -> xr.Dataset:
+    """`/transfer` with every figure made again from its single returns, such as that of an older file.
+
+    Only `confidence` and `resamples` of the config are used. Raises ValueError if the group holds no single returns.
+    """
+    if "return_mean" not in group:
+        raise ValueError("Intervals over seeds are made from single returns; this group has no 'return_mean'.")
+    seeds = tuple(int(seed) for seed in group["seed"].values)
+    variants = [
+        Variant("", str(parameter), float(factor))
+        for parameter, factor in zip(group["parameter"].values, group["factor"].values, strict=True)
+    ]
+    returns = group["return_mean"].transpose("variant", "policy", "seed").values
+    policies = [str(policy) for policy in group["policy"].values]
+    exact = bool(group.attrs.get("exact"))
+    regrets = [group[name].transpose("variant", "policy").values for name in REGRETS] if REGRETS[0] in group else None
+    made = group_of(
+        returns,
+        policies,
+        variants,
+        replace(config or TransferConfig(), seeds=seeds),
+        regrets=None if regrets is None else np.stack(regrets),
+        exact=exact,
+    )
+    return made.assign_coords(variant=group["variant"].values).assign_attrs(
+        {name: value for name, value in group.attrs.items() if name not in ("interval", "exact")}
+    )
+
+
+def _on_scale(scores: Floats, zero: Floats, one: Floats) -> Floats:
+    """Scores with `zero` at 0 and `one` at 1, resampled along axis 0, where place 0 is the sample itself.
+
+    x = (score − zero)/(one − zero) is exact for the sample's scale. The resampled ends move it to first order (delta
+    method), by −(1 − x)·Δzero/(one − zero) − x·Δone/(one − zero), so that no resample divides by a difference near 0.
+    """
+    span = one[0] - zero[0]
+    x = (scores - zero[0]) / span
+    moved: Floats = x - (1 - x) * (zero - zero[0]) / span - x * (one - one[0]) / span
+    return moved
 
 
 def _overall(
@@ -241,12 +291,18 @@ def _overall(
     if len(chosen) == 1:  # one figure, one interval
         only: Floats = value[chosen[0]]
         return only
-    part = returns[chosen]
-    zero, one = (part[:, p].mean(axis=-1)[:, None, None] for p in (low, high))
-    scores = (part - zero) / (one - zero)  # (variant, policy, seed)
-    rows = [
-        stratified_bootstrap(scores[:, p].T, confidence=config.confidence, resamples=config.resamples, seed=0).array
-        for p in range(returns.shape[1])
-    ]
-    overall = np.stack(rows)
+    part, rng = returns[chosen].swapaxes(0, 1), np.random.default_rng(0)  # (policy, variant, seed)
+    count, places = part.shape[2], np.arange(len(chosen))
+    drawn = rng.integers(count, size=(len(part), config.resamples, len(chosen), count))
+    resampled = [np.concatenate([p[None], p[places[:, None], d]]) for p, d in zip(part, drawn, strict=True)]
+    zero, one = (resampled[p].mean(axis=2, keepdims=True) for p in (low, high))
+    overall, counts = np.full((len(part), 3), np.nan), draw_counts(drawn)
+    for p in range(len(part)):
+        scores = _on_scale(resampled[p], zero, one)  # (1 + resamples, variant, seed)
+        three = np.concatenate(counts[[low, high, p]], axis=-1)
+        replicates = iqm(scores.reshape(len(scores), -1), axis=1)
+        overall[p] = seed_interval(replicates, three, config.confidence, seeds=count).array
+    overall[low, 0], overall[high, 0] = 0.0, 1.0  # by definition
+    if count >= LEAST_SEEDS:
+        overall[[low, high]] = overall[[low, high], :1]
     return np.repeat(overall[:, :1], 3, axis=1) if sure else overall
