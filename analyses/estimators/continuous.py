@@ -19,7 +19,7 @@ import pandas as pd
 
 import irl_probe as ip
 from irl_probe.comparison import REFERENCES, SIZES
-from irl_probe.metrics import Dynamics, draw_successors, follow, roll_out, starc_forms, state_features
+from irl_probe.metrics import Dynamics, Estimate, draw_successors, follow, roll_out, starc_forms, state_features
 
 HERE = Path(__file__).parent
 COLUMNS = ("task", "kind", "episodes", "replication", "measure", "estimate", "low", "high", "features", "seconds")
@@ -27,6 +27,7 @@ GAMMA = 0.99
 MOST_REMEMBERED = 300_000
 LONGEST = 100  # steps of an episode
 EPISODES = (10, 40)
+MEASURES = ("starc_val", "starc_minimal")
 DEFAULTS = ip.comparison.DistanceConfig(gamma=GAMMA)
 FORMULAS = ("CartPole-v1", "Pendulum-v1")  # true rewards that need no simulator
 NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -48,10 +49,10 @@ class Task:
 TASKS = {
     task.env: task
     for task in (
-        Task("CartPole-v1/iq", 2000, 16),
-        Task("Pendulum-v1/sqil", 800, 12),
-        Task("Hopper-v5/sqil-linear", 800, 16),
-        Task("HalfCheetah-v5/sqil-linear", 400, 8),
+        Task("CartPole-v1/iq", 6000, 16),
+        Task("Pendulum-v1/sqil", 4000, 12),
+        Task("Hopper-v5/sqil-linear", 4000, 16),
+        Task("HalfCheetah-v5/sqil-linear", 1600, 8),
     )
 }
 
@@ -116,7 +117,7 @@ def record(task: Task, episodes: int, rng: np.random.Generator) -> ip.Transition
     return ip.Transitions(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def forms_of(task: Task, steps: ip.Transitions, seed: int):
+def forms_of(task: Task, steps: ip.Transitions, seed: int, simulated: int):
     """The forms by the defaults of `compare`, with the arguments that rollouts need too."""
     env = ip.envs.make_env(task.env)
     simulator, space = Remembering(env), env.action_space
@@ -138,7 +139,7 @@ def forms_of(task: Task, steps: ip.Transitions, seed: int):
     rng = np.random.default_rng(seed)
     at = rng.integers(len(steps), size=REFERENCES)
     references = (steps.observations[at], uniform(REFERENCES, rng))
-    policy = follow(steps, dynamics, GAMMA, actions=actions, count=DEFAULTS.simulated, seed=seed)
+    policy = follow(steps, dynamics, GAMMA, actions=actions, count=simulated, seed=seed)
     seen = np.concatenate([steps.observations, policy.observations])
     forms = starc_forms(
         rewards,
@@ -147,6 +148,7 @@ def forms_of(task: Task, steps: ip.Transitions, seed: int):
         GAMMA,
         state_features(seen, size=DEFAULTS.features, seed=seed),
         sizes=SIZES,
+        minimal=state_features(steps.observations, size=DEFAULTS.minimal_features, seed=seed),
         references=references,
     )
     return forms, rewards, dynamics, actions, references
@@ -156,71 +158,57 @@ def _pair(simulator: Remembering):
     return ip.metrics.RewardTerms("true", pair=lambda s, a: simulator.reward(s, a, s, None))
 
 
-def measured(task: Task, episodes: int, replication: int) -> Iterator[dict]:
-    started = time.perf_counter()
+def replicated(task: Task, episodes: int, replication: int, missing: set[str]) -> Iterator[tuple[str, Estimate, int]]:
+    """The measures on fresh episodes, by the defaults of `compare`."""
     rng = np.random.default_rng([list(TASKS).index(task.env), episodes, replication])
-    forms, *_ = forms_of(task, record(task, episodes, rng), seed=replication)
-    for measure in ("starc_val", "starc_minimal"):
-        found = forms.distance(measure, "reward", "true", resamples=DEFAULTS.resamples)
-        yield {
-            "kind": "replication",
-            "episodes": episodes,
-            "replication": replication,
-            "measure": measure,
-            "estimate": found.value,
-            "low": found.low,
-            "high": found.high,
-            "features": forms.sizes[measure],
-            "seconds": round(time.perf_counter() - started, 2),
-        }
+    # Minimal uses no simulated step.
+    simulated = DEFAULTS.simulated if "starc_val" in missing else 200
+    forms, *_ = forms_of(task, record(task, episodes, rng), replication, simulated)
+    for measure in sorted(missing):
+        yield measure, forms.distance(measure, "reward", "true", resamples=DEFAULTS.resamples), forms.sizes[measure]
 
 
-def referred(task: Task) -> Iterator[dict]:
-    """VAL by rollouts on a sample of its own; Minimal by its own class on 400 episodes."""
-    started = time.perf_counter()
+def referred(task: Task, missing: set[str]) -> Iterator[tuple[str, Estimate, int]]:
+    """VAL by rollouts on a sample of its own; Minimal by the same potentials on 400 episodes."""
     rng = np.random.default_rng([list(TASKS).index(task.env), 10**6])
     many = record(task, 400, rng)
-    forms, rewards, dynamics, actions, references = forms_of(task, many, seed=10**6)
-    rows = many.rows(np.sort(rng.choice(len(many), size=min(task.steps, len(many)), replace=False)))
-    rolled = roll_out(
-        forms, rewards, rows, GAMMA, dynamics, actions=actions, rollouts=task.rollouts, references=references, seed=1
-    )
-    for measure, found in (
-        ("starc_val", rolled.distance("starc_val", "reward", "true", resamples=2000)),
-        ("starc_minimal", forms.distance("starc_minimal", "reward", "true", resamples=2000)),
-        ("starc_val by features", forms.distance("starc_val", "reward", "true", resamples=2000)),
-    ):
-        yield {
-            "kind": "reference",
-            "episodes": len(many.lengths),
-            "replication": 0,
-            "measure": measure,
-            "estimate": found.value,
-            "low": found.low,
-            "high": found.high,
-            "features": forms.sizes.get(measure, 0),
-            "seconds": round(time.perf_counter() - started, 2),
-        }
+    forms, rewards, dynamics, actions, references = forms_of(task, many, 10**6, DEFAULTS.simulated)
+    if "starc_minimal" in missing:
+        yield (
+            "starc_minimal",
+            forms.distance("starc_minimal", "reward", "true", resamples=2000),
+            DEFAULTS.minimal_features,
+        )
+    if "starc_val" in missing:
+        rows = many.rows(np.sort(rng.choice(len(many), size=min(task.steps, len(many)), replace=False)))
+        options = {"actions": actions, "rollouts": task.rollouts, "references": references, "seed": 1}
+        rolled = roll_out(forms, rewards, rows, GAMMA, dynamics, **options)
+        yield "starc_val", rolled.distance("starc_val", "reward", "true", resamples=2000), 0
 
 
-def run(file: Path, tasks: list[str], replications: int, *, reference: bool) -> None:
+def run(file: Path, tasks: list[str], replications: int, measures: set[str], *, reference: bool) -> None:
     known = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=list(COLUMNS))
-    done = set(zip(known["task"], known["kind"], known["episodes"], known["replication"], strict=True))
-    jobs = [(TASKS[t], e, r) for r in range(replications) for t in tasks for e in EPISODES]
+    done = set(map(tuple, known[["task", "kind", "episodes", "replication", "measure"]].values.tolist()))
+    jobs = [(TASKS[t], "replication", e, r) for r in range(replications) for t in tasks for e in EPISODES]
     if reference:
-        jobs = [(TASKS[t], 400, 0) for t in tasks]
-    for task, episodes, replication in jobs:
-        kind = "reference" if reference else "replication"
-        if (task.env, kind, episodes, replication) in done:
+        jobs = [(TASKS[t], "reference", 400, 0) for t in tasks]
+    for task, kind, episodes, replication in jobs:
+        missing = {m for m in measures if (task.env, kind, episodes, replication, m) not in done}
+        if not missing:
             continue
-        rows = list(referred(task) if reference else measured(task, episodes, replication))
+        started = time.perf_counter()
+        found = referred(task, missing) if reference else replicated(task, episodes, replication, missing)
+        rows = [
+            (task.env, kind, episodes, replication, measure, e.value, e.low, e.high, features)
+            for measure, e, features in found
+        ]
+        seconds = round(time.perf_counter() - started, 2)
         fresh = not file.exists()
         with file.open("a", newline="") as out:
-            writer = csv.DictWriter(out, COLUMNS)
-            if fresh:
-                writer.writeheader()
-            writer.writerows({"task": task.env, **row} for row in rows)
-        print(task.env, kind, episodes, replication, rows[0]["seconds"], "s", flush=True)
+            writer = csv.writer(out)
+            writer.writerows([COLUMNS] if fresh else [])
+            writer.writerows((*row, seconds) for row in rows)
+        print(task.env, kind, episodes, replication, seconds, "s", flush=True)
 
 
 def table(data: pd.DataFrame) -> str:
@@ -251,11 +239,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("run", "reference", "table"))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--measures", nargs="+", default=list(MEASURES), choices=MEASURES)
     parser.add_argument("--replications", type=int, default=100)
     parser.add_argument("--file", type=Path, default=HERE / "continuous.csv")
     options = parser.parse_args()
     if options.command != "table":
-        run(options.file, options.tasks, options.replications, reference=options.command == "reference")
+        reference = options.command == "reference"
+        run(options.file, options.tasks, options.replications, set(options.measures), reference=reference)
     print(table(pd.read_csv(options.file)))
 
 

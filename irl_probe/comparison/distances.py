@@ -76,7 +76,10 @@ class DistanceConfig(Config):
     steps: AtLeastTwo = 8192
     """Most steps of each coverage for VAL and Minimal: all steps, or whole episodes drawn at random."""
     features: AtLeastTwo = 256
-    """Most features of the potentials of VAL and Minimal; held-out episodes choose how many are used."""
+    """Most features of VAL's value; held-out episodes choose how many are used."""
+    minimal_features: AtLeastTwo = 32
+    """Features of Minimal's potentials. They are part of its definition where states are continuous: a larger number
+    makes it smaller, and needs more steps."""
     simulated: AtLeastTwo = 20_000
     """Simulated steps of the policy d_A, on which VAL's value is fitted."""
     estimator: Literal["features", "rollouts"] = "features"
@@ -165,6 +168,7 @@ def distances(
         samples=config.samples,
         steps=config.steps,
         features=config.features,
+        minimal_features=config.minimal_features,
         simulated=config.simulated,
         estimator=config.estimator,
         confidence=config.confidence,
@@ -266,6 +270,7 @@ class _Coverage:
             self._gamma,
             state_features(seen, size=c.features, count=count, seed=c.seed),
             sizes=None if count is not None else SIZES,
+            minimal=state_features(steps.observations, size=c.minimal_features, count=count, seed=c.seed),
             references=references,
             extra=units,
         )

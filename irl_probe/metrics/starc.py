@@ -96,7 +96,7 @@ class StarcForms:
         scale: (n,) largest |R|.
         rewards: R(s, a, S′) at each step's successors, (n, N, L).
         canonical: measure → forms.
-        sizes: measure → the number of features that was chosen.
+        sizes: measure → the number of features that was used.
         value_spread: (n,) the standard deviation over the steps of each reward's value under d_A; without the potential
             that the reward itself shows, if it shows one.
     """
@@ -163,6 +163,7 @@ def starc_forms(
     features: Features,
     *,
     sizes: Sequence[int] | None = None,
+    minimal: Features | None = None,
     references: tuple[Array, Array] | None = None,
     extra: Mapping[str, RewardTerms] | None = None,
 ) -> StarcForms:
@@ -184,7 +185,8 @@ def starc_forms(
         policy: simulated steps of d_A (`follow`), from the states of these steps.
         gamma: in [0, 1).
         features: φ, observations (N, ...) → (N, p), a constant first. After an end they are taken as 0.
-        sizes: numbers of leading features, among which the error on held-out episodes chooses; default all.
+        sizes: numbers of leading features, among which the error of VAL on held-out episodes chooses; default all.
+        minimal: the features of Minimal, whose class of potentials they define; default φ.
         references: observations and actions (K, ...) at which a plain function's dependence on s′ is read; None leaves
             it unread.
         extra: more rewards, whose forms come from the same system. They do not count in the choice of features, and
@@ -205,7 +207,9 @@ def starc_forms(
     offered = _offered(sizes, here.shape[1] - len(basis.shown))
     psi = gamma * basis.after(successors.after, successors.ended) - here[:, None]
     problem = _Problem(psi, here, unshaped, steps.episode, offered, len(judged), len(basis.shown))
-    minimal, minimal_size = _minimal(problem)
+    smaller = _Basis(features if minimal is None else minimal, basis.shown)
+    psi = gamma * smaller.after(successors.after, successors.ended) - smaller(steps.observations)[:, None]
+    least = _minimal(psi, unshaped, steps.episode)
 
     _, paid = _evaluated(every, gamma, (policy.observations, policy.actions), policy.after, policy.ended)
     following = gamma * basis.after(policy.after, policy.ended).mean(axis=1)
@@ -215,8 +219,8 @@ def starc_forms(
         names=(*rewards, *(extra or {})),
         scale=np.abs(whole[:, :, 0]).max(axis=1),
         rewards=whole,
-        canonical={"starc_val": val, "starc_minimal": minimal},
-        sizes={"starc_val": val_size, "starc_minimal": minimal_size},
+        canonical={"starc_val": val, "starc_minimal": least},
+        sizes={"starc_val": val_size, "starc_minimal": psi.shape[2] - len(basis.shown)},
         value_spread=spread,
     )
 
@@ -299,32 +303,17 @@ class _ValueSystem:
         return difference
 
 
-def _minimal(problem: _Problem) -> tuple[Canonical, int]:
-    """Minimal, with the number of features whose weights leave the least norm on held-out episodes."""
-    held = _halves(problem.episode)
-    affordable = _affordable(problem.sizes, len(problem.psi) // 2)
-    psi_mean, reward_mean = problem.psi.mean(axis=1), problem.rewards[: problem.judged].mean(axis=2).T
-    unit = np.maximum((reward_mean**2).mean(axis=0), np.finfo(np.float64).tiny)
-
-    def error(size: int) -> float:
-        psi, total = psi_mean[:, problem.columns(size)], 0.0
-        for half in (held, ~held):
-            weights = np.linalg.lstsq(psi[~half], -reward_mean[~half], rcond=RANK)[0]
-            form = reward_mean[half] + psi[half] @ weights
-            total += float(((form**2).mean(axis=0) / unit).sum())
-        return total
-
-    size = min(affordable, key=error) if len(affordable) > 1 else affordable[0]
-    psi = problem.psi[:, :, problem.columns(size)]
+def _minimal(psi: Floats, rewards: Floats, episode: Ints) -> Canonical:
+    """Minimal: the least mean of E[R + ψᵀw]² over w."""
     psi = psi @ _orthonormal(_flat(psi))
     square = paired_products(psi, psi) / len(psi)
     inverse = np.asarray(np.linalg.inv(square + RIDGE * np.eye(len(square))), dtype=np.float64)
-    forms = np.moveaxis(problem.rewards, 0, 2)  # (N, L, n)
+    forms = np.moveaxis(rewards, 0, 2)  # (N, L, n)
     for _ in range(2):  # twice, for precision
         forms = forms - psi @ (inverse @ paired_products(psi, forms) / len(psi))
     forms = np.moveaxis(forms, 2, 0)
-    at = np.stack([_by_episode(psi, x, problem.episode) for x in forms], axis=2)
-    return Canonical(problem.episode, forms, psi, -inverse @ at / len(psi)), size
+    at = np.stack([_by_episode(psi, x, episode) for x in forms], axis=2)
+    return Canonical(episode, forms, psi, -inverse @ at / len(psi))
 
 
 def _val(problem: _Problem, value: _ValueSystem) -> tuple[Canonical, int, Floats]:
