@@ -53,12 +53,11 @@ def test_its_results_hold_every_policy_and_coverage(cartpole):
     assert set(tree["correlation"]["control"].values) == {"none", "constant", "length"}
 
 
-def test_retraining_is_judged_by_every_seed_with_an_interval_over_them(cartpole):
+def test_retraining_is_judged_by_every_seed_and_two_have_no_interval(cartpole):
     group = cartpole.results["retraining"].to_dataset().isel(reward=0)
     assert list(group["seed"].values) == [1, 2]
     means = group["return_mean"].values
-    low, high = (float(group["mean"].sel(bound=bound)) for bound in ("low", "high"))
-    assert (low, high) == pytest.approx((means.min(), means.max()))
+    assert group["mean"].sel(bound=["low", "high"]).isnull().all()
     assert float(group["mean"].sel(bound="estimate")) == pytest.approx(means.mean())
     together = cartpole.results["returns"]["mean"].sel(policy="retrained", bound="estimate")
     assert float(together) == pytest.approx(means.mean())
@@ -84,7 +83,8 @@ def test_canonical_distances_come_with_their_calibration(cartpole):
     assert distance.attrs["expectation"] == "simulator (CartPole-v1)"
     one = distance.sel(coverage="random", metric="starc_minimal")
     low, high = (float(one["value"].sel(bound=bound)) for bound in ("low", "high"))
-    assert 0 <= low < float(one["value"].sel(bound="estimate")) < high <= 2
+    assert 0 <= low <= float(one["value"].sel(bound="estimate")) <= high <= 2
+    assert low < high
     assert float(one["shaped"].sel(bound="estimate")) < 0.5 < float(one["random"].sel(bound="estimate"))
     assert 0 <= float(distance["off_support"].sel(coverage="random", metric="epic")) <= 1
     # CartPole pays 1 at every step: its canonical form in EPIC is 0, so the distance is undefined, with a reason.

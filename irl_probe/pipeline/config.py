@@ -26,8 +26,8 @@ class ProbeConfig(Config):
     """Settings of the learner. Its seed is replaced by that of the probe."""
     retrain_steps: Count | None = None
     """Environment steps of each retrained policy (default: that of RLConfig)."""
-    retrain_seeds: Count = 2
-    """How many policies are retrained, each with another seed."""
+    retrain_seeds: Count = 3
+    """How many policies are retrained, each with another seed. Fewer than three give no interval."""
     evaluation_episodes: Count = 20
     """Episodes of each evaluation of a true return."""
     rollouts: Count = 20
