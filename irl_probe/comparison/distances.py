@@ -54,7 +54,7 @@ REFERENCE, SHAPED, RANDOM = "true (reference)", "true (shaped)", "random (calibr
 TIMES = (1, 10)  # the calibration shapes the truth with 1 and 10 times the potential of a reward
 
 REFERENCES = 4  # pairs (s, a) at which a plain function's dependence on s′ is read
-SIZES = tuple(2**k for k in range(3, 12))  # numbers of features, among which held-out episodes choose
+SIZES = tuple(2**k for k in range(5, 12))  # numbers of features, among which held-out episodes choose
 
 AtLeastTwo = Annotated[int, at_least(2)]
 
@@ -80,7 +80,7 @@ class DistanceConfig(Config):
     minimal_features: AtLeastTwo = 32
     """Features of Minimal's potentials. They are part of its definition where states are continuous: a larger number
     makes it smaller, and needs more steps."""
-    simulated: AtLeastTwo = 20_000
+    simulated: AtLeastTwo = 40_000
     """Simulated steps of the policy d_A, on which VAL's value is fitted."""
     estimator: Literal["features", "rollouts"] = "features"
     """VAL by a fitted value, or from its definition by rollouts: slow, without features, for any simulator."""

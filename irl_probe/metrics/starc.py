@@ -37,7 +37,8 @@ NOISY = (
 
 RANK = 1e-10  # a direction of the features whose singular value is a smaller share of the largest is rounding error
 RIDGE = 1e-12  # for directions of the orthonormal features that the sample does not determine
-VALUE_RIDGE = 1e-8  # the same for the linear system of the policy's value
+DAMPED = 0.2  # singular values of VAL's system below this share of 1 − √γ are damped
+ITERATIONS = 8  # of the damped solution, which make it exact to 1e-9 where the sample determines it
 ROWS_PER_FEATURE = 10  # features are chosen among sizes p with at least this many rows for each
 
 
@@ -280,22 +281,23 @@ class _ValueSystem:
     gamma: float
 
     def solve(self, columns: Ints, rows: Bools | slice) -> tuple[Floats, Floats, Floats]:
-        """w (p, n) by the rows, the columns' scaling (p, p) in which w is, and the inverse of the system."""
+        """w (p, n) by the rows, the columns' scaling (p, p) in which w is, and the inverse of the system.
+
+        The inverse is that of iterated Tikhonov: exact along directions that the sample determines as well as it does
+        in expectation (singular values of at least 1 − √γ), and damped along those that it leaves open.
+        """
         phi = self.phi[rows][:, columns]
         scale = _orthonormal(phi)
         phi = phi @ scale
         system = phi.T @ (phi - self.following[rows][:, columns] @ scale) / len(phi)
-        inverse = np.asarray(np.linalg.inv(system + VALUE_RIDGE * np.eye(len(system))), dtype=np.float64)
-        given = phi.T @ self.rewards[rows] / len(phi)
-        weights: Floats = inverse @ given
-        for _ in range(2):  # what the ridge left
-            weights = weights + inverse @ (given - system @ weights)
+        ridge = (DAMPED * (1 - np.sqrt(self.gamma))) ** 2
+        normal = np.asarray(np.linalg.inv(system.T @ system + ridge * np.eye(len(system))), dtype=np.float64)
+        damped = normal @ system.T
+        inverse = damped
+        for _ in range(ITERATIONS - 1):
+            inverse = inverse + damped @ (np.eye(len(system)) - system @ inverse)
+        weights: Floats = inverse @ (phi.T @ self.rewards[rows] / len(phi))
         return weights, scale, inverse
-
-    def stable(self, columns: Ints) -> bool:
-        """Whether the system of all steps is as far from singular as it is in expectation: ‖inverse‖ ≤ 1/(1 − √γ)."""
-        _, _, inverse = self.solve(columns, slice(None))
-        return bool(np.linalg.norm(inverse, 2) <= 1 / (1 - np.sqrt(self.gamma)))
 
     def errors(self, columns: Ints, scaled: Floats) -> Floats:
         """The temporal difference of each step, (M, n); `scaled` are weights of the unscaled features."""
@@ -330,8 +332,7 @@ def _val(problem: _Problem, value: _ValueSystem) -> tuple[Canonical, int, Floats
             total += _chain_error(differences, policy, half, value.rewards[half, :judged])
         return total
 
-    order = sorted(affordable, key=error) if len(affordable) > 1 else affordable
-    size = next((s for s in order if value.stable(problem.columns(s))), affordable[0])
+    size = min(affordable, key=error) if len(affordable) > 1 else affordable[0]
     columns = problem.columns(size)
     weights, scale, inverse = value.solve(columns, slice(None))
     differences = value.errors(columns, scale @ weights)
@@ -345,15 +346,16 @@ def _val(problem: _Problem, value: _ValueSystem) -> tuple[Canonical, int, Floats
 
 
 def _chain_error(differences: Floats, policy: PolicySteps, rows: Bools, rewards: Floats) -> float:
-    """E[(Σ δ_t)²] over chains, per reward in units of its sums over chains, and added over rewards.
+    """E[min(1, (Σ δ_t)²/u)] over chains, added over rewards; u is the mean square of a reward's sums over chains.
 
-    Chains go on with probability γ, so the mean of Σ δ_t is the error of V at the chain's start.
+    Chains go on with probability γ, so the mean of Σ δ_t is the error of V at the chain's start. The bound keeps a few
+    starts that are far from all others from deciding.
     """
     _, chain = np.unique(policy.chain[rows], return_inverse=True)
     total = 0.0
     for column, reward in zip(differences.T, rewards.T, strict=True):
-        sums, returns = np.bincount(chain, column), np.bincount(chain, reward)
-        total += float((sums**2).mean()) / max(float((returns**2).mean()), np.finfo(float).tiny)
+        squares, unit = np.bincount(chain, column) ** 2, (np.bincount(chain, reward) ** 2).mean()
+        total += float(np.minimum(squares / max(float(unit), np.finfo(float).tiny), 1).mean())
     return total
 
 
