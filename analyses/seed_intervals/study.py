@@ -101,13 +101,13 @@ def run() -> None:
             cells["coverage"][d, s, k, m], cells["length"][d, s, k, m] = coverage(draw, seeds, tasks, name)
         shares[d, s] = transfer_coverage(draw, seeds)
         print(list(DISTRIBUTIONS)[d], seeds, cells["coverage"][d, s, ..., -1].round(3), shares[d, s], flush=True)
-    dims = ("distribution", "seeds", "tasks", "statistic", "method")
+    dims = ("distribution", "seeds", "tasks", "statistic", "interval")
     results = xr.Dataset(
         {name: (dims, values) for name, values in cells.items()}
         | {"transfer": (("distribution", "seeds", "figure"), shares)},
         coords={
             "distribution": list(DISTRIBUTIONS), "seeds": list(SEEDS), "tasks": list(TASKS),
-            "statistic": list(STATISTICS), "method": list(METHODS), "figure": ["value", "overall"],
+            "statistic": list(STATISTICS), "interval": list(METHODS), "figure": ["value", "overall"],
         },
         attrs={"seed": SEED, "replications": REPLICATIONS, "resamples": RESAMPLES, "confidence": CONFIDENCE}
         | {f"{name}_version": version(name) for name in ("irl_probe", "numpy", "scipy", "xarray")},
@@ -136,10 +136,11 @@ def _by_method(results: xr.Dataset, tasks: int) -> str:
     head = ["distribution", "method", *(f"{s}, {n} seeds" for s in STATISTICS for n in SEEDS)]
     rows = []
     for name, method in product(DISTRIBUTIONS, METHODS):
-        cells = results.sel(distribution=name, method=method, tasks=tasks).transpose("statistic", "seeds")
+        cells = results[["coverage"]].sel(distribution=name, interval=method, tasks=tasks).transpose("statistic", "seeds")
         if cells["coverage"].notnull().any():
             rows.append([name, method, *(f"{value:.2f}" for value in cells["coverage"].values.ravel())])
-    ours = results["length"].sel(distribution="normal", method=METHODS[-1], tasks=tasks).transpose("statistic", "seeds")
+    ours = results["length"].sel(distribution="normal", interval=METHODS[-1], tasks=tasks)
+    ours = ours.transpose("statistic", "seeds")
     rows.append(["normal", "median length in Student's", *(f"{value:.2f}" for value in ours.values.ravel())])
     return f"**{tasks} task{'s' if tasks > 1 else ''}**\n\n{_markdown(head, rows)}"
 
