@@ -282,7 +282,10 @@ def _overall(
     *,
     sure: bool,
 ) -> Floats | None:
-    """`overall`, (policy, 3), over the changed variants that have a scale; None if there are none."""
+    """`overall`, (policy, 3), over the changed variants that have a scale; None if there are none.
+
+    A resample draws the same seeds in all variants, because a seed's reward is the same one in all of them.
+    """
     chosen = [
         v for v, variant in enumerate(variants) if variant.parameter != UNCHANGED and np.isfinite(value[v, high, 0])
     ]
@@ -292,9 +295,9 @@ def _overall(
         only: Floats = value[chosen[0]]
         return only
     part, rng = returns[chosen].swapaxes(0, 1), np.random.default_rng(0)  # (policy, variant, seed)
-    count, places = part.shape[2], np.arange(len(chosen))
-    drawn = rng.integers(count, size=(len(part), config.resamples, len(chosen), count))
-    resampled = [np.concatenate([p[None], p[places[:, None], d]]) for p, d in zip(part, drawn, strict=True)]
+    count = part.shape[2]
+    drawn = rng.integers(count, size=(len(part), config.resamples, 1, count))
+    resampled = [np.concatenate([p[None], p[:, d[:, 0]].swapaxes(0, 1)]) for p, d in zip(part, drawn, strict=True)]
     zero, one = (resampled[p].mean(axis=2, keepdims=True) for p in (low, high))
     overall, counts = np.full((len(part), 3), np.nan), draw_counts(drawn)
     for p in range(len(part)):
