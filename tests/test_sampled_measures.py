@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdps import GRID_GAMMA, grid, grid_rewards, mdps, random_mdp, redistribution, seeds, shaped
 
+import irl_probe as ip
 from irl_probe import Transitions
+from irl_probe.envs.simulator import SimulatedStep
 from irl_probe.metrics import (
     Dynamics,
     RewardTerms,
