@@ -52,8 +52,8 @@ def acting(policy: Policy, normaliser: Any = None) -> Act:
         return _predicting(policy, normaliser)
     if not callable(policy):
         raise TypeError(
-            "A policy must be a function policy(observations, deterministic=True), a plain function of observations, "
-            "or an object with predict(observations, deterministic=True), such as a Stable-Baselines3 model; got "
+            "A policy must be a function policy(observations, deterministic=True), a model with predict(observations, "
+            "deterministic=True), such as one of Stable-Baselines3, or just a function of observations; got "
             f"{reprlib.repr(policy)}. For a run, give run.policy."
         )
     return _calling(policy)
