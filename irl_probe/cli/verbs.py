@@ -288,7 +288,7 @@ def retrain(
 ) -> None:
     """Train a fresh policy on a reward alone and print its true return.
 
-    The returns shown while it learns are those of the reward that it learns from.
+    The returns shown while it learns are the true ones as well.
     """
     _check_folder(out)
     folder = _folder("retrain", reward, out)

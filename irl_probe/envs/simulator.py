@@ -13,9 +13,10 @@ import numpy as np
 from gymnasium.utils.seeding import np_random
 
 from irl_probe._spaces import Env
+from irl_probe._steps import step_copied
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.changes import env_name, kind
-from irl_probe.envs.make import check_unwrapped_spaces, make_env
+from irl_probe.envs.make import check_wrappers, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 
@@ -65,13 +66,16 @@ def simulator(
         workers: threads for MuJoCo; None is one for each core. The result does not depend on their number.
         **kwargs: for `make_env`, if `env` is an id.
 
-    Raises ValueError if the state cannot be set from the observation, with what to use instead, or if wrappers change
-    the spaces.
+    Wrappers that do not change a step, such as a time limit, are left out; any other one is refused.
+
+    Raises ValueError if the state cannot be set from the observation, with what to use instead, or if a wrapper may
+    change a step.
     """
     if isinstance(env, TabularMDP):
         return TabularSimulator(env, seed=seed)
     if isinstance(env, str):
         env = make_env(env, **kwargs)
+    check_wrappers(env)
     base, name = env.unwrapped, env_name(env)
     if isinstance(base, TabularEnv):
         return TabularSimulator(base.mdp, seed=seed)
@@ -82,7 +86,6 @@ def simulator(
             "successor s′ instead of E over s′, recorded rewards instead of simulated ones, or one of the "
             f"environments whose state can be set: {', '.join(sorted(RESETS))}, and tabular MDPs."
         )
-    check_unwrapped_spaces(env)
     return EnvSimulator(base, reset, name, seed=seed, workers=workers)
 
 
@@ -172,8 +175,8 @@ class EnvSimulator:
         rows = []
         for observation, action in zip(observations.astype(np.float64), actions, strict=True):
             self._set_state(env, observation)
-            successor, reward, terminated, _, _ = env.step(action)
-            rows.append((successor, float(reward), bool(terminated)))
+            step = step_copied(env, action)
+            rows.append((step.observation, step.reward, step.terminated))
         return rows
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,9 @@ from irl_probe._config import check_kind, takes_config
 from irl_probe._spaces import Env, Space, space_from_json
 from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
-from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
+from irl_probe.envs import check_spaces, env_name, make_env
 from irl_probe.envs import simulator as make_simulator
+from irl_probe.envs.copying import evaluation_env
 from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
 from irl_probe.learn.continuous import Cloner, SoftActorCritic
 from irl_probe.learn.discrete import SoftQLearner
@@ -59,8 +58,9 @@ def train(
         progress: show a progress bar; None shows it where standard error is a terminal.
         note: more fields for run.json, as plain values.
 
-    Evaluations (config.evaluate_every) run in copies of `env`, or offline in the environment that the demonstrations
-    name. There are none if `env` cannot be copied; if evaluate_every is given, the error of the copy is raised.
+    Evaluations (config.evaluate_every) run in copies of `env` as it is then, with its wrappers, time limit and
+    attributes, or offline in the environment that the demonstrations name. There are none if `env` cannot be copied, or
+    if the named one has other spaces; if evaluate_every is given, an error is raised instead.
 
     Raises TypeError for a config of another type; ValueError where the demonstrations or the others do not fit the
     environment, where the spaces are not supported, where there are fewer than two steps, more others than the replay
@@ -102,7 +102,7 @@ def train(
         starts=starts if resolved.value_term == "initial" else starts[:0],
         limit=FixedLimit("bound the rewards (chi2_c)"),
         online=None if live is None else _online(live, resolved, replays["policy"]),
-        evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
+        evaluation_env=evaluation_env(env, env_id, (observation_space, action_space), asked=bool(given.evaluate_every)),
     )
     return _finish(
         loop,
@@ -205,7 +205,9 @@ def train_on_reward(
         starts=torch.empty(0, spec.input_width),
         limit=RewardLimit(remedy, replay, resolved.gamma) if continuous else FixedLimit(remedy),
         online=_online(live, resolved, replay),
-        evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
+        evaluation_env=evaluation_env(
+            env, env_id, (live.observation_space, live.action_space), asked=bool(given.evaluate_every)
+        ),
     )
     return _finish(
         loop,
@@ -288,25 +290,6 @@ def load_run(folder: str | Path) -> Run:
         return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"The run in {folder} does not hold what it must ({error}). Train it again.") from error
-
-
-def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], Env] | None:
-    """A function that makes the environment for evaluations: the one of that id, with the options of `env`.
-
-    An environment that its id does not fully describe (a tabular, an unregistered or a wrapped one) is copied. Where it
-    cannot be copied, returns None if there need be no evaluations; if they were `asked` for, raises the copy's error.
-    """
-    if env is None:
-        return None if env_id is None else partial(make_env, env_id)
-    if env.spec is None or env.spec.additional_wrappers or isinstance(env.unwrapped, TabularEnv):
-        try:
-            copy.deepcopy(env)
-        except Exception:  # a user's environment may raise anything
-            if not asked:
-                return None
-            raise
-        return partial(copy.deepcopy, env)
-    return partial(make_env, env.spec.id, **env.spec.kwargs)
 
 
 def _learner(

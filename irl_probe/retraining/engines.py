@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from irl_probe._config import check_count, takes_config
+from irl_probe._policies import acting
 from irl_probe._spaces import Env
 from irl_probe._types import Array
 from irl_probe.envs import check_spaces, make_env
@@ -76,9 +77,8 @@ class SB3Run:
     def policy(
         self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
     ) -> Array:
-        """Actions (N, …) in the environment's units; draws come from torch's global generator, not from `rng`."""
-        actions, _ = self.model.predict(np.asarray(observations), deterministic=deterministic)
-        return np.asarray(actions)
+        """Actions (N, …) in the environment's units; draws have a seed from `rng`, else torch's global generator."""
+        return acting(self.model)(np.asarray(observations), deterministic, rng)
 
 
 def retrain_sb3(
@@ -114,7 +114,7 @@ def retrain_sb3(
         import stable_baselines3 as sb3
     except ImportError as error:
         raise ImportError("This needs Stable-Baselines3: pip install 'irl_probe[sb3]'.") from error
-    live = make_env(env) if isinstance(env, str) else env if isinstance(env, gym.Env) else env()
+    live = make_env(env) if isinstance(env, str) else env() if not isinstance(env, gym.Env) and callable(env) else env
     check_spaces(live)
     discrete = isinstance(live.action_space, gym.spaces.Discrete)
     fitting = _DISCRETE if discrete else _CONTINUOUS

@@ -10,6 +10,7 @@ import numpy as np
 
 from irl_probe._config import check_count, check_kind
 from irl_probe._spaces import Env
+from irl_probe._steps import reset_copied, step_copied
 from irl_probe._types import Array, Bools
 from irl_probe.envs import make_env
 from irl_probe.rewards.protocol import Reward, RewardError, check_callable, check_values
@@ -99,11 +100,10 @@ def _batch(reward: Reward, env: str | Env, steps: int, seed: int) -> tuple[Array
 def _random_steps(env: Env, steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
     env.action_space.seed(seed)
     rows = []
-    observation, _ = env.reset(seed=seed)
+    observation = reset_copied(env, seed=seed)
     for _ in range(steps):
-        action = env.action_space.sample()
-        successor, _, terminated, truncated, _ = env.step(action)
-        rows.append((np.array(observation), np.array(action), np.array(successor), bool(terminated)))
-        observation = env.reset()[0] if terminated or truncated else successor
+        step = step_copied(env, env.action_space.sample())
+        rows.append((observation, step.action, step.observation, step.terminated))
+        observation = reset_copied(env) if step.terminated or step.truncated else step.observation
     observations, actions, successors, ended = zip(*rows, strict=True)
     return np.stack(observations), np.stack(actions), np.stack(successors), np.array(ended)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from irl_probe._policies import is_stable_baselines
 from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.rewards import schema
@@ -42,7 +43,7 @@ from irl_probe.rewards.protocol import (
     network_actions,
     widest_observations,
 )
-from irl_probe.rewards.stable_baselines import from_stable_baselines, is_stable_baselines
+from irl_probe.rewards.stable_baselines import from_stable_baselines
 from irl_probe.rewards.strict_json import validated
 from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, SoftQ

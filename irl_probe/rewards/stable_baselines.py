@@ -42,11 +42,6 @@ class StableBaselinesQ:
     terminal_value: float = 0.0
 
 
-def is_stable_baselines(model: object) -> bool:
-    """Whether it is an algorithm of Stable-Baselines3, or derived from one; found without importing that library."""
-    return any(base.__module__.split(".")[0] == PACKAGE for base in type(model).__mro__)
-
-
 def from_stable_baselines(model: Any, *, temperature: float | None = None) -> StableBaselinesQ:
     """The soft Q-function that a Stable-Baselines3 model has learned, copied into this library's networks.
 

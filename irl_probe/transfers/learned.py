@@ -12,11 +12,11 @@ import xarray as xr
 from rich.console import Console
 
 from irl_probe._names import CARRIED_OVER, RANDOM, TRUE_REWARD
+from irl_probe._policies import Policy
 from irl_probe._types import Floats
 from irl_probe.demos import record_demos
 from irl_probe.envs import UNCHANGED, Variant
 from irl_probe.learn import Evaluation, RLConfig, evaluate, random_policy, train_on_reward
-from irl_probe.learn.evaluation import Policy
 from irl_probe.metrics.bootstrap import LEAST_SEEDS, draw_counts, iqm, resample_counts, seed_interval
 from irl_probe.results import transfer_group
 from irl_probe.retraining import RetrainConfig, retrain

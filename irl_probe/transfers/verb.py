@@ -122,7 +122,7 @@ def _sources(
     sources = []
     for i, seed in enumerate(config.seeds):
         own = {name: several[i] for name, several in rewards.items()}
-        carried = policies[i] or _own_policy(next(iter(own.values())))
+        carried = _own_policy(next(iter(own.values()))) if policies[i] is None else policies[i]
         sources.append(Source(own, carried, unchanged, config, seed, steps))
     return sources
 
