@@ -50,7 +50,9 @@ def python_of(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["quickstart", "tutorials/export", "tutorials/report", "tutorials/retrain"])
+@pytest.mark.parametrize(
+    "page", ["quickstart", "tutorials/export", "tutorials/report", "tutorials/retrain", "your_data"]
+)
 def test_tutorial_runs_in_order(page, short, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()

@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe._config import check_count
+from irl_probe._config import as_seed, check_count
 from irl_probe._spaces import Env
 from irl_probe._types import Array
 from irl_probe.envs import make_env
@@ -63,7 +63,7 @@ def evaluate(
     function.
     """
     check_count(episodes, 1, "The episodes of an evaluation")
-    check_count(seed, 0, "The seed of an evaluation")
+    seed = as_seed(seed, "The seed of an evaluation")
     if not callable(policy):
         raise TypeError(
             f"A policy must be a function of observations; got {reprlib.repr(policy)}. For a run give run.policy."
