@@ -58,6 +58,7 @@ def record_demos(
     }
     for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0), *((n, v, 1) for n, v in limits.items())):
         guarded("record_demos", partial(check_count, value, least, f"'{name}'"))
+    episodes, seed = int(episodes), int(seed)  # Gymnasium takes no seed of NumPy's types
     if not isinstance(epsilon, Real) or not 0 <= epsilon <= 1:
         raise DemoError(f"record_demos: 'epsilon' must be a probability, from 0 to 1; got {epsilon!r}.")
     live, normaliser = (

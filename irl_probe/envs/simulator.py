@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from gymnasium.utils.seeding import np_random
 
+from irl_probe._config import as_seed
 from irl_probe._spaces import Env
 from irl_probe._steps import step_copied
 from irl_probe._types import Array, Bools, Floats
@@ -71,6 +72,7 @@ def simulator(
     Raises ValueError if the state cannot be set from the observation, with what to use instead, or if a wrapper may
     change a step.
     """
+    seed = as_seed(seed, "The seed of a simulator")
     if isinstance(env, TabularMDP):
         return TabularSimulator(env, seed=seed)
     if isinstance(env, str):
@@ -144,12 +146,12 @@ class EnvSimulator:
         self._set_state, self._spaces = reset.set_state, (env.observation_space, env.action_space)
         # MuJoCo releases the interpreter's lock during a step; classic control is Python, where threads do not help.
         count = (workers or os.cpu_count() or 1) if kind(env) in _MUJOCO else 1
-        self._copies = [_copy(env, seed + i) for i in range(count)]
+        self._copies = [_copy(env, int(seed) + i) for i in range(count)]
 
     def reseed(self, seed: int) -> None:
         """Draw what a new simulator with this seed would draw."""
         for i, env in enumerate(self._copies):
-            env.np_random = np_random(seed + i)[0]
+            env.np_random = np_random(int(seed) + i)[0]
 
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
         """One step from each row.

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from irl_probe._config import check_count
+from irl_probe._config import as_seed, check_count
 from irl_probe._policies import Act, acting, checked_actions, is_stable_baselines, one_environment
 from irl_probe._policies import Policy as Policy  # a public name of irl_probe.learn
 from irl_probe._spaces import Env
@@ -74,7 +74,7 @@ def evaluate(
     a policy or an environment of another type.
     """
     check_count(episodes, 1, "The episodes of an evaluation")
-    check_count(seed, 0, "The seed of an evaluation")
+    seed = as_seed(seed, "The seed of an evaluation")
     if max_steps is not None:
         check_count(max_steps, 1, "'max_steps'")
     live, normaliser = one_environment(env) if is_stable_baselines(env) else (env, None)

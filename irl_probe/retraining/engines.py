@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import numpy as np
 
-from irl_probe._config import check_count, takes_config
+from irl_probe._config import as_seed, check_count, takes_config
 from irl_probe._policies import acting
 from irl_probe._spaces import Env
 from irl_probe._types import Array
@@ -108,6 +108,7 @@ def retrain_sb3(
     environment.
     """
     check_count(steps, 1, "The steps")
+    seed = as_seed(seed)
     if algorithm not in ALGORITHMS:
         raise ValueError(f"The algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}.")
     try:

@@ -8,7 +8,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 
-from irl_probe._config import check_count, check_kind
+from irl_probe._config import as_seed, check_count, check_kind
 from irl_probe._spaces import Env
 from irl_probe._steps import reset_copied, step_copied
 from irl_probe._types import Array, Bools
@@ -43,7 +43,7 @@ def check_reward_model(
     """
     check_callable(reward)
     check_count(steps, 1, "The steps of check_reward_model")
-    check_count(seed, 0, "The seed of check_reward_model")
+    seed = as_seed(seed, "The seed of check_reward_model")
     name = type(reward).__name__
     batch = _batch(reward, env, steps, seed)
     copies = [array.copy() for array in batch]
