@@ -178,7 +178,7 @@ def test_sigterm_outside_learning_ends_the_command_line_like_ctrl_c():
     assert "Interrupted." in ended.stderr
 
 
-@pytest.mark.parametrize("objective", ["sqil", "lsiq", "bc", "csil"])
+@pytest.mark.parametrize("objective", ["sqil", "lsiq", "bc"])
 def test_observation_only_is_refused_where_the_objective_reads_actions(objective):
     with pytest.raises(ValueError, match=f"observation_only is an option of 'iq' and 'rize'.*{objective}"):
         ip.IQConfig(objective=objective, observation_only=True).resolve(discrete=False, online=True)

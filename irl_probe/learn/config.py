@@ -184,11 +184,6 @@ class IQConfig(Config):
         an objective that reads the demonstrated actions or with a warm start, which clones them, for
         chi2_square="double" without a χ² regulariser, and for options that csil cannot have, or no other.
         """
-        if self.observation_only and self.objective not in ("iq", "rize"):
-            raise ValueError(
-                f"observation_only is an option of 'iq' and 'rize'; the objective {self.objective!r} reads the "
-                "demonstrated actions. Leave it out, or use 'iq'."
-            )
         if self.chi2_square == "double" and (self.divergence != "chi2" or self.objective not in ("iq", "rize")):
             raise ValueError(
                 "chi2_square='double' changes the square in the χ² regulariser of 'iq' and 'rize'; got the objective "
@@ -208,6 +203,11 @@ class IQConfig(Config):
                 f"{values['warm_start']} updates of it. Leave one of the two out."
             )
         _check_clone(values)
+        if self.observation_only and self.objective not in ("iq", "rize"):
+            raise ValueError(
+                f"observation_only is an option of 'iq' and 'rize'; the objective {self.objective!r} reads the "
+                "demonstrated actions. Leave it out, or use 'iq'."
+            )
         return ResolvedIQ(**({"evaluate_every": _evaluations(values["steps"]) if online else 0} | values))
 
 
