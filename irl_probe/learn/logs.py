@@ -133,7 +133,7 @@ class _Speed(ProgressColumn):
 
 @contextmanager
 def progress_bar(title: str, total: int, *, start: int, progress: bool | None) -> Iterator[Bar]:
-    """A bar on standard error, with steps a second and the time left; where that is no terminal, lines (`Bar`).
+    """A bar on standard error, with steps a second and the time left; where that is not a terminal, lines (`Bar`).
 
     False shows nothing; None shows no line for each evaluation.
     """
