@@ -168,7 +168,7 @@ def test_the_command_line_ends_at_sigterm_and_continues_with_resume(tmp_path, mo
 
 def test_sigterm_outside_learning_ends_the_command_line_like_ctrl_c():
     code = (
-        "import os, signal, sys, irl_probe.cli.main as m\n"
+        "import os, signal, sys, irl_probe.cli; m = sys.modules['irl_probe.cli.main']\n"
         "m.call = lambda *given: os.kill(os.getpid(), signal.SIGTERM)\n"
         "sys.argv = ['irl-probe', 'zoo', 'list']\n"
         "m.main()"
