@@ -16,6 +16,7 @@ from irl_probe._spaces import Env
 from irl_probe._types import Array
 from irl_probe.envs import check_spaces, make_env
 from irl_probe.learn import Run, train_on_reward
+from irl_probe.learn.resume import check_folder
 from irl_probe.retraining.cells import reward_fingerprint
 from irl_probe.retraining.config import RetrainConfig
 from irl_probe.rewards import Reward, RewardModel, RewardWrapper
@@ -48,6 +49,7 @@ def retrain(
 
     Raises as `irl_probe.train` does.
     """
+    check_folder(out, resume=resume)
     learner = (config or RetrainConfig()).learner
     model = reward if isinstance(reward, RewardModel) else None
     if model is not None and model.temperature is not None and learner.temperature is None:

@@ -67,7 +67,7 @@ def retrain_study(
 
     Raises ValueError where there is no reward, a name is reserved, or `out` holds policies of another study (of another
     reward, environment, learner or budget), and where `env` returns one environment twice; TrainingDiverged where the
-    learning of a policy diverges, which ends the study; TrainingInterrupted after SIGINT.
+    learning of a policy diverges, which ends the study; TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     config = config or RetrainStudyConfig()
     check_kind(rewards, Mapping, "The rewards of a study", "Name each: {'iq': reward}.")
@@ -93,7 +93,7 @@ def retrain_study(
 
     try:
         cells = np.array([returns_of(name, reward) for name, reward in taught.items()])
-    except TrainingInterrupted as error:
+    except KeyboardInterrupt as error:
         raise TrainingInterrupted(how_to_go_on(folder)) from error
     random = evaluate(
         random_policy(example.action_space), maker, episodes=RANDOM_EPISODES, seed=EVALUATION_SEED

@@ -325,8 +325,9 @@ def recover(
         observation_space: the environment's; None takes the run's, or for a bare soft Q-function the widest that fits.
         action_space: the environment's; None takes the run's, or the network's bounds, with one dimension.
 
-    Raises RewardError if `source`, `expectation` or `terminal` is of another kind, if a DQN is given no temperature or
-    another source is given one, and if spaces do not fit.
+    Raises RewardError if `source` is a run of 'bc', which learns no Q-function; if `source`, `expectation` or
+    `terminal` is of another kind, if a DQN is given no temperature or another source is given one, and if spaces do not
+    fit.
     """
     if is_stable_baselines(source):
         source = from_stable_baselines(source, temperature=temperature)
@@ -337,6 +338,12 @@ def recover(
         )
     if isinstance(source, SoftQSource):
         soft_q, trained, provenance = source.soft_q, source.terminal_value, dict(source.provenance)
+        if provenance.get("algorithm") == "bc":
+            raise RewardError(
+                "A reward is recovered from a Q-function, and this run is a clone (objective 'bc'), which learns the "
+                "policy alone: its Q is not learned, or only up to any function of the state. Train with the objective "
+                "'iq' or 'sqil', or 'csil', whose reward is the log density of a clone."
+            )
         observation_space = source.observation_space if observation_space is None else observation_space
         action_space = source.action_space if action_space is None else action_space
     elif isinstance(source, _AnySoftQ):

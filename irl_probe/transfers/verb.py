@@ -62,7 +62,7 @@ def transfer(
 
     Raises ValueError where the variants are of several environments, repeat one or lack the unchanged one, where the
     reward does not fit their spaces, or where a sequence does not have one reward or policy for each seed;
-    CheckpointError where `out` holds other results; TrainingInterrupted after SIGINT.
+    CheckpointError where `out` holds other results; TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     config = config or TransferConfig()
     changed = variants(env) if isinstance(env, str | TabularMDP) else env
@@ -94,7 +94,7 @@ def transfer(
             check_cells(folder, names)
         try:
             group = transfer_by_learning(sources, changed, config, out=folder, progress=progress)
-        except TrainingInterrupted as error:
+        except KeyboardInterrupt as error:
             raise TrainingInterrupted(how_to_go_on(folder)) from error
     group.attrs["carried"] = next(iter(named))  # the reward that the policy "carried over" belongs to
     once = not any(isinstance(each, Sequence) for each in named.values())
