@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
+import yaml
+
 
 class Hub(ThreadingHTTPServer):
     """Repositories in memory: name → list of commits, each {path: bytes}; the last is main."""
@@ -54,12 +56,16 @@ class Handler(BaseHTTPRequestHandler):
         if "Authorization" not in self.headers:
             return self.answer(401, {"error": "Invalid username or password."})
         path = self.path.split("?")[0]
+        if path == "/api/validate-yaml":
+            front = yaml.safe_load(json.loads(body)["content"].split("---\n")[1])
+            errors = [] if isinstance(front, dict) else [{"message": "The front matter must be a mapping."}]
+            return self.answer(400 if errors else 200, {"errors": errors, "warnings": []})
         if path == "/api/repos/create":
             asked = json.loads(body)
             name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
             known = name in self.server.repositories
             self.server.repositories.setdefault(name, [{}])
-            self.server.private.setdefault(name, bool(asked.get("private")))
+            self.server.private.setdefault(name, asked.get("visibility") == "private" or bool(asked.get("private")))
             return self.answer(409 if known else 200, {"url": f"{self.server.endpoint}/{name}", "name": name})
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/preupload/main", path):
             files = json.loads(body)["files"]

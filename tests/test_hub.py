@@ -46,64 +46,53 @@ def python(hub, tmp_path, monkeypatch):
     return run
 
 
-def test_a_pushed_reward_is_loaded_with_the_same_numbers(python, hub):
-    said = python(
-        "reward = ip.load_reward('CartPole-v1/iq')\n"
-        "print(ip.push_reward(reward, 'ada/cartpole', private=True))\n"
-        "twin = ip.load_reward('hf://ada/cartpole')\n"
-        "batch = np.ones((3, 4), np.float32), np.array([0, 1, 1]), np.ones((3, 4), np.float32), np.zeros(3, bool)\n"
-        "assert np.array_equal(reward(*batch), twin(*batch))\n"
-        "assert reward.reward_id == twin.reward_id and twin.figures == reward.figures\n"
-    )
+PUSH = """
+reward = ip.load_reward('CartPole-v1/iq')
+print(ip.push_reward(reward, 'ada/cartpole', private=True))
+twin = ip.load_reward('hf://ada/cartpole')
+batch = np.ones((3, 4), np.float32), np.array([0, 1, 1]), np.ones((3, 4), np.float32), np.zeros(3, bool)
+assert np.array_equal(reward(*batch), twin(*batch))
+assert reward.reward_id == twin.reward_id and twin.figures == reward.figures
+ip.push_reward('first', 'ada/two')
+ip.push_reward('CartPole-v1/iq-offline', 'ada/two')
+ip.push_reward('CartPole-v1/iq', 'ada/bad')
+"""
+REVISIONS = """
+a, b, c = (ip.load_reward('hf://ada/two' + r).reward_id for r in ('@{first}', '@{second}', ''))
+assert a == ip.load_reward('CartPole-v1/iq').reward_id
+assert b == c == ip.load_reward('CartPole-v1/iq-offline').reward_id
+"""
+REFUSED = {
+    "ip.load_reward('hf://ada/nothing')": "hf://ada/nothing could not be fetched from the Hugging Face Hub",
+    "ip.load_reward('hf://ada/bad')": "does not have the hash",
+    "ip.load_reward('hf://ada')": "is 'hf://user/name', or 'hf://user/name@revision'; got 'hf://ada'",
+    "ip.push_reward('CartPole-v1/iq', 'cartpole')": "got 'hf://cartpole'",
+    "ip.push_reward('CartPole-v1/iq', 'ada/x@main')": "Leave '@' out",
+    "ip.push_reward('CartPole-v1/iqq', 'ada/x')": "got 'CartPole-v1/iqq', which is neither",
+    "ip.push_reward(lambda *_: 0, 'ada/x')": "Distil a plain function first",
+    "os.environ.pop('HF_TOKEN'); ip.push_reward('CartPole-v1/iq', 'ada/x')": "could not be pushed to ada/x",
+}
+TRY = "try:\n    {}\nexcept ip.RewardError as error:\n    print(' '.join(str(error).split()))\n"
+
+
+def test_rewards_are_pushed_and_loaded_or_refused(python, hub, tmp_path):
+    """One test, because each process takes seconds to import torch."""
+    ip.save_reward(ip.load_reward("CartPole-v1/iq"), tmp_path / "first")
+    said = python(PUSH)
     assert said.startswith(f"{hub.endpoint}/ada/cartpole/commit/")
-    assert hub.private == {"ada/cartpole": True}
+    assert hub.private == {"ada/cartpole": True, "ada/two": False, "ada/bad": False}
     assert hub.tokens == {"Bearer hf_secret"}
     (_, tree) = hub.repositories["ada/cartpole"]
     assert sorted(tree) == ["README.md", "reward.json", "reward.safetensors"]
     assert b'reward = ip.load_reward("hf://ada/cartpole")' in tree["README.md"]
-
-
-def test_folders_are_pushed_revisions_loaded_and_the_cache_serves_without_a_network(python, hub, tmp_path):
-    ip.save_reward(ip.load_reward("CartPole-v1/iq"), tmp_path / "first")
-    python("ip.push_reward('first', 'ada/two'); ip.push_reward('CartPole-v1/iq-offline', 'ada/two')")
-    first, second = (hub_server.sha_of("ada/two", i) for i in (1, 2))
-    code = (
-        f"a, b, c = (ip.load_reward('hf://ada/two' + r).reward_id for r in ('@{first}', '@{second}', ''))\n"
-        "assert a == ip.load_reward('CartPole-v1/iq').reward_id\n"
-        "assert b == c == ip.load_reward('CartPole-v1/iq-offline').reward_id\n"
-    )
-    python(code)
+    damaged = hub.repositories["ada/bad"][-1]
+    damaged["reward.safetensors"] = damaged["reward.safetensors"][:-1] + b"x"
+    revisions = REVISIONS.format(first=hub_server.sha_of("ada/two", 1), second=hub_server.sha_of("ada/two", 2))
+    lines = python("import os\n" + revisions + "".join(map(TRY.format, REFUSED))).splitlines()
+    for line, (call, message) in zip(lines, REFUSED.items(), strict=True):
+        assert message in line, call
     hub.repositories.clear()
-    python(code, HF_HUB_OFFLINE="1")
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        ("ip.load_reward('hf://ada/nothing')", "hf://ada/nothing could not be fetched from the Hugging Face Hub"),
-        ("ip.load_reward('hf://ada')", "is 'hf://user/name', or 'hf://user/name@revision'; got 'hf://ada'"),
-        ("ip.push_reward('CartPole-v1/iq', 'cartpole')", "got 'hf://cartpole'"),
-        ("ip.push_reward('CartPole-v1/iq', 'ada/x@main')", "Leave '@' out"),
-        ("ip.push_reward('CartPole-v1/iqq', 'ada/x')", "got 'CartPole-v1/iqq', which is neither"),
-        ("ip.push_reward(lambda *_: 0, 'ada/x')", "Distil a plain function first"),
-    ],
-)
-def test_what_cannot_be_pushed_or_fetched_is_named(call, message, python):
-    said = python(f"try:\n    {call}\nexcept ip.RewardError as error:\n    print(error)")
-    assert message in said
-
-
-def test_a_push_that_the_hub_refuses_says_to_sign_in(python):
-    code = "try:\n    ip.push_reward('CartPole-v1/iq', 'ada/x')\nexcept ip.RewardError as error:\n    print(error)"
-    assert "could not be pushed to ada/x" in python(code, HF_TOKEN="", HF_HUB_DISABLE_IMPLICIT_TOKEN="1")
-
-
-def test_a_damaged_reward_of_the_hub_is_refused(python, hub):
-    python("ip.push_reward('CartPole-v1/iq', 'ada/bad')")
-    tree = hub.repositories["ada/bad"][-1]
-    tree["reward.safetensors"] = tree["reward.safetensors"][:-1] + b"x"
-    said = python("try:\n    ip.load_reward('hf://ada/bad')\nexcept ip.RewardError as error:\n    print(error)")
-    assert "does not have the hash" in said
+    python(revisions, HF_HUB_OFFLINE="1")  # the cache serves without a network
 
 
 def metadata(text):
