@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -147,6 +148,20 @@ class EnvSimulator:
         # MuJoCo releases the interpreter's lock during a step; classic control is Python, where threads do not help.
         count = (workers or os.cpu_count() or 1) if kind(env) in _MUJOCO else 1
         self._copies = [_copy(env, int(seed) + i) for i in range(count)]
+        self._turn = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The first copy as its own attributes: a pickled environment would be a new one, without changed physics."""
+        first = self._copies[0]
+        kept = {name: value for name, value in vars(self).items() if name not in ("_copies", "_turn")}
+        return {**kept, "first": (type(first), vars(first)), "count": len(self._copies)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        (environment, attributes), count = state.pop("first"), state.pop("count")
+        vars(self).update(state)
+        first = object.__new__(environment)
+        vars(first).update(attributes)
+        self._copies, self._turn = [first, *(_copy(first, i) for i in range(1, count))], Lock()
 
     def reseed(self, seed: int) -> None:
         """Draw what a new simulator with this seed would draw."""
@@ -163,7 +178,7 @@ class EnvSimulator:
             if array.shape != expected:
                 raise ValueError(f"The {role} of {self.name} must have shape {expected}; got {array.shape}.")
         parts = [p for p in np.array_split(np.arange(len(observations)), len(self._copies)) if len(p)]
-        with ThreadPoolExecutor(len(self._copies)) as pool:
+        with self._turn, ThreadPoolExecutor(len(self._copies)) as pool:  # callers in other threads wait
             steps = list(pool.map(lambda env, p: self._rows(env, observations[p], actions[p]), self._copies, parts))
         successors = [s for part in steps for s, _, _ in part]
         dtype, shape = self._spaces[0].dtype, observations.shape

@@ -37,11 +37,12 @@ from irl_probe.learn.resume import (
 )
 from irl_probe.learn.run import Run, history_dataset
 from irl_probe.learn.stopping import stoppable
-from irl_probe.softq import NetworkSpec, ObservationEncoder
+from irl_probe.softq import NetworkSpec, ObservationEncoder, learns
 from irl_probe.transitions import Transitions
 
 
 @takes_config(IQConfig, "irl_probe.train(demos, irl_probe.IQConfig(steps=1000), env='CartPole-v1')")
+@learns
 def train(
     demos: Demonstrations,
     config: IQConfig | None = None,
@@ -183,6 +184,7 @@ def _online(env: Env, config: Resolved, replay: Replay) -> Online:
 
 
 @takes_config(RLConfig, "train_on_reward('CartPole-v1', irl_probe.RLConfig(steps=1000))")
+@learns
 def train_on_reward(
     env: str | Env,
     config: RLConfig | None = None,
@@ -224,7 +226,7 @@ def train_on_reward(
             resolved,
             f"on reward {env_id} seed {resolved.seed}",
             replays={"policy": replay},
-            starts=torch.empty(0, spec.input_width),
+            starts=torch.empty(0, spec.input_width, dtype=learner.network.encoder.mean.dtype),
             limit=RewardLimit(remedy, replay, resolved.gamma) if continuous else FixedLimit(remedy),
             online=_online(live, resolved, replay),
             evaluation_env=make_evaluation_env,
@@ -290,6 +292,7 @@ def _run(
     )
 
 
+@learns
 def load_run(folder: str | Path) -> Run:
     """The run that a folder holds, at its last checkpoint.
 

@@ -45,6 +45,7 @@ from irl_probe.rewards.protocol import (
 )
 from irl_probe.rewards.stable_baselines import from_stable_baselines
 from irl_probe.rewards.strict_json import validated
+from irl_probe.rewards.torch_module import RecoveredModule
 from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, SoftQ
 
@@ -141,6 +142,10 @@ class RecoveredReward(RewardModel):
             return q - self.gamma * np.where(d, self.terminal_value, value)
         expected, _ = self.expectation(self.value_after, o, a, o2, d)
         return self.q(o, a) - self.gamma * expected
+
+    def torch(self) -> RecoveredModule:
+        """As `RewardModel.torch`. Raises RewardError where E over s′ is by a simulator, which has no gradient."""
+        return RecoveredModule(self.soft_q, self.expectation, self.terminal_value)
 
     def _batch(
         self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
