@@ -20,13 +20,21 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name. Raises AttributeError that says in which room the name is, or which name is near."""
+    """Load a public name; one that is in a room is found there, with a DeprecationWarning that says where.
+
+    Raises AttributeError that says which name is near.
+    """
     if name in _lazy:
         return _load(name)
-    raise AttributeError(f"irl_probe has no name {name!r}.{'' if name.startswith('_') else _whereabouts(name)}")
+    if name.startswith("_"):
+        raise AttributeError(f"irl_probe has no name {name!r}.")
+    return _elsewhere(name)
 
 
-def _whereabouts(name: str) -> str:
+def _elsewhere(name: str) -> Any:
+    import warnings
+    from importlib import import_module
+
     from irl_probe._words import nearest
 
     places = dict.fromkeys(__all__, "irl_probe")
@@ -34,9 +42,12 @@ def _whereabouts(name: str) -> str:
         for public in _names_in(_FILES.get(room, f"{room}/__init__.py")):
             places.setdefault(public, f"irl_probe.{room}")
     if name in places:
-        return f" It is {places[name]}.{name}."
+        warnings.warn(f"irl_probe.{name} is {places[name]}.{name}. Write that.", DeprecationWarning, stacklevel=3)
+        room = places[name].removeprefix("irl_probe.")
+        return getattr(_load(room) if room in _lazy else import_module(places[name]), name)
     near = [f"{places[one]}.{one}" for one in nearest(name, places, most=2)]
-    return f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise AttributeError(f"irl_probe has no name {name!r}.{hint}")
 
 
 def _names_in(file: str) -> list[str]:

@@ -3,7 +3,7 @@
 import importlib.metadata
 import subprocess
 import sys
-from types import ModuleType
+from types import ModuleType, UnionType
 
 import pytest
 
@@ -11,7 +11,7 @@ import irl_probe as ip
 
 NAMES = """
     Transitions Demonstrations load_demos save_demos record_demos train IQConfig RLConfig Run load_run evaluate
-    recover distil DistilConfig save_reward load_reward RewardWrapper compare CompareConfig coverages true_reward
+    recover distil DistilConfig save_reward load_reward push_reward RewardWrapper compare CompareConfig coverages true_reward
     retrain RetrainConfig transfer probe write_report DemoError RewardError __version__
 """
 ROOMS = """
@@ -52,7 +52,7 @@ def test_every_public_name_is_what_it_says():
         for name in set(package.__all__) - {"__version__"}:
             value = getattr(package, name)
             home = value.__name__ if isinstance(value, ModuleType) else value.__module__
-            assert home.startswith("irl_probe."), name
+            assert home.startswith("irl_probe.") or isinstance(value, UnionType), name
             assert name in dir(package)
     assert callable(ip.judgement.warnings_of)
     assert callable(ip.probe)
@@ -77,25 +77,35 @@ def test_the_version_is_that_of_the_installed_package():
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("make_env", "It is irl_probe.envs.make_env."),
-        ("list_zoo", "It is irl_probe.zoo.list_zoo."),
-        ("retrain_study", "It is irl_probe.retraining.retrain_study."),
-        ("SB3RewardVecEnv", "It is irl_probe.rewards.SB3RewardVecEnv."),
-        ("correlation_forest", "It is irl_probe.plots.correlation_forest."),
         ("simulatr", "Did you mean irl_probe.envs.simulator"),
         ("dissil", "Did you mean irl_probe.distil?"),
     ],
 )
-def test_a_name_that_is_elsewhere_or_misspelt_is_answered_with_its_place(name, says):
+def test_a_misspelt_name_is_answered_with_its_place(name, says):
     with pytest.raises(AttributeError) as caught:
         getattr(ip, name)
     assert str(caught.value).startswith(f"irl_probe has no name {name!r}. {says}")
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("make_env", "envs"),
+        ("list_zoo", "zoo"),
+        ("retrain_study", "retraining"),
+        ("SB3RewardVecEnv", "rewards"),
+        ("correlation_forest", "plots"),
+    ],
+)
+def test_a_name_that_is_in_a_room_is_found_there_and_the_warning_says_where(name, place):
+    with pytest.warns(DeprecationWarning, match=rf"irl_probe\.{name} is irl_probe\.{place}\.{name}\. Write that"):
+        assert getattr(ip, name) is getattr(getattr(ip, place), name)
+
+
 def test_a_name_that_is_nowhere_is_answered_without_a_guess_and_without_loading_torch():
     script = """
 import sys, irl_probe
-for name in ("zzzqqq", "make_env"):
+for name in ("zzzqqq", "simulatr"):
     try:
         getattr(irl_probe, name)
     except AttributeError as error:
@@ -104,7 +114,7 @@ print("torch" in sys.modules, hasattr(irl_probe, "_repr_html_"))"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "irl_probe has no name 'zzzqqq'.",
-        "irl_probe has no name 'make_env'. It is irl_probe.envs.make_env.",
+        "irl_probe has no name 'simulatr'. Did you mean irl_probe.envs.simulator or irl_probe.envs.TabularSimulator?",
         "False False",
     ]
 

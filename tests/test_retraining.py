@@ -99,7 +99,7 @@ def test_a_study_distinguishes_a_good_reward_from_a_bad_one(mdp, tmp_path):
     assert normalised.sel(reward="bad") < 0
     assert normalised.sel(reward="true reward") == pytest.approx(float(normalised.sel(reward="good")), abs=0.1)
     spread = group["mean"].sel(reward="good")
-    assert spread.sel(bound="low") <= spread.sel(bound="estimate") <= spread.sel(bound="high")
+    assert np.isnan(spread.sel(bound="low"))  # two seeds have no interval
     random, value = group.attrs["random_return"], float(group["mean"].sel(reward="good", bound="estimate"))
     assert float(normalised.sel(reward="good")) == pytest.approx((value - random) / (20.0 - random))
     assert group.attrs["steps"] == 700

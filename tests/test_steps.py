@@ -102,7 +102,6 @@ def test_a_simulated_step_leaves_the_actions_and_the_environment():
 @pytest.mark.parametrize(
     "wrap",
     [
-        lambda env: gym.wrappers.TransformReward(env, lambda r: -10 * r),
         lambda env: gym.wrappers.TransformAction(env, lambda a: -a, env.action_space),
         lambda env: gym.wrappers.TransformObservation(env, lambda o: -o, env.observation_space),
         gym.wrappers.NormalizeReward,
@@ -113,9 +112,24 @@ def test_a_simulator_and_a_true_reward_refuse_wrappers_that_may_change_a_step(wr
         with pytest.raises(ValueError, match="wrapper of Pendulum-v1 may change its observations, actions or rewards"):
             make(wrap(gym.make("Pendulum-v1")))
         make(ip.RewardWrapper(gym.wrappers.RecordEpisodeStatistics(gym.make("Pendulum-v1")), two))
-    grid = gym.wrappers.TransformReward(ip.envs.make_env("GridWorld"), lambda r: 3 * r)
-    with pytest.raises(ValueError, match="TransformReward"):
-        ip.true_reward(grid)
+
+
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "Hopper-v5", "GridWorld"])
+def test_a_transformed_reward_is_the_true_reward_of_the_environment_that_was_given(env_id):
+    env = ip.envs.make_env(env_id)
+    env = gym.wrappers.ClipReward(gym.wrappers.TransformReward(env, lambda r: -10 * r), -1.5, 1.5)
+    s, _ = env.reset(seed=0)
+    env.action_space.seed(0)
+    true, clipped = ip.true_reward(env), 0
+    for _ in range(5):
+        action = env.action_space.sample()
+        after, paid, terminated, _, _ = env.step(action)
+        found = true(np.array(s)[None], np.array(action)[None], np.array(after)[None], np.array([terminated]))
+        np.testing.assert_allclose(found[0], paid, atol=1e-5)
+        s, clipped = after, clipped + (abs(paid) == 1.5)
+    assert env_id == "GridWorld" or clipped
+    with pytest.raises(ValueError, match=r"TransformReward|ClipReward"):
+        simulator(env)
 
 
 def test_a_step_set_on_the_object_is_refused():

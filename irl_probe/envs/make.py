@@ -90,6 +90,10 @@ SHOWS_ONLY = frozenset(f"gymnasium.wrappers.{name}" for name in _SHOWS_ONLY)
 """Wrappers that only draw or record pictures."""
 KEEPS_STEPS = SHOWS_ONLY | {f"gymnasium.wrappers.common.{name}" for name in _KEEPS_STEPS}
 """Wrappers that change neither s′ nor the reward of a step."""
+TRANSFORMS_REWARD = frozenset(
+    f"gymnasium.wrappers.transform_reward.{name}" for name in ("TransformReward", "ClipReward")
+)
+"""Wrappers whose reward is a function of the reward inside them: `layer.reward(r)`."""
 PAYS_ANOTHER = "irl_probe.rewards.wrappers.RewardWrapper"
 """The wrapper that pays another reward: the true one and the dynamics stay those of the environment inside it."""
 
@@ -99,8 +103,10 @@ def path_of(env: Env) -> str:
     return f"{type(env).__module__}.{type(env).__qualname__}"
 
 
-def check_wrappers(env: Env) -> None:
+def check_wrappers(env: Env, *, but: frozenset[str] = frozenset()) -> None:
     """Check that no wrapper changes a step, so that one of the environment inside all of them is the same.
+
+    `but` names wrappers that the caller takes into account.
 
     Raises ValueError, which names the wrapper, where one may change observations, actions, rewards or dynamics, and
     where a `step` was set on an object.
@@ -111,7 +117,7 @@ def check_wrappers(env: Env) -> None:
                 f"Steps are computed by the class of {env_name(env)}, and this one has a 'step' of its own, set on "
                 f"{type(layer).__name__}. Write a subclass instead; recorded rewards and successors work with both."
             )
-        if isinstance(layer, gym.Wrapper) and path_of(layer) not in KEEPS_STEPS | {PAYS_ANOTHER}:
+        if isinstance(layer, gym.Wrapper) and path_of(layer) not in KEEPS_STEPS | {PAYS_ANOTHER} | but:
             spaces_kept = (layer.observation_space, layer.action_space) == (
                 layer.env.observation_space,
                 layer.env.action_space,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from irl_probe._spaces import Env
+from irl_probe._steps import layers
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.changes import env_name, kind
-from irl_probe.envs.make import check_wrappers, make_env
+from irl_probe.envs.make import TRANSFORMS_REWARD, check_wrappers, make_env, path_of
 from irl_probe.envs.simulator import RESETS, Simulator, simulator
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 from irl_probe.transitions import Transitions
@@ -85,7 +86,8 @@ def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
         env: an id for `make_env`, an environment (whose parameters are read now), or a tabular MDP.
         **kwargs: for `make_env`, if `env` is an id.
 
-    In a `RewardWrapper` it is the environment's own reward, not the paid one.
+    In a `RewardWrapper` it is the environment's own reward, not the paid one. Gymnasium's TransformReward and
+    ClipReward are part of the environment that was given, and so of its reward.
 
     Raises ValueError if there is neither a formula nor a simulator, or if a wrapper may change a step or what it pays.
     """
@@ -93,7 +95,24 @@ def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
         return _tabular(env)
     if isinstance(env, str):
         env = make_env(env, **kwargs)
-    check_wrappers(env)
+    check_wrappers(env, but=TRANSFORMS_REWARD)
+    layered: list[Any] = [layer for layer in layers(env) if path_of(layer) in TRANSFORMS_REWARD]
+    if not layered:
+        return _of_base(env)
+    found = _of_base(env.unwrapped)
+
+    def transformed(s: Array, a: Array, t: Array, terminated: Bools) -> Floats:
+        rewards = found.function(s, a, t, terminated).tolist()
+        for layer in reversed(layered):  # the innermost first
+            rewards = [layer.reward(r) for r in rewards]
+        return np.array(rewards, dtype=np.float64)
+
+    names = ", ".join(type(layer).__name__ for layer in reversed(layered))
+    return replace(found, note=f"{found.note} Transformed by {names}.", function=transformed)
+
+
+def _of_base(env: Env) -> TrueReward:
+    """The reward of the environment inside all wrappers."""
     base, name = env.unwrapped, env_name(env)
     if isinstance(base, TabularEnv):
         return _tabular(base.mdp)
