@@ -55,6 +55,13 @@ class TestNumbersFromOutside:
         with pytest.raises(DemoError, match=r"'rewards' must be an array of numbers.*masked"):
             Demonstrations.from_arrays(np.zeros((8, 1)), np.zeros(8, int), rewards=hidden, lengths=[8])
 
+    def test_masked_values_of_a_reward_are_refused(self):
+        def reward(observations, actions, next_observations, terminated):
+            return np.ma.array(np.ones(len(observations)), mask=np.arange(len(observations)) == 0)
+
+        with pytest.raises(ip.RewardError, match="some of its values are masked"):
+            ip.rewards.evaluate_reward(reward, STEPS, name="mine")
+
     def test_big_endian_arrays_have_the_hash_of_native_ones_and_can_be_saved(self, tmp_path):
         foreign = {n: v.astype(v.dtype.newbyteorder(">")) for n, v in vars(STEPS).items() if v.dtype.itemsize > 1}
         t = steps(**foreign)

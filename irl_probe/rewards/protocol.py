@@ -60,6 +60,10 @@ def check_callable(reward: Reward) -> None:
 
 def check_values(values: object, count: int, *, name: str) -> Floats:
     """`values` as (count,) float64. Raises RewardError unless they are `count` finite real numbers."""
+    if np.ma.is_masked(values):
+        raise RewardError(
+            f"The reward {name!r} must give a number for every transition; some of its values are masked."
+        )
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
         raise RewardError(
