@@ -136,7 +136,9 @@ def _by_method(results: xr.Dataset, tasks: int) -> str:
     head = ["distribution", "method", *(f"{s}, {n} seeds" for s in STATISTICS for n in SEEDS)]
     rows = []
     for name, method in product(DISTRIBUTIONS, METHODS):
-        cells = results[["coverage"]].sel(distribution=name, interval=method, tasks=tasks).transpose("statistic", "seeds")
+        cells = (
+            results[["coverage"]].sel(distribution=name, interval=method, tasks=tasks).transpose("statistic", "seeds")
+        )
         if cells["coverage"].notnull().any():
             rows.append([name, method, *(f"{value:.2f}" for value in cells["coverage"].values.ravel())])
     ours = results["length"].sel(distribution="normal", interval=METHODS[-1], tasks=tasks)

@@ -6,8 +6,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from irl_probe._plain import to_plain_actions, to_plain_observations
 from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
+from irl_probe.demos.assembly import guarded
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
 _ROUNDING = 1e-6  # allowed beyond a bound, for actions that were stored as float32
@@ -22,7 +24,7 @@ def check_demos(demos: Demonstrations, env: str | Env | tuple[Space, Space]) -> 
 
     It checks the kind (discrete or continuous) and shape of observations and actions, that discrete ones are in range,
     and that continuous actions are within the bounds, up to a rounding error of 1e-6. It does not check the bounds of
-    continuous observations, which many environments state only roughly.
+    continuous observations, which many environments state only roughly. Observations of a Dict or Tuple space are flat.
     """
     if isinstance(env, str):
         made = gymnasium.make(env)
@@ -33,17 +35,24 @@ def check_demos(demos: Demonstrations, env: str | Env | tuple[Space, Space]) -> 
     else:
         observation_space, action_space = env.observation_space, env.action_space
     t = demos.transitions
-    _check_kind(demos, "observation", t.observations, observation_space)
-    _check_kind(demos, "action", t.actions, action_space)
+    where = f"The demonstrations ({demos.source}) do not fit the environment"
+    if isinstance(observation_space, spaces.Box | spaces.Discrete):
+        _check_kind(demos, "observation", t.observations, observation_space)
+    else:
+        guarded(
+            where, lambda: [to_plain_observations(observation_space, o) for o in (t.observations, t.next_observations)]
+        )
     if isinstance(observation_space, spaces.Discrete):
         _check_bounds(demos, "observation", t.observations, observation_space)
         _check_bounds(demos, "observation", t.next_observations, observation_space)
-    _check_bounds(demos, "action", t.actions, action_space)
+    if isinstance(action_space, spaces.Box | spaces.Discrete):
+        _check_kind(demos, "action", t.actions, action_space)
+        _check_bounds(demos, "action", t.actions, action_space)
+    else:
+        guarded(where, lambda: to_plain_actions(action_space, t.actions))
 
 
 def _check_kind(demos: Demonstrations, what: str, values: Array, space: Space) -> None:
-    if not isinstance(space, spaces.Box | spaces.Discrete):
-        raise DemoError(f"Demonstrations need Box or Discrete spaces; the environment's {what} space is {space}.")
     discrete = values.ndim == 1 and values.dtype.kind in "iu"
     wants_discrete = isinstance(space, spaces.Discrete)
     if discrete != wants_discrete:

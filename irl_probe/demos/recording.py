@@ -13,6 +13,7 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike
 
 from irl_probe._config import check_count
+from irl_probe._plain import flattened, named, plain_actions
 from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
 from irl_probe.demos.assembly import assemble, guarded
@@ -39,7 +40,9 @@ def record_demos(
 
     Args:
         policy: `policy(observations, deterministic=True) -> actions`, with a batch axis of 1, in the environment's
-            units.
+            units. Observations of a Dict, Tuple, MultiDiscrete or MultiBinary space are flat, as
+            gymnasium.wrappers.FlattenObservation makes them; the parts of a Dict are there by name too:
+            observations["goal"].
         env: a Gymnasium id, which is made and closed here, or an environment, which stays open.
         episodes: the number of episodes, at least one.
         seed: the same seed gives the same demonstrations; the first episodes do not depend on how many follow.
@@ -50,7 +53,7 @@ def record_demos(
     Observations keep the environment's dtype. A step that is both terminated and truncated counts as terminated.
 
     Raises DemoError if `episodes`, `seed`, `epsilon` or `time_limit` is out of range, if a space of the environment is
-    neither Box nor Discrete, or if an action of the policy does not fit the action space.
+    not supported, or if an action of the policy does not fit the action space.
     """
     limit = 1 if time_limit is None else time_limit
     for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("time_limit", limit, 1)):
@@ -82,12 +85,9 @@ def _record(
     deterministic: bool,
     time_limit: int | None,
 ) -> Demonstrations:
-    for name, space in (("observation", env.observation_space), ("action", env.action_space)):
-        if not isinstance(space, spaces.Box | spaces.Discrete):
-            raise DemoError(
-                f"Demonstrations need Box or Discrete spaces; the {name} space is {space}. Wrap the environment first "
-                "(gymnasium.wrappers.FlattenObservation)."
-            )
+    own = env.observation_space
+    env = masked = guarded("record_demos", partial(flattened, env))
+    guarded("record_demos", partial(plain_actions, env.action_space))
     noise = np.random.default_rng([seed, 1])
     random_actions = copy.deepcopy(env.action_space)
     random_actions.seed(seed)
@@ -102,9 +102,9 @@ def _record(
         steps, over, terminated = 0, False, False
         while not over:
             if epsilon and noise.random() < epsilon:
-                action = random_actions.sample()
+                action = random_actions.sample(masked.mask)
             else:
-                batch = np.asarray(observation)[None]
+                batch = named(own, np.asarray(observation)[None])
                 action = _action(policy(batch, deterministic=deterministic), env.action_space, len(lengths), steps)
             successor, reward, terminated, truncated, _ = env.step(action)
             observations.append(np.array(observation))
@@ -130,7 +130,7 @@ def _record(
         terminated=terminations,
         truncated=~terminations,
         env_id=env_id,
-        observation_space=env.observation_space,
+        observation_space=own,
         action_space=env.action_space,
     )
 
@@ -144,12 +144,9 @@ def _action(batch: ArrayLike, space: Space, episode: int, step: int) -> object:
             f"The policy must return one action for one observation, shape {(1, *wanted)}; got {given.shape} "
             f"in episode {episode}, step {step}."
         )
-    if isinstance(space, spaces.Discrete):
-        if given.dtype.kind not in "biu":
-            raise DemoError(f"The actions of {space} are whole numbers; the policy returned {given.dtype}.")
-        action: object = np.int64(given[0])
-    else:
-        action = given[0].astype(space.dtype)
+    if not isinstance(space, spaces.Box) and given.dtype.kind not in "biu":
+        raise DemoError(f"The actions of {space} are whole numbers; the policy returned {given.dtype}.")
+    action: object = np.int64(given[0]) if isinstance(space, spaces.Discrete) else given[0].astype(space.dtype)
     if not space.contains(action):
         raise DemoError(
             f"The policy's action must lie in {space}; got {given[0]} in episode {episode}, step {step}. "

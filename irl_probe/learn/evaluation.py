@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import check_count
+from irl_probe._plain import flattened, named, uniform_actions
 from irl_probe._spaces import Env
 from irl_probe._types import Array
 from irl_probe.envs import make_env
@@ -37,16 +38,11 @@ class Evaluation:
 
 
 def random_policy(action_space: gym.Space[Any], seed: int = 0) -> Policy:
-    """Uniformly random actions of a space, as a policy."""
+    """Random actions of a whole space and of nothing else, as a policy; `_plain.uniform_actions` says how."""
     default = np.random.default_rng(seed)
 
     def act(observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None) -> Array:
-        rng = rng or default
-        if isinstance(action_space, gym.spaces.Discrete):
-            return rng.integers(action_space.n, size=len(observations))
-        assert isinstance(action_space, gym.spaces.Box)
-        shape = (len(observations), *action_space.shape)
-        return rng.uniform(action_space.low, action_space.high, size=shape).astype(action_space.dtype)
+        return uniform_actions(action_space, len(observations), rng or default)
 
     return act
 
@@ -85,11 +81,13 @@ def _side_by_side(
     policy: Policy, envs: list[Env], seeds: list[int], deterministic: bool, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """One episode in each environment, in lockstep."""
+    own = envs[0].observation_space
+    envs = [flattened(env) for env in envs]
     observations = np.stack([env.reset(seed=s)[0] for env, s in zip(envs, seeds, strict=True)])
     returns, lengths = np.zeros(len(envs)), np.zeros(len(envs), dtype=np.int64)
     running = np.arange(len(envs))
     while len(running):
-        actions = policy(observations[running], deterministic, rng=rng)
+        actions = policy(named(own, observations[running]), deterministic, rng=rng)
         over = []
         for i, action in zip(running, actions, strict=True):
             observations[i], reward, terminated, truncated, _ = envs[i].step(action)

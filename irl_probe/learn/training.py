@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from gymnasium import spaces
 
 from irl_probe._config import check_kind, takes_config
+from irl_probe._plain import plain_actions, plain_env, plain_steps
 from irl_probe._spaces import Env, Space, space_from_json
 from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
@@ -80,9 +80,13 @@ def train(
     check_demos(demos, (observation_space, action_space))
     if others is not None:
         _check_others(others, demos, (observation_space, action_space), given.replay_capacity if online else None)
-    resolved = given.resolve(discrete=isinstance(action_space, spaces.Discrete), online=online)
+    of = observation_space, action_space
+    hashes = steps.content_hash(), None if others is None else others.content_hash()
+    steps, others = plain_steps(of, steps), None if others is None else plain_steps(of, others)
+    actions = plain_actions(action_space)
+    resolved = given.resolve(discrete=isinstance(actions, spaces.Discrete), online=online)
     spec = _spec(observation_space, action_space, resolved)
-    learner = _learner(spec, resolved, action_space, steps.observations if resolved.normalise else None)
+    learner = _learner(spec, resolved, actions, steps.observations if resolved.normalise else None)
     encoder = learner.network.encoder
     chance = _chance(resolved, live, demos.env_id, simulator)
     expert = Replay.of(spec, encoder, steps, chance=chance)
@@ -109,7 +113,7 @@ def train(
         resolved,
         env_id,
         (observation_space, action_space),
-        (steps.content_hash(), None if others is None else others.content_hash()),
+        hashes,
         out=out,
         resume=resume,
         progress=progress,
@@ -162,7 +166,7 @@ def _chance(config: ResolvedIQ, env: Env | None, env_id: str | None, given: Chan
 
 
 def _online(env: Env, config: Resolved, replay: Replay) -> Online:
-    return Online(Interaction(env, config.seed, config.episode_steps), replay)
+    return Online(Interaction(plain_env(env), config.seed, config.episode_steps), replay)
 
 
 @takes_config(RLConfig, "train_on_reward('CartPole-v1', irl_probe.RLConfig(steps=1000))")
@@ -191,9 +195,10 @@ def train_on_reward(
     given = config or RLConfig()
     live = make_env(env) if isinstance(env, str) else env
     check_spaces(live)
-    resolved = given.resolve(discrete=isinstance(live.action_space, spaces.Discrete))
+    actions = plain_actions(live.action_space)
+    resolved = given.resolve(discrete=isinstance(actions, spaces.Discrete))
     spec = _spec(live.observation_space, live.action_space, resolved)
-    learner = _learner(spec, resolved, live.action_space)
+    learner = _learner(spec, resolved, actions)
     encoder = learner.network.encoder
     env_id, replay = env_name(live), Replay(spec, encoder, resolved.replay_capacity)
     continuous, remedy = isinstance(learner, SoftActorCritic), "make the rewards smaller"
@@ -282,8 +287,9 @@ def load_run(folder: str | Path) -> Run:
     try:
         spec = NetworkSpec.from_dict(description["spec"])
         of = space_from_json(description["observation_space"]), space_from_json(description["action_space"])
-        config = config_of(description, discrete=isinstance(of[1], spaces.Discrete))
-        learner = _learner(spec, config, of[1])
+        actions = plain_actions(of[1])
+        config = config_of(description, discrete=isinstance(actions, spaces.Discrete))
+        learner = _learner(spec, config, actions)
         learner.restore(state["learner"])
         return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -297,7 +303,7 @@ def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], 
     cannot be copied, returns None if there need be no evaluations; if they were `asked` for, raises the copy's error.
     """
     if env is None:
-        return None if env_id is None else partial(make_env, env_id)
+        return None if env_id is None else lambda: plain_env(make_env(env_id))
     if env.spec is None or env.spec.additional_wrappers or isinstance(env.unwrapped, TabularEnv):
         try:
             copy.deepcopy(env)
@@ -305,8 +311,9 @@ def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], 
             if not asked:
                 return None
             raise
-        return partial(copy.deepcopy, env)
-    return partial(make_env, env.spec.id, **env.spec.kwargs)
+        return lambda: plain_env(copy.deepcopy(env))
+    made, options = env.spec.id, dict(env.spec.kwargs)
+    return lambda: plain_env(make_env(made, **options))
 
 
 def _learner(

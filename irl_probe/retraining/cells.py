@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from irl_probe._config import check_kind
+from irl_probe._plain import named
 from irl_probe._spaces import Env
 from irl_probe.demos import record_demos
 from irl_probe.learn import Policy, random_policy
@@ -136,7 +137,7 @@ def reward_fingerprint(reward: Reward, env: Env) -> Fingerprint:
 
 def policy_fingerprint(policy: Policy, env: Env) -> Fingerprint:
     """A summary of the policy's most likely actions in the states of random steps in `env`."""
-    return _of_random_steps(lambda steps: policy(steps.observations, True), env)
+    return _of_random_steps(lambda steps: policy(named(env.observation_space, steps.observations), True), env)
 
 
 def environment_fingerprint(env: Env) -> dict[str, Fingerprint]:

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from irl_probe._config import check_count, check_kind
+from irl_probe._plain import flattened
 from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools
 from irl_probe.envs import make_env
@@ -98,7 +99,7 @@ def _batch(reward: Reward, env: str | Env, steps: int, seed: int) -> tuple[Array
 
 def _random_steps(env: Env, steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
     env.action_space.seed(seed)
-    rows = []
+    env, rows = flattened(env), []
     observation, _ = env.reset(seed=seed)
     for _ in range(steps):
         action = env.action_space.sample()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from irl_probe._plain import many_observations, one_observation
 from irl_probe._types import Array
 from irl_probe.rewards.model import RewardModel
 from irl_probe.rewards.protocol import Normalise, Reward, RewardError
@@ -34,14 +35,14 @@ class SB3RewardVecEnv(VecEnvWrapper):
         inner = venv.unwrapped
         warn_of_another_env(reward, inner.envs[0].spec if isinstance(inner, DummyVecEnv) else None)
         self.reward = reward
-        self.payment = Payment(reward, normalise)
+        self.payment = Payment(reward, normalise, (venv.observation_space, venv.action_space))
         self._observations: Array | None = None
         self._actions: Array | None = None
 
     def reset(self) -> Any:
         """Reset all environments."""
         observations = self.venv.reset()
-        self._observations = np.array(observations)
+        self._observations = many_observations(self.venv.observation_space, observations)
         return observations
 
     def step_async(self, actions: Array) -> None:
@@ -54,11 +55,11 @@ class SB3RewardVecEnv(VecEnvWrapper):
         if self._observations is None or self._actions is None:
             raise RewardError("An environment must be reset before its first step; call reset() first.")
         observations, true_rewards, dones, infos = self.venv.step_wait()
-        after = np.array(observations)
+        after = many_observations(self.venv.observation_space, observations)
         successors = after.copy()
         terminated = np.array(dones, dtype=bool)
         for i in np.flatnonzero(dones):
-            successors[i] = infos[i]["terminal_observation"]
+            successors[i] = one_observation(self.venv.observation_space, infos[i]["terminal_observation"])
             terminated[i] = not infos[i].get("TimeLimit.truncated", False)
         paid = self.payment(self._observations, self._actions, successors, terminated)
         self._observations = after
