@@ -39,7 +39,7 @@ def plain_observations(space: Space) -> spaces.Box[Any] | spaces.Discrete:
         return space
     if isinstance(space, spaces.Discrete):
         return spaces.Discrete(int(space.n))
-    flat = spaces.flatten_space(space) if isinstance(space, PARTS) and space.is_np_flattenable else None
+    flat = spaces.flatten_space(space) if isinstance(space, PARTS) and _of_numbers(space) else None
     if isinstance(flat, spaces.Box):
         return flat
     raise ValueError(
@@ -47,6 +47,13 @@ def plain_observations(space: Space) -> spaces.Box[Any] | spaces.Discrete:
         f"{space}. Turn them into numbers: gymnasium.wrappers.TransformObservation(env, function, "
         "gymnasium.spaces.Box(low, high, shape))."
     )
+
+
+def _of_numbers(space: Space) -> bool:
+    """Whether a space, and every part of it, holds numbers in fixed places."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        return bool(space.spaces) and all(_of_numbers(part) for _, part in _named_parts(space))
+    return isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
 
 
 def to_plain_observations(space: Space, observations: Any) -> Array:

@@ -467,7 +467,7 @@ def test_the_wrapper_that_a_message_names_makes_it_work(space):
     wrapped = eval(call, {"gymnasium": gym, "np": np, "env": env})
     check_spaces(wrapped)
     demos = recorded(wrapped)
-    config = ip.IQConfig(steps=12, learning_starts=5, hidden=(8,))
+    config = ip.IQConfig(steps=8, learning_starts=5, hidden=(8,), warm_start=0, critic_warm_start=0)
     ip.train(demos, config, env=wrapped, progress=False)
 
 
