@@ -20,7 +20,17 @@ from .learn import IQConfig, RLConfig, Run, evaluate, load_run, train
 from .pipeline import coverages, probe
 from .report import plots, write_report
 from .retraining import RetrainConfig, retrain
-from .rewards import DistilConfig, RewardError, RewardWrapper, distil, load_reward, recover, save_reward, zoo
+from .rewards import (
+    DistilConfig,
+    RewardError,
+    RewardWrapper,
+    distil,
+    load_reward,
+    push_reward,
+    recover,
+    save_reward,
+    zoo,
+)
 from .transfers import transfer
 from .transitions import Transitions
 
@@ -55,6 +65,7 @@ __all__ = [
     "pipeline",
     "plots",
     "probe",
+    "push_reward",
     "record_demos",
     "recover",
     "report",

@@ -151,6 +151,15 @@ def check_count(value: object, least: int, name: str) -> None:
         raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}.")
 
 
+def as_seed(value: object, name: str = "A seed") -> int:
+    """A seed, also one of NumPy's whole numbers, as Python's int, which Gymnasium and Python's `random` want.
+
+    Raises ValueError unless it is a whole number of at least 0.
+    """
+    check_count(value, 0, name)
+    return int(value)  # type: ignore[call-overload, no-any-return]  # it is a whole number here
+
+
 def check_kind(value: object, kind: type, name: str, remedy: str) -> None:
     """Raises TypeError, with what to do, unless `value` is an instance of `kind`."""
     if not isinstance(value, kind):

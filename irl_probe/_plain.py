@@ -9,6 +9,7 @@ the index of its components, of which the last changes fastest.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -144,57 +145,51 @@ def named(space: Space, observations: Array) -> Array:
     return view
 
 
-def flattened(env: Env, *, learning: bool = False) -> ActionMasks:
-    """The environment with Box or Discrete observations, whose action masks are kept (`ActionMasks`).
+def flattened(env: Env) -> ActionMasks:
+    """The environment with Box or Discrete observations, whose action masks are read (`ActionMasks`).
 
     Other observations are flattened by Gymnasium's own wrapper.
     """
+    if isinstance(env, ActionMasks):
+        return env
     plain_observations(env.observation_space)  # says why a space cannot be flattened
-    flat = wrappers.FlattenObservation(env) if isinstance(env.observation_space, PARTS) else env
-    return ActionMasks(flat, learning=learning)
+    return ActionMasks(wrappers.FlattenObservation(env) if isinstance(env.observation_space, PARTS) else env)
 
 
 class ActionMasks(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment whose `info["action_mask"]` is read: no action that it forbids is taken in silence.
+    """An environment whose `info["action_mask"]` is read: the first action that it forbids is taken with a warning.
+
+    Masks are not honoured by policies: a soft value V = α log Σ exp(Q/α) sums over all actions, so that a learner
+    cannot leave some out.
 
     Attributes:
-        mask: of the present state, as `action_space.sample(mask)` takes it, or None.
-
-    Raises ValueError for an action that the mask forbids; if `learning`, for any mask that forbids one. A soft value
-    V = α log Σ exp(Q/α) sums over all actions, so that a learner cannot leave some out.
+        mask: of the present state, as `action_space.sample(mask)` takes it; None where there is none of that form.
     """
 
-    def __init__(self, env: Env, *, learning: bool = False) -> None:
+    def __init__(self, env: Env) -> None:
         super().__init__(env)
-        self._learning, self.mask = learning, None
+        self.mask: Any = None
+        self._warned = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment, and keep its mask."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._keep(info)
+        self.mask = _mask(self.env.action_space, info.get("action_mask"))
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step the environment, if its mask allows the action."""
-        if self.mask is not None and not _allows(self.env.action_space, self.mask, action):
-            raise ValueError(f"The action {action} is forbidden in this state by info['action_mask']. {_MASK_REMEDY}")
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._keep(info)
-        return observation, reward, terminated, truncated, info
-
-    def _keep(self, info: dict[str, Any]) -> None:
-        self.mask = info.get("action_mask")
-        parts = self.mask if isinstance(self.mask, tuple) else (self.mask,)
-        if self._learning and self.mask is not None and not all(np.all(np.asarray(part)) for part in parts):
-            raise ValueError(
-                "The environment forbids actions in some states (info['action_mask']), and a soft value sums over all "
-                f"actions: a policy learned here would take forbidden ones. {_MASK_REMEDY} Else learn offline."
+        """Step the environment; warn the first time that its mask forbids the action."""
+        if self.mask is not None and not self._warned and not _allows(self.env.action_space, self.mask, action):
+            self._warned = True
+            warnings.warn(
+                f"Action masks are not honoured: {self.env} forbids the action {action} in this state "
+                "(info['action_mask']), and it is taken. If a forbidden action only does nothing, as in Taxi, that is "
+                "right; take the mask away to hear no more of it: irl_probe.envs.WithoutActionMask(env).",
+                stacklevel=3,
             )
-
-
-_MASK_REMEDY = (
-    "If a forbidden action only does nothing, as in Taxi, take the mask away: irl_probe.envs.WithoutActionMask(env)."
-)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.mask = _mask(self.env.action_space, info.get("action_mask"))
+        return observation, reward, terminated, truncated, info
 
 
 class WithoutActionMask(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -211,16 +206,22 @@ class WithoutActionMask(gymnasium.Wrapper[Any, Any, Any, Any]):
         return *step, {name: value for name, value in info.items() if name != "action_mask"}
 
 
+def _mask(space: Space, given: Any) -> Any:
+    """A mask in the form that `space.sample` takes; None for one of another form, and for other spaces."""
+    if isinstance(space, spaces.Discrete) and np.shape(given) == (space.n,):
+        return np.asarray(given).astype(np.int8)
+    if isinstance(space, spaces.MultiDiscrete) and isinstance(given, tuple) and len(space.shape) == 1:
+        parts = tuple(np.asarray(part).astype(np.int8) for part in given)
+        if [part.shape for part in parts] == [(n,) for n in space.nvec.tolist()]:
+            return parts
+    return None
+
+
 def _allows(space: Space, mask: Any, action: Any) -> bool:
-    """Whether a mask of a Discrete or MultiDiscrete space, in Gymnasium's form, allows an action."""
-    if isinstance(space, spaces.Discrete):
-        return bool(np.asarray(mask)[int(action) - int(space.start)])
-    if isinstance(space, spaces.MultiDiscrete) and isinstance(mask, tuple):
-        chosen = (np.asarray(action) - space.start).ravel()
-        return all(bool(np.asarray(part)[int(a)]) for part, a in zip(mask, chosen, strict=True))
-    raise ValueError(
-        f"Action masks are read for Discrete and MultiDiscrete actions; got {_short(space)}. {_MASK_REMEDY}"
-    )
+    """Whether a mask that `_mask` returned allows an action."""
+    parts = mask if isinstance(mask, tuple) else (mask,)
+    chosen = np.ravel(np.asarray(action) - np.asarray(space.start))  # type: ignore[attr-defined]  # Discrete or MultiDiscrete
+    return all(0 <= a < len(part) and bool(part[a]) for part, a in zip(parts, chosen, strict=True))
 
 
 # Actions
@@ -236,10 +237,10 @@ def plain_actions(space: Space) -> spaces.Box[Any] | spaces.Discrete:
     if isinstance(space, spaces.Discrete):
         return spaces.Discrete(int(space.n))
     if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
-        count = math.prod(_sizes(space).tolist())
+        count = math.prod(sizes_of(space).tolist())
         if count <= MOST_ACTIONS:
             return spaces.Discrete(count)
-        low, high = _start(space).tolist(), (_start(space) + _sizes(space) - 1).tolist()
+        low, high = starts_of(space).tolist(), (starts_of(space) + sizes_of(space) - 1).tolist()
         raise ValueError(
             f"All actions of a MultiDiscrete or MultiBinary space are counted out, at most {MOST_ACTIONS}; {space} has "
             f"{count}. Take numbers and round them: gymnasium.wrappers.TransformAction(env, lambda a: "
@@ -264,12 +265,14 @@ def to_plain_actions(space: Space, actions: Array) -> Array:
         return _shifted(space, actions)
     plain_actions(space)
     rows = plain(actions, "actions")
-    if not rows.ndim or rows.size != len(rows) * len(_sizes(space)):
+    if not rows.ndim or rows.size != len(rows) * len(sizes_of(space)):
         raise ValueError(f"Actions of {space} must have shape (N, {_sizes_in_words(space)}); got {rows.shape}.")
-    index = rows.reshape(len(rows), -1).astype(np.float64) - _start(space)
-    inside = (index >= 0) & (index < _sizes(space)) & (index == np.floor(index))
+    index = rows.reshape(len(rows), -1).astype(np.float64) - starts_of(space)
+    inside = (index >= 0) & (index < sizes_of(space)) & (index == np.floor(index))
     _refuse_outside(space, rows, inside.all(axis=1))
-    found: Ints = np.ravel_multi_index(tuple(index.astype(np.int64).T), tuple(_sizes(space).tolist())).astype(np.int64)
+    found: Ints = np.ravel_multi_index(tuple(index.astype(np.int64).T), tuple(sizes_of(space).tolist())).astype(
+        np.int64
+    )
     return found
 
 
@@ -279,7 +282,7 @@ def to_own_actions(space: Space, actions: Array) -> Array:
         return np.asarray(actions) + int(space.start)
     if not isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
         return actions
-    parts = np.stack(np.unravel_index(np.asarray(actions), tuple(_sizes(space).tolist())), axis=-1) + _start(space)
+    parts = np.stack(np.unravel_index(np.asarray(actions), tuple(sizes_of(space).tolist())), axis=-1) + starts_of(space)
     return np.asarray(parts.reshape(len(parts), *space.shape).astype(space.dtype))
 
 
@@ -300,7 +303,7 @@ def uniform_actions(space: Space, count: int, rng: np.random.Generator) -> Array
     if isinstance(space, spaces.Discrete):
         return to_own_actions(space, rng.integers(int(space.n), size=count))
     if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
-        parts = rng.integers(_sizes(space), size=(count, len(_sizes(space)))) + _start(space)
+        parts = rng.integers(sizes_of(space), size=(count, len(sizes_of(space)))) + starts_of(space)
         return np.asarray(parts.reshape(count, *space.shape).astype(space.dtype))
     if not isinstance(space, spaces.Box):
         raise ValueError(
@@ -342,8 +345,8 @@ def bounded_actions(space: Space, actions: Array) -> Array:
 
 
 def plain_env(env: Env) -> Env:
-    """The environment with the plain spaces, for a learner; action masks are refused."""
-    env = flattened(env, learning=True)
+    """The environment with the plain spaces, for a learner."""
+    env = flattened(env)
     observations, actions = env.observation_space, env.action_space
     if isinstance(observations, spaces.Discrete) and observations.start != 0:
         shift = partial(_one, to_plain_observations, observations)
@@ -380,7 +383,7 @@ def same_units(one: Space, other: Space) -> bool:
     finite = spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary
     if isinstance(one, finite) or isinstance(other, finite):
         return type(one) is type(other) and bool(
-            np.array_equal(_sizes(one), _sizes(other)) and np.array_equal(_start(one), _start(other))
+            np.array_equal(sizes_of(one), sizes_of(other)) and np.array_equal(starts_of(one), starts_of(other))
         )
     if isinstance(one, spaces.Dict | spaces.Tuple) and isinstance(other, spaces.Dict | spaces.Tuple):
         return flat_order(one) == flat_order(other)
@@ -412,7 +415,7 @@ def _refuse_outside(space: Space, rows: Array, inside: Bools) -> None:
         )
 
 
-def _sizes(space: Any) -> Ints:
+def sizes_of(space: Any) -> Ints:
     """How many values each component has."""
     if isinstance(space, spaces.Discrete):
         return np.array([space.n])
@@ -421,7 +424,7 @@ def _sizes(space: Any) -> Ints:
     return np.full(math.prod(space.shape), 2)
 
 
-def _start(space: Any) -> Ints:
+def starts_of(space: Any) -> Ints:
     """The least value of each component."""
     if isinstance(space, spaces.MultiBinary):
         return np.zeros(math.prod(space.shape), dtype=np.int64)
@@ -445,8 +448,8 @@ def _flat(space: Space, values: Any) -> Array:
         raise ValueError(f"A part of {_short(space)} must be N rows of shape {space.shape}; got {rows.shape}.")
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         return rows.reshape(len(rows), -1)
-    index = rows.reshape(len(rows), -1).astype(np.float64) - _start(space)
-    sizes = _sizes(space)
+    index = rows.reshape(len(rows), -1).astype(np.float64) - starts_of(space)
+    sizes = sizes_of(space)
     _refuse_outside(space, rows, ((index >= 0) & (index < sizes) & (index == np.floor(index))).all(axis=1))
     marks = np.zeros((len(rows), int(sizes.sum())), dtype=space.dtype)
     marks[np.arange(len(rows))[:, None], index.astype(np.int64) + np.cumsum(sizes) - sizes] = 1
@@ -472,8 +475,8 @@ def _parts(space: Space, flat: Array) -> Any:
     shape = (len(flat), *(space.shape or ()))
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         return flat.reshape(shape).astype(space.dtype)
-    pieces = np.split(flat, np.cumsum(_sizes(space))[:-1], axis=1)
-    chosen = np.stack([piece.argmax(axis=1) for piece in pieces], axis=1) + _start(space)
+    pieces = np.split(flat, np.cumsum(sizes_of(space))[:-1], axis=1)
+    chosen = np.stack([piece.argmax(axis=1) for piece in pieces], axis=1) + starts_of(space)
     return chosen.reshape(shape).astype(space.dtype)
 
 

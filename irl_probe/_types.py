@@ -17,7 +17,7 @@ def plain(values: ArrayLike, name: str) -> Array:
     Raises ValueError for an array with masked entries: the numbers below a mask are not data.
     """
     if isinstance(values, np.ma.MaskedArray):
-        masked = int(np.ma.getmaskarray(values).sum())
+        masked = int(np.count_nonzero(np.ma.getmaskarray(values)))
         if masked:
             raise ValueError(
                 f"'{name}' must have no masked entries; {masked} of {values.size} are masked, and what lies under a "

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import check_count
-from irl_probe._types import Array, Bools, Floats, Ints
+from irl_probe._types import Array, Bools, Floats, Ints, plain
+
+_NUMBERS = ("observations", "actions", "next_observations", "rewards")
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,12 @@ class Transitions:
 
     The first row of an episode is its true first step, also after `subsample`.
 
-    Raises ValueError if lengths or shapes differ, if an observation, action or reward is NaN or infinite (the message
-    names the episode and step), if a step is both terminated and truncated, if an episode goes on after its end, or if
-    there are no steps.
+    Arrays are held in this machine's byte order, and observations and next observations in one dtype that holds both.
+
+    Raises ValueError if lengths or shapes differ, if an array has masked entries, if an observation, action or reward
+    is NaN or infinite (the message names the episode and step), if a mark is neither true nor false, if an episode
+    number is not whole, if a step is both terminated and truncated, if an episode goes on after its end, or if there
+    are no steps.
     """
 
     observations: Array
@@ -44,12 +49,20 @@ class Transitions:
     rewards: Array | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None:
-                object.__setattr__(self, field.name, np.asarray(value))
-        for name, dtype in (("terminated", np.bool_), ("truncated", np.bool_), ("episode", np.int64)):
-            object.__setattr__(self, name, getattr(self, name).astype(dtype, copy=False))
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays = {name: plain(value, name) for name, value in given.items() if value is not None}
+        for name in ("terminated", "truncated"):
+            arrays[name] = _flags(arrays[name], name)
+        arrays["episode"] = _labels(arrays["episode"])
+        for name in _NUMBERS:
+            if name in arrays and arrays[name].dtype.kind not in "iuf":
+                raise ValueError(f"'{name}' must be real numbers; got dtype {arrays[name].dtype}.")
+        kinds = {arrays[name].dtype for name in ("observations", "next_observations")}
+        if len(kinds) > 1:  # such as whole numbers from a reset before fractions from a step
+            for name in ("observations", "next_observations"):
+                arrays[name] = arrays[name].astype(np.result_type(*kinds))
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array)
         self._check_shapes()
         self._check_finite()
         self._check_episodes()
@@ -189,11 +202,9 @@ class Transitions:
                 raise ValueError(f"'{name}' must be one number a step, shape ({len(self)},); got {value.shape}.")
 
     def _check_finite(self) -> None:
-        for name in ("observations", "actions", "next_observations", "rewards"):
+        for name in _NUMBERS:
             value = getattr(self, name)
-            if value is None or not np.issubdtype(value.dtype, np.inexact):
-                if value is not None and not np.issubdtype(value.dtype, np.number):
-                    raise ValueError(f"'{name}' must be numbers; got dtype {value.dtype}.")
+            if value is None or value.dtype.kind != "f":
                 continue
             bad = ~np.isfinite(value).reshape(len(self), -1).all(axis=1)
             if bad.any():
@@ -225,3 +236,21 @@ class Transitions:
                 f"A step is terminated (the MDP ended) or truncated (the clock ended), not both; row {row} is both. "
                 "Gymnasium's rule: terminated wins."
             )
+
+
+def _flags(values: Array, name: str) -> Bools:
+    if values.dtype != np.bool_ and not (values.dtype.kind in "iuf" and np.isin(values, (0, 1)).all()):
+        raise ValueError(
+            f"'{name}' must hold true or false (1 or 0); got dtype {values.dtype} with other values. "
+            "Compare first, for example values > 0.5."
+        )
+    return values.astype(np.bool_, copy=False)
+
+
+def _labels(values: Array) -> Ints:
+    if values.dtype.kind not in "iu" and not (values.dtype.kind == "f" and (values == np.floor(values)).all()):
+        raise ValueError(
+            f"'episode' must hold whole numbers, the same within an episode; got dtype {values.dtype}. "
+            "For other labels use np.unique(labels, return_inverse=True)[1]."
+        )
+    return values.astype(np.int64, copy=False)

@@ -92,6 +92,35 @@ def test_train_continues_what_it_began_and_takes_nothing_else(run, tmp_path):
     assert "must hold a run.json" in " ".join(err.split())
 
 
+def test_a_setting_typed_at_its_default_is_not_ignored_by_resume(run, tmp_path):
+    begun = ("CartPole-v1", "--episodes", 1, "--steps", 20, "--learner.gamma", 0.9, "--out", tmp_path / "run")
+    assert run("train", *begun)[0] == 0
+    code, _, err = run("train", "--resume", tmp_path / "run", "--learner.gamma", 0.99)
+    assert code == 2
+    assert "gamma was 0.9, now 0.99" in err
+
+
+def test_a_page_that_exists_is_refused_before_results_are_read(run, tmp_path):
+    (tmp_path / "page.html").write_text("kept")
+    code, _, err = run("report", tmp_path / "none.nc", "--out", tmp_path / "page.html")
+    assert code == 2
+    assert "page.html exists" in err
+
+
+@pytest.mark.parametrize(("verb", "below"), [("retrain-study", "policies"), ("transfer", "cells")])
+def test_a_study_is_not_begun_in_the_folder_of_something_else(run, tmp_path, verb, below):
+    (tmp_path / "results.nc").write_text("kept")
+    code, _, err = run(verb, "CartPole-v1/iq", "--env", "CartPole-v1", "--out", tmp_path)
+    assert code == 2
+    assert f"a study to continue, which has a folder {below}/" in err
+
+
+def test_an_option_of_an_earlier_version_is_told_and_taken(run, quiet):
+    code, _, err = run("retrain", REWARD, "--env", ENV, "--episodes", 3)
+    assert code == 130
+    assert "--episodes is called --evaluation-episodes here" in err
+
+
 def test_train_does_not_continue_a_run_of_another_verb(run, tmp_path):
     ip.learn.train_on_reward("CartPole-v1", ip.RLConfig(steps=20), out=tmp_path, progress=False)
     code, _, err = run("train", "--resume", tmp_path)
@@ -448,7 +477,11 @@ def test_a_wrong_value_is_reported_with_its_option_as_typed(run, arguments, mess
     ("arguments", "near", "far"),
     [
         (("train", ENV, "--stpes", "5"), "--steps", "--retrain-steps"),
-        (("retrain", REWARD, "--env", ENV, "--episode", "5"), "--episodes", "--coverage-episodes"),
+        (
+            ("retrain", REWARD, "--env", ENV, "--evaluation-episode", "5"),
+            "--evaluation-episodes",
+            "--coverage-episodes",
+        ),
         (("train", ENV, "--learner.gama", "0.9"), "--learner.gamma", "--distil.gamma"),
         (("compare", REWARD, "--env", ENV, "--out", "x", "--distance"), "--distances", "--learner"),
     ],
@@ -499,4 +532,5 @@ def test_evaluations_are_printed_without_asking(run, tmp_path):
 
 def test_an_interrupted_command_ends_with_130_and_says_so(run, quiet):
     code, _, err = run("probe", ENV)
-    assert (code, err) == (130, "Interrupted.")
+    assert code == 130
+    assert err.startswith("Interrupted. What is finished is kept")

@@ -139,7 +139,8 @@ def test_config_reaches_the_results(noisy):
     tree = compare({"unrelated": unrelated}, transitions=noisy, config=config)
     recorded = {"resamples": 20, "confidence": 0.8, "seed": 4, "window": 7, "gamma": None}
     assert json.loads(tree.attrs["config"]) == {"compare": recorded}
-    assert tree["correlation"].attrs == {"window": 7, "confidence": 0.8, "resamples": 20}
+    interval = "over episodes: percentile bootstrap"
+    assert tree["correlation"].attrs == {"window": 7, "confidence": 0.8, "resamples": 20, "interval": interval}
     recovered = unrelated(noisy.observations, None, None, None)
     starts = np.concatenate([np.arange(s, s + n, 7) for s, n in zip(noisy.starts, noisy.lengths, strict=True)])
     sums = [np.add.reduceat(r, starts) for r in (recovered, noisy.rewards)]

@@ -139,7 +139,7 @@ def resolved_values(config):
             config(objective=objective, observation_only=only).resolve(discrete=discrete, online=online)
             for discrete, online, only in itertools.product((True, False), repeat=3)
             for objective in known
-            if not (discrete and objective in CONTINUOUS_ONLY) and not (only and objective == "csil")
+            if not (discrete and objective in CONTINUOUS_ONLY) and not (only and objective not in ("iq", "rize"))
         ]
     return {name: {getattr(each, name) for each in found} for name in vars(found[0])}
 

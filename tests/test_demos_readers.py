@@ -441,19 +441,6 @@ class TestMinari:
         with pytest.raises(DemoError, match=r"Did you mean 'minari:toy/walk/test-v0'\? Download.*minari download toy/"):
             load_demos("minari:toy/walk/tset-v0")
 
-    def test_dict_observations_are_refused(self, tmp_path, monkeypatch, minari):
-        box = spaces.Box(-9, 9, (2,), np.float32)
-        buffer = minari.data_collector.EpisodeBuffer(
-            observations={"x": np.zeros((3, 2), np.float32)},
-            actions=np.array([0, 1]),
-            rewards=np.ones(2),
-            terminations=np.array([False, True]),
-            truncations=np.array([False, False]),
-        )
-        create_minari(minari, tmp_path, monkeypatch, buffer=[buffer], observation_space=spaces.Dict({"x": box}))
-        with pytest.raises(DemoError, match="observations must be plain arrays; this dataset has dict values"):
-            load_demos("minari:toy/walk/test-v0")
-
     def test_without_the_package_the_message_says_what_to_install(self, monkeypatch):
         monkeypatch.setattr("irl_probe.demos.readers.minari.find_spec", lambda name: None)
         with pytest.raises(DemoError, match=r"pip install 'irl_probe\[minari\]'"):

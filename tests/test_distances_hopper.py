@@ -84,6 +84,7 @@ def test_minimal_ignores_shaping_in_the_span_of_the_features(env, steps):
             state=lambda s: -(phi(s) @ weights),
             pair=pair,
             successor=lambda s: GAMMA * (phi(s) @ weights),
+            hidden=True,
         ),
     }
     simulator = ip.envs.simulator(env)

@@ -50,9 +50,13 @@ def python_of(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["quickstart", "tutorials/export", "tutorials/report", "tutorials/retrain"])
+@pytest.mark.filterwarnings("ignore::UserWarning:minari")  # of a dataset without an environment
+@pytest.mark.parametrize(
+    "page", ["quickstart", "tutorials/export", "tutorials/report", "tutorials/retrain", "your_data"]
+)
 def test_tutorial_runs_in_order(page, short, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))  # your_data sets it; here it is restored
     Path("out").mkdir()
     snippets = python_of(DOCS / f"{page}.md")
     assert snippets
@@ -126,8 +130,6 @@ def test_a_reward_for_your_own_environment_trains_ppo(short, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     names = {}
     for snippet in python_of(DOCS / "your_own_environment.md"):
-        if "from_dataframe" in snippet and not hasattr(ip.Demonstrations, "from_dataframe"):
-            continue
         exec(compile(snippet.replace("60_000", "1_024"), "your_own_environment.md", "exec"), names)
     assert names["demos"].whole.returns.mean() > 30  # of the last environment, out of 50
     assert all(

@@ -143,7 +143,7 @@ def test_an_interrupted_probe_says_how_to_resume_and_then_finds_the_same_reward(
 
 
 def test_a_probe_that_was_never_begun_is_not_resumed(tmp_path):
-    with pytest.raises(ValueError, match=r"must hold run/checkpoint\.pt"):
+    with pytest.raises(ValueError, match=r"must hold run/run\.json"):
         ip.probe("CartPole-v1", out=tmp_path, resume=True)
 
 

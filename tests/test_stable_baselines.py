@@ -103,7 +103,7 @@ def test_q_value_and_policy_of_a_sac_are_its_own(kwargs):
     assert (soft_q.gamma, soft_q.temperature) == pytest.approx((0.9, kwargs.get("ent_coef", 0.3)), rel=1e-6)
     np.testing.assert_allclose(soft_q.q(o, a), their_q(model, o, a), atol=1e-5)
     o2 = o2 / 5  # where no action is so near its bound that SB3's 1e-6 in log(1 − a²) matters
-    value = their_value(model, o2, soft_q._noise)
+    value = their_value(model, o2, soft_q.noise)
     np.testing.assert_allclose(soft_q.value(o2), value, atol=2e-4)
     np.testing.assert_allclose(soft_q.policy(o), model.predict(o, deterministic=True)[0], atol=1e-5)
     np.testing.assert_allclose(reward(o, a, o2, ended), their_q(model, o, a) - 0.9 * ~ended * value, atol=2e-4)

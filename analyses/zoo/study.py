@@ -6,6 +6,7 @@ python analyses/zoo/study.py add RUN ID [--demos FILE] [--source TEXT] [--licenc
 python analyses/zoo/study.py true ID ...      adds policies on the true reward to the figures of a shipped reward
 python analyses/zoo/study.py forms [ID ...]   what distilled forms explain and cost: forms/, and the tables of README.md
 python analyses/zoo/study.py intervals        cards with percentile intervals over seeds get those of today, once
+python analyses/zoo/study.py cards            every card again, from its reward.json, and index.json
 python analyses/zoo/study.py index            index.json and the table of README.md, from the shipped rewards
 
 The id of a reward is ENV/NAME. Retraining: three seeds, the true return of 20 episodes each, compared with policies
@@ -310,6 +311,7 @@ if __name__ == "__main__":
     beside = verbs.add_parser("true")
     beside.add_argument("ids", nargs="+")
     verbs.add_parser("intervals")
+    verbs.add_parser("cards")
     verbs.add_parser("index")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -338,5 +340,7 @@ if __name__ == "__main__":
         forms(arguments.ids)
     elif arguments.verb == "intervals":
         intervals()
+    elif arguments.verb == "cards":
+        ip.zoo.write_cards(ZOO)
     else:
         index()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 
 import irl_probe as ip
 from irl_probe._words import did_you_mean
-from irl_probe.cli.options import Refused, call, in_options
-from irl_probe.cli.verbs import DEFAULTS, SUBJECTS, VERBS
+from irl_probe.cli.options import Refused, call, in_options, renamed
+from irl_probe.cli.verbs import DEFAULTS, RENAMED, SUBJECTS, VERBS
 from irl_probe.learn import TrainingDiverged, TrainingInterrupted
 
 RULE = """\
@@ -28,15 +29,17 @@ true or constant."""
 
 
 def main() -> None:
-    """Run a verb. Exits with 2 after an error that the user can mend, with 130 after an interruption."""
+    """Run a verb. Exits with 2 after an error that the user can mend, with 130 after Ctrl-C or SIGTERM."""
     verb, *words = sys.argv[1:] or [""]
     try:
+        signal.signal(signal.SIGTERM, _terminate)  # a run takes it over while it learns
         if verb in ("", "-h", "--help"):
             print(_help())
             sys.exit(0 if verb else 2)
         if verb == "--version":
             print(f"irl-probe {ip.__version__}")
         elif verb in VERBS:
+            words = renamed(words, RENAMED.get(verb, {}))
             call(VERBS[verb], verb, words, DEFAULTS.get(verb, {}))
         else:
             raise ValueError(_unknown(verb))
@@ -48,7 +51,12 @@ def main() -> None:
     except TrainingInterrupted as interrupted:
         _stop(f"\n{escape(in_options(str(interrupted), words))}", 130)
     except KeyboardInterrupt:
-        _stop("\nInterrupted.", 130)
+        _stop("\nInterrupted. What is finished is kept: give the same command again, with --resume if it says so.", 130)
+
+
+def _terminate(number: int, frame: Any) -> NoReturn:
+    """End as Ctrl-C does, so that files and locks are closed."""
+    raise KeyboardInterrupt
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -9,6 +9,7 @@ import ast
 import functools
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
@@ -30,9 +31,16 @@ from irl_probe._words import did_you_mean
 from irl_probe.learn import IQConfig, RLConfig
 
 
-def option(description: str, metavar: str | None = None, aliases: tuple[str, ...] | None = None) -> object:
-    """What stands beside the type of an option, in Annotated."""
-    return tyro.conf.arg(metavar=metavar, help=description, aliases=aliases, help_behavior_hint=_default_in_words)
+def option(
+    description: str,
+    metavar: str | None = None,
+    aliases: tuple[str, ...] | None = None,
+    name: str | None = None,
+) -> object:
+    """What stands beside the type of an option, in Annotated; `name` is that of the option where it is another."""
+    return tyro.conf.arg(
+        name=name, metavar=metavar, help=description, aliases=aliases, help_behavior_hint=_default_in_words
+    )
 
 
 def subject(metavar: str, description: str) -> tuple[object, object]:
@@ -45,6 +53,7 @@ def _default_in_words(default: str) -> str:
     return "" if default in ("None", "") else f"(default: {default})"
 
 
+OPTIONS = {("TransferConfig", "episodes"): "evaluation-episodes"}  # since --episodes counts demonstrations
 SHORT = ("steps", "seed")  # settings of the learner that have a short form, such as --steps for --learner.steps
 
 
@@ -117,6 +126,24 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         else:
             values.append(word)
     yield option, values
+
+
+def renamed(words: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """The words with options of earlier versions by their present names, which a line on standard error tells."""
+    found = []
+    for word in words:
+        option, given, value = word.partition("=")
+        if option in names:
+            print(f"irl-probe: {option} is called {names[option]} here.", file=sys.stderr)
+            option = names[option]
+        found.append(f"{option}{given}{value}")
+    return found
+
+
+def typed_options() -> set[str]:
+    """The settings that the command line names, as Python names, without the learner's prefix: "gamma", "offline"."""
+    names = {option.lstrip("-").rpartition(".")[2].replace("-", "_") for option, _ in _options(sys.argv[2:])}
+    return names | {name.removeprefix("no_") for name in names}
 
 
 def in_options(message: str, words: Sequence[str]) -> str:
@@ -235,7 +262,8 @@ def _config(info: StructTypeInfo, own: set[str], defaults: Mapping[str, str]) ->
         doc = docs.get(field.name, "")
         if learner and field.name in defaults:
             doc = re.sub(r"\(default: .*\)", f"(default: {defaults[field.name]})", doc)
-        argument = option(doc, aliases=(f"--{field.name}",) if short else None)
+        name = OPTIONS.get((kind.__name__, field.name))
+        argument = option(doc, aliases=(f"--{field.name}",) if short else None, name=name)
         default = given.get(field.name, _default(field))
         options.append(StructFieldSpec(field.name, Annotated[hints[field.name], argument], default))  # type: ignore[arg-type]  # tyro takes Annotated types
 

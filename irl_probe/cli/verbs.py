@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 import irl_probe as ip
 from irl_probe import pipeline
-from irl_probe.cli.options import option, subject
+from irl_probe.cli.options import option, subject, typed_options
 from irl_probe.learn import TrainingInterrupted
 from irl_probe.retraining.config import Algorithm
 
@@ -33,8 +34,9 @@ RunOut = Annotated[Path | None, option("folder for what this writes, new or empt
 Overwrite = Annotated[bool, option("replace what is there")]
 Resume = Annotated[bool, option("continue the interrupted run in the folder; give the same options again")]
 First = Annotated[int | None, option("take the first k demonstrations (default: all of them)")]
+Recorded = Annotated[int, option("demonstrations to record")]
 Every = Annotated[int | None, option("keep every k-th step (default: every step)")]
-Rollouts = Annotated[int, option("episodes of each rollout")]
+Rollouts = Annotated[int, option("episodes to roll out for each coverage")]
 Evaluation = Annotated[int, option("episodes of the evaluation of a policy")]
 Distances = Annotated[bool, option("also take EPIC, DARD, STARC and ERC, where the true reward is known as a function")]
 Flat = tyro.conf.arg(name="")  # the fields of a config as options without a dot
@@ -51,7 +53,7 @@ def probe(
     GridWorld is probed exactly.
     """
     _check_folder(out)
-    ip.probe(env, config, out=out, resume=resume)
+    ip.probe(env, config, out=_folder("probe", env, out), resume=resume)
 
 
 def train(
@@ -71,6 +73,8 @@ def train(
 ) -> None:
     """Learn a soft Q-function from demonstrations."""
     _check_folder(out)
+    if resume is None and source is not None:
+        _check_run(_folder("train", source, out), resume=False)
     command: dict[str, Any] = {
         "source": source,
         "episodes": episodes,
@@ -98,7 +102,9 @@ def train(
             note={"command": command},
         )
     except TrainingInterrupted as error:
-        raise TrainingInterrupted(f"Interrupted. Continue with: irl-probe train --resume {folder}") from error
+        raise TrainingInterrupted(
+            f"Interrupted. Continue with: irl-probe train --resume {quote(str(folder))}"
+        ) from error
     if "return_mean" in run.history:
         last = run.history.dropna("step", subset=["return_mean"]).isel(step=-1)
         print(f"return at step {int(last['step'])}: {float(last['return_mean']):.2f} ± {float(last['return_sd']):.2f}")
@@ -119,9 +125,9 @@ def _begun_with(folder: Path, given: dict[str, Any], out: Path | None) -> dict[s
             "what began it: irl-probe retrain or expert, the same command with --resume; in Python "
             "irl_probe.train(..., resume=True)."
         )
-    unset = {**dict.fromkeys(given), "offline": False, "learner": asdict(ip.IQConfig())}
-    before, now, default = _flat(command), _flat(given), _flat(unset)
-    changed = [name for name, value in now.items() if value not in (default[name], before.get(name))]
+    before, now = _flat(command), _flat(given)
+    typed = typed_options() | ({"source"} if given["source"] is not None else set())
+    changed = [name for name, value in now.items() if name in typed and value != before.get(name)]
     differing = [f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in changed]
     if out is not None and out.resolve() != folder.resolve():
         differing.append(f"its folder is {folder}, now {out}")
@@ -144,12 +150,13 @@ def expert(
     env: Place,
     out: RunOut = None,
     resume: Resume = False,
-    episodes: Annotated[int, option("demonstrations to record")] = 10,
+    episodes: Recorded = 10,
     learner: ip.RLConfig = ip.RLConfig(),
 ) -> None:
     """Train an expert on the true reward and record its demonstrations in OUT/demos.npz."""
     _check_folder(out)
     folder = _folder("expert", env, out)
+    _check_run(folder, resume=resume)
     run = ip.learn.train_on_reward(env, learner, out=folder, resume=resume, progress=True)
     live = ip.envs.make_env(env)
     recorded = ip.record_demos(run.policy, live, episodes, seed=learner.seed)
@@ -164,8 +171,12 @@ def demos(
     episodes: First = None,
     subsample: Every = None,
 ) -> None:
-    """Describe demonstrations."""
-    print(ip.load_demos(source, episodes=episodes, subsample=subsample, env_id=env).describe())
+    """Describe demonstrations and check them against their environment."""
+    from irl_probe.demos.checking import checked
+
+    found = ip.load_demos(source, episodes=episodes, subsample=subsample, env_id=env)
+    print(found.describe())
+    print(checked(found))
 
 
 def export(
@@ -188,13 +199,13 @@ def distil(
         str | None,
         option("fit it on rollouts here of the reward's own policy, with shares of 0 to 1 of random actions", "ENV"),
     ] = None,
-    episodes: Annotated[int, option("number of these rollouts, rounded down to a multiple of six shares")] = 30,
+    rollouts: Annotated[int, option("number of these rollouts, rounded down to a multiple of six shares")] = 30,
     config: Annotated[ip.DistilConfig, Flat] = ip.DistilConfig(),
     overwrite: Overwrite = False,
 ) -> None:
     """Fit an explicit reward r(s), r(s, a) or r(s, a, s′) to a recovered one and save it."""
     _check_folder(out, ".", overwrite=overwrite)
-    distilled = pipeline.distil_named(reward, demos, env, config, episodes=episodes)
+    distilled = pipeline.distil_named(reward, demos, env, config, episodes=rollouts)
     print(f"share of the variance explained on held-out episodes: {distilled.figures['explained_variance']}")
     print(ip.save_reward(distilled, out, overwrite=overwrite))
 
@@ -203,7 +214,7 @@ def forms(
     reward: Reward,
     env: Env,
     out: Out,
-    episodes: Rollouts = 20,
+    rollouts: Rollouts = 20,
     distances: Distances = True,
     config: Annotated[ip.DistilConfig, Flat] = ip.DistilConfig(),
     overwrite: Overwrite = False,
@@ -216,7 +227,7 @@ def forms(
     loaded = ip.load_reward(reward)
     if not isinstance(loaded, ip.rewards.RecoveredReward):
         raise ValueError(f"Forms are distilled from a recovered reward; {reward} is distilled already.")
-    tree = pipeline.compare_forms(loaded, env, config, episodes=episodes, distances=distances, seed=config.seed)
+    tree = pipeline.compare_forms(loaded, env, config, episodes=rollouts, distances=distances, seed=config.seed)
     ip.results.save_results(tree, out / "results.nc", overwrite=overwrite)
     for coverage in tree["correlation"].to_dataset()["coverage"].values:
         print(f"{coverage}\n{pipeline.forms_table(tree, str(coverage))}\n")
@@ -238,7 +249,7 @@ def compare(
             "DEMOS",
         ),
     ] = None,
-    episodes: Rollouts = 30,
+    rollouts: Rollouts = 30,
     seed: Annotated[int, option("seed of the rollouts and the intervals")] = 0,
     distances: Distances = True,
     overwrite: Overwrite = False,
@@ -249,7 +260,7 @@ def compare(
     """
     _check_folder(out, "results.nc", "report.html", overwrite=overwrite)
     _some(rewards, "compare REWARD... --env ENV --out DIR")
-    tree = pipeline.compare_named(rewards, env, demos, episodes=episodes, seed=seed, distances=distances)
+    tree = pipeline.compare_named(rewards, env, demos, episodes=rollouts, seed=seed, distances=distances)
     ip.results.save_results(tree, out / "results.nc", overwrite=overwrite)
     ip.report.print_report(tree)
     print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
@@ -269,6 +280,7 @@ def report(
     """
     if not results:
         raise ValueError("A report is made of results; got none. Name files: irl-probe report RESULTS --out PAGE.")
+    _check_page(out, overwrite=overwrite)
     trees = [ip.results.load_results(path / "results.nc" if path.is_dir() else path) for path in results]
     if seeds:
         tree = ip.results.stack_runs(dict(enumerate(trees)), "seed")
@@ -283,18 +295,19 @@ def retrain(
     env: Env,
     out: RunOut = None,
     resume: Resume = False,
-    episodes: Evaluation = 20,
+    evaluation_episodes: Evaluation = 20,
     learner: ip.RLConfig = ip.RLConfig(),
 ) -> None:
     """Train a fresh policy on a reward alone and print its true return.
 
-    The returns shown while it learns are those of the reward that it learns from.
+    The returns shown while it learns are the true ones as well.
     """
     _check_folder(out)
     folder = _folder("retrain", reward, out)
+    _check_run(folder, resume=resume)
     config = ip.RetrainConfig(learner)
     run = ip.retrain(ip.load_reward(reward), config, env=env, out=folder, resume=resume, progress=True)
-    print(f"true return {ip.evaluate(run.policy, env, episodes=episodes)}\n{folder}")
+    print(f"true return {ip.evaluate(run.policy, env, episodes=evaluation_episodes)}\n{folder}")
 
 
 def retrain_study(
@@ -309,7 +322,7 @@ def retrain_study(
         int | None,
         option("environment steps of each policy (default: discrete 40000; continuous 100000; sb3 100000)"),
     ] = None,
-    episodes: Evaluation = 20,
+    evaluation_episodes: Evaluation = 20,
     true_reward: Annotated[bool, option("also train on the true reward, with the same budget and seeds")] = True,
     expert: Annotated[
         float | None,
@@ -322,9 +335,14 @@ def retrain_study(
     Writes results.nc and report.html. The same command again continues a study that was stopped: finished policies in
     OUT are read, an interrupted one of our learner continues at its checkpoint, one of Stable-Baselines3 starts again.
     """
-    _check_folder(out)
+    _check_study(out, "policies")
     config = ip.retraining.RetrainStudyConfig(
-        algorithm=algorithm, learner=learner, steps=steps, seeds=seeds, episodes=episodes, on_true_reward=true_reward
+        algorithm=algorithm,
+        learner=learner,
+        steps=steps,
+        seeds=seeds,
+        episodes=evaluation_episodes,
+        on_true_reward=true_reward,
     )
     named = pipeline.named_rewards(rewards, env)
     tree = ip.retraining.retrain_study(named, config, env=env, expert=expert, out=out / "policies", progress=True)
@@ -348,7 +366,7 @@ def transfer(
     Writes results.nc and report.html. The first reward is also distilled, and its own policy carried over. The same
     command again continues where it was stopped: finished policies in OUT are read, not trained again.
     """
-    _check_folder(out)
+    _check_study(out, "cells")
     _some(rewards, "transfer REWARD... --env ENV --out DIR")
     named = pipeline.named_rewards(rewards, env)
     tree = ip.transfer(named, config, env=ip.envs.variants(env, changes or None), out=out / "cells", progress=True)
@@ -388,6 +406,31 @@ def _check_folder(out: Path | None, *written: str, overwrite: bool = False) -> N
         raise ValueError(
             f"What is there is not overwritten unless asked to; {there[0]} exists. Choose another place or --overwrite."
         )
+
+
+def _check_run(folder: Path, *, resume: bool) -> None:
+    """Check that a run can begin in `folder`, or be resumed there. Raises CheckpointError."""
+    from irl_probe.learn.resume import check_folder  # loads torch, which --help does not need
+
+    check_folder(folder, resume=resume)
+
+
+def _check_study(out: Path, below: str) -> None:
+    """Check that `out` is new, empty, or holds a study, which has its cells in `below`. Raises ValueError."""
+    _check_folder(out)
+    if out.exists() and any(out.iterdir()) and not (out / below).is_dir():
+        raise ValueError(
+            f"What --out names must be new, empty, or a study to continue, which has a folder {below}/; {out} holds "
+            "something else. Choose another place."
+        )
+
+
+def _check_page(out: Path, *, overwrite: bool) -> None:
+    """Check that the page `out` can be written. Raises ValueError."""
+    _check_folder(out.parent)
+    if out.is_dir():
+        raise ValueError(f"What --out names must be a file, such as {out / 'report.html'}; {out} is a folder.")
+    _check_folder(out.parent, out.name, overwrite=overwrite)
 
 
 def _folder(verb: str, subject: str, out: Path | None) -> Path:
@@ -430,6 +473,10 @@ DEFAULTS = {  # of the learner, where a verb has others than its config
     "probe": {"evaluate_every": "steps/10"},
     "retrain-study": {"evaluate_every": "0"},
     "transfer": {"evaluate_every": "0"},
+}
+RENAMED = {  # options of earlier versions; --episodes now counts demonstrations, in every verb
+    **{key: {"--episodes": "--rollouts"} for key in ("distil", "forms", "compare")},
+    **{key: {"--episodes": "--evaluation-episodes"} for key in ("retrain", "retrain-study", "transfer")},
 }
 SUBJECTS = {
     "probe": "ENV",

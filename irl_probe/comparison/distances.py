@@ -235,11 +235,11 @@ class _Coverage:
 
         units = {RANDOM: _random_reward(whole, pool, config.seed)}
         units |= {
-            _unit(name): _shaping(name, measured[name], pool, count, gamma, references, config.seed + row)
-            for row, name in enumerate(self._names)
+            _unit(name): _shaping(name, measured[name], pool, count, gamma, references, config.seed)
+            for name in self._names
         }
         self._terms = measured | units
-        self._starc: StarcForms | None = None
+        self._starc: dict[str, StarcForms] = {}
         self._dard: DardForms | None = None
         spread = dict.fromkeys(self._names, 1.0)
         if dynamics is not None:
@@ -247,7 +247,7 @@ class _Coverage:
             under = sampler if every is None else every
             self._starc = self._starc_forms(measured, units, step, under, count, references)
             spread = {
-                name: float(self._starc.value_spread[self._starc.names.index(name)])
+                name: float(self._starc[name].value_spread[:2].max())  # the truth's too, which must fit as well
                 for name in self._names
                 if measured[name].potential(gamma, references) is None
             }
@@ -267,41 +267,52 @@ class _Coverage:
         actions: Array | Callable[[int, np.random.Generator], Array],
         count: int | None,
         references: tuple[Array, Array] | None,
-    ) -> StarcForms:
+    ) -> dict[str, StarcForms]:
+        """The forms of each reward beside the truth: no figure depends on what else is compared."""
         c = self._config
         steps = _whole_episodes(self._whole, c.steps, c.seed)
         policy = follow(steps, dynamics, self._gamma, actions=actions, count=c.simulated, seed=c.seed)
-        seen = np.concatenate([steps.observations, policy.observations])
-        forms = starc_forms(
-            measured,
-            draw_successors(steps, dynamics, draws=c.draws),
-            policy,
-            self._gamma,
-            state_features(seen, size=c.features, count=count, seed=c.seed),
-            sizes=None if count is not None else SIZES,
-            minimal=state_features(steps.observations, size=c.minimal_features, count=count, seed=c.seed),
-            references=references,
-            extra=units,
-        )
+        successors = draw_successors(steps, dynamics, draws=c.draws)
         self.off_support["starc_val"] = off_support(
             self._whole, policy.observations, policy.actions[:, 0], policy.after[:, 0]
         )
-        if c.estimator == "rollouts":
-            rng = np.random.default_rng(c.seed)
-            rows = np.sort(rng.choice(len(self._whole), size=min(c.samples, len(self._whole)), replace=False))
-            forms = roll_out(
-                forms,
-                measured,
-                self._whole.rows(rows),
+        seen = np.concatenate([steps.observations, policy.observations])
+        features = state_features(seen, size=c.features, count=count, seed=c.seed)
+        minimal = state_features(steps.observations, size=c.minimal_features, count=count, seed=c.seed)
+        rng = np.random.default_rng(c.seed)
+        rows = np.sort(rng.choice(len(self._whole), size=min(c.samples, len(self._whole)), replace=False))
+        rolled = self._whole.rows(rows)
+        found = {}
+        for name in [*self._names, RANDOM]:
+            unit = RANDOM if name == RANDOM else _unit(name)
+            pair = {each: measured[each] for each in (name, REFERENCE) if each in measured}
+            extra = {unit: units[unit]}
+            forms = starc_forms(
+                pair,
+                successors,
+                policy,
                 self._gamma,
-                dynamics,
-                actions=actions,
-                rollouts=c.rollouts,
+                features,
+                sizes=None if count is not None else SIZES,
+                minimal=minimal,
                 references=references,
-                extra=units,
-                seed=c.seed,
+                extra=extra,
             )
-        return forms
+            if c.estimator == "rollouts":
+                forms = roll_out(
+                    forms,
+                    pair,
+                    rolled,
+                    self._gamma,
+                    dynamics,
+                    actions=actions,
+                    rollouts=c.rollouts,
+                    references=references,
+                    extra=extra,
+                    seed=c.seed,
+                )
+            found[name] = forms
+        return found
 
     def _calibrate(self) -> None:
         """Add the forms of the shaped truths: those of the truth and of the shaping alone, since forms are linear."""
@@ -309,8 +320,8 @@ class _Coverage:
             for times in TIMES:
                 more = (REFERENCE, _unit(name), times * self._size[name], calibration(name, times))
                 self._epic = self._epic.plus(*more)
-                if self._dard is not None and self._starc is not None:
-                    self._dard, self._starc = self._dard.plus(*more), self._starc.plus(*more)
+                if self._dard is not None:
+                    self._dard, self._starc[name] = self._dard.plus(*more), self._starc[name].plus(*more)
 
     def distance(self, metric: str, name: str) -> Estimate:
         """The distance from a reward to the truth."""
@@ -322,11 +333,12 @@ class _Coverage:
             return self._epic.distance(name, REFERENCE, **options)
         if metric == "erc":
             return episode_return_distance(self._paid(name), self._paid(REFERENCE), self._whole.lengths, **options)
-        if self._starc is None or self._dard is None:
+        if self._dard is None:
             return Estimate.undefined(NO_DYNAMICS)
         if metric == "dard":
             return self._dard.distance(name, REFERENCE, **options)
-        return self._starc.distance(cast(Measure, metric), name, REFERENCE, **options)
+        forms = next(forms for forms in self._starc.values() if name in forms.names)
+        return forms.distance(cast(Measure, metric), name, REFERENCE, **options)
 
     def _paid(self, name: str) -> Floats:
         """A reward, or a shaped truth, at all steps of the coverage."""
@@ -341,11 +353,11 @@ class _Coverage:
 
     def decomposition(self, name: str) -> tuple[Estimate, dict[str, Estimate]]:
         """The scale λ and the share of the variance of each part."""
-        if self._starc is None:
+        if self._dard is None:
             return Estimate.undefined(NO_DYNAMICS), dict.fromkeys(PARTS, Estimate.undefined(NO_DYNAMICS))
         c = self._config
         found = decompose_sample(
-            self._starc, name, REFERENCE, confidence=c.confidence, resamples=c.resamples, seed=c.seed
+            self._starc[name], name, REFERENCE, confidence=c.confidence, resamples=c.resamples, seed=c.seed
         )
         return found.scale, found.shares
 
@@ -403,8 +415,9 @@ def _shaping(
     references: tuple[Array, Array] | None,
     seed: int,
 ) -> RewardTerms:
-    """γΦ(s′) − Φ(s), with the reward's own Φ, or a random network of standard deviation 1 if it shows none."""
+    """γΦ(s′) − Φ(s), with the reward's own Φ, or a hidden random network of standard deviation 1 if it shows none."""
     potential = reward.potential(gamma, references)
+    hidden = potential is None
     if potential is None:
         of_states = Standardised.by(pool, count=count)
         network = random_network(of_states(pool), seed=seed + 1)
@@ -412,7 +425,9 @@ def _shaping(
         def potential(s: Array) -> Floats:
             return network(of_states(s))
 
-    return RewardTerms(_unit(name), state=lambda s: -potential(s), successor=lambda s: gamma * potential(s))
+    return RewardTerms(
+        _unit(name), state=lambda s: -potential(s), successor=lambda s: gamma * potential(s), hidden=hidden
+    )
 
 
 def _random_reward(steps: Transitions, pool: Array, seed: int) -> RewardTerms:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 
@@ -11,29 +10,67 @@ from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
 from irl_probe.demos.assembly import guarded
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
+from irl_probe.demos.sanity import dynamics_fault, order_fault
+from irl_probe.envs import make_env
 
 _ROUNDING = 1e-6  # allowed beyond a bound, for actions that were stored as float32
 
 
 def check_demos(demos: Demonstrations, env: str | Env | tuple[Space, Space]) -> None:
-    """Raise DemoError, with the values of both, unless `demos` could have been made in `env`.
+    """Raise DemoError, with what was found and what to do, unless `demos` could have been made in `env`.
 
     Args:
         demos: the demonstrations.
-        env: a Gymnasium id, an environment, or the pair (observation space, action space).
+        env: an id for `envs.make_env`, an environment, which is not stepped, or the pair (observation space, action
+            space), which has no dynamics to check.
 
     It checks the kind (discrete or continuous) and shape of observations and actions, that discrete ones are in range,
     and that continuous actions are within the bounds, up to a rounding error of 1e-6. It does not check the bounds of
     continuous observations, which many environments state only roughly. Observations of a Dict or Tuple space are flat.
+
+    The successors must be in order: next_observations[t] is observations[t + 1] within an episode, unless steps were
+    left out, and never the observation after a reset.
+
+    The environment must reproduce the steps, where it can be asked (`sanity.dynamics_fault`): a simulator repeats 64
+    of them, or the first episode is replayed. This finds shifted, scaled or renumbered actions, and other dynamics.
     """
     if isinstance(env, str):
-        made = gymnasium.make(env)
-        observation_space, action_space = made.observation_space, made.action_space
-        made.close()
-    elif isinstance(env, tuple):
+        made = make_env(env)
+        try:
+            check_demos(demos, made)
+        finally:
+            made.close()
+        return
+    if isinstance(env, tuple):
         observation_space, action_space = env
     else:
         observation_space, action_space = env.observation_space, env.action_space
+    _check_spaces(demos, observation_space, action_space)
+    if fault := order_fault(demos) or ("" if isinstance(env, tuple) else dynamics_fault(demos, env)):
+        raise DemoError(fault)
+
+
+def checked(demos: Demonstrations) -> str:
+    """Check demonstrations against the environment that they name; what was checked, in words.
+
+    Raises DemoError as `check_demos` does.
+    """
+    if demos.env_id is None:
+        if fault := order_fault(demos):
+            raise DemoError(fault)
+        return "checked      the order of the successors; name an environment (--env) to check spaces and dynamics"
+    try:
+        env = make_env(demos.env_id)
+    except (ValueError, ImportError) as error:
+        return f"not checked  {demos.env_id} cannot be made: {error}"
+    try:
+        check_demos(demos, env)
+    finally:
+        env.close()
+    return f"checked      no fault was found against {demos.env_id}"
+
+
+def _check_spaces(demos: Demonstrations, observation_space: Space, action_space: Space) -> None:
     t = demos.transitions
     where = f"The demonstrations ({demos.source}) do not fit the environment"
     if isinstance(observation_space, spaces.Box | spaces.Discrete):

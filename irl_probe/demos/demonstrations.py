@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats, Ints
 from irl_probe.transitions import Transitions
+
+if TYPE_CHECKING:
+    from irl_probe.demos.arrays import Episodes
+    from irl_probe.demos.assembly import About
 
 
 class DemoError(ValueError):
@@ -44,6 +50,119 @@ class Demonstrations:
     def __len__(self) -> int:
         return len(self.transitions)
 
+    @staticmethod
+    def from_arrays(
+        observations: Episodes,
+        actions: Episodes,
+        *,
+        rewards: Episodes | None = None,
+        next_observations: Episodes | None = None,
+        terminated: Episodes | None = None,
+        truncated: Episodes | None = None,
+        lengths: ArrayLike | None = None,
+        episode: ArrayLike | None = None,
+        source: str = "arrays",
+        **about: Unpack[About],
+    ) -> Demonstrations:
+        """Demonstrations from arrays of whole episodes, in time order.
+
+        Args:
+            observations: a list with one array for each episode, or one array with all rows. Each episode has one row
+                a step, or also its final observation (T + 1 rows), which is better.
+            actions: in the same form, one row a step: (T, k), or (T,) whole numbers where they are discrete.
+            rewards: true rewards in the same form; they are for evaluation only.
+            next_observations: the true successors in the same form, if they are stored apart.
+            terminated: whether the task ended (V(s′) = 0): one mark for all, for each episode, or for each step.
+            truncated: whether only the clock ended, in the same form. If there is only `terminated`, all other ends
+                are truncations. If there is neither, all ends are, and a note says so.
+            lengths: (E,) steps (actions) of each episode, if arrays hold all rows.
+            episode: instead, a label for each row. Without both, marks at the steps must say where episodes end.
+            source: where they come from, in words; messages begin with it.
+            **about: `env_id`, `observation_space` and `action_space`, if they are known. Whole numbers in the space of
+                fractions, and the reverse, take the kind of their space.
+
+        Without final observations the successor of a terminal step is its own observation (no value is taken there),
+        and the last step of a truncated episode is left out; a note says so.
+
+        Raises DemoError if it is not clear where episodes begin and end, if lengths do not fit, if steps are not in
+        time order, if an episode is marked as both terminated and truncated or before its last step, or if numbers are
+        masked or not finite.
+        """
+        from irl_probe.demos.arrays import from_arrays
+
+        return from_arrays(
+            observations,
+            actions,
+            rewards=rewards,
+            next_observations=next_observations,
+            terminated=terminated,
+            truncated=truncated,
+            lengths=lengths,
+            episode=episode,
+            source=source,
+            **about,
+        )
+
+    @staticmethod
+    def from_dataframe(
+        frame: Any,
+        *,
+        observations: str | Sequence[str],
+        actions: str | Sequence[str],
+        episode: str,
+        time: str | None = None,
+        rewards: str | None = None,
+        next_observations: str | Sequence[str] | None = None,
+        terminated: str | None = None,
+        truncated: str | None = None,
+        source: str = "a table",
+        **about: Unpack[About],
+    ) -> Demonstrations:
+        """Demonstrations from a DataFrame of pandas or polars with one row a step.
+
+        Args:
+            frame: the table. If the action is missing in the last row of every episode, that row is the final
+                observation.
+            observations: the name of a column, whose cells may be vectors, or the names of several, one a component.
+            actions: in the same way. One column of whole numbers is a discrete action.
+            episode: the column whose value is the same within an episode.
+            time: the column to sort the rows of an episode by. Without it the rows are taken in their order.
+            rewards: the column of true rewards.
+            next_observations: the columns of the true successors, as `observations`.
+            terminated: the column of marks where the task ended, as in `from_arrays`.
+            truncated: the column of marks where the clock ended.
+            source: where the table comes from, in words; messages begin with it.
+            **about: `env_id`, `observation_space` and `action_space`, if they are known. A column of pandas with a gap
+                holds floats; with `action_space=Discrete(n)` they become whole numbers again.
+
+        Raises DemoError as `from_arrays` does, or for a column that does not exist.
+        """
+        from irl_probe.demos.arrays import from_dataframe
+
+        return from_dataframe(
+            frame,
+            observations=observations,
+            actions=actions,
+            episode=episode,
+            time=time,
+            rewards=rewards,
+            next_observations=next_observations,
+            terminated=terminated,
+            truncated=truncated,
+            source=source,
+            **about,
+        )
+
+    @staticmethod
+    def from_minari(dataset: Any) -> Demonstrations:
+        """Demonstrations from a `minari.MinariDataset`, also one that was filtered or split; see `load_demos`.
+
+        Raises DemoError if it cannot be read.
+        """
+        from irl_probe.demos.readers.minari import from_minari
+
+        return from_minari(dataset)
+
     @property
     def whole(self) -> WholeEpisodes:
         """Positions, lengths, true returns and ends of the whole episodes, as they were before subsampling."""
@@ -73,7 +192,7 @@ class Demonstrations:
             steps = self.transitions.subsample(every)
         except ValueError as error:
             raise DemoError(f"{self.source}: {error}") from error
-        return replace(self, transitions=steps, kept=self.whole, subsampled=self.subsampled * every)
+        return replace(self, transitions=steps, kept=self.whole, subsampled=self.subsampled * int(every))
 
     def content_hash(self) -> str:
         """SHA-256 of the transitions (names, shapes, types and bytes of all arrays), as hexadecimal digits."""

@@ -12,9 +12,11 @@ from irl_probe._words import did_you_mean
 from irl_probe.demos.assembly import with_time_limit
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 from irl_probe.demos.readers.d4rl import read_d4rl
+from irl_probe.demos.readers.hugging_face import read_folder
 from irl_probe.demos.readers.iq_learn import read_iq_learn
 from irl_probe.demos.readers.minari import read_minari
 from irl_probe.demos.readers.npz import read_npz
+from irl_probe.demos.readers.robomimic import is_robomimic, read_robomimic
 
 SUFFIXES = (".npz", ".hdf5", ".h5", ".npy", ".pkl")
 _MINARI = "minari:"
@@ -38,14 +40,16 @@ def load_demos(
 
     Args:
         source: a bundled name ("CartPole-v1"); "minari:<dataset id>"; or a path: .npz (of `save_demos`, the flat
-            layout, or imitation), .hdf5 or .h5 (D4RL's keys), .npy or .pkl (IQ-Learn's dict of lists, read without
-            running the pickle).
+            layout, imitation, or D4RL's keys), .hdf5 or .h5 (D4RL's keys, or robomimic), .npy or .pkl (IQ-Learn's dict
+            of lists or rows of its memory, read without running the pickle), or a folder (of `datasets`, also
+            imitation's, or of LeRobot). For arrays of your own see `Demonstrations.from_arrays`.
         episodes: the number of episodes, from the first, or a list of their positions; all by default.
         subsample: k, to use every k-th step of each episode from its first, and terminal steps, with their true
             successors.
         time_limit: the environment's limit in steps, for files that mark it as termination: an end at that step is
-            read as a truncation. IQ-Learn's files, imitation's without infos and D4RL's without timeouts have one flag
-            for both: without this argument each marked end counts as a termination, and `describe()` says so.
+            read as a truncation. IQ-Learn's files, imitation's without infos, D4RL's without timeouts, robomimic's and
+            LeRobot's have one flag for both: without this argument each marked end counts as a termination, and
+            `describe()` says so.
         env_id: the Gymnasium id, if the file states none or another one.
 
     Raises DemoError, a ValueError, if the source is unknown, empty, damaged, lacks keys, asks to run code, has shapes
@@ -78,20 +82,20 @@ def _read(source: str | Path, time_limit: int | None) -> Demonstrations:
     if not path.exists():
         raise DemoError(_unknown(source, path))
     if path.is_dir():
-        raise DemoError(
-            f"{path} is a folder; demonstrations are one file ({', '.join(SUFFIXES)}). imitation's newer folders can "
-            "be read with imitation itself and saved as a flat .npz."
-        )
+        return read_folder(path, time_limit)
     if path.suffix not in SUFFIXES:
         raise DemoError(
-            f"{path}: demonstrations are read from {', '.join(SUFFIXES)}; got '{path.suffix or path.name}'."
+            f"{path}: demonstrations are read from {', '.join(SUFFIXES)}; got '{path.suffix or path.name}'. Read a "
+            "table, such as a .csv, with pandas or polars and give it to Demonstrations.from_dataframe."
         )
     try:
         if path.stat().st_size == 0:
             raise DemoError(f"{path} is empty (0 bytes). Download or write it again.")
         if path.suffix == ".npz":
-            return read_npz(path)
-        return read_d4rl(path, time_limit) if path.suffix in (".hdf5", ".h5") else read_iq_learn(path)
+            return read_npz(path, time_limit)
+        if path.suffix in (".hdf5", ".h5"):
+            return (read_robomimic if is_robomimic(path) else read_d4rl)(path, time_limit)
+        return read_iq_learn(path)
     except OSError as error:
         raise DemoError(f"{path} cannot be opened ({error}).") from error
 

@@ -5,25 +5,18 @@ from __future__ import annotations
 import copy
 from functools import partial
 from numbers import Real
-from typing import Protocol
+from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
-from numpy.typing import ArrayLike
 
 from irl_probe._config import check_count
 from irl_probe._plain import flattened, named, plain_actions
-from irl_probe._spaces import Env, Space
-from irl_probe._types import Array
+from irl_probe._policies import Act, Policy, acting, checked_actions, is_stable_baselines, one_environment
+from irl_probe._spaces import Env
+from irl_probe._steps import EpisodeLimit, copied, reset_copied, step_copied
 from irl_probe.demos.assembly import assemble, guarded
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
-
-
-class Policy(Protocol):
-    """Actions for a batch of observations: (B, *obs_shape) to (B, *action_shape), or (B,) when discrete."""
-
-    def __call__(self, observations: Array, /, *, deterministic: bool = True) -> ArrayLike: ...
 
 
 def record_demos(
@@ -34,63 +27,73 @@ def record_demos(
     seed: int = 0,
     epsilon: float = 0.0,
     deterministic: bool = True,
+    max_steps: int | None = None,
     time_limit: int | None = None,
 ) -> Demonstrations:
-    """Run `policy` in `env` for whole episodes and record every step with its true successor and reward.
+    """Run `policy` in `env` for whole episodes and record every step with its true successor and true reward.
 
     Args:
         policy: `policy(observations, deterministic=True) -> actions`, with a batch axis of 1, in the environment's
-            units. Observations of a Dict, Tuple, MultiDiscrete or MultiBinary space are flat, as
+            units; a plain function of observations; or a model with `predict`, such as one of Stable-Baselines3. One
+            that was trained in a VecNormalize gets its observations normalised; the demonstrations hold raw ones.
+            Observations of a Dict, Tuple, MultiDiscrete or MultiBinary space are flat, as
             gymnasium.wrappers.FlattenObservation makes them; the parts of a Dict are there by name too:
             observations["goal"].
-        env: a Gymnasium id, which is made and closed here, or an environment, which stays open.
+        env: a Gymnasium id, which is made and closed here, or an environment, which stays open; also a DummyVecEnv of
+            one environment, in a VecNormalize or none.
         episodes: the number of episodes, at least one.
         seed: the same seed gives the same demonstrations; the first episodes do not depend on how many follow.
         epsilon: probability of a uniformly random action at each step, in [0, 1]: a noisy expert.
-        deterministic: passed to the policy.
-        time_limit: truncate after this many steps, for an environment that has no limit of its own.
+        deterministic: passed to the policy, where it takes it. False draws with numbers from `seed`, if the policy
+            takes a generator `rng` or has `predict`.
+        max_steps: truncate an episode after this many steps. None leaves its end to the environment; one without a
+            gymnasium.wrappers.TimeLimit is cut off after 10,000 steps, with a warning.
+        time_limit: the same, by its older name.
 
-    Observations keep the environment's dtype. A step that is both terminated and truncated counts as terminated.
+    Observations keep the environment's dtype. A step that is both terminated and truncated counts as terminated. In a
+    `RewardWrapper` the rewards are the environment's own, not the paid ones.
 
-    Raises DemoError if `episodes`, `seed`, `epsilon` or `time_limit` is out of range, if a space of the environment is
+    Raises DemoError if `episodes`, `seed`, `epsilon` or `max_steps` is out of range, if a space of the environment is
     not supported, or if an action of the policy does not fit the action space.
     """
-    limit = 1 if time_limit is None else time_limit
-    for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("time_limit", limit, 1)):
+    limits = {
+        name: value for name, value in (("max_steps", max_steps), ("time_limit", time_limit)) if value is not None
+    }
+    for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0), *((n, v, 1) for n, v in limits.items())):
         guarded("record_demos", partial(check_count, value, least, f"'{name}'"))
+    episodes, seed = int(episodes), int(seed)  # Gymnasium takes no seed of NumPy's types
     if not isinstance(epsilon, Real) or not 0 <= epsilon <= 1:
         raise DemoError(f"record_demos: 'epsilon' must be a probability, from 0 to 1; got {epsilon!r}.")
-    if not callable(policy):
-        raise DemoError(
-            f"record_demos: the policy must be a function policy(observations, deterministic=True); got {policy!r}. "
-            "For a run, give run.policy."
-        )
-    if not isinstance(env, str | gymnasium.Env):
+    live, normaliser = (
+        guarded("record_demos", lambda: one_environment(env)) if is_stable_baselines(env) else (env, None)
+    )
+    if not isinstance(live, str | gymnasium.Env):
         raise DemoError(f"record_demos: 'env' must be a Gymnasium id or environment; got {env!r}.")
-    if isinstance(env, str):
-        made = gymnasium.make(env)
-        try:
-            return _record(policy, made, episodes, seed, epsilon, deterministic, time_limit)
-        finally:
+    act = guarded("record_demos", lambda: acting(policy, normaliser))
+    made = gymnasium.make(live) if isinstance(live, str) else live
+    try:
+        return _record(act, made, episodes, seed, epsilon, deterministic, min(limits.values(), default=None))
+    finally:
+        if isinstance(live, str):
             made.close()
-    return _record(policy, env, episodes, seed, epsilon, deterministic, time_limit)
 
 
 def _record(
-    policy: Policy,
+    act: Act,
     env: Env,
     episodes: int,
     seed: int,
     epsilon: float,
     deterministic: bool,
-    time_limit: int | None,
+    max_steps: int | None,
 ) -> Demonstrations:
     own = env.observation_space
     env = masked = guarded("record_demos", partial(flattened, env))
     guarded("record_demos", partial(plain_actions, env.action_space))
-    noise = np.random.default_rng([seed, 1])
+    noise, draws = (np.random.default_rng([seed, i]) for i in (1, 2))
     random_actions = copy.deepcopy(env.action_space)
     random_actions.seed(seed)
+    limit = EpisodeLimit(env, max_steps)
     observations: list[object] = []
     following: list[object] = []
     actions: list[object] = []
@@ -98,23 +101,24 @@ def _record(
     lengths: list[int] = []
     ends: list[bool] = []
     for episode_seed in np.random.SeedSequence(seed).generate_state(episodes):
-        observation, _ = env.reset(seed=int(episode_seed))
+        observation = reset_copied(env, seed=int(episode_seed))
         steps, over, terminated = 0, False, False
         while not over:
             if epsilon and noise.random() < epsilon:
                 action = random_actions.sample(masked.mask)
             else:
-                batch = named(own, np.asarray(observation)[None])
-                action = _action(policy(batch, deterministic=deterministic), env.action_space, len(lengths), steps)
-            successor, reward, terminated, truncated, _ = env.step(action)
-            observations.append(np.array(observation))
-            following.append(np.array(successor))
-            actions.append(np.array(action))
-            rewards.append(float(reward))
-            observation, steps = successor, steps + 1
-            over = terminated or truncated or steps == time_limit
+                batch = named(own, copied(np.asarray(observation)[None]))
+                given = act(batch, deterministic, None if deterministic else draws)
+                action = _action(given, env, f" in episode {len(lengths)}, step {steps}")
+            step = step_copied(env, action)
+            observations.append(observation)
+            following.append(step.observation)
+            actions.append(step.action)
+            rewards.append(step.true_reward)
+            observation, terminated, steps = step.observation, step.terminated, steps + 1
+            over = terminated or step.truncated or limit.reached(steps)
         lengths.append(steps)
-        ends.append(bool(terminated))
+        ends.append(terminated)
     specification = env.spec
     env_id = None if specification is None else specification.id
     kwargs = {} if specification is None else specification.kwargs
@@ -135,21 +139,15 @@ def _record(
     )
 
 
-def _action(batch: ArrayLike, space: Space, episode: int, step: int) -> object:
+def _action(batch: Any, env: Env, where: str) -> Any:
     """The one action of the batch, in the dtype of the environment's action space."""
-    given = np.asarray(batch)
-    wanted = space.shape or ()
-    if given.shape != (1, *wanted):
+    try:
+        action = checked_actions(batch, 1, env.action_space, where)[0]
+    except ValueError as error:
+        raise DemoError(str(error)) from error
+    if not env.action_space.contains(action):
         raise DemoError(
-            f"The policy must return one action for one observation, shape {(1, *wanted)}; got {given.shape} "
-            f"in episode {episode}, step {step}."
-        )
-    if not isinstance(space, spaces.Box) and given.dtype.kind not in "biu":
-        raise DemoError(f"The actions of {space} are whole numbers; the policy returned {given.dtype}.")
-    action: object = np.int64(given[0]) if isinstance(space, spaces.Discrete) else given[0].astype(space.dtype)
-    if not space.contains(action):
-        raise DemoError(
-            f"The policy's action must lie in {space}; got {given[0]} in episode {episode}, step {step}. "
+            f"The policy's action must lie in {env.action_space}; got {np.asarray(batch)[0]}{where}. "
             "Return actions in the environment's units, clipped to its bounds."
         )
     return action

@@ -11,6 +11,7 @@ from gymnasium import spaces
 from irl_probe._config import check_kind
 from irl_probe._plain import plain_actions, plain_observations
 from irl_probe._spaces import Env
+from irl_probe._steps import layers
 from irl_probe._words import did_you_mean
 from irl_probe.envs.changes import changed, env_name, split_variant_id
 from irl_probe.envs.tabular import TabularEnv, gridworld
@@ -88,16 +89,48 @@ def check_spaces(env: Env) -> None:
         _check_actions(env.action_space, name)
 
 
-def check_unwrapped_spaces(env: Env) -> None:
-    """Check that no wrapper changes the spaces, so that observations and actions are those of the environment itself.
+_SHOWS_ONLY = ("rendering.RecordVideo", "rendering.HumanRendering", "rendering.RenderCollection")
+_KEEPS_STEPS = ("TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "Autoreset")
+SHOWS_ONLY = frozenset(f"gymnasium.wrappers.{name}" for name in _SHOWS_ONLY)
+"""Wrappers that only draw or record pictures."""
+KEEPS_STEPS = SHOWS_ONLY | {f"gymnasium.wrappers.common.{name}" for name in _KEEPS_STEPS}
+"""Wrappers that change neither s′ nor the reward of a step."""
+PAYS_ANOTHER = "irl_probe.rewards.wrappers.RewardWrapper"
+"""The wrapper that pays another reward: the true one and the dynamics stay those of the environment inside it."""
 
-    Raises ValueError if a wrapper changes them.
+
+def path_of(env: Env) -> str:
+    """The import path of the class of an environment or a wrapper."""
+    return f"{type(env).__module__}.{type(env).__qualname__}"
+
+
+def check_wrappers(env: Env) -> None:
+    """Check that no wrapper changes a step, so that one of the environment inside all of them is the same.
+
+    Raises ValueError, which names the wrapper, where one may change observations, actions, rewards or dynamics, and
+    where a `step` was set on an object.
     """
-    base = env.unwrapped
-    if env.observation_space != base.observation_space or env.action_space != base.action_space:
-        raise ValueError(
-            f"A wrapper of {env_name(env)} changes its observations or actions; give the environment without it."
-        )
+    for layer in layers(env):
+        if "step" in vars(layer):
+            raise ValueError(
+                f"Steps are computed by the class of {env_name(env)}, and this one has a 'step' of its own, set on "
+                f"{type(layer).__name__}. Write a subclass instead; recorded rewards and successors work with both."
+            )
+        if isinstance(layer, gym.Wrapper) and path_of(layer) not in KEEPS_STEPS | {PAYS_ANOTHER}:
+            spaces_kept = (layer.observation_space, layer.action_space) == (
+                layer.env.observation_space,
+                layer.env.action_space,
+            )
+            what = (
+                "may change its observations, actions or rewards"
+                if spaces_kept
+                else "changes its observations or actions"
+            )
+            raise ValueError(
+                f"Steps are computed without wrappers, and a wrapper of {env_name(env)} {what}: "
+                f"{type(layer).__name__}. Give the environment without it, if it does not matter; else use "
+                "recorded rewards and successors."
+            )
 
 
 def _missing_packages(env_id: str, error: Exception) -> str:

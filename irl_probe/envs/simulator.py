@@ -7,15 +7,18 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from gymnasium.utils.seeding import np_random
 
+from irl_probe._config import as_seed
 from irl_probe._spaces import Env
+from irl_probe._steps import step_copied
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.changes import env_name, kind
-from irl_probe.envs.make import check_unwrapped_spaces, make_env
+from irl_probe.envs.make import check_wrappers, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 
@@ -65,13 +68,17 @@ def simulator(
         workers: threads for MuJoCo; None is one for each core. The result does not depend on their number.
         **kwargs: for `make_env`, if `env` is an id.
 
-    Raises ValueError if the state cannot be set from the observation, with what to use instead, or if wrappers change
-    the spaces.
+    Wrappers that do not change a step, such as a time limit, are left out; any other one is refused.
+
+    Raises ValueError if the state cannot be set from the observation, with what to use instead, or if a wrapper may
+    change a step.
     """
+    seed = as_seed(seed, "The seed of a simulator")
     if isinstance(env, TabularMDP):
         return TabularSimulator(env, seed=seed)
     if isinstance(env, str):
         env = make_env(env, **kwargs)
+    check_wrappers(env)
     base, name = env.unwrapped, env_name(env)
     if isinstance(base, TabularEnv):
         return TabularSimulator(base.mdp, seed=seed)
@@ -82,7 +89,6 @@ def simulator(
             "successor s′ instead of E over s′, recorded rewards instead of simulated ones, or one of the "
             f"environments whose state can be set: {', '.join(sorted(RESETS))}, and tabular MDPs."
         )
-    check_unwrapped_spaces(env)
     return EnvSimulator(base, reset, name, seed=seed, workers=workers)
 
 
@@ -141,12 +147,26 @@ class EnvSimulator:
         self._set_state, self._spaces = reset.set_state, (env.observation_space, env.action_space)
         # MuJoCo releases the interpreter's lock during a step; classic control is Python, where threads do not help.
         count = (workers or os.cpu_count() or 1) if kind(env) in _MUJOCO else 1
-        self._copies = [_copy(env, seed + i) for i in range(count)]
+        self._copies = [_copy(env, int(seed) + i) for i in range(count)]
+        self._turn = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The first copy as its own attributes: a pickled environment would be a new one, without changed physics."""
+        first = self._copies[0]
+        kept = {name: value for name, value in vars(self).items() if name not in ("_copies", "_turn")}
+        return {**kept, "first": (type(first), vars(first)), "count": len(self._copies)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        (environment, attributes), count = state.pop("first"), state.pop("count")
+        vars(self).update(state)
+        first = object.__new__(environment)
+        vars(first).update(attributes)
+        self._copies, self._turn = [first, *(_copy(first, i) for i in range(1, count))], Lock()
 
     def reseed(self, seed: int) -> None:
         """Draw what a new simulator with this seed would draw."""
         for i, env in enumerate(self._copies):
-            env.np_random = np_random(seed + i)[0]
+            env.np_random = np_random(int(seed) + i)[0]
 
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
         """One step from each row.
@@ -158,7 +178,7 @@ class EnvSimulator:
             if array.shape != expected:
                 raise ValueError(f"The {role} of {self.name} must have shape {expected}; got {array.shape}.")
         parts = [p for p in np.array_split(np.arange(len(observations)), len(self._copies)) if len(p)]
-        with ThreadPoolExecutor(len(self._copies)) as pool:
+        with self._turn, ThreadPoolExecutor(len(self._copies)) as pool:  # callers in other threads wait
             steps = list(pool.map(lambda env, p: self._rows(env, observations[p], actions[p]), self._copies, parts))
         successors = [s for part in steps for s, _, _ in part]
         dtype, shape = self._spaces[0].dtype, observations.shape
@@ -172,8 +192,8 @@ class EnvSimulator:
         rows = []
         for observation, action in zip(observations.astype(np.float64), actions, strict=True):
             self._set_state(env, observation)
-            successor, reward, terminated, _, _ = env.step(action)
-            rows.append((successor, float(reward), bool(terminated)))
+            step = step_copied(env, action)
+            rows.append((step.observation, step.reward, step.terminated))
         return rows
 
 

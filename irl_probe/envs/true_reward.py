@@ -13,7 +13,7 @@ from gymnasium import spaces
 from irl_probe._spaces import Env, Space
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.changes import env_name, kind
-from irl_probe.envs.make import check_unwrapped_spaces, make_env
+from irl_probe.envs.make import check_wrappers, make_env
 from irl_probe.envs.simulator import RESETS, Simulator, simulator
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 from irl_probe.transitions import Transitions
@@ -88,17 +88,19 @@ def true_reward(env: str | Env | TabularMDP, **kwargs: Any) -> TrueReward:
         env: an id for `make_env`, an environment (whose parameters are read now), or a tabular MDP.
         **kwargs: for `make_env`, if `env` is an id.
 
-    Raises ValueError if there is neither a formula nor a simulator, or if wrappers change the spaces.
+    In a `RewardWrapper` it is the environment's own reward, not the paid one.
+
+    Raises ValueError if there is neither a formula nor a simulator, or if a wrapper may change a step or what it pays.
     """
     if isinstance(env, TabularMDP):
         return _tabular(env)
     if isinstance(env, str):
         env = make_env(env, **kwargs)
+    check_wrappers(env)
     base, name = env.unwrapped, env_name(env)
     if isinstance(base, TabularEnv):
         return _tabular(base.mdp)
     if kind(env) in _FORMULAS:
-        check_unwrapped_spaces(env)
         formula, note = _FORMULAS[kind(env)]
         of_pair = kind(env) in ("pendulum", "mountain_car")
         return TrueReward(name, True, note, formula(base), of_pair=of_pair, action_space=env.action_space)

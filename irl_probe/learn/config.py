@@ -97,7 +97,7 @@ class IQConfig(Config):
     (default: offline zero; online absorbing; with lsiq or csil absorbing). csil is coherent with absorbing alone, where
     that state has the value of every other."""
     observation_only: bool = False
-    """Ignore the demonstrated actions and draw them from the policy (IQ-Learn §5.4)."""
+    """Ignore the demonstrated actions and draw them from the policy (IQ-Learn §5.4); iq and rize only."""
     gamma: Discount = 0.99
     """Discount γ."""
     temperature: Positive | None = None
@@ -180,9 +180,9 @@ class IQConfig(Config):
     def resolve(self, *, discrete: bool, online: bool) -> ResolvedIQ:
         """This config with every None filled in by the default for the setting.
 
-        Raises ValueError for discrete actions with an objective that needs continuous ones, for a warm start with
-        observation_only, which ignores the actions to clone, for chi2_square="double" without a χ² regulariser, and for
-        options that csil cannot have, or no other.
+        Raises ValueError for discrete actions with an objective that needs continuous ones, for observation_only with
+        an objective that reads the demonstrated actions or with a warm start, which clones them, for
+        chi2_square="double" without a χ² regulariser, and for options that csil cannot have, or no other.
         """
         if self.chi2_square == "double" and (self.divergence != "chi2" or self.objective not in ("iq", "rize")):
             raise ValueError(
@@ -203,6 +203,11 @@ class IQConfig(Config):
                 f"{values['warm_start']} updates of it. Leave one of the two out."
             )
         _check_clone(values)
+        if self.observation_only and self.objective not in ("iq", "rize"):
+            raise ValueError(
+                f"observation_only is an option of 'iq' and 'rize'; the objective {self.objective!r} reads the "
+                "demonstrated actions. Leave it out, or use 'iq'."
+            )
         return ResolvedIQ(**({"evaluate_every": _evaluations(values["steps"]) if online else 0} | values))
 
 

@@ -9,10 +9,11 @@ from irl_probe._types import Floats
 from irl_probe.learn.config import IQConfig
 from irl_probe.learn.objectives import StepValues, iq_loss
 from irl_probe.metrics.checks import check_distribution, check_transition
-from irl_probe.softq import DiscreteQ
+from irl_probe.softq import DiscreteQ, learns
 from irl_probe.softq.functions import DiscreteSoftQ, soft_value
 
 
+@learns
 def solve_exactly(
     occupancy: Floats,
     transition: Floats,

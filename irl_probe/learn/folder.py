@@ -24,7 +24,7 @@ class TrainingDiverged(RuntimeError):
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """SIGINT stopped the run; where it has a folder, its checkpoint was written."""
+    """Ctrl-C or SIGTERM stopped the run; where it has a folder, it can be resumed."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

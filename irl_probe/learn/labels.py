@@ -187,7 +187,7 @@ class CloneRewards(Memoryless):
     def terminal_value(self) -> Tensor | None:
         """`coherent_value`; None with the convention `zero`, which pays for not terminating."""
         value = coherent_value(self._dimensions, self._config.temperature, self._config.gamma)
-        return torch.tensor(value) if self._config.terminal == "absorbing" else None
+        return torch.tensor(value, dtype=torch.float32) if self._config.terminal == "absorbing" else None
 
     def clone_values(self, states: Tensor, actions: Tensor) -> Tensor:
         """Q = r + γV of the clone under its own reward, with V = `coherent_value`: no dynamics are needed."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from time import monotonic as clock
 
 from rich.console import Console
 from rich.progress import (
@@ -14,7 +17,6 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -23,6 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from irl_probe.learn.folder import write_atomically
 
+MINUTE = 60.0  # seconds between two lines of progress where there is no terminal
 Row = dict[str, float]
 
 
@@ -67,25 +70,58 @@ def read_log(folder: Path) -> list[Row]:
 
 
 class Bar:
-    """Shows the progress of a run: a bar with the latest figures and returns, lines of returns, or nothing."""
+    """Shows the progress of a run: a bar with the latest figures and returns, plain lines, or nothing.
 
-    def __init__(self, progress: Progress | None = None, task: TaskID | None = None, lines: Console | None = None):
-        self._progress, self._task, self._lines, self._returns = progress, task, lines, ""
+    Lines are for where there is no terminal: one a minute with the step, the percentage, the time left and the newest
+    return. With `each` an evaluation has a line of its own.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        start: int,
+        *,
+        progress: Progress | None = None,
+        lines: Console | None = None,
+        each: bool = False,
+    ) -> None:
+        self._title, self._total, self._lines, self._each = title, total, lines, each
+        self._progress, self._returns = progress, ""
+        self._task = None if progress is None else progress.add_task(title, total=total, completed=start, figures="")
+        self._begun = self._told = clock()
+        self._start = start
 
     def move(self, step: int) -> None:
         """Show how many steps are done."""
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=step)
+            if step % 100 == 0:
+                self._progress.update(self._task, completed=step)
+        elif self._lines is not None and (now := clock()) - self._told >= MINUTE:
+            self._told = now
+            left = (self._total - step) * (now - self._begun) / max(1, step - self._start)
+            done = f"step {step} of {self._total} ({100 * step / self._total:.0f} %)"
+            told = [f"{self._title}: {done}", f"{_duration(left)} left", self._returns]
+            self._print(", ".join(filter(None, told)))
 
     def show(self, row: Row) -> None:
         """Show the figures of a row; the returns of an evaluation stay until the next one."""
         figures = [f"{name} {value:.4g}" for name, value in row.items() if name != "step"]
         if "return_mean" in row:
             figures, self._returns = [], f"return {row['return_mean']:.4g} ± {row['return_sd']:.2g}"
-            if self._lines is not None:
-                self._lines.print(f"step {row['step']:.0f}: {self._returns}", highlight=False)
+            if self._each:
+                self._print(f"step {row['step']:.0f}: {self._returns}")
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, figures="  ".join([self._returns, *figures]))
+
+    def _print(self, line: str) -> None:
+        if self._lines is not None:
+            self._lines.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    """A duration as h:mm:ss."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 class _Speed(ProgressColumn):
@@ -96,14 +132,17 @@ class _Speed(ProgressColumn):
 
 
 @contextmanager
-def progress_bar(title: str, total: int, *, start: int, shown: bool) -> Iterator[Bar]:
-    """A bar on standard error, with steps a second and the time left; nothing unless `shown`.
+def progress_bar(title: str, total: int, *, start: int, progress: bool | None) -> Iterator[Bar]:
+    """A bar on standard error, with steps a second and the time left; where that is not a terminal, lines (`Bar`).
 
-    Where standard error is not a terminal, each evaluation prints one line instead.
+    False shows nothing; None shows no line for each evaluation.
     """
     console = Console(stderr=True)
-    if not shown or not console.is_terminal:
-        yield Bar(lines=console if shown else None)
+    if progress is False:
+        yield Bar(title, total, start)
+        return
+    if not console.is_terminal:
+        yield Bar(title, total, start, lines=console, each=bool(progress))
         return
     columns = (
         TextColumn("{task.description}"),
@@ -113,5 +152,15 @@ def progress_bar(title: str, total: int, *, start: int, shown: bool) -> Iterator
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield Bar(progress, progress.add_task(title, total=total, completed=start, figures=""))
+    with Progress(*columns, console=console, transient=True) as shown:
+        yield Bar(title, total, start, progress=shown)
+
+
+def tell_tensorboard(folder: Path) -> None:
+    """Print how the log of a run is opened while it learns."""
+    Console(stderr=True).print(
+        f"Learning curves: tensorboard --logdir {shlex.quote(str(folder))}, then open http://localhost:6006",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

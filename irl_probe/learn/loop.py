@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,9 +25,11 @@ from irl_probe.learn.folder import (
 )
 from irl_probe.learn.logs import Bar, Log, Row, progress_bar
 from irl_probe.learn.replay import Batch, Interaction, Replay
+from irl_probe.learn.stopping import Stop
 from irl_probe.softq.functions import SoftQ
 
 CHECKPOINT = "checkpoint.pt"
+NOTHING_SAVED = "nothing was saved, since the run has no folder (out=)."
 Q_LIMIT = 1e6  # mean |Q| beyond which a run counts as diverged, where Q has no known bound
 
 
@@ -129,30 +128,27 @@ class Loop:
         self.generator = torch.Generator().manual_seed(self.config.seed)
         self.log = Log(None)
 
-    def run(self, *, resume: bool = False, progress: bool | None = None) -> None:
+    def run(self, stop: Stop, *, resume: bool = False, progress: bool | None = None) -> None:
         """Learn until `config.steps`.
 
-        Raises TrainingDiverged, which leaves the last good checkpoint; TrainingInterrupted after SIGINT, once the step
-        is finished and a checkpoint written.
+        Raises TrainingDiverged, which leaves the last good checkpoint; TrainingInterrupted where `stop` noted a signal,
+        once the step is finished and a checkpoint written.
         """
         rows = self._restore(self.folder / CHECKPOINT) if resume and self.folder is not None else []
         self.log = Log(self.folder, rows)
-        shown = sys.stderr.isatty() if progress is None else progress
         try:
-            with (
-                _deferred_interrupt() as interrupted,
-                progress_bar(self.title, self.config.steps, start=self.step, shown=shown) as bar,
-            ):
-                while self.step < self.config.steps:
-                    self._advance(bar)
-                    if interrupted():
-                        self._checkpoint()
-                        raise TrainingInterrupted(self._how_to_resume())
+            with progress_bar(self.title, self.config.steps, start=self.step, progress=progress) as bar:
+                if self._evaluation_is_due():  # it was interrupted
+                    self._evaluate(bar, stop)
+                while self.step < self.config.steps and not stop.came:
+                    self._advance(bar, stop)
             self._checkpoint()
+            if stop.came:
+                raise TrainingInterrupted(self._how_to_resume())
         finally:
             self.log.close()
 
-    def _advance(self, bar: Bar) -> None:
+    def _advance(self, bar: Bar, stop: Stop) -> None:
         """One step: offline a gradient update, online an environment step and the updates due after it."""
         config = self.config
         self.step += 1
@@ -165,12 +161,11 @@ class Loop:
             self.learner.anneal(1 - (self.step - 1) / config.steps)
         for _ in range(updates):
             self.loss = self.learner.update(self._batches(), self._starts(), self.generator)
-        if self.step % 100 == 0:
-            bar.move(self.step)
+        bar.move(self.step)
         if self.loss is not None and (self.step % config.log_every == 0 or self.step == config.steps):
             self._log(self.loss, bar)
-        if config.evaluate_every and self.step % config.evaluate_every == 0:
-            self._evaluate(bar)
+        if self._evaluation_is_due():
+            self._evaluate(bar, stop)
         if self.step % config.checkpoint_every == 0:
             self._checkpoint()
 
@@ -213,15 +208,26 @@ class Loop:
             f"Lower the learning rate, use a slower target network (target_rate=0.005), or {self.limit.remedy}."
         )
 
-    def _evaluate(self, bar: Bar) -> None:
-        if self.evaluation_env is None:
+    def _evaluation_is_due(self) -> bool:
+        """Whether this step has an evaluation, and none is logged yet."""
+        every = self.config.evaluate_every
+        if self.evaluation_env is None or not every or not self.step or self.step % every:
+            return False
+        return not any(row["step"] == self.step and "return_mean" in row for row in self.log.rows[-2:])
+
+    def _evaluate(self, bar: Bar, stop: Stop) -> None:
+        """Evaluate the policy and log its returns; where a signal comes first, a resumed run does it again."""
+        assert self.evaluation_env is not None
+        try:
+            with stop.acts_at_once():
+                result = evaluate(
+                    self.learner.soft_q.policy,
+                    self.evaluation_env,
+                    episodes=self.config.evaluate_episodes,
+                    seed=self.config.seed + 1_000_000,
+                )
+        except TrainingInterrupted:
             return
-        result = evaluate(
-            self.learner.soft_q.policy,
-            self.evaluation_env,
-            episodes=self.config.evaluate_episodes,
-            seed=self.config.seed + 1_000_000,
-        )
         figures = {"return_mean": float(result.returns.mean()), "return_sd": float(result.returns.std())}
         self._put({"step": self.step, **figures}, bar)
 
@@ -269,29 +275,8 @@ class Loop:
 
     def _how_to_resume(self) -> str:
         if self.folder is None:
-            return f"Interrupted at step {self.step}; nothing was saved, since the run has no folder (out=)."
+            return f"Interrupted at step {self.step}; {NOTHING_SAVED}"
         return (
             f"Interrupted at step {self.step}; checkpointed in {self.folder}. "
             "Repeat the call with resume=True to continue."
         )
-
-
-@contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let a step finish when SIGINT comes; yields a function that says whether it came. A second one acts at once."""
-    came: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(number)
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # only the main thread may set a signal handler
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(came)
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -210,7 +210,8 @@ class FixedExpert(Regression):
 
     def __init__(self, rewards: LabelRewards, *, observation_only: bool) -> None:
         super().__init__(rewards, observation_only=observation_only)
-        self._labels, self._highest = rewards.targets, torch.tensor(rewards.targets[0] / (1 - rewards.gamma))
+        self._labels = rewards.targets
+        self._highest = torch.tensor(rewards.targets[0] / (1 - rewards.gamma), dtype=torch.float64)
 
     def __call__(self, critic: Critic, batches: Sequence[Batch], starts: Starts, generator: torch.Generator) -> Tensor:
         """The expert's squared error and the policy's soft Bellman error, averaged over all steps."""

@@ -24,7 +24,7 @@ class AdamW:
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self._means = [torch.zeros_like(p) for p in self.parameters]
         self._squares = [torch.zeros_like(p) for p in self.parameters]
-        self._steps = [torch.zeros(()) for _ in self.parameters]
+        self._steps = [torch.zeros((), dtype=torch.float32) for _ in self.parameters]
 
     @property
     def steps(self) -> int:

@@ -12,6 +12,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from irl_probe._spaces import Env
+from irl_probe._steps import reset_copied, step_copied
 from irl_probe.envs import SimulatedStep
 from irl_probe.softq import ActionScale, NetworkSpec, ObservationEncoder
 from irl_probe.transitions import Transitions
@@ -151,8 +152,9 @@ class Replay:
         """Keep s and a as they are."""
         if not self._raw:
             self._raw = [np.zeros((self.capacity, *each.shape[1:]), each.dtype) for each in steps]
-        for kept, each in zip(self._raw, steps, strict=True):
-            kept[index] = each
+        for i, each in enumerate(steps):  # whole numbers may come before fractions
+            self._raw[i] = self._raw[i].astype(np.result_type(self._raw[i], each), copy=False)
+            self._raw[i][index] = each
 
     def _two_successors(
         self, chance: Chance, steps: Sequence[np.ndarray], generator: torch.Generator
@@ -210,12 +212,11 @@ class Interaction:
 
     def step(self, action: Any) -> Step:
         """Take an action; where it ends the episode, the next one is begun."""
-        before = self.observation
-        successor, reward, terminated, truncated, _ = self.env.step(action)
-        self.actions.append(action)
-        over = bool(terminated or truncated) or len(self.actions) == self.episode_steps
-        self.observation = np.array(successor)
-        step = Step(before, action, self.observation, float(reward), bool(terminated), over)
+        before, taken = self.observation, step_copied(self.env, action)
+        self.actions.append(taken.action)
+        over = taken.terminated or taken.truncated or len(self.actions) == self.episode_steps
+        self.observation = np.asarray(taken.observation)
+        step = Step(before, taken.action, self.observation, taken.reward, taken.terminated, over)
         if over:
             self._begin(self.episode + 1)
         return step
@@ -247,5 +248,4 @@ class Interaction:
         self.episode = episode
         self.actions: list[Any] = []
         seed = int(np.random.SeedSequence([self.seed, episode]).generate_state(1)[0])
-        observation, _ = self.env.reset(seed=seed)
-        self.observation = np.array(observation)
+        self.observation = np.asarray(reset_copied(self.env, seed=seed))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ import gymnasium as gym
 from irl_probe._files import LOCK
 from irl_probe._spaces import space_to_json
 from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
-from irl_probe.learn.folder import CheckpointError, differences, write_atomically
+from irl_probe.learn.folder import CheckpointError, alone_in, differences, write_atomically
 from irl_probe.learn.logs import read_log
 from irl_probe.learn.loop import CHECKPOINT
 from irl_probe.softq import NetworkSpec
@@ -60,27 +61,70 @@ def config_of(description: Mapping[str, Any], *, discrete: bool) -> ResolvedIQ |
     raise ValueError(f"config_type must be IQConfig or RLConfig; got {written!r}")
 
 
-def begin_folder(folder: Path, description: dict[str, Any], *, resume: bool) -> None:
-    """Begin a run in an existing folder, or check that the run in it is the one to resume.
+def check_folder(out: str | Path | None, *, resume: bool) -> None:
+    """Check, before anything runs, that a run can begin or be resumed in a folder.
 
-    Raises CheckpointError where a new run would overwrite the folder's content, where there is nothing to resume, and
-    where the folder holds another run (the differences are listed).
+    Raises ValueError for resuming without a folder; CheckpointError where a new run would overwrite what is there, or
+    where there is no run to resume.
     """
-    if resume:
-        found = _differences(read_description(folder), description)
-        if found:
-            raise CheckpointError(
-                f"The run in {folder} can only be resumed as it was begun; these differ: {'; '.join(found)}. "
-                "Give the same config and steps, or another folder."
-            )
+    if out is None:
+        if resume:
+            raise ValueError("Resuming needs the run's folder; give out=.")
         return
-    if not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir()):
+    folder = Path(out)
+    if resume:
+        read_description(folder)
+    elif folder.exists() and not _is_empty(folder):
         raise CheckpointError(
             f"The output folder {folder} must be new or empty, so that nothing is overwritten; it exists. "
             "Resume the run in it (resume=True) or name another folder."
         )
-    text = json.dumps(description, indent=2)
-    write_atomically(folder / DESCRIPTION, lambda file: file.write(text.encode()))
+
+
+@contextmanager
+def in_folder(folder: Path | None, description: dict[str, Any], *, resume: bool) -> Iterator[None]:
+    """Begin or resume a run in a folder and hold its lock for the block; None does nothing.
+
+    An error in the block before anything was learned, other than an interruption, takes run.json back.
+
+    Raises CheckpointError as `check_folder` does, where another process is at work in the folder, and where it holds
+    another run than the one to resume (the differences are listed).
+    """
+    if folder is None:
+        yield
+        return
+    if not resume:
+        check_folder(folder, resume=False)
+        folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder):
+        check_folder(folder, resume=resume)
+        if resume:
+            _check_same(folder, description)
+        else:
+            text = json.dumps(description, indent=2)
+            write_atomically(folder / DESCRIPTION, lambda file: file.write(text.encode()))
+        try:
+            yield
+        except Exception:
+            if not resume and all(path.name in (LOCK, DESCRIPTION) for path in folder.iterdir()):
+                (folder / DESCRIPTION).unlink()
+            raise
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether there is nothing but a lock and what a killed process left of a run.json that it was writing."""
+    return folder.is_dir() and all(
+        path.name == LOCK or path.name.startswith(f".{DESCRIPTION}-") for path in folder.iterdir()
+    )
+
+
+def _check_same(folder: Path, description: dict[str, Any]) -> None:
+    found = _differences(read_description(folder), description)
+    if found:
+        raise CheckpointError(
+            f"The run in {folder} can only be resumed as it was begun; these differ: {'; '.join(found)}. "
+            "Give the same config and steps, or another folder."
+        )
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -89,7 +133,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         description = json.loads((folder / DESCRIPTION).read_text())
     except OSError as error:
         raise CheckpointError(
-            f"A run's folder must hold a {DESCRIPTION}; {folder} does not ({error.strerror}). Train with out= first."
+            f"A run's folder must hold a {DESCRIPTION}; {folder} does not ({error.strerror}). "
+            "Train with out= first, without resume."
         ) from error
     except ValueError as error:
         raise CheckpointError(

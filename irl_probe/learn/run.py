@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ class Run:
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
     provenance: Mapping[str, str | float | int]
+
+    def __copy__(self) -> Run:
+        return copy.deepcopy(self)  # a run is a value: no copy shares its weights
 
     def policy(
         self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None

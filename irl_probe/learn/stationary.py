@@ -40,10 +40,10 @@ class StationaryPolicy(nn.Module):
             raise ValueError("A StationaryPolicy needs a Box action space.")
         width = spec.input_width
         self.trunk = mlp(width, BOTTLENECK, spec)
-        drawn = torch.randn(width + BOTTLENECK, FREQUENCIES)
+        drawn = torch.randn(width + BOTTLENECK, FREQUENCIES, dtype=torch.float32)
         drawn[:width] /= math.sqrt(width)
         self.register_buffer("frequencies", drawn)
-        self.head = nn.Linear(2 * FREQUENCIES, 2 * len(spec.action_low), bias=False)
+        self.head = nn.Linear(2 * FREQUENCIES, 2 * len(spec.action_low), bias=False, dtype=torch.float32)
         nn.init.zeros_(self.head.weight)
         low, high = LOG_STD_RANGES["squashed"]
         self._shift = math.atanh(2 * (math.log(PRIOR_STD) - low) / (high - low) - 1)

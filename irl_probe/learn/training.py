@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,21 +16,34 @@ from irl_probe._plain import plain_actions, plain_env, plain_steps
 from irl_probe._spaces import Env, Space, space_from_json
 from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
-from irl_probe.envs import TabularEnv, check_spaces, env_name, make_env
+from irl_probe.demos.sanity import dynamics_fault
+from irl_probe.envs import check_spaces, env_name, make_env
 from irl_probe.envs import simulator as make_simulator
+from irl_probe.envs.copying import evaluation_env
 from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
 from irl_probe.learn.continuous import Cloner, SoftActorCritic
 from irl_probe.learn.discrete import SoftQLearner
-from irl_probe.learn.folder import CheckpointError, alone_in, load_checkpoint
-from irl_probe.learn.loop import CHECKPOINT, FixedLimit, Learner, Loop, Online, RewardLimit
+from irl_probe.learn.folder import CheckpointError, TrainingInterrupted, load_checkpoint
+from irl_probe.learn.logs import tell_tensorboard
+from irl_probe.learn.loop import CHECKPOINT, NOTHING_SAVED, FixedLimit, Learner, Loop, Online, RewardLimit
 from irl_probe.learn.replay import Chance, Interaction, Replay
-from irl_probe.learn.resume import begin_folder, config_of, describe_run, provenance_of, read_description, stopped_early
+from irl_probe.learn.resume import (
+    check_folder,
+    config_of,
+    describe_run,
+    in_folder,
+    provenance_of,
+    read_description,
+    stopped_early,
+)
 from irl_probe.learn.run import Run, history_dataset
-from irl_probe.softq import NetworkSpec, ObservationEncoder
+from irl_probe.learn.stopping import stoppable
+from irl_probe.softq import NetworkSpec, ObservationEncoder, learns
 from irl_probe.transitions import Transitions
 
 
 @takes_config(IQConfig, "irl_probe.train(demos, irl_probe.IQConfig(steps=1000), env='CartPole-v1')")
+@learns
 def train(
     demos: Demonstrations,
     config: IQConfig | None = None,
@@ -56,18 +69,25 @@ def train(
         out: folder for run.json, checkpoints, log.jsonl and TensorBoard events; None writes nothing to disk.
         resume: continue the run in `out`, or start it again if it was stopped before its first checkpoint. The result
             is the same, bit for bit, as without the interruption.
-        progress: show a progress bar; None shows it where standard error is a terminal.
+        progress: show a progress bar, or without a terminal a line for each evaluation and one a minute. None shows
+            the bar or the line a minute; False shows nothing. At the start of a run in a folder, how TensorBoard is
+            opened is printed too, unless False.
         note: more fields for run.json, as plain values.
 
-    Evaluations (config.evaluate_every) run in copies of `env`, or offline in the environment that the demonstrations
-    name. There are none if `env` cannot be copied; if evaluate_every is given, the error of the copy is raised.
+    Where a simulator of `env` does not reproduce the demonstrated steps, it warns (`demos.check_demos`).
+
+    Evaluations (config.evaluate_every) run in copies of `env` as it is then, with its wrappers, time limit and
+    attributes, or offline in the environment that the demonstrations name. There are none if `env` cannot be copied, or
+    if the named one has other spaces; if evaluate_every is given, an error is raised instead.
 
     Raises TypeError for a config of another type; ValueError where the demonstrations or the others do not fit the
     environment, where the spaces are not supported, where there are fewer than two steps, more others than the replay
-    holds, or no simulator for chi2_square="double"; TrainingDiverged; CheckpointError where `out` is not empty, resume
-    does not fit, or another process is at work in `out`.
+    holds, or no simulator for chi2_square="double"; TrainingDiverged; TrainingInterrupted after Ctrl-C or SIGTERM, at
+    any moment, the warm start included, and then `out` holds a run that can be resumed; CheckpointError where `out` is
+    not empty, resume does not fit, or another process is at work in `out`.
     """
     check_kind(demos, Demonstrations, "The first argument of train", "Load them: irl_probe.load_demos(name or path).")
+    check_folder(out, resume=resume)
     given = config or IQConfig()
     steps = demos.transitions
     if len(steps) < 2:
@@ -86,39 +106,36 @@ def train(
     actions = plain_actions(action_space)
     resolved = given.resolve(discrete=isinstance(actions, spaces.Discrete), online=online)
     spec = _spec(observation_space, action_space, resolved)
-    learner = _learner(spec, resolved, actions, steps.observations if resolved.normalise else None)
-    encoder = learner.network.encoder
-    chance = _chance(resolved, live, demos.env_id, simulator)
-    expert = Replay.of(spec, encoder, steps, chance=chance)
-    if isinstance(learner, SoftActorCritic) and (not resume or stopped_early(out, resolved)):
-        learner.warm_start(expert, resolved.warm_start, resolved.critic_warm_start)
-    replays = {"expert": expert}
-    if online or others is not None:
-        capacity = resolved.replay_capacity if online else None
-        replays["policy"] = _policy_steps(others, spec, encoder, capacity, chance)
-    starts = encoder(torch.as_tensor(steps.observations[steps.starts]))
     env_id = env_name(live) if live is not None else demos.env_id
-    loop = Loop(
-        learner,
-        resolved,
-        f"{resolved.objective} {env_id or ''} seed {resolved.seed}",
-        replays=replays,
-        starts=starts if resolved.value_term == "initial" else starts[:0],
-        limit=FixedLimit("bound the rewards (chi2_c)"),
-        online=None if live is None else _online(live, resolved, replays["policy"]),
-        evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
-    )
-    return _finish(
-        loop,
-        resolved,
-        env_id,
-        (observation_space, action_space),
-        hashes,
-        out=out,
-        resume=resume,
-        progress=progress,
-        note=note,
-    )
+    chance = _chance(resolved, live, demos.env_id, simulator)
+    make_evaluation_env = evaluation_env(env, env_id, of, asked=bool(given.evaluate_every))
+
+    def begin(fresh: bool) -> Loop:
+        if fresh and live is not None and (fault := dynamics_fault(demos, live)):
+            warnings.warn(f"{fault} Learning goes on, in case that is meant.", stacklevel=5)
+        learner = _learner(spec, resolved, actions, steps.observations if resolved.normalise else None)
+        encoder = learner.network.encoder
+        expert = Replay.of(spec, encoder, steps, chance=chance)
+        if isinstance(learner, SoftActorCritic) and fresh:
+            learner.warm_start(expert, resolved.warm_start, resolved.critic_warm_start)
+        replays = {"expert": expert}
+        if online or others is not None:
+            capacity = resolved.replay_capacity if online else None
+            replays["policy"] = _policy_steps(others, spec, encoder, capacity, chance)
+        starts = encoder(torch.as_tensor(steps.observations[steps.starts]))
+        return Loop(
+            learner,
+            resolved,
+            f"{resolved.objective} {env_id or ''} seed {resolved.seed}",
+            replays=replays,
+            starts=starts if resolved.value_term == "initial" else starts[:0],
+            limit=FixedLimit("bound the rewards (chi2_c)"),
+            online=None if live is None else _online(live, resolved, replays["policy"]),
+            evaluation_env=make_evaluation_env,
+        )
+
+    described = describe_run(spec, of, resolved, *hashes, env_id) | dict(note or {})
+    return _learn(begin, described, resolved, of, out=out, resume=resume, progress=progress)
 
 
 def _check_others(others: Transitions, demos: Demonstrations, of: tuple[Space, Space], capacity: int | None) -> None:
@@ -170,6 +187,7 @@ def _online(env: Env, config: Resolved, replay: Replay) -> Online:
 
 
 @takes_config(RLConfig, "train_on_reward('CartPole-v1', irl_probe.RLConfig(steps=1000))")
+@learns
 def train_on_reward(
     env: str | Env,
     config: RLConfig | None = None,
@@ -192,69 +210,70 @@ def train_on_reward(
 
     Raises as `train` does.
     """
+    check_folder(out, resume=resume)
     given = config or RLConfig()
     live = make_env(env) if isinstance(env, str) else env
     check_spaces(live)
     actions = plain_actions(live.action_space)
     resolved = given.resolve(discrete=isinstance(actions, spaces.Discrete))
     spec = _spec(live.observation_space, live.action_space, resolved)
-    learner = _learner(spec, resolved, actions)
-    encoder = learner.network.encoder
-    env_id, replay = env_name(live), Replay(spec, encoder, resolved.replay_capacity)
-    continuous, remedy = isinstance(learner, SoftActorCritic), "make the rewards smaller"
-    loop = Loop(
-        learner,
-        resolved,
-        f"on reward {env_id} seed {resolved.seed}",
-        replays={"policy": replay},
-        starts=torch.empty(0, spec.input_width),
-        limit=RewardLimit(remedy, replay, resolved.gamma) if continuous else FixedLimit(remedy),
-        online=_online(live, resolved, replay),
-        evaluation_env=_maker(live, env_id, asked=bool(given.evaluate_every)),
-    )
-    return _finish(
-        loop,
-        resolved,
-        env_id,
-        (live.observation_space, live.action_space),
-        (None, None),
-        out=out,
-        resume=resume,
-        progress=progress,
-        note=note,
-    )
+    env_id = env_name(live)
+    spaces_ = (live.observation_space, live.action_space)
+    make_evaluation_env = evaluation_env(env, env_id, spaces_, asked=bool(given.evaluate_every))
+
+    def begin(fresh: bool) -> Loop:
+        learner = _learner(spec, resolved, actions)
+        replay = Replay(spec, learner.network.encoder, resolved.replay_capacity)
+        continuous, remedy = isinstance(learner, SoftActorCritic), "make the rewards smaller"
+        return Loop(
+            learner,
+            resolved,
+            f"on reward {env_id} seed {resolved.seed}",
+            replays={"policy": replay},
+            starts=torch.empty(0, spec.input_width, dtype=learner.network.encoder.mean.dtype),
+            limit=RewardLimit(remedy, replay, resolved.gamma) if continuous else FixedLimit(remedy),
+            online=_online(live, resolved, replay),
+            evaluation_env=make_evaluation_env,
+        )
+
+    described = describe_run(spec, spaces_, resolved, None, None, env_id) | dict(note or {})
+    return _learn(begin, described, resolved, spaces_, out=out, resume=resume, progress=progress)
 
 
-def _finish(
-    loop: Loop,
+def _learn(
+    begin: Callable[[bool], Loop],
+    description: dict[str, Any],
     config: ResolvedIQ | ResolvedRL,
-    env_id: str | None,
     spaces_: tuple[Space, Space],
-    hashes: tuple[str | None, str | None],
     *,
     out: str | Path | None,
     resume: bool,
     progress: bool | None,
-    note: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Run the loop, in a folder if one is given, and return the run.
+    """Begin a run, in a folder if one is given, let it learn, and return it.
 
-    `hashes` are those of the demonstrations and of the other steps.
+    `begin` makes the loop; its argument says whether the run is at its start. The folder is begun before that, so that
+    a run that is stopped during its warm start can be resumed: it then starts again, and ends in the same bytes.
     """
-    if resume and out is None:
-        raise ValueError("Resuming needs the run's folder; give out=.")
-    described = describe_run(loop.learner.soft_q.spec, spaces_, config, *hashes, env_id)
-    description = {**described, **(note or {})}
-    if out is None:
-        loop.run(progress=progress)
-    else:
-        loop.folder = Path(out)
-        if not resume and not loop.folder.exists():
-            loop.folder.mkdir(parents=True, exist_ok=True)
-        with alone_in(loop.folder):
-            begin_folder(loop.folder, description, resume=resume)
-            loop.run(resume=resume and not stopped_early(loop.folder, config), progress=progress)
+    folder = None if out is None else Path(out)
+    with stoppable() as stop, in_folder(folder, description, resume=resume):
+        again = resume and not stopped_early(folder, config)
+        if folder is not None and progress is not False:
+            tell_tensorboard(folder)
+        try:
+            with stop.acts_at_once():
+                loop = begin(not again)
+        except TrainingInterrupted as error:
+            raise TrainingInterrupted(_before_the_first_step(folder)) from error
+        loop.folder = folder
+        loop.run(stop, resume=again, progress=progress)
     return _run(loop.learner, config, loop.log.rows, description, spaces_, loop.step)
+
+
+def _before_the_first_step(folder: Path | None) -> str:
+    if folder is None:
+        return f"Interrupted before the first step; {NOTHING_SAVED}"
+    return f"Interrupted before the first step. The run in {folder} goes on if you repeat the call with resume=True."
 
 
 def _run(
@@ -277,6 +296,7 @@ def _run(
     )
 
 
+@learns
 def load_run(folder: str | Path) -> Run:
     """The run that a folder holds, at its last checkpoint.
 
@@ -294,26 +314,6 @@ def load_run(folder: str | Path) -> Run:
         return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"The run in {folder} does not hold what it must ({error}). Train it again.") from error
-
-
-def _maker(env: Env | None, env_id: str | None, *, asked: bool) -> Callable[[], Env] | None:
-    """A function that makes the environment for evaluations: the one of that id, with the options of `env`.
-
-    An environment that its id does not fully describe (a tabular, an unregistered or a wrapped one) is copied. Where it
-    cannot be copied, returns None if there need be no evaluations; if they were `asked` for, raises the copy's error.
-    """
-    if env is None:
-        return None if env_id is None else lambda: plain_env(make_env(env_id))
-    if env.spec is None or env.spec.additional_wrappers or isinstance(env.unwrapped, TabularEnv):
-        try:
-            copy.deepcopy(env)
-        except Exception:  # a user's environment may raise anything
-            if not asked:
-                return None
-            raise
-        return lambda: plain_env(copy.deepcopy(env))
-    made, options = env.spec.id, dict(env.spec.kwargs)
-    return lambda: plain_env(make_env(made, **options))
 
 
 def _learner(

@@ -12,26 +12,26 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike
 
-from irl_probe._types import Floats
+from irl_probe._types import Floats, plain
 from irl_probe._words import did_you_mean
 
 PROBABILITY_TOLERANCE = 1e-6
 
 
 def check_numbers(values: ArrayLike, name: str) -> Floats:
-    """`values` as float64. Raises if they are not real numbers, or if one is NaN or infinite (its index is named)."""
-    array = np.asarray(values)
+    """`values` as float64. Raises if they are not real, or if one is masked, NaN or infinite (its index is named)."""
+    array = plain(values, name)
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_) or np.iscomplexobj(array):
         raise ValueError(f"'{name}' must be real numbers; got dtype {array.dtype}.")
-    array = array.astype(np.float64, copy=False)
-    bad = ~np.isfinite(array)
+    result = array.astype(np.float64, copy=False)
+    bad = ~np.isfinite(result)
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
-            f"'{name}' must be finite; got {array[index]} at index {index} ({int(bad.sum())} such entries in all). "
+            f"'{name}' must be finite; got {result[index]} at index {index} ({int(bad.sum())} such entries in all). "
             "No measure is defined for it: find out where it comes from."
         )
-    return array
+    return result
 
 
 def check_gamma(gamma: float, *, one_allowed: bool = False) -> float:

@@ -41,6 +41,8 @@ CONTROLS = ("none", "constant", "length")
 
 # Variances, and 1 − r², below this share count as zero: what is left is rounding error.
 ZERO = 1e-12
+# Sums that differ by less than this share of the sum of their absolute terms are equal up to rounding.
+ROUNDING = 1e-12
 # To rank every resample costs O(M) for Spearman, and all pairs O(M²) for Kendall. With more items than this the
 # interval is made from that many evenly spaced ones and shifted to the estimate, which always uses all.
 INTERVAL_ITEMS = {"spearman": 16384, "kendall": 4096}
@@ -110,38 +112,66 @@ def correlations(
     value = np.full((len(METRICS), len(LEVELS), len(CONTROLS), 3), np.nan)
     reason = np.full(value.shape[:3], "", dtype=object)
     for column, level in enumerate(LEVELS):
-        items, episode = _sums(rewards, steps, level, window)
+        items = _sums(rewards, steps, level, window)
         for row, metric in enumerate(METRICS):
-            for layer, estimate in enumerate(_controlled(items, episode, counts, metric, level, confidence)):
+            for layer, estimate in enumerate(_controlled(items, counts, metric, level, confidence)):
                 value[row, column, layer] = estimate.array
                 reason[row, column, layer] = estimate.reason
     return Correlations(value, reason.astype(np.str_))
 
 
-def _sums(rewards: Floats, lengths: Ints, level: str, window: int) -> tuple[Floats, Ints]:
-    """(recovered, true, length) of each item, (M, 3), scaled so that each column's largest is 1; its episode, (M,)."""
+@dataclass(frozen=True)
+class _Items:
+    """What is correlated at one level.
+
+    Attributes:
+        sums: (M, 3) recovered, true and length, scaled so that each column's largest is 1.
+        ranks: (M, 3) the order of each column's sums, as whole numbers; equal sums have equal numbers.
+        episode: (M,) the episode of each item.
+    """
+
+    sums: Floats
+    ranks: Floats
+    episode: Ints
+
+
+def _sums(rewards: Floats, lengths: Ints, level: str, window: int) -> _Items:
+    """(recovered, true, length) of each item."""
     window = {"step": 1, "partial": window, "episode": int(lengths.max())}[level]
     pieces = -(-lengths // window)
     episode = np.repeat(np.arange(len(lengths)), pieces)
     place = np.arange(len(episode)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     starts = np.repeat(np.cumsum(lengths) - lengths, pieces) + window * place
     sizes = np.diff(np.append(starts, len(rewards)))
-    items = np.column_stack([np.add.reduceat(rewards, starts, axis=0), sizes])
-    largest = np.abs(items).max(axis=0)
-    scaled = items / np.where(largest > 0, largest, 1.0)
-    # Equal sums may differ in their last bits by the order of addition; as ranks they must be tied.
-    return (scaled if level == "step" else np.round(scaled, 12)), episode
+    sums = np.column_stack([np.add.reduceat(rewards, starts, axis=0), sizes])
+    added = 0.0 if level == "step" else np.add.reduceat(np.abs(rewards), starts, axis=0)
+    error = ROUNDING * np.column_stack([np.broadcast_to(added, (len(sums), 2)), np.zeros(len(sums))])
+    largest = np.abs(sums).max(axis=0)
+    ranks = np.column_stack([_order(column, slack) for column, slack in zip(sums.T, error.T, strict=True)])
+    return _Items(sums / np.where(largest > 0, largest, 1.0), ranks, episode)
 
 
-def _controlled(
-    items: Floats, episode: Ints, counts: Floats, metric: str, level: str, confidence: float
-) -> list[Estimate]:
+def _order(values: Floats, error: Floats) -> Floats:
+    """The dense rank of each value; neighbours that differ by no more than the rounding error of either are tied.
+
+    Equal sums may differ in their last bits by the order of addition. The error is that of the sum itself, Σ|r| times
+    `ROUNDING`, and not of the largest sum: one outlier must not tie all others.
+    """
+    order = np.argsort(values, kind="stable")
+    sorted_values, slack = values[order], error[order]
+    apart = np.diff(sorted_values) > np.maximum(slack[1:], slack[:-1])
+    ranks = np.empty(len(values))
+    ranks[order] = np.concatenate([[0], np.cumsum(apart)])
+    return ranks
+
+
+def _controlled(items: _Items, counts: Floats, metric: str, level: str, confidence: float) -> list[Estimate]:
     """The correlation under each of CONTROLS, with its interval: none, of the constant reward, given length."""
-    varies = np.ptp(items, axis=0) > ZERO
-    if len(items) < 2 or not varies[1]:
-        what = f"There is one {level}" if len(items) < 2 else f"The true reward does not vary at {level} level"
+    varies = np.ptp(items.sums, axis=0) > ZERO
+    if len(items.sums) < 2 or not varies[1]:
+        what = f"There is one {level}" if len(items.sums) < 2 else f"The true reward does not vary at {level} level"
         return [Estimate.undefined(f"{what}, so no reward has a correlation with it.")] * len(CONTROLS)
-    xy, xl, yl = _replicates(items, episode, counts, metric).T
+    xy, xl, yl = _replicates(items, counts, metric).T
     without = ONE_EPISODE if counts.shape[1] == 1 else ""
 
     def with_interval(replicates: Floats) -> Estimate:
@@ -166,10 +196,11 @@ def _controlled(
     return [with_interval(xy), constant, Estimate.undefined(why)]
 
 
-def _replicates(items: Floats, episode: Ints, counts: Floats, metric: str) -> Floats:
+def _replicates(level: _Items, counts: Floats, metric: str) -> Floats:
     """r_xy, r_xl, r_yl of each resample, (B, 3); row 0 is the sample itself."""
+    items, episode = level.ranks, level.episode
     if metric == "pearson":
-        return _pearson(items, episode, counts)
+        return _pearson(level.sums, episode, counts)
     rank = _spearman if metric == "spearman" else _kendall
     limit = INTERVAL_ITEMS[metric]
     if len(items) <= limit:

@@ -19,7 +19,7 @@ from irl_probe.metrics.bootstrap import (
 )
 from irl_probe.metrics.checks import check_gamma, check_numbers
 
-# Means that differ by less than this share of the largest mean are tied.
+# Two means that differ by less than this share of the larger mean of absolute returns are tied: it is rounding error.
 TIE = 1e-12
 
 
@@ -123,7 +123,9 @@ def ranking_agreement(
         return Estimate.undefined("There is one policy, and an order needs at least two.")
     pairs = np.triu_indices(len(samples), 1)
     difference, error = (every[:, *pairs] for every in _differences(samples, paired))
-    least = TIE * np.abs([returns.mean(axis=0) for returns in samples]).max(axis=0)[:, None]
+    # The scale of each pair, not of all policies: one of them may be an outlier.
+    scale = np.array([np.abs(returns).mean(axis=0) for returns in samples]).T
+    least = TIE * np.maximum(scale[:, pairs[0]], scale[:, pairs[1]])
     equal = np.abs(difference) <= least
     signs = np.where(equal | (np.abs(difference) < error), 0, np.sign(difference))
     untied = np.abs(signs).sum(axis=1)

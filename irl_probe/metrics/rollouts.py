@@ -61,9 +61,8 @@ def roll_out(
     gamma = check_gamma(gamma)
     if rollouts < 2:
         raise ValueError(f"Products without bias need at least 2 rollouts of each step; got {rollouts}.")
-    terms = [RewardTerms.of(name, reward) for name, reward in rewards.items()]
+    terms = [*(RewardTerms.of(name, reward) for name, reward in rewards.items()), *(extra or {}).values()]
     shown: list[Potential | None] = [reward.potential(gamma, references) for reward in terms]
-    terms, shown = [*terms, *(extra or {}).values()], [*shown, *[None] * len(extra or {})]
     rng = np.random.default_rng(seed)
     states, first = _first(steps, actions, rollouts, rng)  # (N·K·J, ...)
     width = first.shape[1]

@@ -35,7 +35,14 @@ NOISY = (
     "or more draws of each successor."
 )
 
+FEW_SIMULATED = (
+    "VAL needs at least {needed} simulated steps of random actions for its {size} features; there are {found}. "
+    "Simulate more."
+)
+
 RANK = 1e-10  # a direction of the features whose singular value is a smaller share of the largest is rounding error
+# VAL leaves directions below this share small: they hardly vary on the steps, so weights of theirs explode elsewhere.
+VALUE_RANK = 1e-2
 RIDGE = 1e-12  # for directions of the orthonormal features that the sample does not determine
 DAMPED = 0.2  # singular values of VAL's system below this share of 1 − √γ are damped
 ITERATIONS = 8  # of the damped solution, which make it exact to 1e-9 where the sample determines it
@@ -98,6 +105,7 @@ class StarcForms:
         rewards: R(s, a, S′) at each step's successors, (n, N, L).
         canonical: measure → forms.
         sizes: measure → the number of features that was used.
+        undefined: measure → why it has no figure.
         value_spread: (n,) the standard deviation over the steps of each reward's value under d_A; without the potential
             that the reward itself shows, if it shows one.
     """
@@ -108,6 +116,7 @@ class StarcForms:
     canonical: dict[str, Canonical]
     sizes: dict[str, int]
     value_spread: Floats
+    undefined: Mapping[str, str]
 
     def plus(self, first: str, second: str, times: float, name: str) -> StarcForms:
         """With the forms of one more reward: `first` + `times` · `second`."""
@@ -135,10 +144,13 @@ class StarcForms:
 
         In a resample the fitted weights change by one Newton step, which is exact to first order.
 
-        NaN with a reason if a form is 0. Raises ValueError for an unknown measure.
+        NaN with a reason if a form is 0, or if VAL has too few simulated steps. Raises ValueError for an unknown
+        measure.
         """
         check_confidence(confidence, resamples)
         check_choice(measure, MEASURES, "measure")
+        if measure in self.undefined:
+            return Estimate.undefined(self.undefined[measure])
         forms = self.canonical[measure]
         rows = [self.names.index(name) for name in (first, second)]
         episodes = len(np.unique(forms.episode))
@@ -191,19 +203,24 @@ def starc_forms(
         references: observations and actions (K, ...) at which a plain function's dependence on s′ is read; None leaves
             it unread.
         extra: more rewards, whose forms come from the same system. They do not count in the choice of features, and
-            their own potentials are not used.
+            their own potentials are not among these.
 
     Raises ValueError if the features are not finite numbers of shape (N, p).
     """
     gamma = check_gamma(gamma)
     judged = [RewardTerms.of(name, reward) for name, reward in rewards.items()]
     shown = [reward.potential(gamma, references) for reward in judged]
-    every = [*zip(judged, shown, strict=True), *((reward, None) for reward in (extra or {}).values())]
+    every = [*zip(judged, shown, strict=True), *((r, r.potential(gamma, references)) for r in (extra or {}).values())]
     steps = successors.steps
     own = np.repeat(steps.actions[:, None], successors.ended.shape[1], axis=1)
     basis = _Basis(features, [p for p in shown if p is not None])
     whole, unshaped = _evaluated(every, gamma, (steps.observations, own), successors.after, successors.ended)
 
+    _, paid = _evaluated(every, gamma, (policy.observations, policy.actions), policy.after, policy.ended)
+    paid = paid.mean(axis=2)
+    if not (policy.ended.any() or successors.ended.any()):  # a constant is shaping: take it out without a fit
+        unshaped = unshaped - paid.mean(axis=1)[:, None, None]
+        paid = paid - paid.mean(axis=1, keepdims=True)
     here = basis(steps.observations)
     offered = _offered(sizes, here.shape[1] - len(basis.shown))
     psi = gamma * basis.after(successors.after, successors.ended) - here[:, None]
@@ -212,9 +229,8 @@ def starc_forms(
     psi = gamma * smaller.after(successors.after, successors.ended) - smaller(steps.observations)[:, None]
     least = _minimal(psi, unshaped, steps.episode)
 
-    _, paid = _evaluated(every, gamma, (policy.observations, policy.actions), policy.after, policy.ended)
     following = gamma * basis.after(policy.after, policy.ended).mean(axis=1)
-    value = _ValueSystem(basis(policy.observations), following, paid.mean(axis=2).T, policy, gamma)
+    value = _ValueSystem(basis(policy.observations), following, paid.T, policy, gamma, here)
     val, val_size, spread = _val(problem, value)
     return StarcForms(
         names=(*rewards, *(extra or {})),
@@ -223,6 +239,7 @@ def starc_forms(
         canonical={"starc_val": val, "starc_minimal": least},
         sizes={"starc_val": val_size, "starc_minimal": psi.shape[2] - len(basis.shown)},
         value_spread=spread,
+        undefined=_too_few(val_size, len(value.phi)),
     )
 
 
@@ -272,13 +289,14 @@ class _Problem:
 
 @dataclass(frozen=True)
 class _ValueSystem:
-    """Simulated steps of d_A: φ(s) and γE[φ(s′)] (M, p), the mean reward over d_A (M, n)."""
+    """Simulated steps of d_A: φ(s) and γE[φ(s′)] (M, p), the mean reward over d_A (M, n); φ(s) of the steps (N, p)."""
 
     phi: Floats
     following: Floats
     rewards: Floats
     policy: PolicySteps
     gamma: float
+    steps: Floats
 
     def solve(self, columns: Ints, rows: Bools | slice) -> tuple[Floats, Floats, Floats]:
         """w (p, n) by the rows, the columns' scaling (p, p) in which w is, and the inverse of the system.
@@ -286,8 +304,10 @@ class _ValueSystem:
         The inverse is that of iterated Tikhonov: exact along directions that the sample determines as well as it does
         in expectation (singular values of at least 1 − √γ), and damped along those that it leaves open.
         """
-        phi = self.phi[rows][:, columns]
-        scale = _orthonormal(phi)
+        phi, steps = self.phi[rows][:, columns], self.steps[:, columns]
+        both = np.concatenate([phi / np.sqrt(len(phi)), steps / np.sqrt(len(steps))])  # equal weight of both samples
+        unit = 1 / np.maximum(np.sqrt((both**2).sum(axis=0)), np.finfo(np.float64).tiny)
+        scale = unit[:, None] * _orthonormal(both * unit, VALUE_RANK) / np.sqrt(len(both) / 2)
         phi = phi @ scale
         system = phi.T @ (phi - self.following[rows][:, columns] @ scale) / len(phi)
         ridge = (DAMPED * (1 - np.sqrt(self.gamma))) ** 2
@@ -390,6 +410,11 @@ def _affordable(sizes: Sequence[int], rows: int) -> list[int]:
     return [size for size in sizes if size * ROWS_PER_FEATURE <= rows] or [sizes[0]]
 
 
+def _too_few(size: int, rows: int) -> dict[str, str]:
+    needed = ROWS_PER_FEATURE * size
+    return {"starc_val": FEW_SIMULATED.format(needed=needed, size=size, found=rows)} if rows < needed else {}
+
+
 def _halves(groups: Ints) -> Bools:
     """Every second group of rows; where there is only one, its second half."""
     names, index = np.unique(groups, return_inverse=True)
@@ -402,11 +427,11 @@ def _flat(draws: Floats) -> Floats:
     return draws.reshape(-1, draws.shape[-1])
 
 
-def _orthonormal(rows: Floats) -> Floats:
-    """(p, p) that makes the columns of rows (N, p) orthonormal on average; directions without data stay small."""
+def _orthonormal(rows: Floats, rank: float = RANK) -> Floats:
+    """(p, p) that makes the columns of rows (N, p) orthonormal on average; directions below `rank` stay small."""
     triangle = np.linalg.qr(rows, mode="r")
     _, singular, axes = np.linalg.svd(triangle)
-    columns: Floats = axes[: len(singular)].T / np.maximum(singular, RANK * max(singular[0], RANK))
+    columns: Floats = axes[: len(singular)].T / np.maximum(singular, rank * max(singular[0], RANK))
     scale: Floats = columns * np.sqrt(len(rows))
     return scale
 

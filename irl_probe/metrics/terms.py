@@ -47,6 +47,7 @@ class RewardTerms:
         state, pair, successor, joint: functions of N rows, giving (N,).
         table: (N states, K actions) → (N, K), if all actions of a state cost no more time than one action. It must
             agree with `pair` and is used instead of it.
+        hidden: its dependence on s′ is not to be read, as in a calibration by shaping that no reward shows.
     """
 
     name: str
@@ -55,6 +56,7 @@ class RewardTerms:
     successor: Callable[[Array], Floats] | None = None
     joint: RewardFunction | None = None
     table: Callable[[Array, Array], Floats] | None = None
+    hidden: bool = False
 
     @staticmethod
     def of(name: str, reward: RewardFunction | RewardTerms) -> RewardTerms:
@@ -95,9 +97,9 @@ class RewardTerms:
         references (s, a), K of each, of r(s, a, s′)/γ: the potential of every r = g(s, a) + γΦ(s′) up to a constant.
         Taking out any function of the state as shaping is valid; this one takes out what can be seen without a fit.
 
-        None if the reward does not depend on s′, if γ = 0, or if a plain function has no references.
+        None if the reward does not depend on s′, if γ = 0, if a plain function has no references, or if `hidden`.
         """
-        if gamma == 0 or (self.successor is None and (self.joint is None or references is None)):
+        if self.hidden or gamma == 0 or (self.successor is None and (self.joint is None or references is None)):
             return None
 
         def function(observations: Array) -> Floats:

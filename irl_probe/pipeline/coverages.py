@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import xarray as xr
 
-from irl_probe._config import check_count
+from irl_probe._config import as_seed, check_count
 from irl_probe._names import BASELINES, CONSTANT, EXPERT, LEARNED, MIXTURE, RANDOM, TRUE, UNNAMED
 from irl_probe._plain import plain_observations
 from irl_probe._spaces import Env
@@ -51,6 +51,7 @@ def coverages(
     Raises as `make_env`, `record_demos` and `train` do.
     """
     check_count(episodes, 1, "episodes")
+    seed = as_seed(seed)
     env = make_env(env_id)
     try:
         expert: Policy | TabularPolicy
@@ -86,6 +87,7 @@ def noisy_rollouts(policy: Policy | TabularPolicy, env: str | Env, *, episodes: 
     Raises ValueError for fewer than one episode, and as `make_env` and `record_demos` do.
     """
     check_count(episodes, 1, "The number of episodes")
+    seed = as_seed(seed)
     each = max(1, episodes // len(NOISE))
     live = make_env(env) if isinstance(env, str) else env
     try:

@@ -22,6 +22,7 @@ from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.pipeline.coverages import NOISE, OffData, ladder, off_data
 from irl_probe.results import join_results, learning_group, new_results, retraining_group, returns_group
 from irl_probe.retraining import RetrainConfig, retrain
+from irl_probe.retraining.cells import Cell
 from irl_probe.rewards import RecoveredReward, recover
 from irl_probe.transitions import Transitions
 
@@ -58,7 +59,7 @@ def probe_environment(
     console.print(
         f"Recovered r(s, a, s′) = Q(s, a) − γV(s′). Now {config.retrain_seeds} fresh policies learn from it alone."
     )
-    retrained = [retrain(reward, _retraining(config, i), env=env_id) for i in range(config.retrain_seeds)]
+    retrained = [_retrained(reward, config, i, env_id, folder / "retrained") for i in range(config.retrain_seeds)]
 
     evaluations = _evaluate(env_id, {LEARNED: run.policy, CLONED: cloned.policy}, config)
     again = [_true_returns(one.policy, env_id, config) for one in retrained]
@@ -106,6 +107,13 @@ def _with_curve(config: ProbeConfig, *, discrete: bool) -> IQConfig:
 def _retraining(config: ProbeConfig, index: int) -> RetrainConfig:
     learner = RLConfig(steps=config.retrain_steps, seed=config.seed + 1 + index, evaluate_every=0)
     return RetrainConfig(learner)
+
+
+def _retrained(reward: RecoveredReward, config: ProbeConfig, index: int, env_id: str, folder: Path) -> Run:
+    """A policy retrained in a folder of its own; a resumed probe continues it there."""
+    settings = _retraining(config, index)
+    cell = Cell(folder / f"seed-{settings.learner.seed}", {})
+    return retrain(reward, settings, env=env_id, out=cell.run, resume=cell.resume())
 
 
 def _true_returns(policy: Policy, env_id: str, config: ProbeConfig) -> Evaluation:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from irl_probe._config import as_seed
 from irl_probe._names import RECOVERED
 from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import load_demos
@@ -46,6 +47,7 @@ def compare_forms(
     Returns results with the attribute `explained_variance`: form → coverage → estimate, low, high, as JSON. The table
     is `forms_table`. Raises as `coverages`, `distil` and `compare` do.
     """
+    seed = as_seed(seed)
     found = coverages(env_id, episodes=episodes, seed=seed)
     forms = distil_forms(reward, config or DistilConfig(seed=seed), transitions=found)
     rewards: dict[str, Reward] = {RECOVERED: reward, **forms}

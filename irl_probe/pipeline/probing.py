@@ -10,7 +10,7 @@ from rich.console import Console
 
 from irl_probe._config import check_kind, takes_config
 from irl_probe.learn import TrainingInterrupted
-from irl_probe.learn.loop import CHECKPOINT
+from irl_probe.learn.resume import DESCRIPTION
 from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.pipeline.environment import probe_environment
 from irl_probe.pipeline.grid import probe_grid
@@ -42,11 +42,11 @@ def probe(
         env_id: the environment.
         config: the settings; None takes the defaults of `ProbeConfig`. For GridWorld only the seed may be set.
         out: the folder, new or empty; None takes runs/probe/<env_id>.
-        resume: continue an interrupted probe. Its training continues at the last checkpoint; the steps after training
-            start again.
+        resume: continue an interrupted probe. Its training, and that of the retrained policies, continues at the last
+            checkpoint; what comes between and after them starts again.
 
     Raises TypeError for a config of another type; ValueError if the folder is not empty, if there is nothing to resume,
-    or for settings that GridWorld does not take; TrainingInterrupted after SIGINT; and all that its verbs raise.
+    or for settings that GridWorld does not take; TrainingInterrupted after Ctrl-C or SIGTERM; and as its verbs do.
     """
     check_kind(env_id, str, "The environment of a probe", "Write its id, such as 'CartPole-v1'.")
     config = config or ProbeConfig()
@@ -61,7 +61,7 @@ def probe(
     console, chain = Console(stderr=True), probe_grid if env_id == "GridWorld" else probe_environment
     try:
         tree, reward = chain(env_id, config, folder, console, resume=resume)
-    except TrainingInterrupted as error:
+    except KeyboardInterrupt as error:
         raise TrainingInterrupted(
             "Interrupted. Continue with the same command and --resume, or "
             f"probe(..., out={str(folder)!r}, resume=True)."
@@ -82,8 +82,8 @@ def _check_resumable(folder: Path) -> None:
         raise ValueError(
             f"The probe in {folder} is finished, so there is nothing to resume. Its page is {folder / 'report.html'}."
         )
-    if not (folder / "run" / CHECKPOINT).exists():
+    if not (folder / "run" / DESCRIPTION).exists():
         raise ValueError(
-            f"An interrupted probe's folder must hold run/{CHECKPOINT}; {folder} does not. "
+            f"An interrupted probe's folder must hold run/{DESCRIPTION}; {folder} does not. "
             "Start another probe in a new folder."
         )

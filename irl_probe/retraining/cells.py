@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike
 
 from irl_probe._config import check_kind
 from irl_probe._plain import named
+from irl_probe._policies import Policy, acting
 from irl_probe._spaces import Env
 from irl_probe.demos import record_demos
-from irl_probe.learn import Policy, random_policy
+from irl_probe.learn import random_policy
 from irl_probe.learn.folder import CheckpointError, differences, write_atomically
 from irl_probe.learn.resume import DESCRIPTION
 from irl_probe.rewards import Reward, RewardError, RewardModel, evaluate_reward
@@ -137,7 +138,8 @@ def reward_fingerprint(reward: Reward, env: Env) -> Fingerprint:
 
 def policy_fingerprint(policy: Policy, env: Env) -> Fingerprint:
     """A summary of the policy's most likely actions in the states of random steps in `env`."""
-    return _of_random_steps(lambda steps: policy(named(env.observation_space, steps.observations), True), env)
+    act = acting(policy)
+    return _of_random_steps(lambda steps: act(named(env.observation_space, steps.observations), True, None), env)
 
 
 def environment_fingerprint(env: Env) -> dict[str, Fingerprint]:
@@ -150,7 +152,7 @@ def _of_random_steps(of: Callable[[Transitions], ArrayLike], env: Env) -> list[f
     """The summary of `of(random steps)`; [] if `env` does not repeat itself, given its reset seed."""
     policy = random_policy(env.action_space)
     first, again = (
-        _summary(of(record_demos(policy, env, EPISODES, seed=0, epsilon=1.0, time_limit=STEPS).transitions))
+        _summary(of(record_demos(policy, env, EPISODES, seed=0, epsilon=1.0, max_steps=STEPS).transitions))
         for _ in range(2)
     )
     return [] if differences({"": first}, {"": again}) else first

@@ -10,12 +10,14 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import numpy as np
 
-from irl_probe._config import check_count, takes_config
+from irl_probe._config import as_seed, check_count, takes_config
 from irl_probe._plain import plain_actions, plain_env, to_own_actions, to_plain_observations
+from irl_probe._policies import acting
 from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
 from irl_probe.envs import check_spaces, make_env
 from irl_probe.learn import Run, train_on_reward
+from irl_probe.learn.resume import check_folder
 from irl_probe.retraining.cells import reward_fingerprint
 from irl_probe.retraining.config import RetrainConfig
 from irl_probe.rewards import Reward, RewardModel, RewardWrapper
@@ -48,6 +50,7 @@ def retrain(
 
     Raises as `irl_probe.train` does.
     """
+    check_folder(out, resume=resume)
     learner = (config or RetrainConfig()).learner
     model = reward if isinstance(reward, RewardModel) else None
     if model is not None and model.temperature is not None and learner.temperature is None:
@@ -81,10 +84,9 @@ class SB3Run:
     def policy(
         self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
     ) -> Array:
-        """Actions (N, …) in the environment's units; draws come from torch's global generator, not from `rng`."""
+        """Actions (N, …) in the environment's units; draws have a seed from `rng`, else torch's global generator."""
         plain = to_plain_observations(self.observation_space, observations)
-        actions, _ = self.model.predict(plain, deterministic=deterministic)
-        return to_own_actions(self.action_space, np.asarray(actions))
+        return to_own_actions(self.action_space, acting(self.model)(plain, deterministic, rng))
 
 
 def retrain_sb3(
@@ -114,13 +116,14 @@ def retrain_sb3(
     environment.
     """
     check_count(steps, 1, "The steps")
+    seed = as_seed(seed)
     if algorithm not in ALGORITHMS:
         raise ValueError(f"The algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}.")
     try:
         import stable_baselines3 as sb3
     except ImportError as error:
         raise ImportError("This needs Stable-Baselines3: pip install 'irl_probe[sb3]'.") from error
-    live = make_env(env) if isinstance(env, str) else env if isinstance(env, gym.Env) else env()
+    live = make_env(env) if isinstance(env, str) else env() if not isinstance(env, gym.Env) and callable(env) else env
     check_spaces(live)
     discrete = isinstance(plain_actions(live.action_space), gym.spaces.Discrete)
     fitting = _DISCRETE if discrete else _CONTINUOUS

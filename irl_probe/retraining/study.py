@@ -16,6 +16,7 @@ from irl_probe._config import check_kind, takes_config
 from irl_probe._names import TRUE_REWARD
 from irl_probe._plain import plain_actions
 from irl_probe._spaces import Env
+from irl_probe._steps import check_distinct
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
 from irl_probe.learn import Policy, RLConfig, TrainingInterrupted, evaluate, random_policy, train_on_reward
@@ -66,8 +67,8 @@ def retrain_study(
     Returns results with the group /retraining, (reward, seed); the returns of random and expert are attributes of it.
 
     Raises ValueError where there is no reward, a name is reserved, or `out` holds policies of another study (of another
-    reward, environment, learner or budget); TrainingDiverged where the learning of a policy diverges, which ends the
-    study; TrainingInterrupted after SIGINT.
+    reward, environment, learner or budget), and where `env` returns one environment twice; TrainingDiverged where the
+    learning of a policy diverges, which ends the study; TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     config = config or RetrainStudyConfig()
     check_kind(rewards, Mapping, "The rewards of a study", "Name each: {'iq': reward}.")
@@ -76,12 +77,12 @@ def retrain_study(
     if TRUE_REWARD in rewards:
         raise ValueError(f"{TRUE_REWARD!r} is the name of the environment's own reward; give yours another name.")
     maker = _maker(env)
+    example = maker()
     taught: dict[str, Reward | None] = dict(rewards)
     if config.on_true_reward:
         taught[TRUE_REWARD] = None
     folder = None if out is None else Path(out)
     check_cells(folder, list(taught))
-    example = maker()
     env_id = env_name(example)
 
     def returns_of(name: str, reward: Reward | None) -> list[float]:
@@ -93,7 +94,7 @@ def retrain_study(
 
     try:
         cells = np.array([returns_of(name, reward) for name, reward in taught.items()])
-    except TrainingInterrupted as error:
+    except KeyboardInterrupt as error:
         raise TrainingInterrupted(how_to_go_on(folder)) from error
     random = evaluate(
         random_policy(example.action_space), maker, episodes=RANDOM_EPISODES, seed=EVALUATION_SEED
@@ -146,6 +147,7 @@ def _fingerprints(reward: Reward | None, maker: Callable[[], Env]) -> dict[str, 
         return {
             "env": env_name(env),
             "environment": environment_fingerprint(env),
+            "time limit": None if env.spec is None else env.spec.max_episode_steps,
             "reward": TRUE_REWARD if reward is None else reward_fingerprint(reward, env),
         }
     finally:
@@ -216,6 +218,10 @@ def _maker(env: str | Callable[[], Env]) -> Callable[[], Env]:
         return lambda: make_env(env)
     if isinstance(env, gym.Env):
         raise ValueError("A study makes an environment for each policy: give its id, or a function that makes it.")
+    first, second = env(), env()
+    check_distinct((first, second))
+    first.close()
+    second.close()
     return env
 
 

@@ -6,6 +6,7 @@ from .distil_config import DistilConfig
 from .distilled import DistilledReward
 from .dynamics import DynamicsConfig, LearnedDynamics, LearnedSimulator, fit_dynamics
 from .expectation import ExactExpectation, Expectation, ObservedSuccessor, SimulatedExpectation
+from .hub import push_reward
 from .model import RewardModel
 from .protocol import Normalisation, Reward, RewardError, evaluate_reward
 from .recovered import RecoveredReward, SoftQSource, recover
@@ -44,6 +45,7 @@ __all__ = [
     "fit_dynamics",
     "list_zoo",
     "load_reward",
+    "push_reward",
     "recover",
     "relabel",
     "relabel_minari",

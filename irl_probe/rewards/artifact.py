@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from irl_probe._config import check_kind
 from irl_probe.rewards import schema
 from irl_probe.rewards.card import card
 from irl_probe.rewards.distilled import DistilledReward
+from irl_probe.rewards.hub import CARD, DESCRIPTION, FILES, SCHEME, fetch_reward
 from irl_probe.rewards.model import RewardModel, Shapes
 from irl_probe.rewards.protocol import RewardError
 from irl_probe.rewards.recovered import RecoveredReward
@@ -25,8 +26,6 @@ from irl_probe.rewards.schema import WEIGHTS
 from irl_probe.rewards.strict_json import canonical
 from irl_probe.rewards.zoo import locate, unknown
 
-DESCRIPTION, CARD = "reward.json", "README.md"
-FILES = (DESCRIPTION, WEIGHTS, CARD)
 MAX_BYTES = 256 << 20
 _MAX_JSON = 16 << 20
 _MODELS: dict[type[schema.RewardSpec], type[RewardModel]] = {
@@ -95,20 +94,26 @@ def load_reward(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -
     and finiteness of every tensor. Nothing is unpickled and no module is imported.
 
     Args:
-        source: the folder, or the id of a shipped reward ("CartPole-v1/iq"); an existing folder of that name wins.
+        source: the folder, or the id of a shipped reward ("CartPole-v1/iq"); an existing folder of that name wins. Or
+            "hf://user/name" on the Hugging Face Hub, also with a "@revision" (the extra [hub]).
         max_bytes: the largest weights file to read.
 
     Raises RewardError if there is no such reward (with the nearest names) or if anything in it is wrong.
     """
     if not isinstance(source, str | os.PathLike):
         raise RewardError(f"A reward to load is a folder or the id of a shipped one; got {type(source).__name__}.")
+    if os.fspath(source).startswith(SCHEME):
+        with tempfile.TemporaryDirectory() as scratch:
+            fetch_reward(os.fspath(source), Path(scratch, "reward"))
+            return load_reward(Path(scratch, "reward"), max_bytes=max_bytes)
     folder = locate(os.fspath(source))
     data, weights = _read_pair(folder, max_bytes)
     try:
         described = schema.read(data)
         model = _MODELS[type(described.reward)]
-        tensors = _read_tensors(weights, described.weights, model.shapes(described.reward))
-        reward = model.from_spec(described.reward, tensors, described.figures)
+        with torch.inference_mode(False):  # tensors that are made in inference mode could never be trained on
+            tensors = _read_tensors(weights, described.weights, model.shapes(described.reward))
+            reward = model.from_spec(described.reward, tensors, described.figures)
     except RewardError as error:
         raise RewardError(f"The reward in {folder} cannot be used. {error}") from error
     reward.remember_id(schema.reward_id(described.reward, described.weights.sha256))
@@ -188,6 +193,11 @@ def _read_file(folder: Path, name: str, limit: int) -> bytes:
     return data
 
 
+def _rests(names: Iterable[str]) -> list[tuple[str, str]]:
+    """The means of observations, each with the name of its further digits, which only a far mean has."""
+    return [(name, f"{name.removesuffix('mean')}rest") for name in names if name.endswith(".encoder.mean")]
+
+
 def _read_tensors(weights: bytes, described: schema.Weights, shapes: Shapes) -> dict[str, torch.Tensor]:
     """The tensors of the weights file, after checking its bytes, and their names, types, shapes and values."""
     if len(weights) != described.bytes:
@@ -200,6 +210,7 @@ def _read_tensors(weights: bytes, described: schema.Weights, shapes: Shapes) -> 
         raise RewardError(f"{WEIGHTS} must be a safetensors file; {error}.") from error
     types = {torch.float32: "F32", torch.float64: "F64"}
     wanted = {name: (types[dtype], shape) for name, (dtype, shape) in shapes.items()}
+    wanted |= {rest: wanted[mean] for mean, rest in _rests(wanted) if rest in found}
     if found.keys() != wanted.keys():
         missing, unexpected = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
         raise RewardError(

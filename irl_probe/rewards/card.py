@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 
 from irl_probe._plain import flat_order
@@ -9,17 +11,53 @@ from irl_probe._spaces import space_from_json
 from irl_probe.rewards.strict_json import Json
 
 
-def card(described: Mapping[str, Json], formula: str | None) -> str:
+def card(described: Mapping[str, Json], formula: str | None, *, source: str | None = None) -> str:
     """Markdown that says what the reward is, where it comes from, what was measured and how to load it.
 
     Args:
         described: the content of reward.json.
         formula: the terms of a linear reward, or None.
+        source: what `load_reward` takes in the card's example; None is the reward's id in the zoo, or a folder.
     """
-    return "\n".join(_lines(described, _part(described, "reward"), formula)) + "\n"
+    reward = _part(described, "reward")
+    source = source or str(_part(reward, "provenance").get("zoo_id", "path/to/this/folder"))
+    return "\n".join([*_front_matter(reward), *_lines(described, reward, formula, source)]) + "\n"
 
 
-def _lines(described: Mapping[str, Json], reward: Mapping[str, Json], formula: str | None) -> Iterator[str]:
+def _front_matter(reward: Mapping[str, Json]) -> Iterator[str]:
+    """The metadata that the Hugging Face Hub reads (huggingface.co/docs/hub/model-cards), as YAML."""
+    provenance = _part(reward, "provenance")
+    stated = str(provenance.get("licence", "MIT"))
+    tags = [
+        "irl_probe",
+        "inverse-reinforcement-learning",
+        "reward-model",
+        "reinforcement-learning",
+        str(reward["kind"]),
+    ]
+    tags += [str(provenance[name]) for name in ("algorithm", "env_id") if name in provenance]
+    yield "---"
+    yield "library_name: irl_probe"
+    yield "pipeline_tag: reinforcement-learning"
+    if re.match(r"MIT\b", stated):
+        yield "license: mit"
+    else:
+        yield "license: other"
+        yield f"license_name: {_quoted(stated)}"
+    yield "tags:"
+    yield from (f"- {_quoted(tag)}" for tag in dict.fromkeys(tags))
+    yield "---"
+    yield ""
+
+
+def _quoted(text: str) -> str:
+    """A YAML string: every JSON string is one."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _lines(
+    described: Mapping[str, Json], reward: Mapping[str, Json], formula: str | None, source: str
+) -> Iterator[str]:
     provenance, terminal = _part(reward, "provenance"), _part(reward, "terminal")
     env_id = provenance.get("env_id", "an environment that was not recorded")
     distilled = reward["kind"] == "distilled"
@@ -60,7 +98,7 @@ def _lines(described: Mapping[str, Json], reward: Mapping[str, Json], formula: s
     yield "```python"
     yield "import irl_probe as ip"
     yield ""
-    yield f'reward = ip.load_reward("{provenance.get("zoo_id", "path/to/this/folder")}")'
+    yield f'reward = ip.load_reward("{source}")'
     yield f'env = ip.RewardWrapper(ip.envs.make_env("{provenance.get("env_id", "CartPole-v1")}"), reward)'
     yield "```"
     yield ""

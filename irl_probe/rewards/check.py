@@ -8,9 +8,10 @@ import warnings
 import gymnasium as gym
 import numpy as np
 
-from irl_probe._config import check_count, check_kind
-from irl_probe._plain import flattened
+from irl_probe._config import as_seed, check_count, check_kind
+from irl_probe._plain import flattened, named
 from irl_probe._spaces import Env
+from irl_probe._steps import reset_copied, step_copied
 from irl_probe._types import Array, Bools
 from irl_probe.envs import make_env
 from irl_probe.rewards.protocol import Reward, RewardError, check_callable, check_values
@@ -43,7 +44,7 @@ def check_reward_model(
     """
     check_callable(reward)
     check_count(steps, 1, "The steps of check_reward_model")
-    check_count(seed, 0, "The seed of check_reward_model")
+    seed = as_seed(seed, "The seed of check_reward_model")
     name = type(reward).__name__
     batch = _batch(reward, env, steps, seed)
     copies = [array.copy() for array in batch]
@@ -99,12 +100,12 @@ def _batch(reward: Reward, env: str | Env, steps: int, seed: int) -> tuple[Array
 
 def _random_steps(env: Env, steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
     env.action_space.seed(seed)
-    env, rows = flattened(env), []
-    observation, _ = env.reset(seed=seed)
+    own, env, rows = env.observation_space, flattened(env), []
+    observation = reset_copied(env, seed=seed)
     for _ in range(steps):
-        action = env.action_space.sample()
-        successor, _, terminated, truncated, _ = env.step(action)
-        rows.append((np.array(observation), np.array(action), np.array(successor), bool(terminated)))
-        observation = env.reset()[0] if terminated or truncated else successor
+        step = step_copied(env, env.action_space.sample(env.mask))
+        rows.append((observation, step.action, step.observation, step.terminated))
+        observation = reset_copied(env) if step.terminated or step.truncated else step.observation
     observations, actions, successors, ended = zip(*rows, strict=True)
-    return np.stack(observations), np.stack(actions), np.stack(successors), np.array(ended)
+    before, after = (named(own, np.stack(each)) for each in (observations, successors))
+    return before, np.stack(actions), after, np.array(ended)

@@ -22,7 +22,7 @@ from irl_probe.rewards.model import RewardModel
 from irl_probe.rewards.protocol import Reward, RewardError, evaluate_reward
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.rewards.reward_network import RewardNetwork
-from irl_probe.softq import NetworkSpec
+from irl_probe.softq import NetworkSpec, learns
 from irl_probe.transitions import Transitions
 
 RESAMPLES, CONFIDENCE = 1000, 0.95
@@ -30,6 +30,7 @@ TOTAL = "all"  # the label of the figure of all coverages together
 
 
 @takes_config(DistilConfig, "irl_probe.distil(reward, DistilConfig(form='state'), transitions=steps)")
+@learns
 def distil(
     reward: Reward,
     config: DistilConfig | None = None,

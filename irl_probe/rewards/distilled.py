@@ -38,6 +38,7 @@ from irl_probe.rewards.protocol import (
 )
 from irl_probe.rewards.reward_network import NumpyRewardNetwork, RewardNetwork, moments
 from irl_probe.rewards.strict_json import validated
+from irl_probe.rewards.torch_module import DistilledModule
 
 MOST_TERMS = 30
 ROUNDING = 1e-12  # a weight below this share of the largest is a rounding error of 0
@@ -164,6 +165,10 @@ class DistilledReward(RewardModel):
             return values
         after, now = np.split(h.of_states(np.concatenate([o2, o])), 2)
         return values + self.gamma * np.where(d, 0.0, after) - now
+
+    def torch(self) -> DistilledModule:
+        """As `RewardModel.torch`."""
+        return DistilledModule(self.g, self.h, self.gamma, (self.observation_space, self.action_space))
 
     def potential(self, observations: Array) -> Floats:
         """h(s), (N,); 0 without h."""

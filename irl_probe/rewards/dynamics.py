@@ -21,14 +21,13 @@ from irl_probe.envs import SimulatedStep
 from irl_probe.rewards.distil_config import HeldOut, LearningRate
 from irl_probe.rewards.expectation import Kind, ValueAfter
 from irl_probe.rewards.protocol import RewardError
-from irl_probe.softq import ACTIVATIONS, ActionScale, EnsembleLinear, NetworkSpec
+from irl_probe.softq import ACTIVATIONS, ActionScale, EnsembleLinear, Network, NetworkSpec, learns, standardisation
 from irl_probe.softq.in_numpy import NumpyLayers, array_of, piece_rows, pieces
 from irl_probe.transitions import Transitions
 
 LEAST_STEPS = 100
 DYNAMICS = "expectation.network"  # the name of the network among the weights of a saved reward
 LOG_STD = (-7.0, 1.0)  # bounds of log σ of the change of s, in units of its standard deviation
-FLOOR = 1e-6  # a dimension that varies less has the scale 1
 WEIGHT_DECAY = 0.01
 
 
@@ -62,6 +61,7 @@ class DynamicsConfig(Config):
             raise RewardError(str(error)) from None
 
 
+@learns
 def fit_dynamics(
     transitions: Transitions,
     observation_space: spaces.Space[object],
@@ -159,10 +159,9 @@ class LearnedDynamics:
         """Mean and σ of s′ − s (M, N, width) in the environment's units, and the probability of the end (M, N)."""
         network = self.network
         inputs = network.inputs(observations, actions).astype(np.float32)
-        mean, log_std, logit = (
-            part.numpy().astype(np.float64)
-            for part in split(torch.from_numpy(layers(inputs)), network.spec.input_width)
-        )
+        outputs, width = layers(inputs).astype(np.float64), network.spec.input_width
+        mean, logit = outputs[..., :width], outputs[..., -1]
+        log_std = LOG_STD[0] + 0.5 * (LOG_STD[1] - LOG_STD[0]) * (np.tanh(outputs[..., width:-1]) + 1)
         scale = array_of(network.change_scale)
         ended = float(network.ends) / (1 + np.exp(-logit))
         return mean * scale + array_of(network.change_mean), np.exp(log_std) * scale, ended
@@ -235,7 +234,7 @@ class LearnedSimulator:
         return SimulatedStep(successors, np.full(len(observations), np.nan), ended)
 
 
-class GaussianDynamics(nn.Module):
+class GaussianDynamics(Network):
     """An ensemble of networks (s, a) → mean and log σ of s′ − s in every dimension, and a logit of termination.
 
     `spec.critics` is the number of members. Inputs and the change of s are standardised with moments that are buffers.
@@ -252,8 +251,8 @@ class GaussianDynamics(nn.Module):
         super().__init__()
         self.spec, states = spec, spec.input_width
         for name, fill in (("mean", 0.0), ("scale", 1.0), ("change_mean", 0.0), ("change_scale", 1.0)):
-            self.register_buffer(name, torch.full((states,), fill))
-        self.register_buffer("ends", torch.zeros(()))
+            self.register_buffer(name, torch.full((states,), fill, dtype=torch.float32))
+        self.register_buffer("ends", torch.zeros((), dtype=torch.float32))
         layers: list[nn.Module] = []
         width = states + (spec.action_count or len(spec.action_low or ()))
         for hidden in spec.hidden:
@@ -282,12 +281,15 @@ class GaussianDynamics(nn.Module):
 
     def fit_moments(self, steps: Transitions) -> None:
         """Take the moments of s and of its change, and whether there are terminations, from `steps`."""
-        flat = steps.observations.reshape(len(steps), -1).astype(np.float64)
-        change = steps.next_observations.reshape(len(steps), -1).astype(np.float64) - flat
-        for values, mean, scale in ((flat, self.mean, self.scale), (change, self.change_mean, self.change_scale)):
-            deviation = values.std(axis=0)
-            mean.copy_(torch.as_tensor(values.mean(axis=0)))
-            scale.copy_(torch.as_tensor(np.where(deviation < FLOOR, 1.0, deviation)))
+        flat = steps.observations.reshape(len(steps), -1)
+        change = steps.next_observations.reshape(flat.shape).astype(np.float64) - flat.astype(np.float64)
+        largest = np.abs(flat).max(axis=0)
+        found = standardisation(flat), standardisation(change.astype(flat.dtype), magnitude=largest)
+        for (mean, scale), (its_mean, its_scale) in zip(
+            ((self.mean, self.scale), (self.change_mean, self.change_scale)), found, strict=True
+        ):
+            mean.copy_(torch.as_tensor(its_mean))
+            scale.copy_(torch.as_tensor(its_scale))
         self.ends.fill_(float(steps.terminated.any()))
 
     def forward(self, inputs: Float[Tensor, "members batch in"]) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,6 +16,7 @@ from irl_probe._types import Floats
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.protocol import RewardError
 from irl_probe.rewards.reward_network import RewardNetwork, as_tensors
+from irl_probe.rewards.torch_module import shaped
 from irl_probe.transitions import Transitions
 
 MOST_ENTRIES = 50_000_000  # numbers in the matrix of a least-squares problem: 400 MB
@@ -53,6 +54,7 @@ def fit_by_least_squares(reward: DistilledReward, batch: Steps, *, ridge: float)
 
     Raises RewardError where the matrix would be too large.
     """
+    _centre_far(reward, batch)
     rows, values, weights = _distinct(reward.g, batch)
     mean = float(batch.values.mean())
     blocks = _blocks(reward, rows, batch.dynamics, square=ridge > 0)
@@ -76,6 +78,7 @@ def fit_by_lasso(reward: DistilledReward, batch: Steps, *, share: float) -> None
 
     Raises RewardError where the matrix would be too large, and where the minimum is not reached.
     """
+    _centre_far(reward, batch)
     blocks = _blocks(reward, batch.rows, batch.dynamics, square=True)
     weights, constant = lasso_weights(np.concatenate(blocks, axis=1), batch.values, share=share)
     split = blocks[0].shape[1]
@@ -113,7 +116,9 @@ def fit_by_gradient(
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
         index = torch.as_tensor(rng.integers(len(wanted), size=batch_size))
-        loss = (_shaped(reward, *(part[index] for part in rows)) - wanted[index]).square().mean()
+        loss = (
+            (shaped(reward.g, reward.h, reward.gamma, *(part[index] for part in rows)) - wanted[index]).square().mean()
+        )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch gives Tensor.backward no types
         optimiser.step()
@@ -176,13 +181,10 @@ def _solve(gram: Floats, covariance: Floats, penalty: float) -> Floats:
     return np.asarray(scale * weights)
 
 
-def _shaped(reward: DistilledReward, o: Tensor, a: Tensor, o2: Tensor, d: Tensor) -> Tensor:
-    """g + γ(1 − d)h(s′) − h(s), with gradients."""
-    values: Tensor = reward.g(o, a, o2, d)
-    if reward.h is None:
-        return values
-    after, now = reward.h(torch.cat([o2, o]), a, o2, d).chunk(2)
-    return values + reward.gamma * torch.where(d, 0.0, after) - now  # type: ignore[no-any-return]  # torch.where is untyped for a number
+def _centre_far(reward: DistilledReward, batch: Steps) -> None:
+    """Let linear networks take off means that are far from 0, where the columns would all but repeat the constant."""
+    for network in reward.networks.values():
+        network.encoder.centre_far(batch.rows[0].numpy())
 
 
 def _distinct(g: RewardNetwork, batch: Steps) -> tuple[Rows, Floats, Floats]:

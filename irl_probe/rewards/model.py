@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from irl_probe.rewards import schema
 from irl_probe.rewards.expectation import Kind
 from irl_probe.rewards.protocol import Normalisation, RewardError
 from irl_probe.rewards.strict_json import plain
+from irl_probe.rewards.torch_module import RewardModule
 
 Provenance = Mapping[str, str | float | int]
 Shapes = dict[str, tuple[torch.dtype, tuple[int, ...]]]
@@ -80,6 +82,14 @@ class RewardModel(ABC):
     def from_spec(cls, spec: Any, tensors: Mapping[str, Tensor], figures: Mapping[str, object]) -> Self:
         """The reward of this description that holds `tensors`, which must have the `shapes` of it."""
 
+    @abstractmethod
+    def torch(self) -> RewardModule:
+        """The reward as a torch module of (observations, actions, next_observations, terminated), with gradients.
+
+        It computes this reward's numbers, (*batch,) in the type of the weights, and works in a training loop, with
+        `torch.compile` and under `torch.vmap`. It holds a frozen copy of the weights; `RewardModule` says more.
+        """
+
     @property
     def terminal(self) -> Literal["zero", "absorbing"]:
         """The terminal convention: "zero" where V_abs = 0, otherwise "absorbing"."""
@@ -108,6 +118,9 @@ class RewardModel(ABC):
     def remember_id(self, verified: str) -> None:
         """Store a `reward_id` that was verified when the reward was loaded, so that it is not computed again."""
         vars(self)["reward_id"] = verified
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)  # a reward is a value: no copy shares its weights
 
     def weights(self) -> bytes:
         """The safetensors file of the reward. Raises RewardError where a weight is not finite."""
@@ -182,7 +195,7 @@ def shapes_of(modules: Mapping[str, nn.Module]) -> Shapes:
 def fill(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
     """Load tensors, named as by `tensors_of`, into modules, without a copy."""
     for name, module in modules.items():
-        own = {key: tensors[f"{name}.{key}"] for key in module.state_dict()}
+        own = {key.removeprefix(f"{name}."): each for key, each in tensors.items() if key.startswith(f"{name}.")}
         module.load_state_dict(own, assign=True)
 
 

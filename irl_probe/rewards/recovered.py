@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from irl_probe._plain import bounded_actions, to_own_actions, to_plain_actions
+from irl_probe._policies import is_stable_baselines
 from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.rewards import schema
@@ -45,8 +46,9 @@ from irl_probe.rewards.protocol import (
     plain_rows,
     widest_observations,
 )
-from irl_probe.rewards.stable_baselines import from_stable_baselines, is_stable_baselines
+from irl_probe.rewards.stable_baselines import from_stable_baselines
 from irl_probe.rewards.strict_json import validated
+from irl_probe.rewards.torch_module import RecoveredModule
 from irl_probe.softq import ContinuousQ, DiscreteQ, GaussianPolicy
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ, SoftQ
 
@@ -150,6 +152,10 @@ class RecoveredReward(RewardModel):
             return q - self.gamma * np.where(d, self.terminal_value, value)
         expected, _ = self.expectation(self._value_after, o, a, o2, d)
         return self.soft_q.q(o, a) - self.gamma * expected
+
+    def torch(self) -> RecoveredModule:
+        """As `RewardModel.torch`. Raises RewardError where E over s′ is by a simulator, which has no gradient."""
+        return RecoveredModule(self.soft_q, self.expectation, self.terminal_value, self._spaces)
 
     def q(self, observations: Array, actions: Array) -> Floats:
         """Q(s, a), (N,): the part of the reward that depends on s and a."""
@@ -342,8 +348,9 @@ def recover(
         observation_space: the environment's; None takes the run's, or for a bare soft Q-function the widest that fits.
         action_space: the environment's; None takes the run's, or the network's bounds, with one dimension.
 
-    Raises RewardError if `source`, `expectation` or `terminal` is of another kind, if a DQN is given no temperature or
-    another source is given one, and if spaces do not fit.
+    Raises RewardError if `source` is a run of 'bc', which learns no Q-function; if `source`, `expectation` or
+    `terminal` is of another kind, if a DQN is given no temperature or another source is given one, and if spaces do not
+    fit.
     """
     if is_stable_baselines(source):
         source = from_stable_baselines(source, temperature=temperature)
@@ -354,6 +361,12 @@ def recover(
         )
     if isinstance(source, SoftQSource):
         soft_q, trained, provenance = source.soft_q, source.terminal_value, dict(source.provenance)
+        if provenance.get("algorithm") == "bc":
+            raise RewardError(
+                "A reward is recovered from a Q-function, and this run is a clone (objective 'bc'), which learns the "
+                "policy alone: its Q is not learned, or only up to any function of the state. Train with the objective "
+                "'iq' or 'sqil', or 'csil', whose reward is the log density of a clone."
+            )
         observation_space = source.observation_space if observation_space is None else observation_space
         action_space = source.action_space if action_space is None else action_space
     elif isinstance(source, _AnySoftQ):

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
+from torch import nn
 
+from irl_probe._types import Floats
 from irl_probe.rewards.protocol import RewardError
 from irl_probe.softq import (
     ACTIVATIONS,
@@ -21,6 +22,7 @@ from irl_probe.softq import (
     GaussianPolicy,
     NetworkSpec,
     ObservationEncoder,
+    learns,
 )
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
 
@@ -42,11 +44,7 @@ class StableBaselinesQ:
     terminal_value: float = 0.0
 
 
-def is_stable_baselines(model: object) -> bool:
-    """Whether it is an algorithm of Stable-Baselines3, or derived from one; found without importing that library."""
-    return any(base.__module__.split(".")[0] == PACKAGE for base in type(model).__mro__)
-
-
+@learns
 def from_stable_baselines(model: Any, *, temperature: float | None = None) -> StableBaselinesQ:
     """The soft Q-function that a Stable-Baselines3 model has learned, copied into this library's networks.
 
@@ -168,7 +166,7 @@ def _spec(
 
 def _side_by_side(first: nn.Linear, second: nn.Linear) -> nn.Linear:
     """One linear layer with the outputs of both."""
-    both = nn.Linear(first.in_features, first.out_features + second.out_features)
+    both = nn.Linear(first.in_features, first.out_features + second.out_features, dtype=torch.float32)
     with torch.no_grad():
         both.weight.copy_(torch.cat([first.weight, second.weight]))
         both.bias.copy_(torch.cat([first.bias, second.bias]))
@@ -194,11 +192,10 @@ def _copy_scaling(encoder: ObservationEncoder, model: Any) -> None:
     normalised = model.get_vec_normalize_env()
     if normalised is not None and normalised.norm_obs:
         statistics = normalised.obs_rms
-        encoder.mean.copy_(_flat(statistics.mean))
-        encoder.scale.copy_(_flat(np.sqrt(statistics.var + normalised.epsilon)))
+        encoder.set(_flat(statistics.mean), _flat(np.sqrt(statistics.var + normalised.epsilon)))
     elif model.policy.normalize_images and is_image_space(model.observation_space):
         encoder.scale.fill_(255.0)
 
 
-def _flat(values: np.ndarray) -> Tensor:
-    return torch.as_tensor(np.asarray(values, dtype=np.float64).ravel())
+def _flat(values: np.ndarray) -> Floats:
+    return np.asarray(values, dtype=np.float64).ravel()

@@ -9,10 +9,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
+from gymnasium.wrappers import Autoreset
 
 from irl_probe._plain import action_rows, many_observations, named, one_observation
 from irl_probe._spaces import Space
+from irl_probe._steps import check_distinct, copied, layers, step_copied
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.rewards.model import RewardModel
 from irl_probe.rewards.protocol import (
@@ -42,6 +44,9 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     A reward gets flat observations of a Dict or Tuple space, as gymnasium.wrappers.FlattenObservation makes them; those
     of a Dict have their parts by name too, observations["goal"]. The learner gets what the environment returns.
 
+    Around gymnasium.wrappers.Autoreset the step after an episode's end only resets. It is not a step of the MDP: it
+    pays 0, and its `info["reset_step"]` is True.
+
     Args:
         env: the environment.
         reward: the reward that it pays.
@@ -63,24 +68,29 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
         self.reward = reward
         self.payment = Payment(reward, normalise, (env.observation_space, env.action_space))
         self._observation: Array | None = None
+        self._resets_itself = any(isinstance(layer, Autoreset) for layer in layers(env))
+        self._ended = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment; its first observation is the first step's s."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._observation = one_observation(self.env.observation_space, observation)
+        self._observation, self._ended = one_observation(self.env.observation_space, observation), False
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Step the environment and pay r(s, a, s′), with the tail where it terminated."""
+        """Step the environment and pay r(s, a, s′), with the tail where it terminated; 0 where it was only reset."""
         if self._observation is None:
             raise RewardError("An environment must be reset before its first step; call reset() first.")
-        observation, true_reward, terminated, truncated, info = self.env.step(action)
-        successor = one_observation(self.env.observation_space, observation)  # a copy: some environments write into it
-        paid = self.payment(
-            self._observation[None], np.array(action)[None], successor[None], np.array([terminated], dtype=bool)
-        )
-        self._observation = successor
-        return observation, float(paid[0]), terminated, truncated, {"true_reward": float(true_reward), **info}
+        step, reset = step_copied(self.env, action), self._ended and self._resets_itself
+        successor = one_observation(self.env.observation_space, step.observation)
+        mdp = np.array([False]) if reset else None
+        taken = (self._observation[None], np.asarray(step.action)[None], successor[None])
+        paid = self.payment(*taken, np.array([step.terminated]), mdp=mdp)
+        self._observation, self._ended = successor, step.terminated or step.truncated
+        info = {**step.info, "true_reward": step.true_reward}
+        if self._resets_itself:
+            info["reset_step"] = reset
+        return copied(step.observation), float(paid[0]), step.terminated, step.truncated, info
 
     @property
     def paid_reward(self) -> RewardModel:
@@ -102,7 +112,8 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     environment or around one of its parts, pays another reward; `infos["_true_reward"]` is False at reset steps.
 
     Raises RewardError where the spaces of one environment do not fit the reward's (both are named), and where the
-    vector environment does not say how it resets itself. Warns as `RewardWrapper` does.
+    vector environment does not say how it resets itself; ValueError where one of its environments is there twice. Warns
+    as `RewardWrapper` does.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], reward: Reward, *, normalise: Normalise = "none") -> None:
@@ -115,6 +126,8 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
                 "A vector environment says how it resets itself, by an AutoresetMode in metadata['autoreset_mode']; "
                 f"got {mode!r}. Make it with gymnasium.make_vec, or set it."
             )
+        if isinstance(env.unwrapped, SyncVectorEnv):
+            check_distinct(env.unwrapped.envs)
         self.reward = reward
         self.payment = Payment(reward, normalise, (env.single_observation_space, env.single_action_space))
         self._mode = mode
@@ -133,11 +146,12 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         """Step all environments and pay r(s, a, s′) in each, 0 where the step was only a reset."""
         if self._observations is None:
             raise RewardError("An environment must be reset before its first step; call reset() first.")
-        observations, true_rewards, terminated, truncated, infos = self.env.step(actions)
+        taken = np.array(actions)
+        observations, true_rewards, terminated, truncated, infos = self.env.step(copied(actions))
         after = many_observations(self.env.single_observation_space, observations)
         ended = terminated | truncated
         successors = self._successors(after, ended, infos)
-        steps = (self._observations, np.asarray(actions), successors, np.asarray(terminated, dtype=bool))
+        steps = (self._observations, taken, successors, np.asarray(terminated, dtype=bool))
         none = np.zeros(self.num_envs, dtype=bool)
         resets = self._ended if self._mode is AutoresetMode.NEXT_STEP else none
         mdp = ~resets

@@ -70,6 +70,18 @@ def write_index(root: Path) -> Path:
     return root / INDEX
 
 
+def write_cards(root: Path) -> Path:
+    """Write the card of every reward of a zoo again, from its reward.json, and then index.json; returns its path."""
+    from irl_probe.rewards.artifact import load_reward
+    from irl_probe.rewards.card import card
+
+    for described in sorted(root.glob("**/reward.json")):
+        content = parse(described.read_bytes(), described.name)
+        text = card(content, load_reward(described.parent).formula())
+        described.with_name("README.md").write_text(text, encoding="utf-8")
+    return write_index(root)
+
+
 def check_zoo(root: Path | None = None) -> tuple[str, ...]:
     """Check every shipped reward against the index; returns their ids.
 

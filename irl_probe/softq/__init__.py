@@ -1,6 +1,7 @@
 """Q-functions and policies as torch modules: flat networks over normalised observations."""
 
 from irl_probe.softq.functions import ContinuousSoftQ, DiscreteSoftQ
+from irl_probe.softq.modes import learns
 from irl_probe.softq.networks import (
     ACTIVATIONS,
     LOG_STD_RANGES,
@@ -10,10 +11,12 @@ from irl_probe.softq.networks import (
     EnsembleLinear,
     GaussianPolicy,
     LogStd,
+    Network,
     NetworkSpec,
     ObservationEncoder,
     squashed_gaussian,
     squashed_log_density,
+    standardisation,
 )
 
 __all__ = [
@@ -27,8 +30,11 @@ __all__ = [
     "EnsembleLinear",
     "GaussianPolicy",
     "LogStd",
+    "Network",
     "NetworkSpec",
     "ObservationEncoder",
+    "learns",
     "squashed_gaussian",
     "squashed_log_density",
+    "standardisation",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -67,6 +69,12 @@ class DiscreteSoftQ:
         self.gamma, self.temperature = gamma, temperature
         self._encode, self._layers = NumpyEncoder(network.encoder), NumpyLayers(network.layers)
 
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy evaluates the weights of its own network
+        return partial(DiscreteSoftQ, gamma=self.gamma, temperature=self.temperature), (self.network,)
+
+    def __copy__(self) -> DiscreteSoftQ:
+        return copy.deepcopy(self)
+
     @property
     def modules(self) -> dict[str, nn.Module]:
         """The Q-network under its saved name."""
@@ -124,7 +132,7 @@ class ContinuousSoftQ:
 
     V(s) = E_{a~π}[Q(s, a) − α log π(a|s)] is the mean over `samples` actions. All states share the same standard normal
     draws (from `seed`), so V is a function of s: the same state has the same value in any batch. `value_error` gives
-    the standard error of that mean.
+    the standard error of that mean, and `noise` (samples, dim) holds the draws.
 
     log π is a density of the actions scaled to [−1, 1]: in other units it shifts by a constant, and V with it.
     """
@@ -148,10 +156,19 @@ class ContinuousSoftQ:
         self.gamma, self.temperature = gamma, temperature
         self.reduce, self.samples, self.seed = reduce, samples, seed
         self.scale = ActionScale(critic.spec)
-        noise = torch.randn(samples, len(self.scale.half), generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(
+            samples, len(self.scale.half), generator=torch.Generator().manual_seed(seed), dtype=torch.float32
+        )
         self._encode, self._critics = NumpyEncoder(critic.encoder), NumpyLayers(critic.layers)
         self._encode_actor, self._actor = NumpyEncoder(actor.encoder), NumpyLayers(actor.layers)
-        self._noise: Numbers = noise.to(next(actor.parameters()).dtype).numpy()
+        self.noise: Numbers = noise.to(next(actor.parameters()).dtype).numpy()
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy evaluates the weights of its own networks
+        settings = {name: getattr(self, name) for name in ("gamma", "temperature", "reduce", "samples", "seed")}
+        return partial(ContinuousSoftQ, **settings), (self.critic, self.actor)
+
+    def __copy__(self) -> ContinuousSoftQ:
+        return copy.deepcopy(self)
 
     def with_samples(self, samples: int) -> ContinuousSoftQ:
         """The same soft Q-function with another number of action samples for V; it shares the weights."""
@@ -247,7 +264,7 @@ class ContinuousSoftQ:
 
     def _draws(self, observations: Array, scratch: Scratch | None) -> tuple[Numbers, Numbers]:
         """The actions that the shared noise gives in each state, (K, N, dim), and their log densities, (K, N)."""
-        return squashed_draws(*self._moments(observations, scratch), self._noise)
+        return squashed_draws(*self._moments(observations, scratch), self.noise)
 
     def _sampled(self, observations: Array, scratch: Scratch | None) -> NDArray[np.float64]:
         """Q − α log π of each of the K actions, (K, N)."""

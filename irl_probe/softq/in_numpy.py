@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from irl_probe.softq.networks import LOG_STD_RANGES, EnsembleLinear, NetworkSpec, ObservationEncoder
 
 Numbers = NDArray[np.floating[Any]]
-MANY = 1 << 13  # from this many numbers on, the arithmetic costs more than the call
 PIECE = 1 << 19  # numbers in the widest layer's output: 2 MiB in float32
 
 
@@ -91,7 +89,8 @@ class NumpyEncoder:
 
     def __init__(self, encoder: ObservationEncoder) -> None:
         self._count = encoder.count
-        self._mean, self._scale = array_of(encoder.mean), array_of(encoder.scale)
+        self._mean, self._scale, rest = array_of(encoder.mean), array_of(encoder.scale), array_of(encoder.rest)
+        self._rest = rest if rest.any() else None
 
     def __call__(self, observations: NDArray[Any]) -> Numbers:
         if self._count is not None:
@@ -108,10 +107,19 @@ class NumpyEncoder:
                 f"The network takes N observations of {self._mean.size} numbers; got an array of shape "
                 f"{observations.shape}. Use the environment that it was learned in."
             )
-        flat: Numbers = observations.reshape(len(observations), self._mean.size).astype(self._mean.dtype)
-        flat -= self._mean
+        flat = centred(observations.reshape(len(observations), self._mean.size), self._mean, self._rest)
         flat /= self._scale
         return flat
+
+
+def centred(rows: NDArray[Any], mean: Numbers, rest: Numbers | None) -> Numbers:
+    """New rows − mean − rest in the mean's type; numbers that this type may not hold are rounded after, not before."""
+    wide = rows.dtype.itemsize > (4 if rows.dtype.kind == "f" else 2)
+    flat: Numbers = rows.astype(np.float64 if wide else mean.dtype)
+    flat -= mean
+    if rest is not None:
+        flat -= rest
+    return flat.astype(mean.dtype, copy=False)
 
 
 def _range(observations: NDArray[Any]) -> str:
@@ -194,8 +202,8 @@ def _in_place(layer: nn.Module) -> Callable[[Numbers], Numbers]:
 
 
 def _relu(x: Numbers) -> Numbers:
-    """max(x, 0) in place: np.maximum is cheaper to call, and torch is six times faster on many numbers."""
-    return np.maximum(x, 0, out=x) if x.size < MANY else torch.from_numpy(x).relu_().numpy()
+    """max(x, 0) in place. torch would be faster on many numbers, but its threads do not survive a fork."""
+    return np.maximum(x, 0, out=x)
 
 
 def _layer_norm(weight: Numbers, bias: Numbers, eps: float) -> Callable[[Numbers], Numbers]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+import safetensors.torch
 import torch
 from gymnasium import spaces
 from jaxtyping import Float, Shaped
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from irl_probe._plain import plain_actions, plain_observations
+from irl_probe._types import Floats
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
 LogStd = Literal["squashed", "clipped"]
@@ -22,6 +24,11 @@ LogStd = Literal["squashed", "clipped"]
 # Bounds of log σ, in units of an action's half-range. The lower bound of "squashed" was found by trial
 # (analyses/one_demo): with −5 imitators lose the task again, and with −3 the imitator of Ant cannot match its expert.
 LOG_STD_RANGES = {"squashed": (-4.0, 2.0), "clipped": (-20.0, 2.0)}
+
+FAR = 1 << 20  # a mean of this many standard deviations loses digits in float32: half a unit in its last place is 3 %
+ROUNDING, TINY = 32, 1e-12  # see `standardisation`
+NARROW = (torch.float32, torch.float16, torch.bfloat16, torch.uint8, torch.int8, torch.int16, torch.bool)
+"""Types whose every number is one of float32."""
 
 
 @dataclass(frozen=True)
@@ -111,48 +118,127 @@ class NetworkSpec:
         return self.observation_count or math.prod(self.observation_shape)
 
 
+class Network(nn.Module):
+    """A torch module that is built from its spec, and a value: its copies and pickles hold weights of their own.
+
+    They carry the bytes of a safetensors file. Tensors would be sent between processes as shared memory: a worker that
+    trained would change its parent's weights, and arrays on the old memory of the weights would read freed pages.
+    New weights are float32, whatever torch's default type is.
+    """
+
+    spec: NetworkSpec
+
+    def arguments(self) -> tuple[Any, ...]:
+        """What builds a network of this shape."""
+        return (self.spec,)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        with torch.inference_mode(False):
+            tensors = {name: tensor.detach().contiguous() for name, tensor in self.state_dict().items()}
+            weights = safetensors.torch.save(tensors)
+        frozen = [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
+        device = next((str(tensor.device) for tensor in tensors.values()), "cpu")
+        return _rebuilt, (type(self), self.arguments(), weights, frozen, device, self.training)
+
+
+def _rebuilt(
+    kind: type[Network], arguments: tuple[Any, ...], weights: bytes, frozen: list[str], device: str, training: bool
+) -> Network:
+    """The network that `Network.__reduce_ex__` described; no random number is drawn."""
+    with torch.inference_mode(False):  # tensors made in inference mode could never be trained
+        with torch.device("meta"):
+            network = kind(*arguments)
+        network.load_state_dict(safetensors.torch.load(weights), assign=True)
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name not in frozen)
+        return network.train(training).to(device)
+
+
 class ObservationEncoder(nn.Module):
-    """Observations to network input: one-hot for discrete spaces, otherwise flat and (o − mean)/scale."""
+    """Observations to network input: one-hot for discrete spaces, otherwise flat and (o − mean)/scale.
+
+    The mean is taken off before observations are rounded to the type of the weights, so that an offset (a clock, a
+    position on a map) costs no digits. `rest` holds the digits of a far mean that its own type cannot hold; else it is
+    0, and `state_dict` leaves it out.
+    """
 
     mean: Tensor
+    rest: Tensor
     scale: Tensor
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
-        self.count = spec.observation_count
-        self.register_buffer("mean", torch.zeros(spec.input_width))
-        self.register_buffer("scale", torch.ones(spec.input_width))
+        self.count, self._shape = spec.observation_count, spec.observation_shape
+        self.register_buffer("mean", torch.zeros(spec.input_width, dtype=torch.float32))
+        self.register_buffer("rest", torch.zeros(spec.input_width, dtype=torch.float32), persistent=False)
+        self.register_buffer("scale", torch.ones(spec.input_width, dtype=torch.float32))
 
-    def fit(self, observations: np.ndarray, *, floor: float = 1e-3) -> None:
-        """Take mean and standard deviation from observations (N, *shape); a no-op for discrete spaces.
-
-        A dimension that varies by less than `floor` is centred and keeps the scale 1, so that noise is not magnified.
-        """
+    def fit(self, observations: np.ndarray) -> None:
+        """Take `standardisation` of observations (N, *shape); a no-op for discrete spaces."""
         if self.count is None:
-            flat = observations.reshape(len(observations), -1).astype(np.float64)
-            deviation = flat.std(axis=0)
-            self.mean.copy_(torch.as_tensor(flat.mean(axis=0)))
-            self.scale.copy_(torch.as_tensor(np.where(deviation < floor, 1.0, deviation)))
+            self.set(*standardisation(observations))
+
+    def centre_far(self, observations: np.ndarray) -> None:
+        """Take only the means that are `FAR` from 0, next to which the differences between observations are small."""
+        if self.count is None:
+            mean, scale = standardisation(observations)
+            self.set(np.where(np.abs(mean) > FAR * scale, mean, 0.0), np.ones_like(scale))
+
+    def set(self, mean: Floats, scale: Floats) -> None:
+        """Take a mean and a scale, (width,) each."""
+        self.mean.copy_(torch.as_tensor(mean))
+        left = mean - self.mean.double().numpy()
+        self.rest.copy_(torch.as_tensor(np.where(np.abs(mean) > FAR * scale, left, 0.0)))
+        self.scale.copy_(torch.as_tensor(scale))
 
     def forward(self, observations: Shaped[Tensor, " batch *shape"]) -> Float[Tensor, "batch width"]:
         if self.count is not None:
             return functional.one_hot(observations.long(), self.count).to(self.mean.dtype)
-        return (observations.reshape(len(observations), -1).to(self.mean.dtype) - self.mean) / self.scale
+        flat = observations.reshape(len(observations), len(self.mean))
+        if flat.dtype in NARROW:
+            return (flat.to(self.mean.dtype) - self.mean - self.rest) / self.scale
+        return (flat.double() - self.mean - self.rest).to(self.mean.dtype) / self.scale
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if not self.rest.is_meta and bool(self.rest.any()):
+            destination[f"{prefix}rest"] = self.rest if keep_vars else self.rest.detach()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        rest, mean = state_dict.pop(f"{prefix}rest", None), state_dict.get(f"{prefix}mean")
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if mean is not None:
+            self.rest = torch.zeros_like(mean) if rest is None else rest.to(mean.dtype).clone()
+
+
+def standardisation(values: np.ndarray, *, magnitude: np.ndarray | None = None) -> tuple[Floats, Floats]:
+    """Mean and scale of each column of values (N, *shape), in float64: (width,) each; (x − mean)/scale has variance 1.
+
+    A column whose standard deviation is no more than rounding is centred and keeps the scale 1, so that noise is not
+    magnified. Rounding is `ROUNDING` units in the last place of the largest number, in the values' own type.
+    `magnitude` (width,) is that number in place of the values' own, where they are differences of larger numbers.
+    """
+    flat = values.reshape(len(values), -1)
+    wide = flat.astype(np.float64)
+    mean, deviation = wide.mean(axis=0), wide.std(axis=0)
+    unit = np.finfo(flat.dtype).eps if flat.dtype.kind == "f" else np.finfo(np.float64).eps
+    rounding = ROUNDING * unit * (np.abs(wide).max(axis=0) if magnitude is None else magnitude)
+    return mean, np.where(deviation <= np.maximum(rounding, TINY), 1.0, deviation)
 
 
 def mlp(width: int, outputs: int, spec: NetworkSpec) -> nn.Sequential:
     """A multilayer perceptron of the spec's hidden layers; without any it is linear and has no bias."""
     layers: list[nn.Module] = []
     for hidden in spec.hidden:
-        layers.append(nn.Linear(width, hidden))
+        layers.append(nn.Linear(width, hidden, dtype=torch.float32))
         if spec.layer_norm:
-            layers.append(nn.LayerNorm(hidden))
+            layers.append(nn.LayerNorm(hidden, dtype=torch.float32))
         layers.append(ACTIVATIONS[spec.activation]())
         width = hidden
-    return nn.Sequential(*layers, nn.Linear(width, outputs, bias=bool(spec.hidden)))
+    return nn.Sequential(*layers, nn.Linear(width, outputs, bias=bool(spec.hidden), dtype=torch.float32))
 
 
-class DiscreteQ(nn.Module):
+class DiscreteQ(Network):
     """Q(s, ·) for every discrete action."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -183,14 +269,14 @@ class EnsembleLinear(nn.Module):
     def __init__(self, count: int, inputs: int, outputs: int) -> None:
         super().__init__()
         bound = 1 / math.sqrt(inputs)  # torch.nn.Linear's own initial range
-        self.weight = nn.Parameter(torch.empty(count, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(count, 1, outputs).uniform_(-bound, bound))
+        self.weight = nn.Parameter(torch.empty(count, inputs, outputs, dtype=torch.float32).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(count, 1, outputs, dtype=torch.float32).uniform_(-bound, bound))
 
     def forward(self, inputs: Float[Tensor, "count batch in"]) -> Float[Tensor, "count batch out"]:
         return torch.baddbmm(self.bias, inputs, self.weight)
 
 
-class ContinuousQ(nn.Module):
+class ContinuousQ(Network):
     """`spec.critics` Q-functions of state and action; actions in [−1, 1] (see `ActionScale`)."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -207,7 +293,7 @@ class ContinuousQ(nn.Module):
         for hidden in spec.hidden:
             layers.append(EnsembleLinear(spec.critics, width, hidden))
             if spec.layer_norm:
-                layers.append(nn.LayerNorm(hidden))
+                layers.append(nn.LayerNorm(hidden, dtype=torch.float32))
             layers.append(ACTIVATIONS[spec.activation]())
             width = hidden
         self.layers = nn.Sequential(*layers, EnsembleLinear(spec.critics, width, 1))
@@ -242,7 +328,7 @@ class ActionScale:
         return np.asarray(actions * self.half + self.centre, dtype=np.float32)
 
 
-class GaussianPolicy(nn.Module):
+class GaussianPolicy(Network):
     """π(a|s): a = tanh(u), u ~ N(μ(s), σ(s)²), actions in [−1, 1]  (Haarnoja et al. 2018, App. C)."""
 
     def __init__(self, spec: NetworkSpec) -> None:

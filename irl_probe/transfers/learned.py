@@ -12,11 +12,11 @@ import xarray as xr
 from rich.console import Console
 
 from irl_probe._names import CARRIED_OVER, RANDOM, TRUE_REWARD
+from irl_probe._policies import Policy
 from irl_probe._types import Floats
 from irl_probe.demos import record_demos
 from irl_probe.envs import UNCHANGED, Variant
 from irl_probe.learn import Evaluation, RLConfig, evaluate, random_policy, train_on_reward
-from irl_probe.learn.evaluation import Policy
 from irl_probe.metrics.bootstrap import LEAST_SEEDS, draw_counts, iqm, resample_counts, seed_interval
 from irl_probe.results import transfer_group
 from irl_probe.retraining import RetrainConfig, retrain
@@ -282,7 +282,10 @@ def _overall(
     *,
     sure: bool,
 ) -> Floats | None:
-    """`overall`, (policy, 3), over the changed variants that have a scale; None if there are none."""
+    """`overall`, (policy, 3), over the changed variants that have a scale; None if there are none.
+
+    A resample draws the same seeds in all variants, because a seed's reward is the same one in all of them.
+    """
     chosen = [
         v for v, variant in enumerate(variants) if variant.parameter != UNCHANGED and np.isfinite(value[v, high, 0])
     ]
@@ -292,9 +295,9 @@ def _overall(
         only: Floats = value[chosen[0]]
         return only
     part, rng = returns[chosen].swapaxes(0, 1), np.random.default_rng(0)  # (policy, variant, seed)
-    count, places = part.shape[2], np.arange(len(chosen))
-    drawn = rng.integers(count, size=(len(part), config.resamples, len(chosen), count))
-    resampled = [np.concatenate([p[None], p[places[:, None], d]]) for p, d in zip(part, drawn, strict=True)]
+    count = part.shape[2]
+    drawn = rng.integers(count, size=(len(part), config.resamples, 1, count))
+    resampled = [np.concatenate([p[None], p[:, d[:, 0]].swapaxes(0, 1)]) for p, d in zip(part, drawn, strict=True)]
     zero, one = (resampled[p].mean(axis=2, keepdims=True) for p in (low, high))
     overall, counts = np.full((len(part), 3), np.nan), draw_counts(drawn)
     for p in range(len(part)):

@@ -63,7 +63,7 @@ def transfer(
 
     Raises ValueError where the variants are of several environments, repeat one or lack the unchanged one, where the
     reward does not fit their spaces, or where a sequence does not have one reward or policy for each seed;
-    CheckpointError where `out` holds other results; TrainingInterrupted after SIGINT.
+    CheckpointError where `out` holds other results; TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     config = config or TransferConfig()
     changed = variants(env) if isinstance(env, str | TabularMDP) else env
@@ -95,7 +95,7 @@ def transfer(
             check_cells(folder, names)
         try:
             group = transfer_by_learning(sources, changed, config, out=folder, progress=progress)
-        except TrainingInterrupted as error:
+        except KeyboardInterrupt as error:
             raise TrainingInterrupted(how_to_go_on(folder)) from error
     group.attrs["carried"] = next(iter(named))  # the reward that the policy "carried over" belongs to
     once = not any(isinstance(each, Sequence) for each in named.values())
@@ -123,7 +123,7 @@ def _sources(
     sources = []
     for i, seed in enumerate(config.seeds):
         own = {name: several[i] for name, several in rewards.items()}
-        carried = policies[i] or _own_policy(next(iter(own.values())))
+        carried = _own_policy(next(iter(own.values()))) if policies[i] is None else policies[i]
         sources.append(Source(own, carried, unchanged, config, seed, steps))
     return sources
 

@@ -1,4 +1,4 @@
-"""IQ-Learn's expert files: a pickled dict of lists, with one entry for each trajectory.
+"""IQ-Learn's files: a pickled dict of lists, with one entry for each trajectory, or the rows of its replay memory.
 
 A pickle can run any code, so no pickle is run here: `unpickle` accepts only the names that arrays and plain containers
 need, and replaces them by objects of this file, which only hold data.
@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from irl_probe._types import Array
-from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, column, flags, numbers, require
+from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, column, flags, joined, numbers, require
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
 _NEEDED = ("states", "next_states", "actions", "dones")
+_MEMORY = ("state", "next state", "action", "reward", "done")
 _TYPE_CODE = re.compile(r"[<>|=]?([biuf][1248]|O8?|[SU]\d{0,6})")  # of the arrays that are read
 _CORE = ("multiarray", "numeric")  # modules of NumPy whose functions its pickles name
 # Errors of a damaged pickle.
@@ -42,7 +43,7 @@ _BROKEN = (
 
 
 def read_iq_learn(path: Path) -> Demonstrations:
-    """Demonstrations from a .pkl, or from a .npy of the same dict; the pickle is read, never run.
+    """Demonstrations from a .pkl, or from a .npy of the same dict or of a memory; the pickle is read, never run.
 
     Keys: `states`, `next_states`, `actions`, `dones`, and if known `rewards` and `lengths`: lists with one sequence for
     each trajectory.
@@ -57,10 +58,12 @@ def read_iq_learn(path: Path) -> Demonstrations:
     loaded = read_npy(raw, where) if path.suffix == ".npy" else unpickle(raw, where)
     if isinstance(loaded, np.ndarray) and loaded.dtype == object and loaded.ndim == 0:
         loaded = loaded.item()
+    if isinstance(loaded, np.ndarray) and loaded.ndim == 2 and loaded.shape[1] == len(_MEMORY):
+        return from_memory(loaded, where)
     if not isinstance(loaded, dict):
         raise DemoError(
-            f"{where}: IQ-Learn's files hold a dict with {', '.join(_NEEDED)}; "
-            f"this one holds a {type(loaded).__name__}."
+            f"{where}: IQ-Learn's files hold a dict with {', '.join(_NEEDED)}, or rows of {len(_MEMORY)} entries "
+            f"({', '.join(_MEMORY)}); this one holds a {type(loaded).__name__}."
         )
     data = {str(key): value for key, value in loaded.items()}
     require(where, data, _NEEDED, "an expert file of IQ-Learn")
@@ -90,14 +93,57 @@ def read_iq_learn(path: Path) -> Demonstrations:
     terminated = np.array([part[-1] for part in done], dtype=np.bool_)
     return assemble(
         where,
-        observations=_joined(parts["states"], where, "states"),
-        next_observations=_joined(parts["next_states"], where, "next_states"),
-        actions=_joined(parts["actions"], where, "actions"),
-        rewards=_joined(parts["rewards"], where, "rewards") if "rewards" in parts else None,
+        observations=joined(parts["states"], where, "states"),
+        next_observations=joined(parts["next_states"], where, "next_states"),
+        actions=joined(parts["actions"], where, "actions"),
+        rewards=joined(parts["rewards"], where, "rewards") if "rewards" in parts else None,
         lengths=lengths,
         terminated=terminated,
         truncated=~terminated,
         notes=(SINGLE_FLAG_NOTE,) if terminated.any() else (),
+    )
+
+
+def from_memory(rows: Array, where: str) -> Demonstrations:
+    """Demonstrations from (N, 5) rows as IQ-Learn's `Memory.save` writes them: state, next state, action, reward, done.
+
+    The rows are in time order. `done` is the end of the MDP only: IQ-Learn clears it at a time limit. So an episode
+    ends at a done row, which is a termination, and where the next row's state is not the next state, a truncation.
+
+    Raises DemoError if most rows are not followed by their next state, so that their order is not known.
+    """
+    states, following, actions, rewards, done = (
+        numbers(rows[:, i].tolist(), where, name) for i, name in enumerate(_MEMORY)
+    )
+    if rows.dtype != object:  # states that are one number: NumPy made floats of everything
+        states, following, actions = (
+            part.astype(np.int64) if (part == np.floor(part)).all() else part for part in (states, following, actions)
+        )
+    if not len(rows) or states.shape != following.shape:
+        raise DemoError(
+            f"{where}: each row must hold a state and a next state of one shape; got {states.shape} and "
+            f"{following.shape}."
+        )
+    ended = flags(column(done, where, "done"), where, "done")
+    follows = np.append((following[:-1] == states[1:]).reshape(len(rows) - 1, -1).all(axis=1), False)
+    open_rows = ~ended[:-1]
+    if open_rows.sum() > 1 and follows[:-1][open_rows].mean() < 0.5:
+        raise DemoError(
+            f"{where}: the rows must be in time order; only {int(follows[:-1][open_rows].sum())} of the "
+            f"{int(open_rows.sum())} rows that do not end an episode are followed by their next state. Save the memory "
+            "before it is shuffled, or give each step as an episode of its own: Demonstrations.from_arrays(..., "
+            "next_observations=..., lengths=np.ones(N, int))."
+        )
+    last = np.flatnonzero(ended | ~follows)
+    return assemble(
+        where,
+        observations=states,
+        next_observations=following,
+        actions=actions,
+        rewards=rewards,
+        lengths=np.diff(last, prepend=-1),
+        terminated=ended[last],
+        truncated=~ended[last],
     )
 
 
@@ -112,14 +158,6 @@ def _trajectories(value: object, where: str, name: str) -> list[Array]:
             f"{where}: '{name}' must be a list with one sequence per trajectory; an entry is a single number."
         )
     return arrays
-
-
-def _joined(parts: Sequence[Array], where: str, name: str) -> Array:
-    if len({part.shape[1:] for part in parts}) > 1:
-        raise DemoError(
-            f"{where}: '{name}' must have rows of one shape; got {sorted({part.shape[1:] for part in parts})}."
-        )
-    return np.concatenate(parts)
 
 
 # Pickles and .npy files, read without running anything in them

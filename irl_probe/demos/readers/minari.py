@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
+from irl_probe._types import Array
 from irl_probe._words import did_you_mean
-from irl_probe.demos.assembly import assemble, flags, numbers
+from irl_probe.demos.assembly import assemble, column, flags, joined, numbers
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
+
+_BROKEN = (OSError, KeyError, ValueError, RuntimeError, ImportError)
 
 
 def read_minari(dataset_id: str) -> Demonstrations:
@@ -17,7 +22,7 @@ def read_minari(dataset_id: str) -> Demonstrations:
     Spaces and environment id are those of the dataset. An episode without an end mark was cut: a truncation.
 
     Raises DemoError if minari is not installed, if the dataset is not on this machine (the message says how to download
-    it) or cannot be read, or if observations or actions are not plain arrays.
+    it) or cannot be read, or as `from_minari` does.
     """
     if find_spec("minari") is None:
         raise DemoError("Minari datasets need the package minari; install it with: pip install 'irl_probe[minari]'.")
@@ -26,35 +31,79 @@ def read_minari(dataset_id: str) -> Demonstrations:
     where = f"minari:{dataset_id}"
     try:
         dataset = minari.load_dataset(dataset_id)
-        episodes = list(dataset.iterate_episodes())
     except FileNotFoundError as error:
         hint = did_you_mean(where, [f"minari:{name}" for name in minari.list_local_datasets()])
         raise DemoError(
             f"{where}: no such dataset on this machine.{hint} Download it with: minari download {dataset_id}"
         ) from error
-    except (OSError, KeyError, ValueError, RuntimeError, ImportError) as error:
+    except _BROKEN as error:
+        raise DemoError(f"{where}: the dataset cannot be read ({error}).") from error
+    return from_minari(dataset)
+
+
+def from_minari(dataset: Any) -> Demonstrations:
+    """Demonstrations from a `minari.MinariDataset`.
+
+    Dict and Tuple observations become vectors as `gymnasium.wrappers.FlattenObservation` makes them.
+
+    Where a mark stands before an episode's last step, a new episode begins after it, and a note says so. So each step
+    has the marks that the dataset gives it.
+
+    Raises DemoError if the dataset cannot be read or holds no episode.
+    """
+    specification = dataset.spec
+    where = f"minari:{specification.dataset_id}"
+    try:
+        episodes = list(dataset.iterate_episodes())
+    except _BROKEN as error:
         raise DemoError(f"{where}: the dataset cannot be read ({error}).") from error
     if not episodes:
         raise DemoError(f"{where}: the dataset holds no episode.")
-    for episode in episodes:
-        for name in ("observations", "actions"):
-            if not isinstance(getattr(episode, name), np.ndarray):
-                raise DemoError(
-                    f"{where}: {name} must be plain arrays; this dataset has {type(getattr(episode, name)).__name__} "
-                    "values. Flatten it first (gymnasium.wrappers.FlattenObservation when collecting)."
-                )
-    terminated = np.array([flags(e.terminations, where, "terminations").any() for e in episodes])
-    specification = dataset.spec.env_spec
+    seen = dataset.observation_space
+    vectors = isinstance(seen, spaces.Dict | spaces.Tuple)
+    observations = [flat_rows(e.observations, seen, where) if vectors else e.observations for e in episodes]
+    for name, values in (("observations", observations), ("actions", [e.actions for e in episodes])):
+        if not all(isinstance(value, np.ndarray) for value in values):
+            raise DemoError(
+                f"{where}: {name} must be plain arrays; this dataset has {type(values[0]).__name__} values. "
+                "Flatten them with Demonstrations.from_arrays, from the episodes of the dataset."
+            )
+    ended, stopped = (
+        flags(np.concatenate([column(getattr(e, name), where, name) for e in episodes]), where, name)
+        for name in ("terminations", "truncations")
+    )
+    bounds = np.cumsum([len(e) for e in episodes]) - 1
+    last = np.union1d(np.flatnonzero(ended | stopped), bounds)
+    early = len(last) - len(bounds)
+    note = f"{early} end marks stand before the last step of an episode: a new episode begins after each of them."
+    environment = specification.env_spec
     return assemble(
         where,
-        observations=numbers(np.concatenate([e.observations[:-1] for e in episodes]), where, "observations"),
-        next_observations=numbers(np.concatenate([e.observations[1:] for e in episodes]), where, "observations"),
-        actions=numbers(np.concatenate([e.actions for e in episodes]), where, "actions"),
-        rewards=numbers(np.concatenate([e.rewards for e in episodes]), where, "rewards"),
-        lengths=np.array([len(e) for e in episodes], dtype=np.int64),
-        terminated=terminated,
-        truncated=~terminated,
-        env_id=None if specification is None else specification.id,
-        observation_space=dataset.observation_space,
+        observations=joined([numbers(o[:-1], where, "observations") for o in observations], where, "observations"),
+        next_observations=joined([numbers(o[1:], where, "observations") for o in observations], where, "observations"),
+        actions=joined([numbers(e.actions, where, "actions") for e in episodes], where, "actions"),
+        rewards=np.concatenate([numbers(e.rewards, where, "rewards") for e in episodes]),
+        lengths=np.diff(last, prepend=-1),
+        terminated=ended[last],
+        truncated=~ended[last],
+        notes=(note,) if early else (),
+        env_id=None if environment is None else environment.id,
+        observation_space=spaces.flatten_space(seen) if vectors else seen,
         action_space=dataset.action_space,
     )
+
+
+def flat_rows(values: Any, space: Any, where: str) -> Array:
+    """Observations (N, …) of a space as (N, k), in the order of `gymnasium.spaces.flatten`."""
+    if isinstance(space, spaces.Dict):
+        return np.concatenate([flat_rows(values[key], part, where) for key, part in space.spaces.items()], axis=1)
+    if isinstance(space, spaces.Tuple):
+        parts = zip(values, space.spaces, strict=True)
+        return np.concatenate([flat_rows(value, part, where) for value, part in parts], axis=1)
+    rows = numbers(values, where, "observations")
+    if isinstance(space, spaces.Box | spaces.MultiBinary):
+        return rows.reshape(len(rows), -1)
+    if isinstance(space, spaces.Discrete):
+        hot: Array = (rows.reshape(-1, 1) == np.arange(space.start, space.start + space.n)).astype(space.dtype)
+        return hot
+    raise DemoError(f"{where}: observations of {space} are not read; the parts must be Box, Discrete or MultiBinary.")

@@ -1,23 +1,25 @@
-"""Readers of .npz files: those of `save_demos`, the flat layout, and imitation's."""
+"""Readers of .npz files: those of `save_demos`, the flat layout, imitation's, and D4RL's keys."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from irl_probe._types import Bools, Ints
+from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.archive import Archive, read_archive
 from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, check_lengths, flags, require, split_final
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
+from irl_probe.demos.readers.d4rl import read_d4rl_npz
 from irl_probe.demos.saving import read_saved
 
 _FLAT = ("observations", "actions", "episode_lengths", "terminated", "truncated")
 _IMITATION = ("obs", "acts", "terminal", "indices")
 
 
-def read_npz(path: Path) -> Demonstrations:
-    """Demonstrations from a .npz file of `save_demos`, of the flat layout or of imitation; its keys say which it is.
+def read_npz(path: Path, time_limit: int | None = None) -> Demonstrations:
+    """Demonstrations from a .npz of `save_demos`, of the flat layout, of imitation or with D4RL's keys, which tell.
 
     Raises DemoError if the keys are those of none of them (the keys found are named), or if the file is damaged.
     """
@@ -29,9 +31,12 @@ def read_npz(path: Path) -> Demonstrations:
         return read_flat(archive)
     if {"obs", "acts"} & keys:
         return read_imitation(archive)
+    if "terminals" in keys:
+        return read_d4rl_npz(archive, time_limit)
     raise DemoError(
         f"{path}: the keys are not those of a known layout. Flat files have {', '.join(_FLAT)} (and rewards); "
-        f"imitation's have {', '.join(_IMITATION)} (and rews); save_demos writes metadata and more. "
+        f"imitation's have {', '.join(_IMITATION)} (and rews); D4RL's have observations, actions and terminals; "
+        "save_demos writes metadata and more. "
         f"The file has: {', '.join(sorted(keys)) or 'no arrays'}."
     )
 
@@ -74,17 +79,31 @@ def read_imitation(archive: Archive) -> Demonstrations:
     bounds = np.concatenate([[0], archive.integers("indices"), [len(np.atleast_1d(actions))]])
     lengths = np.diff(bounds)
     check_lengths(lengths, where)
-    observations, following = split_final(archive.numbers("obs"), lengths, where)
     terminal = archive.flags("terminal")
-    clocked = _clocked(archive, np.cumsum(lengths) - 1) if "infos" in archive.members else None
-    stated = clocked is not None and terminal.shape == clocked.shape
-    terminated = terminal & ~clocked if clocked is not None and stated else terminal
+    by_clock = _clocked(archive, np.cumsum(lengths) - 1) if "infos" in archive.members else None
+    rewards = archive.optional_numbers("rews")
+    return by_flag(where, archive.numbers("obs"), actions, rewards, lengths, terminal, by_clock)
+
+
+def by_flag(
+    where: str,
+    observations: Array,
+    actions: Array,
+    rewards: Array | None,
+    lengths: Ints,
+    terminal: Bools,
+    by_clock: Bools | None,
+) -> Demonstrations:
+    """Demonstrations of imitation's trajectories, from one flag for both ends and what infos say of the clock."""
+    before, after = split_final(observations, lengths, where)
+    stated = by_clock is not None and terminal.shape == by_clock.shape
+    terminated = terminal & ~by_clock if by_clock is not None and stated else terminal
     return assemble(
         where,
-        observations=observations,
-        next_observations=following,
+        observations=before,
+        next_observations=after,
         actions=actions,
-        rewards=archive.optional_numbers("rews"),
+        rewards=rewards,
         lengths=lengths,
         terminated=terminated,
         truncated=~terminated,
@@ -97,7 +116,12 @@ def _clocked(archive: Archive, last: Ints) -> Bools | None:
     infos = archive.value("infos")
     if not isinstance(infos, np.ndarray) or infos.ndim != 1 or len(infos) <= last[-1]:
         raise DemoError(f"{archive.where}: 'infos' must hold one dict a step.")
-    said = [info.get("TimeLimit.truncated") if isinstance(info, dict) else None for info in infos[last]]
+    return clocked(infos[last], archive.where)
+
+
+def clocked(infos: Iterable[object], where: str) -> Bools | None:
+    """(E,) whether each episode's last info has TimeLimit.truncated; None if none says anything."""
+    said = [info.get("TimeLimit.truncated") if isinstance(info, dict) else None for info in infos]
     if all(value is None for value in said):
         return None
-    return flags([bool(value) for value in said], archive.where, "infos")
+    return flags([bool(value) for value in said], where, "infos")
