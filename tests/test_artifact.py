@@ -159,6 +159,12 @@ def test_spaces_of_every_kind_come_back_from_json(tmp_path):
         spaces.Box(0, 1, (2,), np.bool_),
         spaces.Box(0, 1, (0,), np.float32),
         spaces.Box(0, 1, (), np.float32),
+        spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[1, 0], [-2, 0]]),
+        spaces.MultiBinary(3),
+        spaces.MultiBinary((2, 2)),
+        spaces.Dict(
+            {"b": spaces.Discrete(3, start=1), "a": spaces.Tuple((spaces.Box(0, 1, (2,)), spaces.MultiBinary(2)))}
+        ),
     ):
         assert space_from_json(json.loads(json.dumps(space_to_json(space), allow_nan=False))) == space
 
@@ -174,7 +180,7 @@ def test_bounds_that_older_files_wrote_as_numbers_are_read():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"type": "Dict"}, "must be 'Box' or 'Discrete'; got 'Dict'"),
+        ({"type": "Graph"}, "must be 'Box' or 'Discrete' or .*; got 'Graph'"),
         ({"shap": [2]}, "unexpected field 'shap'. Did you mean 'shape'"),
         ({"shape": [1 << 40]}, "from 0 to 4194304; got 1099511627776"),
         ({"shape": [1 << 20] * 4}, "must have at most 4194304 dimensions"),

@@ -131,6 +131,9 @@ def test_a_reward_for_your_own_environment_trains_ppo(short, tmp_path, monkeypat
     names = {}
     for snippet in python_of(DOCS / "your_own_environment.md"):
         exec(compile(snippet.replace("60_000", "1_024"), "your_own_environment.md", "exec"), names)
-    assert names["demos"].whole.returns.mean() > 80
+    assert names["demos"].whole.returns.mean() > 30  # of the last environment, out of 50
+    assert all(
+        names["Dock"].action_space.contains(a) for a in names["fresh"].policy(names["demos"].transitions.observations)
+    )
     assert names["model"].num_timesteps == 1024
     assert (tmp_path / "puck_reward" / "README.md").exists()

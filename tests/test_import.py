@@ -11,7 +11,8 @@ import irl_probe as ip
 
 NAMES = """
     Transitions Demonstrations load_demos save_demos record_demos train IQConfig RLConfig Run load_run evaluate
-    recover distil DistilConfig save_reward load_reward push_reward RewardWrapper compare CompareConfig coverages true_reward
+    recover distil DistilConfig save_reward load_reward push_reward RewardWrapper compare CompareConfig coverages
+    true_reward
     retrain RetrainConfig transfer probe write_report DemoError RewardError __version__
 """
 ROOMS = """

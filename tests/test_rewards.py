@@ -217,9 +217,8 @@ def test_other_sources_are_refused_with_the_remedy():
         recover(soft_q, terminal=float("nan"))
     with pytest.raises(RewardError, match=r"takes observations of Discrete\(3\), and .* space is Discrete\(4\)"):
         recover(soft_q, observation_space=spaces.Discrete(4))
-    with pytest.raises(RewardError, match="must count from 0"):
-        recover(soft_q, action_space=spaces.Discrete(2, start=1))
-    with pytest.raises(RewardError, match="must be Box or Discrete"):
+    assert set(recover(soft_q, action_space=spaces.Discrete(2, start=1)).policy(np.arange(3))) <= {1, 2}
+    with pytest.raises(RewardError, match="must be a Box, Discrete"):
         recover(soft_q, observation_space=spaces.Text(3))
 
 

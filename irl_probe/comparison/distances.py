@@ -12,6 +12,8 @@ from gymnasium import spaces
 
 from irl_probe._config import Confidence, Config, Count, Seed, at_least
 from irl_probe._names import TRUE
+from irl_probe._plain import every_action, same_units, to_plain_actions
+from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.simulator import Simulator
 from irl_probe.envs.true_reward import TrueReward
@@ -39,7 +41,8 @@ from irl_probe.results import decomposition_group, distance_group
 from irl_probe.rewards.distil_config import Gamma
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.dynamics import LearnedDynamics, LearnedSimulator
-from irl_probe.rewards.protocol import Reward
+from irl_probe.rewards.model import RewardModel
+from irl_probe.rewards.protocol import Reward, plain_rows
 from irl_probe.rewards.recovered import RecoveredReward
 from irl_probe.softq.functions import DiscreteSoftQ
 from irl_probe.transitions import Transitions
@@ -120,8 +123,9 @@ def distances(
 
     Raises ValueError where γ is neither given nor shared, where spaces differ, or where a reward is not finite.
     """
+    space = _action_space(rewards, truth)
     if isinstance(dynamics, LearnedDynamics):
-        dynamics = LearnedSimulator(dynamics, config.seed)
+        dynamics = LearnedSimulator(dynamics, config.seed, space)
     gamma = _gamma(rewards, config)
     _check_shapes(rewards, coverages)
     pool = np.concatenate([steps.observations for steps in coverages.values()])
@@ -133,7 +137,7 @@ def distances(
     parts, why = np.full((*shape, len(PARTS), 3), np.nan), np.full((*shape, len(PARTS)), "", dtype=object)
     scale = np.full((*shape, 3), np.nan)
     for column, whole in enumerate(coverages.values()):
-        found = _Coverage(rewards, truth, whole, pool, gamma, config, dynamics)
+        found = _Coverage(rewards, truth, whole, pool, gamma, config, dynamics, space)
         off[column] = [found.off_support.get(metric, 0.0) for metric in METRICS]
         for m, metric in enumerate(METRICS):
             random[0, column, m] = found.distance(metric, RANDOM).array
@@ -162,7 +166,7 @@ def distances(
     group = group.assign_attrs(
         gamma=gamma,
         states="the states of all coverages together",
-        actions="uniform over the action space",
+        actions=IN_SPACE if space is not None else IN_DATA,
         expectation=_expectation(dynamics),
         calibration=CALIBRATION,
         samples=config.samples,
@@ -176,6 +180,10 @@ def distances(
         seed=config.seed,
     )
     return {"distance": group, "decomposition": decomposition_group(parts, why, scale, **labels, parts=PARTS)}
+
+
+IN_SPACE = "uniform over the action space"
+IN_DATA = "uniform over the range of the actions in the data: neither a reward nor the truth states an action space"
 
 
 def calibration(name: str, times: int) -> str:
@@ -207,6 +215,7 @@ class _Coverage:
         gamma: float,
         config: DistanceConfig,
         dynamics: Simulator | None,
+        space: Space | None,
     ) -> None:
         self._whole, self._config, self._gamma = whole, config, gamma
         self.off_support: dict[str, float] = {}
@@ -215,7 +224,7 @@ class _Coverage:
         measured[REFERENCE] = reward_terms("the reference", truth)
         rng = np.random.default_rng(config.seed)
         steps = whole.rows(np.sort(rng.choice(len(whole), size=min(config.samples, len(whole)), replace=False)))
-        every, sampler = _actions(rewards, whole)
+        every, sampler = _actions(space, whole)
         count = None if pool.ndim > 1 else int(max(pool.max(), whole.next_observations.max())) + 1
         states = pool[rng.integers(len(pool), size=config.states)]
         drawn = sampler(config.actions, rng)
@@ -387,7 +396,13 @@ def reward_terms(name: str, reward: Reward) -> RewardTerms:
     if reward.kind == "marginal":
         return RewardTerms(name, pair=lambda s, a: reward(s, a, s, np.zeros(len(s), dtype=bool)))
     soft_q = reward.soft_q
-    table = (lambda s, a: soft_q.table(s)[:, a]) if isinstance(soft_q, DiscreteSoftQ) else None
+    of = reward.observation_space, reward.action_space
+
+    def every(states: Array, actions: Array) -> Floats:
+        assert isinstance(soft_q, DiscreteSoftQ)
+        return soft_q.table(plain_rows(of[0], states))[:, to_plain_actions(of[1], actions)]
+
+    table = every if isinstance(soft_q, DiscreteSoftQ) else None
     return RewardTerms(name, pair=reward.q, successor=lambda s: -reward.gamma * reward.v(s), table=table)
 
 
@@ -420,30 +435,67 @@ def _random_reward(steps: Transitions, pool: Array, seed: int) -> RewardTerms:
     of_states = Standardised.by(
         pool, count=None if pool.ndim > 1 else int(max(pool.max(), steps.next_observations.max())) + 1
     )
-    of_actions = Standardised.by(steps.actions)
+    first = min(int(steps.actions.min()), 0) if _is_discrete(steps.actions) else 0  # an indicator counts from 0
+    of_actions = Standardised.by(steps.actions - first if first else steps.actions)
 
     def joined(s: Array, a: Array) -> Floats:
         if of_actions.count is not None:
-            a = np.minimum(a, of_actions.count - 1)
+            a = np.clip(a.astype(np.int64) - first, 0, of_actions.count - 1)
         return np.concatenate([of_states(s), of_actions(a)], axis=1)
 
     network = random_network(joined(steps.observations, steps.actions), seed=seed + 2)
     return RewardTerms(RANDOM, pair=lambda s, a: network(joined(s, a)))
 
 
+def _action_space(rewards: Mapping[str, Reward], truth: Reward) -> Space | None:
+    """The action space of d_A: that of the rewards, else that of the truth, else None.
+
+    It does not depend on which kinds of reward are compared, so that no figure does.
+
+    Raises ValueError where two rewards have different ones.
+    """
+    known = {name: reward.action_space for name, reward in rewards.items() if isinstance(reward, RewardModel)}
+    if isinstance(truth, TrueReward) and truth.action_space is not None:
+        known[REFERENCE] = truth.action_space
+    if not known:
+        return None
+    first, space = next(iter(known.items()))
+    for name, other in known.items():
+        if not _same_actions(space, other):
+            raise ValueError(
+                f"The distances draw actions uniformly from one action space; '{first}' has {space}, '{name}' has "
+                f"{other}. Compare rewards of one environment."
+            )
+    return space
+
+
+def _same_actions(one: Space, other: Space) -> bool:
+    if isinstance(one, spaces.Box) and isinstance(other, spaces.Box):
+        ours, theirs = (np.concatenate([s.low.ravel(), s.high.ravel()]) for s in (one, other))
+        return ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-6, atol=0)
+    return same_units(one, other)
+
+
+def _is_discrete(actions: Array) -> bool:
+    return actions.ndim == 1 and np.issubdtype(actions.dtype, np.integer)
+
+
 def _actions(
-    rewards: Mapping[str, Reward], steps: Transitions
+    space: Space | None, steps: Transitions
 ) -> tuple[Array | None, Callable[[int, np.random.Generator], Array]]:
-    """All actions of a discrete space, else None; and a function that draws uniformly from the action space."""
-    known = [r.action_space for r in rewards.values() if isinstance(r, RecoveredReward)]
-    if steps.actions.ndim == 1 and np.issubdtype(steps.actions.dtype, np.integer):
-        count = next((int(s.n) for s in known if isinstance(s, spaces.Discrete)), int(steps.actions.max()) + 1)
-        return np.arange(count), lambda n, rng: rng.integers(count, size=n)
+    """All actions of a finite space, else None; and a function that draws uniformly from the action space."""
+    dtype, shape = steps.actions.dtype, steps.actions.shape[1:]
+    if space is not None and (every := every_action(space)) is not None:
+        return every, lambda n, rng: every[rng.integers(len(every), size=n)]
     low, high = steps.actions.min(axis=0), steps.actions.max(axis=0)
-    for space in known:
-        if isinstance(space, spaces.Box) and space.is_bounded():
-            low, high = space.low, space.high
-    return None, lambda n, rng: rng.uniform(low, high, (n, *np.shape(low))).astype(steps.actions.dtype)
+    if space is None and _is_discrete(steps.actions):
+        every = np.arange(min(int(low), 0), int(high) + 1)
+        return every, lambda n, rng: every[rng.integers(len(every), size=n)]
+    if space is None and dtype.kind in "iu":
+        return None, lambda n, rng: rng.integers(low, high, size=(n, *shape), endpoint=True).astype(dtype)
+    if isinstance(space, spaces.Box) and space.is_bounded():
+        low, high = space.low.reshape(shape), space.high.reshape(shape)
+    return None, lambda n, rng: rng.uniform(low, high, (n, *shape)).astype(dtype)
 
 
 def _step(dynamics: Simulator) -> Callable[[Array, Array], tuple[Array, Bools]]:
@@ -485,8 +537,17 @@ def _check_shapes(rewards: Mapping[str, Reward], coverages: Mapping[str, Transit
                     f"All coverages must be of one environment; '{first}' has {role} of shape {ours}, '{name}' of "
                     f"{theirs}."
                 )
+        if _is_discrete(other.observations) and min(other.observations.min(), other.next_observations.min()) < 0:
+            raise ValueError(
+                f"Distances count discrete observations from 0 or more; coverage '{name}' has "
+                f"{min(other.observations.min(), other.next_observations.min())}. Shift them: a Discrete with start=0."
+            )
     for name, reward in rewards.items():
-        if isinstance(reward, RecoveredReward) and reward.observation_space.shape != steps.observations.shape[1:]:
+        if (
+            isinstance(reward, RewardModel)
+            and isinstance(reward.observation_space, spaces.Box | spaces.Discrete)
+            and reward.observation_space.shape != steps.observations.shape[1:]
+        ):
             raise ValueError(
                 f"Reward '{name}' takes observations of shape {reward.observation_space.shape}; coverage '{first}' has "
                 f"{steps.observations.shape[1:]}. Use transitions of the environment it was learned in."

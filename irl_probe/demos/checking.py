@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from gymnasium import spaces
 
+from irl_probe._plain import to_plain_actions, to_plain_observations
 from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
+from irl_probe.demos.assembly import guarded
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 from irl_probe.demos.sanity import dynamics_fault, order_fault
 from irl_probe.envs import make_env
@@ -24,7 +26,7 @@ def check_demos(demos: Demonstrations, env: str | Env | tuple[Space, Space]) -> 
 
     It checks the kind (discrete or continuous) and shape of observations and actions, that discrete ones are in range,
     and that continuous actions are within the bounds, up to a rounding error of 1e-6. It does not check the bounds of
-    continuous observations, which many environments state only roughly.
+    continuous observations, which many environments state only roughly. Observations of a Dict or Tuple space are flat.
 
     The successors must be in order: next_observations[t] is observations[t + 1] within an episode, unless steps were
     left out, and never the observation after a reset.
@@ -70,17 +72,24 @@ def checked(demos: Demonstrations) -> str:
 
 def _check_spaces(demos: Demonstrations, observation_space: Space, action_space: Space) -> None:
     t = demos.transitions
-    _check_kind(demos, "observation", t.observations, observation_space)
-    _check_kind(demos, "action", t.actions, action_space)
+    where = f"The demonstrations ({demos.source}) do not fit the environment"
+    if isinstance(observation_space, spaces.Box | spaces.Discrete):
+        _check_kind(demos, "observation", t.observations, observation_space)
+    else:
+        guarded(
+            where, lambda: [to_plain_observations(observation_space, o) for o in (t.observations, t.next_observations)]
+        )
     if isinstance(observation_space, spaces.Discrete):
         _check_bounds(demos, "observation", t.observations, observation_space)
         _check_bounds(demos, "observation", t.next_observations, observation_space)
-    _check_bounds(demos, "action", t.actions, action_space)
+    if isinstance(action_space, spaces.Box | spaces.Discrete):
+        _check_kind(demos, "action", t.actions, action_space)
+        _check_bounds(demos, "action", t.actions, action_space)
+    else:
+        guarded(where, lambda: to_plain_actions(action_space, t.actions))
 
 
 def _check_kind(demos: Demonstrations, what: str, values: Array, space: Space) -> None:
-    if not isinstance(space, spaces.Box | spaces.Discrete):
-        raise DemoError(f"Demonstrations need Box or Discrete spaces; the environment's {what} space is {space}.")
     discrete = values.ndim == 1 and values.dtype.kind in "iu"
     wants_discrete = isinstance(space, spaces.Discrete)
     if discrete != wants_discrete:

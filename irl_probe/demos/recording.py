@@ -9,9 +9,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 
 from irl_probe._config import check_count
+from irl_probe._plain import flattened, named, plain_actions
 from irl_probe._policies import Act, Policy, acting, checked_actions, is_stable_baselines, one_environment
 from irl_probe._spaces import Env
 from irl_probe._steps import EpisodeLimit, copied, reset_copied, step_copied
@@ -36,6 +36,9 @@ def record_demos(
         policy: `policy(observations, deterministic=True) -> actions`, with a batch axis of 1, in the environment's
             units; a plain function of observations; or a model with `predict`, such as one of Stable-Baselines3. One
             that was trained in a VecNormalize gets its observations normalised; the demonstrations hold raw ones.
+            Observations of a Dict, Tuple, MultiDiscrete or MultiBinary space are flat, as
+            gymnasium.wrappers.FlattenObservation makes them; the parts of a Dict are there by name too:
+            observations["goal"].
         env: a Gymnasium id, which is made and closed here, or an environment, which stays open; also a DummyVecEnv of
             one environment, in a VecNormalize or none.
         episodes: the number of episodes, at least one.
@@ -51,7 +54,7 @@ def record_demos(
     `RewardWrapper` the rewards are the environment's own, not the paid ones.
 
     Raises DemoError if `episodes`, `seed`, `epsilon` or `max_steps` is out of range, if a space of the environment is
-    neither Box nor Discrete, or if an action of the policy does not fit the action space.
+    not supported, or if an action of the policy does not fit the action space.
     """
     limits = {
         name: value for name, value in (("max_steps", max_steps), ("time_limit", time_limit)) if value is not None
@@ -84,12 +87,9 @@ def _record(
     deterministic: bool,
     max_steps: int | None,
 ) -> Demonstrations:
-    for name, space in (("observation", env.observation_space), ("action", env.action_space)):
-        if not isinstance(space, spaces.Box | spaces.Discrete):
-            raise DemoError(
-                f"Demonstrations need Box or Discrete spaces; the {name} space is {space}. Wrap the environment first "
-                "(gymnasium.wrappers.FlattenObservation)."
-            )
+    own = env.observation_space
+    env = masked = guarded("record_demos", partial(flattened, env))
+    guarded("record_demos", partial(plain_actions, env.action_space))
     noise, draws = (np.random.default_rng([seed, i]) for i in (1, 2))
     random_actions = copy.deepcopy(env.action_space)
     random_actions.seed(seed)
@@ -105,9 +105,9 @@ def _record(
         steps, over, terminated = 0, False, False
         while not over:
             if epsilon and noise.random() < epsilon:
-                action = random_actions.sample()
+                action = random_actions.sample(masked.mask)
             else:
-                batch = copied(np.asarray(observation)[None])
+                batch = named(own, copied(np.asarray(observation)[None]))
                 given = act(batch, deterministic, None if deterministic else draws)
                 action = _action(given, env, f" in episode {len(lengths)}, step {steps}")
             step = step_copied(env, action)
@@ -134,7 +134,7 @@ def _record(
         terminated=terminations,
         truncated=~terminations,
         env_id=env_id,
-        observation_space=env.observation_space,
+        observation_space=own,
         action_space=env.action_space,
     )
 

@@ -33,8 +33,8 @@ def save_demos(demos: Demonstrations, path: str | Path, *, overwrite: bool = Fal
 
     The file holds no pickles, the same demonstrations give the same bytes, and it is written whole or not at all.
 
-    Raises DemoError if the path does not end in .npz, if the file exists and `overwrite` is false, or if a space is
-    neither Box nor Discrete.
+    Raises DemoError if the path does not end in .npz, if the file exists and `overwrite` is false, or if a space cannot
+    be written as JSON.
     """
     check_kind(demos, Demonstrations, "What is saved", "Make it with load_demos or record_demos.")
     path = Path(path)
@@ -174,16 +174,14 @@ def _write_space(space: Space | None) -> dict[str, object] | None:
     try:
         return None if space is None else space_to_json(space)
     except ValueError as error:
-        raise DemoError(f"Demonstrations need Box or Discrete spaces; got {space}. {error}") from error
+        raise DemoError(f"The spaces are saved with the demonstrations. {error}") from error
 
 
 def _read_space(value: object) -> Space | None:
     try:
         return None if value is None else space_from_json(value)
     except ValueError as error:
-        raise DemoError(
-            f"The metadata must describe a Box or a Discrete space; {value!r} does not describe one. {error}"
-        ) from error
+        raise DemoError(f"The metadata must describe a space; {value!r} does not describe one. {error}") from error
 
 
 def _string_or_none(metadata: dict[str, object], key: str) -> str | None:

@@ -4,6 +4,7 @@ The maze and its planner are in `irl_probe.envs.point_maze`, which needs MuJoCo.
 """
 
 from irl_probe._names import UNCHANGED
+from irl_probe._plain import WithoutActionMask
 from irl_probe.envs.changes import env_name
 from irl_probe.envs.make import check_spaces, make_env
 from irl_probe.envs.simulator import SimulatedStep, Simulator, TabularSimulator, simulator
@@ -22,6 +23,7 @@ __all__ = [
     "TabularSimulator",
     "TrueReward",
     "Variant",
+    "WithoutActionMask",
     "check_spaces",
     "env_name",
     "gridworld",

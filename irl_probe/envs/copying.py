@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.utils import EzPickle
 
+from irl_probe._plain import plain_env
 from irl_probe._spaces import Env, Space
 from irl_probe.envs.make import PAYS_ANOTHER, SHOWS_ONLY, make_env, path_of
 
@@ -99,6 +100,8 @@ def evaluation_env(
 ) -> Callable[[], Env] | None:
     """A function that makes the environment of a run's evaluations: copies of `env`, or those of an id.
 
+    They have the spaces that networks see (`plain_env`).
+
     Without an environment it is the one that the demonstrations name, `env_id`. Where there is none, where the one of
     that name has other spaces, or where `env` cannot be copied, returns None if there need be no evaluations; if they
     were `asked` for, raises.
@@ -107,7 +110,7 @@ def evaluation_env(
     try:
         if env is not None and not isinstance(env, str):
             copy_env(env).close()
-            return partial(copy_env, env)
+            return partial(_plain_copy, env)
         if named is None:
             return None
         made = make_env(named)
@@ -122,4 +125,12 @@ def evaluation_env(
         if asked:
             raise
         return None
-    return partial(make_env, named)
+    return partial(_plain_named, named)
+
+
+def _plain_copy(env: Env) -> Env:
+    return plain_env(copy_env(env))
+
+
+def _plain_named(env_id: str) -> Env:
+    return plain_env(make_env(env_id))

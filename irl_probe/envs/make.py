@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from irl_probe._config import check_kind
+from irl_probe._plain import plain_actions, plain_observations
 from irl_probe._spaces import Env
 from irl_probe._steps import layers
 from irl_probe._words import did_you_mean
@@ -62,8 +63,9 @@ def make_env(env_id: str, **kwargs: Any) -> Env:
 def check_spaces(env: Env) -> None:
     """Check that irl_probe supports the spaces of the environment.
 
-    Observations: a Box of any shape (networks flatten it) or Discrete. Actions: Discrete, or a Box of floats with
-    finite bounds, low < high in each component. Discrete spaces count from 0, and a Box holds at least one number.
+    Observations: a Box of any shape (networks flatten it), Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of
+    these. Actions: Discrete, a MultiDiscrete or MultiBinary with at most 512 combinations, or a Box of floats with
+    finite bounds, low < high in each component. A Box holds at least one number.
 
     Raises ValueError, which says which space does not fit and what to do, and TypeError for anything that is not an
     environment.
@@ -71,15 +73,18 @@ def check_spaces(env: Env) -> None:
     if not isinstance(env, gym.Env):
         raise TypeError(f"An environment must be a Gymnasium id or a gymnasium.Env; got {env!r}.")
     name = env_name(env)
-    for role, space in (("observation", env.observation_space), ("action", env.action_space)):
-        if isinstance(space, spaces.Discrete):
-            _check_discrete(space, f"The {role} space of {name}")
-        elif isinstance(space, spaces.Box):
-            _check_size(space, f"The {role} space of {name}")
-        else:
-            raise ValueError(f"The {role} space of {name} must be a Box or Discrete; got {space}. {_REMEDIES[role]}")
-    if isinstance(env.observation_space, spaces.Box):
-        _check_observations(env.observation_space, name)
+    for role, space, plain in (
+        ("observation", env.observation_space, plain_observations),
+        ("action", env.action_space, plain_actions),
+    ):
+        try:
+            found = plain(space)
+        except ValueError as error:
+            raise ValueError(f"The {role} space of {name} is not supported. {error}") from error
+        if isinstance(found, spaces.Box):
+            _check_size(found, f"The {role} space of {name}")
+            if role == "observation":
+                _check_observations(found, name)
     if isinstance(env.action_space, spaces.Box):
         _check_actions(env.action_space, name)
 
@@ -145,17 +150,6 @@ def _unknown(env_id: str) -> str:
     known = ["GridWorld", *gym.registry]
     hint = did_you_mean(env_id, known, most=3) or " gymnasium.pprint_registry() lists them."
     return f"An environment must be GridWorld or one that Gymnasium has registered; got {env_id!r}.{hint}"
-
-
-_REMEDIES = {
-    "observation": "Wrap the environment, with gymnasium.wrappers.FlattenObservation for observations made of parts.",
-    "action": "Encode the actions as one Discrete, or as a Box of floats, with gymnasium.wrappers.TransformAction.",
-}
-
-
-def _check_discrete(space: spaces.Discrete, what: str) -> None:
-    if space.start != 0:
-        raise ValueError(f"{what} must count from 0; got {space}. Wrap it to shift it by {space.start}.")
 
 
 def _check_size(space: spaces.Box[Any], what: str) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
-from irl_probe._spaces import Env
+from irl_probe._spaces import Env, Space
 from irl_probe._steps import layers
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs.changes import env_name, kind
@@ -31,6 +32,7 @@ class TrueReward:
         note: says in words how it is computed and what is inexact; results store it.
         function: computes it for a batch.
         of_pair: whether it depends only on s and a.
+        action_space: the environment's.
     """
 
     name: str
@@ -38,6 +40,7 @@ class TrueReward:
     note: str
     function: RewardFunction
     of_pair: bool = False
+    action_space: Space | None = None
 
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Array) -> Floats:
         """Rewards (N,) float64, in the environment's units per step.
@@ -118,21 +121,23 @@ def _of_base(env: Env) -> TrueReward:
         return _tabular(base.mdp)
     if kind(env) in _FORMULAS:
         formula, note = _FORMULAS[kind(env)]
-        return TrueReward(name, True, note, formula(base), of_pair=kind(env) in ("pendulum", "mountain_car"))
+        of_pair = kind(env) in ("pendulum", "mountain_car")
+        return TrueReward(name, True, note, formula(base), of_pair=of_pair, action_space=env.action_space)
     if kind(env) not in RESETS:
         raise ValueError(
             f"The reward of {name} is neither known as a formula of (s, a, s′), nor can a simulator start from an "
             "observation and compute it. Use the rewards recorded with the transitions (Transitions.rewards), for "
             f"observed transitions only. Known: GridWorld, {', '.join(sorted(_FORMULAS | RESETS))}."
         )
-    return _simulated(simulator(env))
+    return replace(_simulated(simulator(env)), action_space=env.action_space)
 
 
 def _tabular(mdp: TabularMDP) -> TrueReward:
     def reward(s: Array, a: Array, t: Array, _: Bools) -> Floats:
         return mdp.reward[s.astype(np.int64), a.astype(np.int64), t.astype(np.int64)]
 
-    return TrueReward(mdp.name, True, "R(s, a, s′) from its table.", reward)
+    actions = spaces.Discrete(mdp.transition.shape[1])
+    return TrueReward(mdp.name, True, "R(s, a, s′) from its table.", reward, action_space=actions)
 
 
 def _simulated(source: Simulator) -> TrueReward:

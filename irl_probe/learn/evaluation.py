@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import as_seed, check_count
+from irl_probe._plain import flattened, named, uniform_actions
 from irl_probe._policies import Act, acting, checked_actions, is_stable_baselines, one_environment
 from irl_probe._policies import Policy as Policy  # a public name of irl_probe.learn
 from irl_probe._spaces import Env
@@ -31,16 +32,11 @@ class Evaluation:
 
 
 def random_policy(action_space: gym.Space[Any], seed: int = 0) -> Callable[..., Array]:
-    """Uniformly random actions of a space, as a policy."""
+    """Random actions of a whole space and of nothing else, as a policy; `_plain.uniform_actions` says how."""
     default = np.random.default_rng(seed)
 
     def act(observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None) -> Array:
-        rng = rng or default
-        if isinstance(action_space, gym.spaces.Discrete):
-            return rng.integers(action_space.n, size=len(observations))
-        assert isinstance(action_space, gym.spaces.Box)
-        shape = (len(observations), *action_space.shape)
-        return rng.uniform(action_space.low, action_space.high, size=shape).astype(action_space.dtype)
+        return uniform_actions(action_space, len(observations), rng or default)
 
     return act
 
@@ -109,11 +105,13 @@ def _side_by_side(
     limits: list[EpisodeLimit],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """One episode in each environment, in lockstep."""
+    own = envs[0].observation_space
+    envs = [flattened(env) for env in envs]
     observations = [reset_copied(env, seed=s) for env, s in zip(envs, seeds, strict=True)]
     returns, lengths = np.zeros(len(envs)), np.zeros(len(envs), dtype=np.int64)
     running = list(range(len(envs)))
     while running:
-        batch = np.stack([observations[i] for i in running])
+        batch = named(own, np.stack([observations[i] for i in running]))
         actions = checked_actions(act(batch, deterministic, rng), len(running), envs[0].action_space)
         left = []
         for i, action in zip(running, actions, strict=True):

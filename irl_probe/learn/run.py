@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from irl_probe._plain import to_own_actions, to_plain_actions, to_plain_observations
 from irl_probe._types import Array
 from irl_probe.learn.config import ResolvedIQ, ResolvedRL
 from irl_probe.softq.functions import SoftQ
@@ -47,24 +48,32 @@ class Run:
     def policy(
         self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
     ) -> Array:
-        """Actions (N, …) in the environment's units for observations (N, …): the mode, or a draw from π with `rng`."""
-        _check_finite(observations)
-        return self.soft_q.policy(observations, deterministic, rng=rng)
+        """Actions (N, …) in the environment's units for observations (N, …): the mode, or a draw from π with `rng`.
+
+        Observations of a Dict or Tuple space may be a mapping or tuple of its parts, N rows each, or flat (N, width).
+        """
+        plain = self.soft_q.policy(self._observations(observations), deterministic, rng=rng)
+        return to_own_actions(self.action_space, plain)
 
     def q(self, observations: Array, actions: Array) -> NDArray[np.float64]:
         """Q(s, a), (N,). Raises ValueError for discrete actions that the environment does not have."""
-        _check_finite(observations)
         space, given = self.action_space, np.asarray(actions)
-        if isinstance(space, gym.spaces.Discrete) and not np.isin(given, np.arange(space.n)).all():
+        last = int(space.start + space.n - 1) if isinstance(space, gym.spaces.Discrete) else 0
+        if isinstance(space, gym.spaces.Discrete) and not np.isin(given, np.arange(space.start, last + 1)).all():
             raise ValueError(
-                f"The actions of {space} are counted from 0 to {space.n - 1}; got {reprlib.repr(actions)}."
+                f"The actions of {space} are counted from {space.start} to {last}; got {reprlib.repr(actions)}."
             )
-        return self.soft_q.q(observations, actions)
+        return self.soft_q.q(self._observations(observations), to_plain_actions(space, given))
 
     def value(self, observations: Array) -> NDArray[np.float64]:
         """Soft value V(s), (N,)."""
-        _check_finite(observations)
-        return self.soft_q.value(observations)
+        return self.soft_q.value(self._observations(observations))
+
+    def _observations(self, given: Any) -> Array:
+        """Observations as networks see them."""
+        plain = to_plain_observations(self.observation_space, given)
+        _check_finite(plain)
+        return plain
 
 
 def _check_finite(observations: Array) -> None:

@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 
 from irl_probe._config import check_kind, takes_config
+from irl_probe._plain import plain_actions, plain_env, plain_steps
 from irl_probe._spaces import Env, Space, space_from_json
 from irl_probe._types import Array
 from irl_probe.demos import Demonstrations, check_demos
@@ -99,17 +100,20 @@ def train(
     check_demos(demos, (observation_space, action_space))
     if others is not None:
         _check_others(others, demos, (observation_space, action_space), given.replay_capacity if online else None)
-    resolved = given.resolve(discrete=isinstance(action_space, spaces.Discrete), online=online)
+    of = observation_space, action_space
+    hashes = steps.content_hash(), None if others is None else others.content_hash()
+    steps, others = plain_steps(of, steps), None if others is None else plain_steps(of, others)
+    actions = plain_actions(action_space)
+    resolved = given.resolve(discrete=isinstance(actions, spaces.Discrete), online=online)
     spec = _spec(observation_space, action_space, resolved)
     env_id = env_name(live) if live is not None else demos.env_id
     chance = _chance(resolved, live, demos.env_id, simulator)
-    spaces_ = (observation_space, action_space)
-    make_evaluation_env = evaluation_env(env, env_id, spaces_, asked=bool(given.evaluate_every))
+    make_evaluation_env = evaluation_env(env, env_id, of, asked=bool(given.evaluate_every))
 
     def begin(fresh: bool) -> Loop:
         if fresh and live is not None and (fault := dynamics_fault(demos, live)):
             warnings.warn(f"{fault} Learning goes on, in case that is meant.", stacklevel=5)
-        learner = _learner(spec, resolved, action_space, steps.observations if resolved.normalise else None)
+        learner = _learner(spec, resolved, actions, steps.observations if resolved.normalise else None)
         encoder = learner.network.encoder
         expert = Replay.of(spec, encoder, steps, chance=chance)
         if isinstance(learner, SoftActorCritic) and fresh:
@@ -130,9 +134,8 @@ def train(
             evaluation_env=make_evaluation_env,
         )
 
-    hashes = steps.content_hash(), None if others is None else others.content_hash()
-    described = describe_run(spec, spaces_, resolved, *hashes, env_id) | dict(note or {})
-    return _learn(begin, described, resolved, spaces_, out=out, resume=resume, progress=progress)
+    described = describe_run(spec, of, resolved, *hashes, env_id) | dict(note or {})
+    return _learn(begin, described, resolved, of, out=out, resume=resume, progress=progress)
 
 
 def _check_others(others: Transitions, demos: Demonstrations, of: tuple[Space, Space], capacity: int | None) -> None:
@@ -180,7 +183,7 @@ def _chance(config: ResolvedIQ, env: Env | None, env_id: str | None, given: Chan
 
 
 def _online(env: Env, config: Resolved, replay: Replay) -> Online:
-    return Online(Interaction(env, config.seed, config.episode_steps), replay)
+    return Online(Interaction(plain_env(env), config.seed, config.episode_steps), replay)
 
 
 @takes_config(RLConfig, "train_on_reward('CartPole-v1', irl_probe.RLConfig(steps=1000))")
@@ -211,14 +214,15 @@ def train_on_reward(
     given = config or RLConfig()
     live = make_env(env) if isinstance(env, str) else env
     check_spaces(live)
-    resolved = given.resolve(discrete=isinstance(live.action_space, spaces.Discrete))
+    actions = plain_actions(live.action_space)
+    resolved = given.resolve(discrete=isinstance(actions, spaces.Discrete))
     spec = _spec(live.observation_space, live.action_space, resolved)
     env_id = env_name(live)
     spaces_ = (live.observation_space, live.action_space)
     make_evaluation_env = evaluation_env(env, env_id, spaces_, asked=bool(given.evaluate_every))
 
     def begin(fresh: bool) -> Loop:
-        learner = _learner(spec, resolved, live.action_space)
+        learner = _learner(spec, resolved, actions)
         replay = Replay(spec, learner.network.encoder, resolved.replay_capacity)
         continuous, remedy = isinstance(learner, SoftActorCritic), "make the rewards smaller"
         return Loop(
@@ -303,8 +307,9 @@ def load_run(folder: str | Path) -> Run:
     try:
         spec = NetworkSpec.from_dict(description["spec"])
         of = space_from_json(description["observation_space"]), space_from_json(description["action_space"])
-        config = config_of(description, discrete=isinstance(of[1], spaces.Discrete))
-        learner = _learner(spec, config, of[1])
+        actions = plain_actions(of[1])
+        config = config_of(description, discrete=isinstance(actions, spaces.Discrete))
+        learner = _learner(spec, config, actions)
         learner.restore(state["learner"])
         return _run(learner, config, state["rows"], description, of, state["step"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -9,10 +9,10 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import xarray as xr
-from gymnasium import spaces
 
 from irl_probe._config import as_seed, check_count
 from irl_probe._names import BASELINES, CONSTANT, EXPERT, LEARNED, MIXTURE, RANDOM, TRUE, UNNAMED
+from irl_probe._plain import plain_observations
 from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.comparison import CompareConfig, DistanceConfig, compare
@@ -153,16 +153,14 @@ def off_data(
     except (ValueError, ImportError, gym.error.Error) as error:
         return OffData(reason=str(error))
     try:
-        shape = env.observation_space.shape
+        shape = plain_observations(env.observation_space).shape or ()
         for steps in coverages:
             if steps.observations.shape[1:] != shape:
                 return OffData(
                     reason=f"{env_id} has observations of shape {shape}; the data have {steps.observations.shape[1:]}."
                 )
-        if len(env.observation_space.shape or ()) > 1:
+        if len(shape) > 1:
             return OffData(reason=f"The observations of {env_id} are images; canonical distances are for vectors.")
-        if not isinstance(env.action_space, spaces.Discrete | spaces.Box):
-            return OffData(reason=f"Canonical distances draw actions from a Discrete or a Box; got {env.action_space}.")
         try:
             truth = true_reward(env)
         except ValueError as error:

@@ -12,6 +12,7 @@ from gymnasium.spaces import Discrete
 from rich.console import Console
 
 from irl_probe._names import CLONED, EXPERT, LEARNED, MIXTURE, RANDOM, RETRAINED
+from irl_probe._plain import plain_actions
 from irl_probe.comparison.verb import CompareConfig, compare
 from irl_probe.demos import Demonstrations, load_demos, record_demos
 from irl_probe.envs import make_env
@@ -49,7 +50,7 @@ def probe_environment(
     demos = whole.subsample(config.subsample)
     console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
 
-    learner = _with_curve(config, discrete=isinstance(env.action_space, Discrete))
+    learner = _with_curve(config, discrete=isinstance(plain_actions(env.action_space), Discrete))
     run = train(
         demos, learner, env=None if config.offline else env_id, out=folder / "run", resume=resume, progress=True
     )

@@ -93,7 +93,7 @@ def distil_named(
         env = make_env(env_id)
         try:
             reward.check_spaces(env.observation_space, env.action_space)
-            rolled = noisy_rollouts(reward.soft_q.policy, env, episodes=episodes, seed=config.seed)
+            rolled = noisy_rollouts(reward.policy, env, episodes=episodes, seed=config.seed)
         finally:
             env.close()
         found[f"own policy in {env_id}"] = rolled

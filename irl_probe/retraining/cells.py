@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from irl_probe._config import check_kind
+from irl_probe._plain import named
 from irl_probe._policies import Policy, acting
 from irl_probe._spaces import Env
 from irl_probe.demos import record_demos
@@ -138,7 +139,7 @@ def reward_fingerprint(reward: Reward, env: Env) -> Fingerprint:
 def policy_fingerprint(policy: Policy, env: Env) -> Fingerprint:
     """A summary of the policy's most likely actions in the states of random steps in `env`."""
     act = acting(policy)
-    return _of_random_steps(lambda steps: act(steps.observations, True, None), env)
+    return _of_random_steps(lambda steps: act(named(env.observation_space, steps.observations), True, None), env)
 
 
 def environment_fingerprint(env: Env) -> dict[str, Fingerprint]:

@@ -11,8 +11,9 @@ import gymnasium as gym
 import numpy as np
 
 from irl_probe._config import as_seed, check_count, takes_config
+from irl_probe._plain import plain_actions, plain_env, to_own_actions, to_plain_observations
 from irl_probe._policies import acting
-from irl_probe._spaces import Env
+from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
 from irl_probe.envs import check_spaces, make_env
 from irl_probe.learn import Run, train_on_reward
@@ -69,18 +70,23 @@ class SB3Run:
         algorithm: "sac", "ppo" or "dqn".
         steps: environment steps.
         seed: the seed of all random numbers.
+        observation_space, action_space: the environment's; the model itself sees flat observations, and actions of a
+            finite space as indices counted from 0.
     """
 
     model: Any
     algorithm: Algorithm
     steps: int
     seed: int
+    observation_space: Space
+    action_space: Space
 
     def policy(
         self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
     ) -> Array:
         """Actions (N, …) in the environment's units; draws have a seed from `rng`, else torch's global generator."""
-        return acting(self.model)(np.asarray(observations), deterministic, rng)
+        plain = to_plain_observations(self.observation_space, observations)
+        return to_own_actions(self.action_space, acting(self.model)(plain, deterministic, rng))
 
 
 def retrain_sb3(
@@ -119,15 +125,16 @@ def retrain_sb3(
         raise ImportError("This needs Stable-Baselines3: pip install 'irl_probe[sb3]'.") from error
     live = make_env(env) if isinstance(env, str) else env() if not isinstance(env, gym.Env) and callable(env) else env
     check_spaces(live)
-    discrete = isinstance(live.action_space, gym.spaces.Discrete)
+    discrete = isinstance(plain_actions(live.action_space), gym.spaces.Discrete)
     fitting = _DISCRETE if discrete else _CONTINUOUS
     if algorithm not in fitting:
         actions = "discrete" if discrete else "continuous"
         raise ValueError(f"{algorithm.upper()} does not take {actions} actions; use {' or '.join(fitting)}.")
     gamma = {"gamma": reward.gamma} if isinstance(reward, RewardModel) else {}
     chosen: dict[str, Any] = {"policy": "MlpPolicy", "seed": seed, "device": "cpu"} | gamma | (settings or {})
-    paid = live if reward is None else RewardWrapper(live, reward)
+    paid = plain_env(live if reward is None else RewardWrapper(live, reward))
     kind = {"sac": sb3.SAC, "ppo": sb3.PPO, "dqn": sb3.DQN}[algorithm]
     model = kind(env=paid, **chosen)
     model.learn(steps)
-    return SB3Run(model, algorithm, int(model.num_timesteps), chosen["seed"])
+    own = live.observation_space, live.action_space
+    return SB3Run(model, algorithm, int(model.num_timesteps), chosen["seed"], *own)

@@ -14,6 +14,7 @@ import xarray as xr
 
 from irl_probe._config import check_kind, takes_config
 from irl_probe._names import TRUE_REWARD
+from irl_probe._plain import plain_actions
 from irl_probe._spaces import Env
 from irl_probe._steps import check_distinct
 from irl_probe.demos import DemoError, load_demos
@@ -227,7 +228,7 @@ def _maker(env: str | Callable[[], Env]) -> Callable[[], Env]:
 def _steps(config: RetrainStudyConfig, action_space: gym.Space[Any]) -> int:
     if config.algorithm != "own":
         return config.steps or SB3_STEPS
-    discrete = isinstance(action_space, gym.spaces.Discrete)
+    discrete = isinstance(plain_actions(action_space), gym.spaces.Discrete)
     return config.steps or config.learner.resolve(discrete=discrete).steps
 
 

@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from irl_probe._plain import flat_order
+from irl_probe._spaces import space_from_json
 from irl_probe.rewards.strict_json import Json
 
 
@@ -240,6 +242,11 @@ def _interval(figure: Mapping[str, Json]) -> str:
 
 
 def _space(space: Mapping[str, Json]) -> str:
+    if space["type"] in ("Dict", "Tuple", "MultiDiscrete", "MultiBinary"):
+        own = space_from_json(space)
+        order = f"; a flat observation has {flat_order(own)}" if space["type"] in ("Dict", "Tuple") else ""
+        return " ".join(str(own).split()) + order
     if space["type"] == "Discrete":
-        return f"Discrete({space['n']})"
+        start = f", start={space['start']}" if space["start"] else ""
+        return f"Discrete({space['n']}{start})"
     return f"Box, shape {space['shape']}, {space['dtype']}"

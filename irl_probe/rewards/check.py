@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from irl_probe._config import as_seed, check_count, check_kind
+from irl_probe._plain import flattened, named
 from irl_probe._spaces import Env
 from irl_probe._steps import reset_copied, step_copied
 from irl_probe._types import Array, Bools
@@ -99,11 +100,12 @@ def _batch(reward: Reward, env: str | Env, steps: int, seed: int) -> tuple[Array
 
 def _random_steps(env: Env, steps: int, seed: int) -> tuple[Array, Array, Array, Bools]:
     env.action_space.seed(seed)
-    rows = []
+    own, env, rows = env.observation_space, flattened(env), []
     observation = reset_copied(env, seed=seed)
     for _ in range(steps):
-        step = step_copied(env, env.action_space.sample())
+        step = step_copied(env, env.action_space.sample(env.mask))
         rows.append((observation, step.action, step.observation, step.terminated))
         observation = reset_copied(env) if step.terminated or step.truncated else step.observation
     observations, actions, successors, ended = zip(*rows, strict=True)
-    return np.stack(observations), np.stack(actions), np.stack(successors), np.array(ended)
+    before, after = (named(own, np.stack(each)) for each in (observations, successors))
+    return before, np.stack(actions), after, np.array(ended)

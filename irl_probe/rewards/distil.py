@@ -10,6 +10,7 @@ import torch
 
 from irl_probe._config import check_kind, takes_config
 from irl_probe._names import UNNAMED
+from irl_probe._plain import plain_steps, to_own_observations
 from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.metrics.bootstrap import Estimate, percentile_interval, resample_counts
@@ -276,8 +277,9 @@ def _predicted(reward: Reward, distilled: DistilledReward, steps: Transitions) -
     if exact is None or distilled.h is None:
         return distilled(*batch)
 
-    def after(observations: Array, ended: Bools) -> Floats:
-        return np.where(ended, 0.0, distilled.potential(observations))
+    def after(states: Array, ended: Bools) -> Floats:
+        return np.where(ended, 0.0, distilled.potential(to_own_observations(distilled.observation_space, states)))
 
-    expected, _ = exact(after, *batch)
+    p = plain_steps((distilled.observation_space, distilled.action_space), steps)
+    expected, _ = exact(after, p.observations, p.actions, p.next_observations, p.terminated)
     return distilled.unshaped(*batch) + distilled.gamma * expected - distilled.potential(steps.observations)

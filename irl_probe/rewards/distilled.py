@@ -27,7 +27,15 @@ from irl_probe.rewards.model import (
     shared_fields,
     tensors_of,
 )
-from irl_probe.rewards.protocol import Normalisation, RewardError, check_batch, check_observations, check_spaces_fit
+from irl_probe.rewards.protocol import (
+    Normalisation,
+    RewardError,
+    check_observations,
+    check_same_units,
+    check_spaces_fit,
+    plain_batch,
+    plain_rows,
+)
 from irl_probe.rewards.reward_network import NumpyRewardNetwork, RewardNetwork, moments
 from irl_probe.rewards.strict_json import validated
 from irl_probe.rewards.torch_module import DistilledModule
@@ -105,6 +113,7 @@ class DistilledReward(RewardModel):
         """Raise RewardError unless the reward takes observations and actions of these spaces."""
         for network in self.networks.values():
             check_spaces_fit(network.spec, observation_space, action_space, self.provenance.get("env_id"))
+        check_same_units((self.observation_space, self.action_space), (observation_space, action_space))
 
     def spec(self) -> schema.Distilled:
         """As `RewardModel.spec`."""
@@ -148,9 +157,8 @@ class DistilledReward(RewardModel):
         return NumpyRewardNetwork(self.g), None if self.h is None else NumpyRewardNetwork(self.h)
 
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /) -> Floats:
-        o, a, o2 = np.asarray(observations), np.asarray(actions), np.asarray(next_observations)
-        d = np.asarray(terminated, dtype=bool)
-        check_batch(self.g.spec, o, a, o2, d)
+        own = self.observation_space, self.action_space
+        o, a, o2, d = plain_batch(own, self.g.spec, (observations, actions, next_observations, terminated))
         g, h = self._forward
         values = g(o, a, o2, d)
         if h is None:
@@ -160,11 +168,11 @@ class DistilledReward(RewardModel):
 
     def torch(self) -> DistilledModule:
         """As `RewardModel.torch`."""
-        return DistilledModule(self.g, self.h, self.gamma)
+        return DistilledModule(self.g, self.h, self.gamma, (self.observation_space, self.action_space))
 
     def potential(self, observations: Array) -> Floats:
         """h(s), (N,); 0 without h."""
-        o = np.asarray(observations)
+        o = plain_rows(self.observation_space, observations)
         check_observations(self.g.spec, o)
         _, h = self._forward
         return np.zeros(len(o)) if h is None else h.of_states(o)

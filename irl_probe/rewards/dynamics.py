@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from irl_probe._config import Config, Count, Must, Seed, at_least
+from irl_probe._plain import plain_actions, plain_observations, plain_steps, to_plain_actions
+from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.envs import SimulatedStep
 from irl_probe.rewards.distil_config import HeldOut, LearningRate
@@ -73,8 +75,8 @@ def fit_dynamics(
 
     Args:
         transitions: at least 100 steps, and 5 for each of the network's inputs.
-        observation_space: a Box of real numbers.
-        action_space: a Discrete space, or a Box with finite bounds.
+        observation_space: a Box of real numbers, or a Dict or Tuple whose flat vector is one.
+        action_space: a Discrete, MultiDiscrete or MultiBinary space, or a Box with finite bounds.
         config: see `DynamicsConfig`; None takes the defaults.
 
     Raises RewardError where there are too few steps, where they do not fit the spaces, where observations are discrete
@@ -83,7 +85,11 @@ def fit_dynamics(
     """
     config = config or DynamicsConfig()
     spec = _spec(observation_space, action_space, config)
-    _check_steps(transitions, spec, observation_space, action_space)
+    try:
+        transitions = plain_steps((observation_space, action_space), transitions)
+    except ValueError as error:
+        raise RewardError(f"The transitions must be those of the spaces. {error}") from error
+    _check_steps(transitions, spec, plain_observations(observation_space), plain_actions(action_space))
     learned_from, held = _divide(transitions, config.held_out)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -187,10 +193,12 @@ class LearnedSimulator:
     Attributes:
         model: the model that `fit_dynamics` returned.
         seed: seed of the draws, which differ from call to call.
+        action_space: of the actions that `step` gets; None takes them as the model does, counted from 0.
     """
 
     model: LearnedDynamics
     seed: int = 0
+    action_space: Space | None = None
     deterministic: ClassVar[bool] = False
     exact: ClassVar[bool] = False
     _rng: np.random.Generator = field(init=False, repr=False)
@@ -214,6 +222,7 @@ class LearnedSimulator:
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
         """One draw from each row: observations (N, *obs_shape), actions in the environment's units."""
         spec, layers = self.model.network.spec, NumpyLayers(self.model.network.layers)
+        actions = actions if self.action_space is None else to_plain_actions(self.action_space, actions)
         successors, ended = np.empty_like(observations), np.zeros(len(observations), dtype=bool)
         for rows in pieces(len(observations), piece_rows(spec)):
             o = observations[rows]
@@ -298,7 +307,8 @@ def split(outputs: Tensor, states: int) -> tuple[Tensor, Tensor, Tensor]:
 def _spec(
     observation_space: spaces.Space[object], action_space: spaces.Space[object], config: DynamicsConfig
 ) -> NetworkSpec:
-    if not (isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)):
+    flat = plain_observations(observation_space)
+    if not (isinstance(flat, spaces.Box) and np.issubdtype(flat.dtype, np.floating)):
         raise RewardError(
             f"Gaussian dynamics are learned for a Box of real numbers; got {observation_space}. For discrete states "
             "count P(s′ | s, a) and give ExactExpectation(P)."

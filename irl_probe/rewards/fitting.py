@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from irl_probe._plain import plain_steps
 from irl_probe._types import Floats
 from irl_probe.rewards.distilled import DistilledReward
 from irl_probe.rewards.protocol import RewardError
@@ -37,7 +38,8 @@ class Steps:
     @staticmethod
     def of(reward: DistilledReward, steps: Transitions, values: Floats, dynamics: Floats | None) -> Steps:
         """The batch of these steps for the networks of `reward`."""
-        batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+        plain = plain_steps((reward.observation_space, reward.action_space), steps)
+        batch = (plain.observations, plain.actions, plain.next_observations, plain.terminated)
         return Steps(as_tensors(reward.g.spec, *batch), values, dynamics)
 
 

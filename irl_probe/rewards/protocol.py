@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from gymnasium import spaces
 
+from irl_probe._plain import bounded_actions, same_units, to_plain_actions, to_plain_observations
 from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.softq import NetworkSpec
@@ -150,9 +151,6 @@ def check_spaces_fit(
 
     `learned_in` is the environment that the reward was learned in, if its provenance names it.
     """
-    for role, space in (("observation", observation_space), ("action", action_space)):
-        if isinstance(space, spaces.Discrete) and space.start != 0:
-            raise RewardError(f"A Discrete {role} space must count from 0; got {space}. Shift it by {space.start}.")
     try:
         wanted = NetworkSpec.of(observation_space, action_space)
     except ValueError as error:
@@ -168,6 +166,52 @@ def check_spaces_fit(
                 f"The reward{origin} takes {role}s of {fit}, and the {role} space is {space}: they must fit. "
                 "Use the environment, with the same wrappers, that its demonstrations come from."
             )
+
+
+def check_same_units(reward_spaces: tuple[Space, Space], given: tuple[Space, Space]) -> None:
+    """Raise RewardError where the same number means another thing in the reward's spaces and in the given ones.
+
+    Networks see indices and flat vectors: a Discrete that counts from 1 fits the same network as one from 0.
+    """
+    for role, own, other in zip(("observation", "action"), reward_spaces, given, strict=True):
+        if not same_units(own, other):
+            raise RewardError(
+                f"The reward takes {role}s of {_said(own)}, and the {role} space is {_said(other)}: they must count "
+                "alike and have the same parts. Use the environment, with the same wrappers, that its demonstrations "
+                "come from."
+            )
+
+
+def _said(space: Space) -> str:
+    return " ".join(str(space).split())
+
+
+def plain_batch(
+    reward_spaces: tuple[Space, Space], spec: NetworkSpec, batch: tuple[Any, Any, Any, Any]
+) -> tuple[Array, Array, Array, Bools]:
+    """A batch as a network of `spec` takes it, from observations and actions in the units of the reward's spaces.
+
+    Box actions are cut to the bounds of the space, as most environments cut them: beyond them a network extrapolates.
+
+    Raises RewardError where the batch does not lie in the spaces, or holds masked entries.
+    """
+    observations, actions, successors, terminated = batch
+    try:
+        o, o2 = (to_plain_observations(reward_spaces[0], rows) for rows in (observations, successors))
+        a = to_plain_actions(reward_spaces[1], bounded_actions(reward_spaces[1], actions))
+    except ValueError as error:
+        raise RewardError(f"A batch must lie in the spaces that the reward was learned in. {error}") from error
+    d = np.asarray(terminated, dtype=bool)
+    check_batch(spec, o, a, o2, d)
+    return o, a, o2, d
+
+
+def plain_rows(space: Space, observations: Any) -> Array:
+    """Observations as networks see them. Raises RewardError where they do not lie in the space."""
+    try:
+        return to_plain_observations(space, observations)
+    except ValueError as error:
+        raise RewardError(str(error)) from error
 
 
 def widest_observations(spec: NetworkSpec) -> Space:

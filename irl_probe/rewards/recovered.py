@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from irl_probe._plain import bounded_actions, to_own_actions, to_plain_actions
 from irl_probe._policies import is_stable_baselines
 from irl_probe._spaces import Space
 from irl_probe._types import Array, Bools, Floats
@@ -38,9 +39,11 @@ from irl_probe.rewards.model import (
 from irl_probe.rewards.protocol import (
     Normalisation,
     RewardError,
-    check_batch,
+    check_same_units,
     check_spaces_fit,
     network_actions,
+    plain_batch,
+    plain_rows,
     widest_observations,
 )
 from irl_probe.rewards.stable_baselines import from_stable_baselines
@@ -134,41 +137,55 @@ class RecoveredReward(RewardModel):
     def check_spaces(self, observation_space: Space, action_space: Space) -> None:
         """Raise RewardError unless the reward takes observations and actions of these spaces."""
         check_spaces_fit(self.soft_q.spec, observation_space, action_space, self.provenance.get("env_id"))
+        check_same_units(self._spaces, (observation_space, action_space))
+
+    @property
+    def _spaces(self) -> tuple[Space, Space]:
+        return self.observation_space, self.action_space
 
     def __call__(self, observations: Array, actions: Array, next_observations: Array, terminated: Bools, /) -> Floats:
-        o, a, o2, d = self._batch(observations, actions, next_observations, terminated)
+        o, a, o2, d = plain_batch(
+            self._spaces, self.soft_q.spec, (observations, actions, next_observations, terminated)
+        )
         if isinstance(self.expectation, ObservedSuccessor) and isinstance(self.soft_q, DiscreteSoftQ | ContinuousSoftQ):
             q, value = self.soft_q.step_values(o, a, o2)
             return q - self.gamma * np.where(d, self.terminal_value, value)
-        expected, _ = self.expectation(self.value_after, o, a, o2, d)
-        return self.q(o, a) - self.gamma * expected
+        expected, _ = self.expectation(self._value_after, o, a, o2, d)
+        return self.soft_q.q(o, a) - self.gamma * expected
 
     def torch(self) -> RecoveredModule:
         """As `RewardModel.torch`. Raises RewardError where E over s′ is by a simulator, which has no gradient."""
-        return RecoveredModule(self.soft_q, self.expectation, self.terminal_value)
-
-    def _batch(
-        self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
-    ) -> tuple[Array, Array, Array, Bools]:
-        o, a, o2 = np.asarray(observations), np.asarray(actions), np.asarray(next_observations)
-        d = np.asarray(terminated, dtype=bool)
-        check_batch(self.soft_q.spec, o, a, o2, d)
-        return o, a, o2, d
+        return RecoveredModule(self.soft_q, self.expectation, self.terminal_value, self._spaces)
 
     def q(self, observations: Array, actions: Array) -> Floats:
         """Q(s, a), (N,): the part of the reward that depends on s and a."""
-        return self.soft_q.q(observations, actions)
+        try:
+            chosen = to_plain_actions(self.action_space, bounded_actions(self.action_space, actions))
+        except ValueError as error:
+            raise RewardError(str(error)) from error
+        return self.soft_q.q(plain_rows(self.observation_space, observations), chosen)
 
     def v(self, observations: Array) -> Floats:
         """The soft value of s, (N,).
 
         Where the MDP does not end, the reward is r(s, a, s′) = q(s, a) − γ v(s′).
         """
-        return self.soft_q.value(observations)
+        return self.soft_q.value(plain_rows(self.observation_space, observations))
+
+    def policy(
+        self, observations: Array, deterministic: bool = True, *, rng: np.random.Generator | None = None
+    ) -> Array:
+        """The policy that Q implies: actions (N, …) in the environment's units."""
+        plain = self.soft_q.policy(plain_rows(self.observation_space, observations), deterministic, rng=rng)
+        return to_own_actions(self.action_space, plain)
 
     def value_after(self, next_observations: Array, terminated: Bools) -> Floats:
         """(1 − d)·V(s′) + d·V_abs, (N,)."""
         return np.where(terminated, self.terminal_value, self.v(next_observations))
+
+    def _value_after(self, plain: Array, terminated: Bools) -> Floats:
+        """`value_after` of observations as networks see them."""
+        return np.where(terminated, self.terminal_value, self.soft_q.value(plain))
 
     def standard_error(
         self, observations: Array, actions: Array, next_observations: Array, terminated: Bools
@@ -178,8 +195,9 @@ class RecoveredReward(RewardModel):
         0 where both are exact (discrete actions, and an observed or exact s′). Action samples are shared by all
         states, so their errors do not average out over successors: the mean error over s′ is taken, an upper bound.
         """
-        batch = self._batch(observations, actions, next_observations, terminated)
-        _, from_successors = self.expectation(self.value_after, *batch)
+        given = (observations, actions, next_observations, terminated)
+        batch = plain_batch(self._spaces, self.soft_q.spec, given)
+        _, from_successors = self.expectation(self._value_after, *batch)
         soft_q = self.soft_q
         if not isinstance(soft_q, ContinuousSoftQ):
             return self.gamma * from_successors

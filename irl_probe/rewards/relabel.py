@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from irl_probe._config import check_kind
+from irl_probe._plain import many_observations
 from irl_probe._types import Floats
 from irl_probe.rewards.protocol import Reward, RewardError
 from irl_probe.rewards.wrappers import Payment, check_fit
@@ -101,12 +102,13 @@ def _relabelled(dataset: Any, reward: Reward) -> Iterator[Any]:
     """The relabelled episodes of a dataset, as Minari's buffers."""
     from minari.data_collector import EpisodeBuffer
 
-    pay = Payment(reward, "none")
+    pay = Payment(reward, "none", (dataset.observation_space, dataset.action_space))
     recorded = dataset.storage.get_episode_metadata(dataset.episode_indices)
     for episode, metadata in zip(dataset.iterate_episodes(), recorded, strict=True):
         count = len(episode.rewards)
         terminated = np.asarray(episode.terminations, dtype=bool)
-        o, a = np.asarray(episode.observations), np.asarray(episode.actions)
+        o = many_observations(dataset.observation_space, _as_tuple(episode.observations))
+        a = np.asarray(episode.actions)
         paid = pay(o[:-1], a, o[1:], terminated) if count else np.zeros(0)
         yield EpisodeBuffer(
             id=episode.id,
@@ -119,6 +121,11 @@ def _relabelled(dataset: Any, reward: Reward) -> Iterator[Any]:
             truncations=list(episode.truncations),
             infos={"true_reward": np.append(episode.rewards, 0.0), **(episode.infos or {})},
         )
+
+
+def _as_tuple(observations: Any) -> Any:
+    """Minari gives observations of a Tuple space as a tuple or a list of their parts."""
+    return tuple(observations) if isinstance(observations, list) else observations
 
 
 def _rewards(steps: Transitions, reward: Reward) -> Floats:

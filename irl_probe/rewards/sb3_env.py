@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from irl_probe._plain import many_observations, one_observation
 from irl_probe._types import Array
 from irl_probe.rewards.model import RewardModel
 from irl_probe.rewards.protocol import Normalise, Reward, RewardError
@@ -39,7 +40,7 @@ class SB3RewardVecEnv(VecEnvWrapper):
         inner = venv.unwrapped
         warn_of_another_env(reward, inner.envs[0].spec if isinstance(inner, DummyVecEnv) else None)
         self.reward = reward
-        self.payment = Payment(reward, normalise)
+        self.payment = Payment(reward, normalise, (venv.observation_space, venv.action_space))
         self._raw: _Raw | None = None
         if isinstance(venv, VecNormalize):
             self._raw = venv.venv = _Raw(venv.venv)
@@ -56,7 +57,7 @@ class SB3RewardVecEnv(VecEnvWrapper):
     def reset(self) -> Any:
         """Reset all environments."""
         observations = self.venv.reset()
-        self._observations = np.array(observations) if self._raw is None else self._raw.observations
+        self._observations = _flat(self.venv, observations) if self._raw is None else self._raw.observations
         return observations
 
     def step_async(self, actions: Array) -> None:
@@ -69,10 +70,9 @@ class SB3RewardVecEnv(VecEnvWrapper):
         if self._observations is None or self._actions is None:
             raise RewardError("An environment must be reset before its first step; call reset() first.")
         observations, true_rewards, dones, infos = self.venv.step_wait()
-        after = np.array(observations)
-        last: Mapping[int, Array] = {int(i): infos[i]["terminal_observation"] for i in np.flatnonzero(dones)}
-        if self._raw is not None:
-            after, true_rewards, last = self._raw.observations, self._raw.rewards, self._raw.last
+        after = _flat(self.venv, observations) if self._raw is None else self._raw.observations
+        last: Mapping[int, Array] = _last(self.venv, dones, infos) if self._raw is None else self._raw.last
+        true_rewards = true_rewards if self._raw is None else self._raw.rewards
         successors = after.copy()
         terminated = np.array(dones, dtype=bool)
         for i, observation in last.items():
@@ -100,6 +100,17 @@ def _inside(venv: VecEnv) -> list[VecEnv]:
     return found
 
 
+def _flat(venv: VecEnv, observations: Any) -> Array:
+    """A copy of the observations as a reward gets them."""
+    return many_observations(venv.observation_space, observations)
+
+
+def _last(venv: VecEnv, dones: Any, infos: list[dict[str, Any]]) -> dict[int, Array]:
+    """The last observations of the episodes that ended, by the environment's index, as a reward gets them."""
+    ended = [int(i) for i in np.flatnonzero(dones)]
+    return {i: one_observation(venv.observation_space, infos[i]["terminal_observation"]) for i in ended}
+
+
 class _Raw(VecEnvWrapper):
     """What a VecNormalize gets: raw observations, rewards, and the last observations of episodes that ended."""
 
@@ -110,13 +121,13 @@ class _Raw(VecEnvWrapper):
 
     def reset(self) -> Any:
         observations = self.venv.reset()
-        self.observations = np.array(observations)
+        self.observations = _flat(self.venv, observations)
         return observations
 
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         observations, rewards, dones, infos = self.venv.step_wait()
-        self.observations, self.rewards = np.array(observations), np.array(rewards)
-        self.last = {int(i): np.array(infos[i]["terminal_observation"]) for i in np.flatnonzero(dones)}
+        self.observations, self.rewards = _flat(self.venv, observations), np.array(rewards)
+        self.last = _last(self.venv, dones, infos)
         return observations, rewards, dones, infos
 
 

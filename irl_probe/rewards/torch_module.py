@@ -7,8 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor, nn
 
+from irl_probe._plain import sizes_of, starts_of
+from irl_probe._spaces import Space
 from irl_probe.rewards.dynamics import GaussianDynamics, LearnedDynamics
 from irl_probe.rewards.expectation import ExactExpectation, Expectation, ObservedSuccessor
 from irl_probe.rewards.protocol import RewardError
@@ -22,6 +25,10 @@ Module = TypeVar("Module", bound=nn.Module)
 class RewardModule(nn.Module):
     """r(s, a, s′, d) of tensors: observations, actions, next observations and whether the MDP ended.
 
+    They are in the units of the reward's spaces, as for the reward itself: Discrete, MultiDiscrete and MultiBinary
+    actions, Discrete observations that do not count from 0, and flat observations of a Dict, Tuple, MultiDiscrete or
+    MultiBinary space. Box actions are cut to their bounds, beyond which their gradient is 0.
+
     It takes one transition or any number of leading axes, (*batch, *shape) each and `terminated` (*batch,), and gives
     (*batch,) in the type of the weights. Gradients flow to observations and continuous actions. The weights are copies,
     frozen: `module.requires_grad_(True)` trains them, which does not change the reward.
@@ -29,12 +36,25 @@ class RewardModule(nn.Module):
 
     action_centre: Tensor
     action_half: Tensor
+    action_low: Tensor
+    action_high: Tensor
+    action_start: Tensor
+    action_stride: Tensor
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: NetworkSpec, of: tuple[Space, Space]) -> None:
         super().__init__()
         self._shape = spec.observation_shape
         self._states, self._actions = spec.observation_count, spec.action_count
-        if spec.action_count is None:
+        self._first = int(of[0].start) if isinstance(of[0], spaces.Discrete) else 0
+        if spec.action_count is not None:
+            sizes = sizes_of(of[1])
+            strides = np.append(np.cumprod(sizes[:0:-1])[::-1], 1)  # the last component changes fastest
+            self.register_buffer("action_start", torch.as_tensor(starts_of(of[1])))
+            self.register_buffer("action_stride", torch.as_tensor(strides.astype(np.int64)))
+        else:
+            assert isinstance(of[1], spaces.Box)  # as `NetworkSpec.of` has it
+            for name, bound in (("action_low", of[1].low), ("action_high", of[1].high)):
+                self.register_buffer(name, torch.as_tensor(bound.ravel()))
             scale = ActionScale(spec)
             self.register_buffer("action_centre", torch.as_tensor(scale.centre))
             self.register_buffer("action_half", torch.as_tensor(scale.half))
@@ -50,12 +70,16 @@ class RewardModule(nn.Module):
         raise NotImplementedError
 
     def _rows(self, observations: Tensor) -> Tensor:
-        return observations.reshape(-1) if self._states else observations.reshape(-1, *self._shape)
+        if not self._states:
+            return observations.reshape(-1, *self._shape)
+        return observations.reshape(-1) - self._first
 
     def _unit(self, actions: Tensor) -> Tensor:
         if self._actions is not None:
-            return actions.reshape(-1)
-        return (actions.reshape(-1, self.action_centre.numel()) - self.action_centre) / self.action_half
+            index: Tensor = actions.reshape(-1, len(self.action_start)) - self.action_start
+            return (index * self.action_stride).sum(-1)
+        rows = actions.reshape(-1, self.action_centre.numel()).clamp(self.action_low, self.action_high)
+        return (rows - self.action_centre) / self.action_half
 
 
 class RecoveredModule(RewardModule):
@@ -66,8 +90,8 @@ class RecoveredModule(RewardModule):
     draws: Tensor
     dynamics: GaussianDynamics
 
-    def __init__(self, soft_q: SoftQ, expectation: Expectation, terminal_value: float) -> None:
-        super().__init__(soft_q.spec)
+    def __init__(self, soft_q: SoftQ, expectation: Expectation, terminal_value: float, of: tuple[Space, Space]) -> None:
+        super().__init__(soft_q.spec, of)
         self.gamma, self.temperature, self.terminal_value = soft_q.gamma, soft_q.temperature, terminal_value
         if isinstance(soft_q, DiscreteSoftQ):
             self.q_network = _frozen(soft_q.network)
@@ -146,8 +170,8 @@ class RecoveredModule(RewardModule):
 class DistilledModule(RewardModule):
     """r = g + γ(1 − d)·h(s′) − h(s), or g alone, as a torch module."""
 
-    def __init__(self, g: RewardNetwork, h: RewardNetwork | None, gamma: float) -> None:
-        super().__init__(g.spec)
+    def __init__(self, g: RewardNetwork, h: RewardNetwork | None, gamma: float, of: tuple[Space, Space]) -> None:
+        super().__init__(g.spec, of)
         self.g, self.h, self.gamma = _frozen(g), None if h is None else _frozen(h), gamma
 
     def rewards(self, o: Tensor, a: Tensor, o2: Tensor, d: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 from gymnasium.wrappers import Autoreset
 
+from irl_probe._plain import action_rows, many_observations, named, one_observation
 from irl_probe._spaces import Space
 from irl_probe._steps import check_distinct, copied, layers, step_copied
 from irl_probe._types import Array, Bools, Floats
@@ -41,6 +41,9 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     A Box action beyond the bounds that a recovered or distilled reward was learned with is paid as the bound, because
     most environments clip it too. The environment gets it unclipped, and so does a reward that is a plain function.
 
+    A reward gets flat observations of a Dict or Tuple space, as gymnasium.wrappers.FlattenObservation makes them; those
+    of a Dict have their parts by name too, observations["goal"]. The learner gets what the environment returns.
+
     Around gymnasium.wrappers.Autoreset the step after an episode's end only resets. It is not a step of the MDP: it
     pays 0, and its `info["reset_step"]` is True.
 
@@ -63,7 +66,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
         check_fit(reward, env.observation_space, env.action_space)
         warn_of_another_env(reward, env.spec)
         self.reward = reward
-        self.payment = Payment(reward, normalise)
+        self.payment = Payment(reward, normalise, (env.observation_space, env.action_space))
         self._observation: Array | None = None
         self._resets_itself = any(isinstance(layer, Autoreset) for layer in layers(env))
         self._ended = False
@@ -71,7 +74,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment; its first observation is the first step's s."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._observation, self._ended = np.array(observation), False
+        self._observation, self._ended = one_observation(self.env.observation_space, observation), False
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -79,7 +82,8 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
         if self._observation is None:
             raise RewardError("An environment must be reset before its first step; call reset() first.")
         step, reset = step_copied(self.env, action), self._ended and self._resets_itself
-        successor, mdp = np.asarray(step.observation), np.array([False]) if reset else None
+        successor = one_observation(self.env.observation_space, step.observation)
+        mdp = np.array([False]) if reset else None
         taken = (self._observation[None], np.asarray(step.action)[None], successor[None])
         paid = self.payment(*taken, np.array([step.terminated]), mdp=mdp)
         self._observation, self._ended = successor, step.terminated or step.truncated
@@ -125,7 +129,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         if isinstance(env.unwrapped, SyncVectorEnv):
             check_distinct(env.unwrapped.envs)
         self.reward = reward
-        self.payment = Payment(reward, normalise)
+        self.payment = Payment(reward, normalise, (env.single_observation_space, env.single_action_space))
         self._mode = mode
         self._observations: Array | None = None
         self._ended = np.zeros(env.num_envs, dtype=bool)
@@ -134,7 +138,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         """Reset all environments, or those of `options["reset_mask"]`."""
         mask = (options or {}).get("reset_mask")  # read first: environments take it out of the options
         observations, infos = self.env.reset(seed=seed, options=options)
-        self._observations = np.array(observations)
+        self._observations = many_observations(self.env.single_observation_space, observations)
         self._ended[slice(None) if mask is None else mask] = False
         return observations, infos
 
@@ -144,7 +148,7 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
             raise RewardError("An environment must be reset before its first step; call reset() first.")
         taken = np.array(actions)
         observations, true_rewards, terminated, truncated, infos = self.env.step(copied(actions))
-        after = np.array(observations)
+        after = many_observations(self.env.single_observation_space, observations)
         ended = terminated | truncated
         successors = self._successors(after, ended, infos)
         steps = (self._observations, taken, successors, np.asarray(terminated, dtype=bool))
@@ -172,7 +176,8 @@ class VectorRewardWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         if self._mode is not AutoresetMode.SAME_STEP or not ended.any():
             return after
         successors = after.copy()
-        successors[ended] = np.stack(list(infos["final_obs"][ended]))
+        last = [one_observation(self.env.single_observation_space, each) for each in infos["final_obs"][ended]]
+        successors[ended] = np.stack(last)
         return successors
 
 
@@ -191,8 +196,9 @@ def _true_rewards(paid: Any, infos: dict[str, Any]) -> Floats:
 class Payment:
     """The reward of each step, (N,), with γ·V_abs where the MDP ended and the convention is absorbing, normalised.
 
-    A recovered or distilled reward gets Box actions clipped to the bounds that it was learned with: beyond them its
-    network extrapolates, and most environments clip too. A plain function gets them unclipped.
+    Box actions get the shape of their space, also where they were given as numbers. A recovered or distilled reward
+    clips them to the bounds that it was learned with; a plain function gets them unclipped. `of` are the spaces of what
+    is paid for, if known.
 
     Attributes:
         normalisation: the current one, or None.
@@ -200,7 +206,7 @@ class Payment:
     Raises RewardError for an unknown `normalise`, and for "frozen" with a reward that holds no normalisation.
     """
 
-    def __init__(self, reward: Reward, normalise: Normalise) -> None:
+    def __init__(self, reward: Reward, normalise: Normalise, of: tuple[Space, Space] | None = None) -> None:
         check_callable(reward)
         if normalise not in NORMALISE:
             raise RewardError(f"'normalise' must be one of {', '.join(NORMALISE)}; got {normalise!r}.")
@@ -213,8 +219,7 @@ class Payment:
             )
         self.normalisation = None if normalise == "none" else saved or Normalisation()
         self._reward, self._model, self._running = reward, model, normalise == "running"
-        space = None if model is None else model.action_space
-        self._bounds = (space.low, space.high) if isinstance(space, Box) else None
+        self._of = of if of is not None or model is None else (model.observation_space, model.action_space)
         self._tail = 0.0 if model is None else model.tail
         self._name = type(reward).__name__
 
@@ -228,8 +233,9 @@ class Payment:
         mdp: Bools | None = None,
     ) -> Floats:
         """The reward of each step; 0 where `mdp` is False, because the step is not one of the MDP. None: all are."""
-        if self._bounds is not None and actions.shape[1:] == self._bounds[0].shape:  # else the reward refuses it
-            actions = actions.clip(*self._bounds)
+        if self._of is not None:
+            actions = action_rows(self._of[1], actions)
+            observations, successors = (named(self._of[0], each) for each in (observations, successors))
         values = check_values(
             self._reward(observations, actions, successors, terminated), len(observations), name=self._name
         )

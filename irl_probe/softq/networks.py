@@ -15,6 +15,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
+from irl_probe._plain import plain_actions, plain_observations
 from irl_probe._types import Floats
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
@@ -89,29 +90,25 @@ class NetworkSpec:
         critics: int = 1,
         log_std: LogStd = "squashed",
     ) -> NetworkSpec:
-        """The spec for a pair of Gymnasium spaces.
+        """The spec for a pair of Gymnasium spaces, in the plain form that networks see (`irl_probe._plain`).
 
-        Raises ValueError unless observations are Box or Discrete and actions are Discrete or a Box with finite bounds.
+        Raises ValueError where a space has no plain form, and for a Box of actions without finite bounds.
         """
         shape: tuple[int, ...] = ()
         states = actions = low = high = None
-        if isinstance(observation_space, spaces.Box):
-            shape = observation_space.shape
-        elif isinstance(observation_space, spaces.Discrete):
-            states = int(observation_space.n)
+        plain, chosen = plain_observations(observation_space), plain_actions(action_space)
+        if isinstance(plain, spaces.Box):
+            shape = plain.shape
+        else:
+            states = int(plain.n)
+        if isinstance(chosen, spaces.Discrete):
+            actions = int(chosen.n)
+        elif chosen.is_bounded():
+            low, high = (tuple(map(float, bound.ravel())) for bound in (chosen.low, chosen.high))
         else:
             raise ValueError(
-                f"The observation space must be Box or Discrete; got {observation_space}. "
-                "Flatten it first, for example with gymnasium.wrappers.FlattenObservation."
-            )
-        if isinstance(action_space, spaces.Discrete):
-            actions = int(action_space.n)
-        elif isinstance(action_space, spaces.Box) and action_space.is_bounded():
-            low, high = (tuple(map(float, bound.ravel())) for bound in (action_space.low, action_space.high))
-        else:
-            raise ValueError(
-                f"The action space must be Discrete or a Box with finite bounds; got {action_space}. "
-                "For an unbounded Box choose bounds: gymnasium.wrappers.TransformAction with the Box that has them."
+                f"A Box of actions must have finite bounds; got {action_space}. Choose bounds: "
+                "gymnasium.wrappers.TransformAction with the Box that has them."
             )
         return cls(shape, states, actions, low, high, tuple(hidden), activation, layer_norm, critics, log_std)
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from irl_probe._config import takes_config
 from irl_probe._names import CARRIED_OVER, RANDOM, RECOVERED, TRUE_REWARD, UNNAMED
+from irl_probe._plain import named, one_observation
 from irl_probe.envs import UNCHANGED, TabularMDP, Variant, variants
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
@@ -171,7 +172,7 @@ def _per_seed(given: Any, config: TransferConfig, what: str) -> list[Any]:
 
 
 def _own_policy(reward: Reward) -> Policy | None:
-    return reward.soft_q.policy if isinstance(reward, RecoveredReward) else None
+    return reward.policy if isinstance(reward, RecoveredReward) else None
 
 
 def _check_fit(reward: Reward, name: str, variants: Sequence[Variant]) -> None:
@@ -183,6 +184,7 @@ def _check_fit(reward: Reward, name: str, variants: Sequence[Variant]) -> None:
         else:
             observation, _ = env.reset(seed=0)
             env.action_space.seed(0)
-            o, a = np.asarray(observation)[None], np.asarray(env.action_space.sample())[None]
+            o = named(env.observation_space, one_observation(env.observation_space, observation)[None])
+            a = np.asarray(env.action_space.sample())[None]
             check_values(reward(o, a, o, np.zeros(1, dtype=bool)), 1, name=name)
         env.close()
