@@ -137,7 +137,7 @@ def distances(
     parts, why = np.full((*shape, len(PARTS), 3), np.nan), np.full((*shape, len(PARTS)), "", dtype=object)
     scale = np.full((*shape, 3), np.nan)
     for column, whole in enumerate(coverages.values()):
-        found = _Coverage(rewards, truth, whole, pool, gamma, config, dynamics, space)
+        found = _Coverage(rewards, truth, whole, pool, gamma, config, dynamics)
         off[column] = [found.off_support.get(metric, 0.0) for metric in METRICS]
         for m, metric in enumerate(METRICS):
             random[0, column, m] = found.distance(metric, RANDOM).array
@@ -215,7 +215,6 @@ class _Coverage:
         gamma: float,
         config: DistanceConfig,
         dynamics: Simulator | None,
-        space: Space | None,
     ) -> None:
         self._whole, self._config, self._gamma = whole, config, gamma
         self.off_support: dict[str, float] = {}
@@ -224,7 +223,7 @@ class _Coverage:
         measured[REFERENCE] = reward_terms("the reference", truth)
         rng = np.random.default_rng(config.seed)
         steps = whole.rows(np.sort(rng.choice(len(whole), size=min(config.samples, len(whole)), replace=False)))
-        every, sampler = _actions(space, whole)
+        every, sampler = _actions(_action_space(rewards, truth), whole)
         count = None if pool.ndim > 1 else int(max(pool.max(), whole.next_observations.max())) + 1
         states = pool[rng.integers(len(pool), size=config.states)]
         drawn = sampler(config.actions, rng)
