@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
+from irl_probe._plain import parts_of
 from irl_probe._spaces import Space
 from irl_probe._types import Array
 
@@ -42,7 +43,8 @@ def acting(policy: Policy, normaliser: Any = None) -> Act:
     """The policy, whatever its form, as `act(observations, deterministic, rng)`.
 
     A Stable-Baselines3 model whose environment is a VecNormalize gets its observations normalised by that one, or else
-    by `normaliser`, whose statistics do not change. It draws with a seed from `rng`.
+    by `normaliser`, whose statistics do not change. One of a Dict or Tuple space gets the parts of flat observations.
+    It draws with a seed from `rng`.
 
     Raises TypeError for anything that is not a `Policy`; the returned function does for a model with a memory.
     """
@@ -75,9 +77,11 @@ def _predicting(model: Predictor, normaliser: Any) -> Act:
     names, _ = _parameters(model.predict)
     own = getattr(model, "get_vec_normalize_env", lambda: None)()  # only Stable-Baselines3 has it
     normaliser = normaliser if own is None else own
+    space = getattr(model, "observation_space", None)
 
     def act(observations: Array, deterministic: bool, rng: np.random.Generator | None, /) -> Array:
-        given = observations if normaliser is None else normaliser.normalize_obs(observations)
+        given = parts_of(space, observations) if isinstance(space, spaces.Dict | spaces.Tuple) else observations
+        given = given if normaliser is None else normaliser.normalize_obs(given)
         named = {"deterministic": deterministic} if "deterministic" in names else {}
         if deterministic or rng is None:
             found = model.predict(given, **named)

@@ -6,6 +6,7 @@ import re
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces, wrappers
 
 import irl_probe as ip
@@ -242,6 +243,8 @@ def test_every_verb_takes_these_spaces(action_space, observation_space, tmp_path
     np.testing.assert_array_equal(loaded(*batch), reward(*batch))
     by_hand = run.q(t.observations, t.actions) - run.config.gamma * run.value(t.next_observations)
     np.testing.assert_allclose(reward(*batch), by_hand, atol=1e-5)
+    in_torch = reward.torch()(*map(torch.as_tensor, batch))
+    np.testing.assert_allclose(in_torch.numpy(), reward(*batch), atol=1e-5)
     paid = ip.RewardWrapper(made(action_space, observation_space), loaded)
     rerun = ip.record_demos(random_policy(action_space), paid, 4, seed=0).transitions
     np.testing.assert_allclose(
@@ -282,6 +285,9 @@ def test_distances_do_not_depend_on_how_actions_are_counted(action_space):
         run = ip.train(demos, ip.IQConfig(steps=5, hidden=(8,), seed=0), progress=False)
         reward = ip.recover(run)
         distilled = ip.distil(reward, ip.DistilConfig(form="state-action", steps=5, hidden=(8,)), transitions=steps)
+        batch = (steps.observations, steps.actions, steps.next_observations, steps.terminated)
+        in_torch = distilled.torch()(*map(torch.as_tensor, batch))
+        np.testing.assert_allclose(in_torch.numpy(), distilled(*batch), atol=1e-5)
         config = DistanceConfig(gamma=0.9, samples=40, states=16, resamples=5)
         tree = ip.compare(
             {"r": reward, "d": distilled}, transitions=steps, distances=config, truth=truth, reference=truth
@@ -516,6 +522,74 @@ def test_masked_numbers_are_refused_by_rewards_and_by_those_who_read_their_value
     steps = ip.Transitions(o, a, o, d, np.array([False, True]), np.zeros(2, int), np.zeros(2))
     with pytest.raises(ValueError, match="masked"):
         ip.compare({"f": lambda *b: np.ma.array([1.0, 2.0], mask=[0, 1])}, transitions=steps)
+
+
+def test_a_torch_module_cuts_box_actions_as_the_reward_does():
+    reward = ip.load_reward("Pendulum-v1/sqil")
+    o, d = np.float32([[1, 0, 0]] * 3), np.zeros(3, bool)
+    a = np.float32([[2], [5], [-9]])
+    in_torch = reward.torch()(*map(torch.as_tensor, (o, a, o, d)))
+    np.testing.assert_allclose(in_torch.numpy(), reward(o, a, o, d), atol=1e-5)
+    np.testing.assert_allclose(in_torch[0], in_torch[1])
+
+
+def test_a_simulator_given_to_train_gets_actions_and_observations_in_the_units_of_the_environment():
+    of = spaces.Discrete(2, start=3), spaces.Discrete(3, start=1)
+    demos = recorded(made(of[1], of[0]))
+
+    class Coin:
+        def __init__(self):
+            self.asked = []
+
+        def reseed(self, seed):
+            self.rng = np.random.default_rng(seed)
+
+        def step(self, observations, actions):
+            self.asked.append((set(observations.tolist()), set(actions.tolist())))
+            after = self.rng.integers(3, 5, size=len(observations))
+            return ip.envs.SimulatedStep(after, np.zeros(len(after)), np.zeros(len(after), bool))
+
+    coin = Coin()
+    config = ip.IQConfig(steps=5, hidden=(8,), chi2_square="double")
+    ip.train(demos, config, simulator=coin, progress=False)
+    assert {frozenset(o) <= {3, 4} and frozenset(a) <= {1, 2, 3} for o, a in coin.asked} == {True}
+
+
+def test_a_replayed_episode_of_a_dict_environment_is_checked():
+    class Line(gym.Env):
+        observation_space = spaces.Dict(x=spaces.Box(-99, 99, (1,), np.float32))
+        action_space = spaces.Discrete(2, start=1)
+
+        def __init__(self, size=1.0):
+            self.size = size
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.x = 0.0
+            return {"x": np.float32([self.x])}, {}
+
+        def step(self, action):
+            self.x += self.size * (1 if action == 2 else -1)
+            return {"x": np.float32([self.x])}, 0.0, False, False, {}
+
+    env = wrappers.TimeLimit(Line(), 10)
+    demos = recorded(env)
+    ip.demos.check_demos(demos, env)
+    with pytest.raises(ip.DemoError, match="does not reproduce the demonstrations"):
+        ip.demos.check_demos(demos, wrappers.TimeLimit(Line(2.0), 10))
+
+
+def test_a_model_of_stable_baselines_gets_the_parts_of_a_dict():
+    sb3 = pytest.importorskip("stable_baselines3")
+    env = made(spaces.Discrete(3), spaces.Dict(position=NAV["position"], goal=NAV["goal"], at=spaces.Discrete(2)))
+    env.unwrapped.seen = lambda: {**{k: v for k, v in Nav.seen(whole).items() if k != "mode"}, "at": np.int64(1)}
+    whole = env.unwrapped
+    model = sb3.PPO("MultiInputPolicy", env, n_steps=8, batch_size=8, device="cpu")
+    steps = ip.record_demos(model, env, 1).transitions
+    parts = parts_of(env.observation_space, steps.observations)
+    wanted, _ = model.predict(parts, deterministic=True)
+    np.testing.assert_array_equal(steps.actions, wanted)
+    assert len(ip.evaluate(model, env, episodes=1).returns) == 1
 
 
 class Masked(gym.Env):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from gymnasium import spaces
 
+from irl_probe._plain import one_observation
 from irl_probe._spaces import Env, Space
 from irl_probe._types import Array, Floats, Ints
 from irl_probe.demos.demonstrations import Demonstrations
@@ -208,10 +209,10 @@ def _replay_fault(demos: Demonstrations, env: Env) -> str:
 def _replayed(env: Env, actions: Array, seed: int) -> Floats:
     """The observations of an episode by these actions, (steps + 1, size), up to its end."""
     observation, _ = env.reset(seed=seed)
-    seen = [np.array(observation, dtype=np.float64)]
+    seen = [one_observation(env.observation_space, observation).astype(np.float64)]
     for action in actions:
         observation, _, terminated, truncated, _ = env.step(copy.copy(action))
-        seen.append(np.array(observation, dtype=np.float64))
+        seen.append(one_observation(env.observation_space, observation).astype(np.float64))
         if terminated or truncated:
             break
     return np.stack(seen).reshape(len(seen), -1)

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from irl_probe._spaces import Env
+from irl_probe._plain import to_own_actions, to_own_observations, to_plain_observations
+from irl_probe._spaces import Env, Space
 from irl_probe._steps import reset_copied, step_copied
 from irl_probe.envs import SimulatedStep
 from irl_probe.softq import ActionScale, NetworkSpec, ObservationEncoder
@@ -26,6 +27,25 @@ class Chance(Protocol):
 
     def reseed(self, seed: int) -> None:
         """Draw what a new one with this seed would draw."""
+
+
+@dataclass(frozen=True)
+class PlainChance:
+    """A `Chance` of an environment's units, for observations and actions as networks see them."""
+
+    of: Chance
+    observation_space: Space
+    action_space: Space
+
+    def step(self, observations: np.ndarray, actions: np.ndarray) -> SimulatedStep:
+        """One step from each row."""
+        own = to_own_observations(self.observation_space, observations), to_own_actions(self.action_space, actions)
+        found = self.of.step(*own)
+        return found._replace(next_observations=to_plain_observations(self.observation_space, found.next_observations))
+
+    def reseed(self, seed: int) -> None:
+        """Draw what a new one with this seed would draw."""
+        self.of.reseed(seed)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from irl_probe.learn.discrete import SoftQLearner
 from irl_probe.learn.folder import CheckpointError, TrainingInterrupted, load_checkpoint
 from irl_probe.learn.logs import tell_tensorboard
 from irl_probe.learn.loop import CHECKPOINT, NOTHING_SAVED, FixedLimit, Learner, Loop, Online, RewardLimit
-from irl_probe.learn.replay import Chance, Interaction, Replay
+from irl_probe.learn.replay import Chance, Interaction, PlainChance, Replay
 from irl_probe.learn.resume import (
     check_folder,
     config_of,
@@ -108,6 +108,7 @@ def train(
     spec = _spec(observation_space, action_space, resolved)
     env_id = env_name(live) if live is not None else demos.env_id
     chance = _chance(resolved, live, demos.env_id, simulator)
+    chance = None if chance is None else PlainChance(chance, *of)
     make_evaluation_env = evaluation_env(env, env_id, of, asked=bool(given.evaluate_every))
 
     def begin(fresh: bool) -> Loop:
