@@ -226,8 +226,10 @@ class TestDatasets:
         o, a, r = zip(*episodes(discrete, np.float64), strict=True)
         rows = {"obs": as_lists(o), "acts": as_lists(a), "rews": as_lists(r), "terminal": [True] * 3}
         said = [{"TimeLimit.truncated": bool(not end), "x": {"py/object": "numpy.ndarray"}} for end in TERMINATED]
-        texts = [["{}"] * (n - 1) + [json.dumps(info if infos else {})] for n, info in zip(LENGTHS, said, strict=True)]
-        datasets.Dataset.from_dict(rows | {"infos": texts}).save_to_disk(tmp_path / "d")
+        written = [
+            ["{}"] * (n - 1) + [json.dumps(info if infos else {})] for n, info in zip(LENGTHS, said, strict=True)
+        ]
+        datasets.Dataset.from_dict(rows | {"infos": written}).save_to_disk(tmp_path / "d")
         demos = load_demos(tmp_path / "d")
         assert demos.transitions.observations.dtype == np.float64  # the format "numpy" of datasets makes float32
         wanted = expected(discrete, np.float64) if infos else with_ends(expected(discrete, np.float64), [0, 1, 2])

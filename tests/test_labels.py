@@ -92,9 +92,10 @@ def test_sqil_with_discrete_actions_prefers_the_experts_actions():
 def test_sqil_gives_the_absorbing_state_the_reward_of_the_steps_that_lead_there():
     demos = ip.load_demos("CartPole-v1", episodes=1)
     steps = demos.transitions
-    terminated = np.arange(len(steps)) % 10 == 9
-    episodes = np.arange(len(steps)) // 10
-    others = replace(steps, terminated=terminated, truncated=steps.truncated & ~terminated, episode=episodes)
+    kept = np.arange(len(steps)) % 10 > 0  # without the first of ten steps, which is the successor of an end
+    terminated, episodes = (np.arange(len(steps)) % 10 == 9)[kept], (np.arange(len(steps)) // 10)[kept]
+    others = steps.rows(kept)
+    others = replace(others, terminated=terminated, truncated=others.truncated & ~terminated, episode=episodes)
     demos = replace(demos, transitions=replace(steps, terminated=np.zeros(len(steps), bool)))
     config = ip.IQConfig(
         objective="sqil", terminal="absorbing", reward_targets=(1.0, -1.0), steps=1500, gamma=0.5, log_every=1500

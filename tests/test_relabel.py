@@ -18,9 +18,19 @@ from tests.test_wrappers import Countdown, cartpole_reward, spelled_out
 def test_relabelled_steps_have_what_the_wrapper_pays():
     reward = cartpole_reward(terminal=-3.0)
     env = ip.RewardWrapper(gym.make("CartPole-v1"), reward)
-    steps = ip.record_demos(ip.learn.random_policy(env.action_space), env, 5, seed=0).transitions
-    assert steps.terminated.any()
-    np.testing.assert_allclose(ip.rewards.relabel(steps, reward).rewards, steps.rewards, atol=1e-9)
+    observation, _ = env.reset(seed=0)
+    env.action_space.seed(0)
+    rows = []
+    for episode in range(5):
+        terminated = False
+        while not terminated:
+            action = env.action_space.sample()
+            after, paid, terminated, _, _ = env.step(action)
+            rows.append((observation, action, after, terminated, False, episode, paid))
+            observation = after
+        observation, _ = env.reset()
+    steps = ip.Transitions(*map(np.array, zip(*rows, strict=True)))
+    np.testing.assert_allclose(ip.rewards.relabel(steps, reward).rewards, steps.rewards, atol=1e-6)
 
 
 def test_actions_beyond_their_bounds_are_relabelled_as_the_bounds():

@@ -22,7 +22,7 @@ def changed(name, **columns):
 @pytest.mark.parametrize("name", bundled_demos())
 def test_bundled_demonstrations_raise_no_alarm(name):
     for every in (1, 20):
-        assert f"no fault was found against {name}" in checked(load_demos(name, episodes=5, subsample=every))
+        assert f"no fault was found against {name}" in checked(load_demos(name, episodes=3, subsample=every))
 
 
 @pytest.mark.parametrize(

@@ -350,7 +350,6 @@ def learned(kind):
     extra = {
         "csil": {"objective": "csil", "critic_warm_start": 2},
         "lsiq": {"objective": "lsiq"},
-        "bc": {"objective": "bc"},
     }.get(kind, {})
     if env_id == "Pendulum-v1":
         extra |= {"warm_start": 3}
@@ -359,7 +358,7 @@ def learned(kind):
     return ip.recover(found).tensors() | {"V_abs": torch.tensor(found.terminal_value, dtype=torch.float64)}
 
 
-KINDS = ("iq", "bc", "iq, continuous", "csil", "lsiq", "distil", "dynamics")
+KINDS = ("iq", "iq, continuous", "csil", "lsiq", "distil", "dynamics")
 
 
 @pytest.mark.parametrize("kind", KINDS)

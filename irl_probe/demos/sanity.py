@@ -23,6 +23,7 @@ TOLERANCE = 3e-4
 FEW, FAR = 0.1, 1e-2  # where the state is exact, at most this share of steps may be this far off
 DISTINCT = 0.9  # the share of different observations from which on a successor can be looked up
 REPLAYED = 50  # steps of a replayed episode
+FEW_RESETS = 2  # fewer ends that look like resets may be chance
 FACTORS = (0.1, 0.25, 0.5, 2.0, 4.0, 10.0)
 
 
@@ -39,12 +40,13 @@ def order_fault(demos: Demonstrations) -> str:
     wrong = inner[(successors[inner] != observations[inner + 1]).any(axis=1)]
     resets = last[:-1][t.terminated[last[:-1]]]
     again = (successors[resets] == observations[resets + 1]).all(axis=1).sum()
-    if not len(wrong) and 2 * again <= len(resets):
+    after_resets = len(resets) >= FEW_RESETS and 2 * again > len(resets)
+    if not len(wrong) and not after_resets:
         return ""
     rows = {row.tobytes(): i for i, row in enumerate(observations)}
     if len(rows) < DISTINCT * len(t):
         return ""  # states occur again, so a successor does not say which step it belongs to
-    if 2 * again > len(resets):
+    if after_resets:
         return (
             f"The last successor of {again} of {len(resets)} terminated episodes of the demonstrations "
             f"({demos.source}) is the first observation of the next episode. It must be the one before the reset "

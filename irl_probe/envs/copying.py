@@ -20,9 +20,9 @@ def copy_env(env: Env) -> Env:
 
     Wrappers that only draw or record pictures are left out, and so are those around all others that pay another reward
     (`RewardWrapper`): the copy pays the true one. Attributes that cannot be copied (windows, engines) are those of an
-    environment made anew with the same arguments.
+    environment made again with the same arguments.
 
-    Raises what copying raises, where the environment can be neither copied nor made anew; ValueError where copying
+    Raises what copying raises, where the environment can be neither copied nor made again; ValueError where copying
     returns the environment itself.
     """
     while path_of(env) == PAYS_ANOTHER and isinstance(env, gym.Wrapper):
@@ -40,7 +40,7 @@ def _copied(env: Env, memo: dict[int, Any]) -> Env:
         memo[id(env.env)] = inner
         if path_of(env) in SHOWS_ONLY:
             return inner
-    if not isinstance(env, EzPickle):  # such a class is copied by being made anew, which forgets its attributes
+    if not isinstance(env, EzPickle):  # such a class is copied by being made again, which forgets its attributes
         try:
             return _quiet(_deepcopy(env, memo))
         except Exception:

@@ -89,7 +89,7 @@ def _imitation(table: Any, where: str) -> Demonstrations:
     terminal = column(flags(rows_of(table["terminal"], where, "terminal"), where, "terminal"), where, "terminal")
     by_clock = None
     if "infos" in table.column_names:
-        by_clock = clocked([_last_info(texts) for texts in table["infos"].to_pylist()], where)
+        by_clock = clocked([_last_info(infos) for infos in table["infos"].to_pylist()], where)
     return by_flag(where, observations, actions, rewards, lengths, terminal.astype(np.bool_), by_clock)
 
 
