@@ -179,7 +179,9 @@ def rollout(env, steps):
 
 def transitions(count=4):
     zeros = np.zeros(count, dtype=bool)
-    return Transitions(np.zeros((count, 2)), np.zeros(count, np.int64), np.zeros((count, 2)), zeros, zeros, zeros)
+    return Transitions(
+        np.zeros((count, 2)), np.zeros(count, np.int64), np.zeros((count, 2)), zeros, zeros, np.zeros(count, int)
+    )
 
 
 def test_a_plain_function_is_a_reward():
