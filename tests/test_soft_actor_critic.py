@@ -354,11 +354,11 @@ def test_observations_without_an_axis_are_learned_from_and_saved(tmp_path):
     np.testing.assert_array_equal(again(*steps), reward(*steps))
 
 
-def test_a_dict_space_is_refused():
+def test_a_space_without_numbers_of_one_shape_is_refused():
     class Parts(Bandit):
-        observation_space = spaces.Dict({"a": spaces.Box(-1, 1, (1,))})
+        observation_space = spaces.Sequence(spaces.Box(-1, 1, (1,)))
 
-    with pytest.raises(ValueError, match=r"must be a Box or Discrete.*FlattenObservation"):
+    with pytest.raises(ValueError, match=r"observation space of Parts is not supported.*Dict or Tuple of these"):
         ip.learn.train_on_reward(Parts(), progress=False)
 
 

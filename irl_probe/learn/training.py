@@ -112,7 +112,8 @@ def train(
     make_evaluation_env = evaluation_env(env, env_id, of, asked=bool(given.evaluate_every))
 
     def begin(fresh: bool) -> Loop:
-        if fresh and live is not None and (fault := dynamics_fault(demos, live)):
+        checked = fresh and live is not None and not resolved.observation_only  # else the actions are not those taken
+        if checked and live is not None and (fault := dynamics_fault(demos, live)):
             warnings.warn(f"{fault} Learning goes on, in case that is meant.", stacklevel=5)
         learner = _learner(spec, resolved, actions, steps.observations if resolved.normalise else None)
         encoder = learner.network.encoder
