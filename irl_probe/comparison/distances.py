@@ -30,7 +30,7 @@ from irl_probe.metrics import (
     off_support,
     random_network,
     roll_out,
-    starc_forms,
+    starc_sample,
     state_features,
 )
 from irl_probe.metrics.dard import DardForms
@@ -278,40 +278,35 @@ class _Coverage:
         seen = np.concatenate([steps.observations, policy.observations])
         features = state_features(seen, size=c.features, count=count, seed=c.seed)
         minimal = state_features(steps.observations, size=c.minimal_features, count=count, seed=c.seed)
+        sample = starc_sample(
+            {**measured, **units},
+            successors,
+            policy,
+            self._gamma,
+            features,
+            sizes=None if count is not None else SIZES,
+            minimal=minimal,
+            references=references,
+        )
+        found = {name: sample.forms([name, REFERENCE], [_unit(name)]) for name in self._names}
+        found[RANDOM] = sample.forms([REFERENCE], [RANDOM])
+        if c.estimator == "features":
+            return found
         rng = np.random.default_rng(c.seed)
         rows = np.sort(rng.choice(len(self._whole), size=min(c.samples, len(self._whole)), replace=False))
-        rolled = self._whole.rows(rows)
-        found = {}
-        for name in [*self._names, RANDOM]:
-            unit = RANDOM if name == RANDOM else _unit(name)
-            pair = {each: measured[each] for each in (name, REFERENCE) if each in measured}
-            extra = {unit: units[unit]}
-            forms = starc_forms(
-                pair,
-                successors,
-                policy,
-                self._gamma,
-                features,
-                sizes=None if count is not None else SIZES,
-                minimal=minimal,
-                references=references,
-                extra=extra,
-            )
-            if c.estimator == "rollouts":
-                forms = roll_out(
-                    forms,
-                    pair,
-                    rolled,
-                    self._gamma,
-                    dynamics,
-                    actions=actions,
-                    rollouts=c.rollouts,
-                    references=references,
-                    extra=extra,
-                    seed=c.seed,
-                )
-            found[name] = forms
-        return found
+        rolled = roll_out(
+            sample.forms(list(measured), list(units)),
+            measured,
+            self._whole.rows(rows),
+            self._gamma,
+            dynamics,
+            actions=actions,
+            rollouts=c.rollouts,
+            references=references,
+            extra=units,
+            seed=c.seed,
+        )
+        return {name: forms.taking("starc_val", rolled) for name, forms in found.items()}
 
     def _calibrate(self) -> None:
         """Add the forms of the shaped truths: those of the truth and of the shaping alone, since forms are linear."""

@@ -18,7 +18,7 @@ from irl_probe.metrics.epic import EpicForms, epic_forms
 from irl_probe.metrics.ranking import discounted_returns, episode_return_distance, ranking_agreement
 from irl_probe.metrics.rollouts import roll_out
 from irl_probe.metrics.sampled_decomposition import SampledDecomposition, decompose_sample
-from irl_probe.metrics.starc import StarcForms, starc_forms
+from irl_probe.metrics.starc import StarcForms, StarcSample, starc_forms, starc_sample
 from irl_probe.metrics.tabular.identifiability import sampled_ambiguity_dimension
 from irl_probe.metrics.terms import RewardTerms, random_network, state_features
 
@@ -36,6 +36,7 @@ __all__ = [
     "RewardTerms",
     "SampledDecomposition",
     "StarcForms",
+    "StarcSample",
     "Successors",
     "accelerated_interval",
     "correlations",
@@ -57,6 +58,7 @@ __all__ = [
     "sampled_ambiguity_dimension",
     "seed_interval",
     "starc_forms",
+    "starc_sample",
     "state_features",
     "stratified_bootstrap",
 ]

@@ -130,6 +130,12 @@ class StarcForms:
             value_spread=np.append(self.value_spread, np.nan),
         )
 
+    def taking(self, measure: Measure, others: StarcForms) -> StarcForms:
+        """With the forms of one measure from other forms, which must have all of these rewards."""
+        rows, forms = [others.names.index(name) for name in self.names], others.canonical[measure]
+        taken = replace(forms, forms=forms.forms[rows], influence=forms.influence[:, :, rows])
+        return replace(self, canonical=self.canonical | {measure: taken})
+
     def distance(
         self,
         measure: Measure,
@@ -207,40 +213,148 @@ def starc_forms(
 
     Raises ValueError if the features are not finite numbers of shape (N, p).
     """
-    gamma = check_gamma(gamma)
-    judged = [RewardTerms.of(name, reward) for name, reward in rewards.items()]
-    shown = [reward.potential(gamma, references) for reward in judged]
-    every = [*zip(judged, shown, strict=True), *((r, r.potential(gamma, references)) for r in (extra or {}).values())]
-    steps = successors.steps
-    own = np.repeat(steps.actions[:, None], successors.ended.shape[1], axis=1)
-    basis = _Basis(features, [p for p in shown if p is not None])
-    whole, unshaped = _evaluated(every, gamma, (steps.observations, own), successors.after, successors.ended)
-
-    _, paid = _evaluated(every, gamma, (policy.observations, policy.actions), policy.after, policy.ended)
-    paid = paid.mean(axis=2)
-    if not (policy.ended.any() or successors.ended.any()):  # a constant is shaping: take it out without a fit
-        unshaped = unshaped - paid.mean(axis=1)[:, None, None]
-        paid = paid - paid.mean(axis=1, keepdims=True)
-    here = basis(steps.observations)
-    offered = _offered(sizes, here.shape[1] - len(basis.shown))
-    psi = gamma * basis.after(successors.after, successors.ended) - here[:, None]
-    problem = _Problem(psi, here, unshaped, steps.episode, offered, len(judged), len(basis.shown))
-    smaller = _Basis(features if minimal is None else minimal, basis.shown)
-    psi = gamma * smaller.after(successors.after, successors.ended) - smaller(steps.observations)[:, None]
-    least = _minimal(psi, unshaped, steps.episode)
-
-    following = gamma * basis.after(policy.after, policy.ended).mean(axis=1)
-    value = _ValueSystem(basis(policy.observations), following, paid.T, policy, gamma, here)
-    val, val_size, spread = _val(problem, value)
-    return StarcForms(
-        names=(*rewards, *(extra or {})),
-        scale=np.abs(whole[:, :, 0]).max(axis=1),
-        rewards=whole,
-        canonical={"starc_val": val, "starc_minimal": least},
-        sizes={"starc_val": val_size, "starc_minimal": psi.shape[2] - len(basis.shown)},
-        value_spread=spread,
-        undefined=_too_few(val_size, len(value.phi)),
+    everything = {**rewards, **(extra or {})}
+    sample = starc_sample(
+        everything, successors, policy, gamma, features, sizes=sizes, minimal=minimal, references=references
     )
+    return sample.forms(list(rewards), list(extra or {}))
+
+
+def starc_sample(
+    rewards: Mapping[str, RewardFunction | RewardTerms],
+    successors: Successors,
+    policy: PolicySteps,
+    gamma: float,
+    features: Features,
+    *,
+    sizes: Sequence[int] | None = None,
+    minimal: Features | None = None,
+    references: tuple[Array, Array] | None = None,
+) -> StarcSample:
+    """The values of all rewards and features from which `StarcSample.forms` fits the forms of any of these rewards.
+
+    Arguments, and what it raises, are as for `starc_forms`.
+    """
+    gamma = check_gamma(gamma)
+    steps, phi = successors.steps, features if minimal is None else minimal
+    terms = [RewardTerms.of(name, reward) for name, reward in rewards.items()]
+    shown = [reward.potential(gamma, references) for reward in terms]
+    own = np.repeat(steps.actions[:, None], successors.ended.shape[1], axis=1)
+    there = steps.observations, own, successors.after, successors.ended
+    return StarcSample(
+        names=tuple(rewards),
+        steps=_Place.of(features, terms, shown, *there),
+        simulated=_Place.of(features, terms, shown, policy.observations, policy.actions, policy.after, policy.ended),
+        minimal=_Place.of(phi, [], [], *there),
+        policy=policy,
+        episode=steps.episode,
+        gamma=gamma,
+        sizes=sizes,
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Features and rewards at steps with successors S′: φ(s) (N, p), φ(S′) (N, L, p) and R(s, a, S′) (n, N, L).
+
+    `shown` has, for each reward, the potential that it shows at s (N, 1) and S′ (N, L, 1), or None. Features and
+    potentials are 0 where the MDP ended.
+    """
+
+    phi: Floats
+    after: Floats
+    rewards: Floats
+    shown: Sequence[tuple[Floats, Floats] | None]
+    ends: bool
+
+    @classmethod
+    def of(
+        cls,
+        features: Features,
+        terms: Sequence[RewardTerms],
+        shown: Sequence[Potential | None],
+        observations: Array,
+        actions: Array,
+        after: Array,
+        ended: Bools,
+    ) -> _Place:
+        flat, over = after.reshape(-1, *after.shape[2:]), ended.reshape(-1)
+        states, taken = np.repeat(observations, ended.shape[1], axis=0), actions.reshape(-1, *actions.shape[2:])
+
+        def going(values: Floats) -> Floats:
+            return np.where(over[:, None], 0.0, values).reshape(*ended.shape, -1)
+
+        return cls(
+            phi=check_features(features, observations),
+            after=going(check_features(features, flat)),
+            rewards=np.array([reward(states, taken, flat, over).reshape(ended.shape) for reward in terms]),
+            shown=[None if p is None else (p(observations)[:, None], going(p(flat)[:, None])) for p in shown],
+            ends=bool(ended.any()),
+        )
+
+    def basis(self, rows: Sequence[int]) -> tuple[Floats, Floats]:
+        """φ and, after them, the potentials that these rewards show: at s (N, q) and S′ (N, L, q)."""
+        more = [both for both in (self.shown[row] for row in rows) if both is not None]
+        here, later = ([both[place] for both in more] for place in (0, 1))
+        return np.concatenate([self.phi, *here], axis=1), np.concatenate([self.after, *later], axis=2)
+
+    def unshaped(self, rows: Sequence[int], gamma: float) -> Floats:
+        """These rewards without the potentials that they show, (rows, N, L)."""
+        values = []
+        for row in rows:
+            reward, both = self.rewards[row], self.shown[row]
+            values.append(reward if both is None else reward - (gamma * both[1][..., 0] - both[0]))
+        return np.stack(values)
+
+
+@dataclass(frozen=True)
+class StarcSample:
+    """Rewards and features, evaluated once at the steps and at simulated steps. Make it with `starc_sample`."""
+
+    names: tuple[str, ...]
+    steps: _Place
+    simulated: _Place
+    minimal: _Place
+    policy: PolicySteps
+    episode: Ints
+    gamma: float
+    sizes: Sequence[int] | None
+
+    def forms(self, names: Sequence[str], extra: Sequence[str] = ()) -> StarcForms:
+        """The canonical forms of some of the rewards; `extra` as in `starc_forms`."""
+        judged, rows = ([self.names.index(name) for name in some] for some in (names, [*names, *extra]))
+        unshaped, paid = (place.unshaped(rows, self.gamma) for place in (self.steps, self.simulated))
+        potentials = replace(self.minimal, shown=self.steps.shown)
+        least = _minimal(_moved(*potentials.basis(judged), self.gamma), unshaped, self.episode)
+
+        paid = paid.mean(axis=2)
+        if not (self.steps.ends or self.simulated.ends):  # a constant is shaping: take it out without a fit
+            unshaped = unshaped - paid.mean(axis=1)[:, None, None]
+            paid = paid - paid.mean(axis=1, keepdims=True)
+        here, after = self.steps.basis(judged)
+        width = self.steps.phi.shape[1]
+        offered, shown = _offered(self.sizes, width), here.shape[1] - width
+        psi = _moved(here, after, self.gamma)
+        problem = _Problem(psi, here, unshaped, self.episode, offered, len(judged), shown)
+        phi, following = self.simulated.basis(judged)
+        following = self.gamma * following.mean(axis=1)
+        val, val_size, spread = _val(problem, _ValueSystem(phi, following, paid.T, self.policy, self.gamma, here))
+        whole = self.steps.rewards[rows]
+        return StarcForms(
+            names=(*names, *extra),
+            scale=np.abs(whole[:, :, 0]).max(axis=1),
+            rewards=whole,
+            canonical={"starc_val": val, "starc_minimal": least},
+            sizes={"starc_val": val_size, "starc_minimal": self.minimal.phi.shape[1]},
+            value_spread=spread,
+            undefined=_too_few(val_size, len(phi)),
+        )
+
+
+def _moved(here: Floats, after: Floats, gamma: float) -> Floats:
+    """ψ = γφ(S′) − φ(s), (N, L, p)."""
+    psi: Floats = gamma * after - here[:, None]
+    return psi
 
 
 def check_features(features: Features, observations: Array) -> Floats:
@@ -249,25 +363,6 @@ def check_features(features: Features, observations: Array) -> Floats:
     if values.ndim != 2 or len(values) != len(observations):
         raise ValueError(f"Features must have shape (N, p) with N = {len(observations)}; got {values.shape}.")
     return values
-
-
-@dataclass(frozen=True)
-class _Basis:
-    """The features, and after them the potentials that the rewards themselves show."""
-
-    features: Features
-    shown: Sequence[Potential]
-
-    def __call__(self, observations: Array) -> Floats:
-        """(N, p) of N observations."""
-        own = [potential(observations)[:, None] for potential in self.shown]
-        return np.concatenate([check_features(self.features, observations), *own], axis=1)
-
-    def after(self, after: Array, ended: Bools) -> Floats:
-        """(N, L, p) of successors (N, L, ...); 0 where the MDP ended."""
-        flat = self(after.reshape(-1, *after.shape[2:]))
-        flat[ended.reshape(-1)] = 0
-        return flat.reshape(*ended.shape, -1)
 
 
 @dataclass(frozen=True)
@@ -377,27 +472,6 @@ def _chain_error(differences: Floats, policy: PolicySteps, rows: Bools, rewards:
         squares, unit = np.bincount(chain, column) ** 2, (np.bincount(chain, reward) ** 2).mean()
         total += float(np.minimum(squares / max(float(unit), np.finfo(float).tiny), 1).mean())
     return total
-
-
-def _evaluated(
-    rewards: Sequence[tuple[RewardTerms, Potential | None]],
-    gamma: float,
-    at: tuple[Array, Array],
-    after: Array,
-    ended: Bools,
-) -> tuple[Floats, Floats]:
-    """R(s, a, S′) at actions and successors (N, L, ...), and the same without the potentials shown: (n, N, L) each."""
-    observations, actions = at
-    flat = after.reshape(-1, *after.shape[2:])
-    states, taken = np.repeat(observations, ended.shape[1], axis=0), actions.reshape(-1, *actions.shape[2:])
-    whole = [r(states, taken, flat, ended.reshape(-1)).reshape(ended.shape) for r, _ in rewards]
-    unshaped = []
-    for values, (_, potential) in zip(whole, rewards, strict=True):
-        if potential is not None:
-            later = np.where(ended, 0.0, potential(flat).reshape(ended.shape))
-            values = values - (gamma * later - potential(observations)[:, None])
-        unshaped.append(values)
-    return np.stack(whole), np.stack(unshaped)
 
 
 def _offered(sizes: Sequence[int] | None, width: int) -> list[int]:
