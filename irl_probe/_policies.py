@@ -157,7 +157,8 @@ def _array(actions: Any) -> Array:
 def checked_actions(given: ArrayLike, count: int, space: Space, where: str = "") -> Array:
     """What a policy returned for `count` observations, (count, *action_shape), in the dtype of the action space.
 
-    Raises ValueError for another shape, and for fractions where actions are whole numbers; `where` ends the message.
+    Raises ValueError for another shape, and where actions are whole numbers for fractions and for numbers outside the
+    space; `where` ends the message.
     """
     actions, wanted = np.asarray(given), (count, *(space.shape or ()))
     if actions.shape != wanted:
@@ -165,4 +166,12 @@ def checked_actions(given: ArrayLike, count: int, space: Space, where: str = "")
         raise ValueError(f"The policy must return {one}, shape {wanted}; got {actions.shape}{where}.")
     if not isinstance(space, spaces.Box) and actions.dtype.kind not in "biu":
         raise ValueError(f"The actions of {space} are whole numbers; the policy returned {actions.dtype}{where}.")
-    return actions.astype(space.dtype or actions.dtype)
+    cast = actions.astype(space.dtype or actions.dtype)
+    if not isinstance(space, spaces.Box):
+        for action in cast:
+            if not space.contains(action):
+                raise ValueError(
+                    f"The policy's action must lie in {space}; got {action}{where}. Return actions in the "
+                    "environment's units."
+                )
+    return cast

@@ -314,3 +314,8 @@ def test_a_sampled_demonstration_of_a_run_repeats_with_its_seed():
     )
     first, again = (ip.record_demos(run.policy, "CartPole-v1", 2, deterministic=False).content_hash() for _ in range(2))
     assert first == again
+
+
+def test_an_action_outside_a_finite_space_is_refused_before_the_environment_sees_it():
+    with pytest.raises(ValueError, match=r"must lie in Discrete\(2\); got 7.*environment's units"):
+        ip.evaluate(lambda o: np.full(len(o), 7), "CartPole-v1", episodes=1)

@@ -15,7 +15,6 @@ from irl_probe._words import did_you_mean
 from irl_probe.demos.assembly import (
     UNMARKED_NOTE,
     About,
-    assemble,
     assemble_rows,
     check_lengths,
     column,
@@ -64,21 +63,20 @@ def from_arrays(
         )
     ended, notes = _ends(terminated, truncated, sizes, where)
     final = _has_final(arrays["observations"], sizes, "next_observations" in arrays, where)
-    told = {"actions": arrays["actions"], "rewards": arrays.get("rewards"), "lengths": sizes, "terminated": ended}
-    if not final and "next_observations" not in arrays:
-        return assemble_rows(where, observations=arrays["observations"], notes=notes, **told, **about)  # type: ignore[arg-type]
+    before, after = arrays["observations"], arrays.get("next_observations")
     if final:
-        before, after = split_final(arrays["observations"], sizes, where)
-    else:
-        before, after = arrays["observations"], arrays["next_observations"]
+        before, after = split_final(before, sizes, where)
+    elif after is not None:
         _check_order(before, after, sizes, where)
-    return assemble(
+    return assemble_rows(
         where,
         observations=before,
         next_observations=after,
-        truncated=~ended,
+        actions=arrays["actions"],
+        rewards=arrays.get("rewards"),
+        lengths=sizes,
+        terminated=ended,
         notes=notes,
-        **told,  # type: ignore[arg-type]
         **about,
     )
 

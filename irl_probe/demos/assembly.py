@@ -229,19 +229,34 @@ def assemble_rows(
     rewards: Array | None,
     lengths: Ints,
     terminated: Bools,
+    next_observations: Array | None = None,
     notes: Sequence[str] = (),
     **about: Unpack[About],
 ) -> Demonstrations:
-    """Like `assemble`, for sources that have one observation a step and no final ones.
+    """Like `assemble`, for sources that may have one observation a step and no final ones.
 
-    The successor of a step is the observation of the next row. A terminal step has none there and gets its own
-    observation, since no value is taken there. The last row of a truncated episode is only the successor of the row
-    before; its reward still counts in the return of the whole episode, unless it is NaN: then the row is not a step,
-    but the final observation. An episode that has no step left is left out.
+    With `next_observations` it is `assemble`. Without them the successor of a step is the observation of the next row.
+    A terminal step has none there and gets its own observation, since no value is taken there. The last row of a
+    truncated episode is only the successor of the row before; its reward still counts in the return of the whole
+    episode, unless it is NaN: then the row is not a step, but the final observation. An episode that has no step left
+    is left out.
 
     Raises DemoError like `assemble`, or if nothing is left.
     """
     lengths = np.asarray(lengths).astype(np.int64)
+    if next_observations is not None:
+        return assemble(
+            where,
+            observations=observations,
+            next_observations=next_observations,
+            actions=actions,
+            rewards=rewards,
+            lengths=lengths,
+            terminated=terminated,
+            truncated=~terminated,
+            notes=notes,
+            **about,
+        )
     steps = {"observations": observations, "actions": actions}
     if rewards is not None:
         steps["rewards"] = rewards = column(rewards, where, "rewards")

@@ -10,7 +10,7 @@ import numpy as np
 
 from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.archive import Archive
-from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble, assemble_rows, column, flags, numbers, require
+from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble_rows, column, flags, numbers, require
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
 _NEEDED = ("observations", "actions", "terminals")
@@ -67,25 +67,14 @@ def from_d4rl(where: str, content: Mapping[str, Array], time_limit: int | None =
     terminated = terminals[last] & (lengths != time_limit)
     notes = () if timeouts is not None or time_limit is not None or not terminated.any() else (SINGLE_FLAG_NOTE,)
     observations, actions, rewards = arrays["observations"], arrays["actions"], arrays.get("rewards")
-    if "next_observations" not in arrays:
-        return assemble_rows(
-            where,
-            observations=observations,
-            actions=actions,
-            rewards=rewards,
-            lengths=lengths,
-            terminated=terminated,
-            notes=notes,
-        )
-    return assemble(
+    return assemble_rows(
         where,
         observations=observations,
-        next_observations=arrays["next_observations"],
+        next_observations=arrays.get("next_observations"),
         actions=actions,
         rewards=rewards,
         lengths=lengths,
         terminated=terminated,
-        truncated=~terminated,
         notes=notes,
     )
 

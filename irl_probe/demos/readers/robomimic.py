@@ -15,7 +15,6 @@ from irl_probe._types import Array, Bools
 from irl_probe.demos.assembly import (
     SINGLE_FLAG_NOTE,
     UNMARKED_NOTE,
-    assemble,
     assemble_rows,
     column,
     flags,
@@ -105,26 +104,15 @@ def _assembled(where: str, demos: list[dict[str, Array]], environment: str, time
     observations, actions = rows(seen), joined([demo["actions"] for demo in demos], where, "actions")
     rewards = np.concatenate([demo["rewards"] for demo in demos]) if "rewards" in demos[0] else None
     env_id = _env_id(environment)
-    if not all(name.replace("obs/", "next_obs/", 1) in demos[0] for name in seen):
-        return assemble_rows(
-            where,
-            observations=observations,
-            actions=actions,
-            rewards=rewards,
-            lengths=lengths,
-            terminated=terminated,
-            notes=notes,
-            env_id=env_id,
-        )
-    return assemble(
+    followed = all(name.replace("obs/", "next_obs/", 1) in demos[0] for name in seen)
+    return assemble_rows(
         where,
         observations=observations,
-        next_observations=rows(seen, "next_obs/"),
+        next_observations=rows(seen, "next_obs/") if followed else None,
         actions=actions,
         rewards=rewards,
         lengths=lengths,
         terminated=terminated,
-        truncated=~terminated,
         notes=notes,
         env_id=env_id,
     )
