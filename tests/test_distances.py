@@ -57,6 +57,19 @@ def test_a_shaped_truth_is_near_the_opposite_is_far_and_the_calibration_agrees(p
     )
 
 
+def test_no_figure_depends_on_what_else_is_compared(pendulum):
+    def other(o, a, o2, d):
+        return o2[:, 0] * a[:, 0]
+
+    def unlike(o, a, o2, d):
+        return 5 * np.sin(3 * o2[:, 2]) + o[:, 0]
+
+    alone = compare({"other": other}, *pendulum)["distance"].to_dataset()
+    beside = compare({"unlike": unlike, "other": other}, *pendulum)["distance"].to_dataset().sel(reward=["other"])
+    for name in ("value", "shaped", "shaped_10", "random"):
+        np.testing.assert_allclose(alone[name], beside[name], rtol=1e-9, atol=1e-9, err_msg=name)
+
+
 def test_cartpole_with_a_recovered_reward(tmp_path):
     env = ip.envs.make_env("CartPole-v1")
     network = DiscreteQ(NetworkSpec.of(env.observation_space, env.action_space, hidden=(8,)))

@@ -53,7 +53,7 @@ def from_arrays(
     if listed:
         arrays, sizes = _from_lists(columns, where)
     else:
-        arrays = {name: np.array(numbers(values, where, name)) for name, values in columns.items()}  # type: ignore[arg-type]
+        arrays = {name: np.array(numbers(values, where, name)) for name, values in columns.items()}  # type: ignore[arg-type]  # refuses others
         sizes = _sizes(arrays, lengths, episode, terminated, truncated, where)
     total = int(sizes.sum())
     if arrays["actions"].ndim == 0 or len(arrays["actions"]) != total:

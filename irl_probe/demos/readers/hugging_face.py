@@ -110,7 +110,7 @@ def _plain(table: Any, where: str) -> Demonstrations:
     if "episode" in names:
         given = {name: rows_of(table[name], where, name) for name in ("observations", "actions", *optional)}
         labels = np.asarray(table["episode"].to_pylist())
-        return from_arrays(**given, episode=labels, source=where)  # type: ignore[arg-type]
+        return from_arrays(**given, episode=labels, source=where)  # type: ignore[arg-type]  # no spaces among them
     if not _nested(table["actions"]):
         raise DemoError(
             f"{where}: with one row a step there must be a column 'episode', or D4RL's 'terminals'; the columns are "

@@ -81,7 +81,7 @@ def _assembled(where: str, demos: list[dict[str, Array]], environment: str, time
         notes.append(f"Left out, because they are not vectors: {', '.join(i.removeprefix('obs/') for i in images)}.")
     marks: list[Bools] | None = None
     if "dones" in demos[0]:
-        marks = [column(flags(demo["dones"], where, "dones"), where, "dones") for demo in demos]  # type: ignore[misc]
+        marks = [column(flags(demo["dones"], where, "dones"), where, "dones") for demo in demos]  # type: ignore[misc]  # column keeps flags
         if any(mark[:-1].any() for mark in marks):
             notes.append(EARLY_DONE_NOTE)
             ends = [int(np.argmax(mark)) + 1 if mark.any() else len(mark) for mark in marks]
