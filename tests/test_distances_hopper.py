@@ -13,6 +13,7 @@ from irl_probe.metrics import (
     draw_successors,
     follow,
     random_network,
+    roll_out,
     starc_forms,
     state_features,
 )
@@ -100,6 +101,7 @@ def test_minimal_ignores_shaping_in_the_span_of_the_features(env, steps):
 
     dynamics = Dynamics("simulator", step, True)
     policy = follow(kept, dynamics, GAMMA, actions=actions, count=500, seed=0)
+    rolled = roll_out(rewards, kept, GAMMA, dynamics, actions=actions, horizon=1, rollouts=2)
     hidden = {"shaped": rewards.pop("shaped")}
-    forms = starc_forms(rewards, draw_successors(kept, dynamics), policy, GAMMA, phi, extra=hidden)
+    forms = starc_forms(rewards, draw_successors(kept, dynamics), policy, rolled, GAMMA, phi, extra=hidden)
     assert forms.distance("starc_minimal", "true", "shaped", resamples=20).value <= 1e-6

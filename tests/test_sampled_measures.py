@@ -77,7 +77,9 @@ def forms_of(mdp, steps, rewards, rng, simulated=2000, **kwargs):
     step = dynamics(mdp, rng)
     dard = dard_forms(rewards, steps, mdp.gamma, step, actions=np.arange(actions))
     policy = follow(steps, step, mdp.gamma, actions=np.arange(actions), count=simulated, seed=0)
-    starc = starc_forms(rewards, draw_successors(steps, step), policy, mdp.gamma, lambda s: np.eye(states)[s])
+    rolled = roll_out(rewards, steps, mdp.gamma, step, actions=np.arange(actions), horizon=1, rollouts=4)
+    drawn = draw_successors(steps, step)
+    starc = starc_forms(rewards, drawn, policy, rolled, mdp.gamma, lambda s: np.eye(states)[s])
     return epic, dard, starc
 
 
@@ -218,12 +220,12 @@ def test_a_potential_in_the_span_of_the_features_changes_no_form_even_if_episode
 
     policy = follow(steps, step, 0.9, actions=actions, count=1000, seed=0)
     hidden = {"b": also}
-    forms = starc_forms({"a": true}, draw_successors(steps, step), policy, 0.9, features, extra=hidden)
+    rolled = roll_out({"a": true, "b": also}, steps, 0.9, step, actions=actions, horizon=3, rollouts=2)
+    forms = starc_forms({"a": true}, draw_successors(steps, step), policy, rolled, 0.9, features, extra=hidden)
     dard = dard_forms({"a": true, "b": also}, steps, 0.9, step, actions=actions)
     assert dard.distance("a", "b", resamples=10).value < 1e-6
     assert forms.distance("starc_minimal", "a", "b", resamples=10).value < 1e-6
-    # VAL damps directions that hardly vary on the steps.
-    assert forms.distance("starc_val", "a", "b", resamples=10).value < 0.02
+    assert forms.distance("starc_val", "a", "b", resamples=10).value < 2e-3  # VAL damps directions that hardly vary
 
 
 @pytest.mark.parametrize("times", [1, 100, 10_000])
@@ -250,33 +252,54 @@ def test_shaping_that_a_reward_shows_is_taken_out_without_features(times):
     drawn, features = draw_successors(steps, step), state_features(states, size=8)
     references = (states[:3], steps.actions[:3])
     rewards = {"a": true, "b": plain}
-    forms = starc_forms(rewards, drawn, policy, 0.9, features, references=references)
-    hidden = starc_forms(rewards, drawn, policy, 0.9, features)
-    rolled = roll_out(forms, rewards, steps, 0.9, step, actions=actions, rollouts=2, references=references)
-    for measure in MEASURES[2:]:
-        assert forms.distance(measure, "a", "b", resamples=10).value < 1e-6
-        assert hidden.distance(measure, "a", "b", resamples=10).value > 0.3
-    assert rolled.distance("starc_val", "a", "b", resamples=10).value < 1e-6
+    for horizon in (1, 3, None):
+        rolled = roll_out(rewards, steps, 0.9, step, actions=actions, horizon=horizon, rollouts=2)
+        forms = starc_forms(rewards, drawn, policy, rolled, 0.9, features, references=references)
+        for measure in MEASURES[2:]:
+            assert forms.distance(measure, "a", "b", resamples=10).value < 1e-6
+    hidden = starc_forms(rewards, drawn, policy, rolled, 0.9, features)
+    assert hidden.distance("starc_minimal", "a", "b", resamples=10).value > 0.3
 
 
 @pytest.mark.parametrize("slip", [0.0, 0.3])
-def test_rollouts_give_val_from_its_definition(slip):
+@pytest.mark.parametrize("horizon", [1, 5, None])
+def test_rollouts_give_val_from_its_definition(slip, horizon):
     mdp = grid("sparse", slip=slip)
     rng = np.random.default_rng(0)
     rewards = {"a": table(mdp.reward), "b": table(grid_rewards()["path"])}
-    steps = sample(mdp, rng, 900)
-    _, _, forms = forms_of(mdp, steps, rewards, rng)
-    gamma = 0.8
-    rolled = roll_out(forms, rewards, steps, gamma, dynamics(mdp, rng), actions=np.arange(5), rollouts=12).distance(
-        "starc_val", "a", "b", resamples=100
-    )
+    steps, gamma, step = sample(mdp, rng, 900), 0.8, dynamics(mdp, rng)
+    rolled = roll_out(rewards, steps, gamma, step, actions=np.arange(5), horizon=horizon, rollouts=12)
+    policy = follow(steps, step, gamma, actions=np.arange(5), count=20_000, seed=0)
+    # One constant feature shows no value, so whole rollouts must not need it.
+    features = (lambda s: np.ones((len(s), 1))) if horizon is None else (lambda s: np.eye(9)[s])
+    forms = starc_forms(rewards, draw_successors(steps, step), policy, rolled, gamma, features)
+    found = forms.distance("starc_val", "a", "b", resamples=100)
     weights = np.zeros((9, 5))
     np.add.at(weights, (steps.observations, steps.actions), 1 / len(steps))
     coverage = weights[:, :, None] * mdp.transition
     pair = (mdp.reward, grid_rewards()["path"])
     exact = tabular.starc(*pair, mdp.transition, gamma, coverage=coverage)
-    assert rolled.value == pytest.approx(exact, abs=0.05)
-    assert rolled.low <= exact <= rolled.high
+    assert found.value == pytest.approx(exact, abs=0.05)
+    assert found.low <= exact <= found.high
+
+
+def test_a_rollout_pays_discounted_sums_and_stops_where_the_mdp_ends():
+    # s' = s + a, ends at 3; the reward is s'. From s = 0 with own action 1 and d_A = {1}: 1 + 2γ + 3γ², twice the same.
+    steps = steps_of(np.zeros((1, 1)), np.ones(1, dtype=np.int64), np.ones((1, 1)))
+    step = Dynamics("simulator", lambda s, a: (s + a[:, None], s[:, 0] + a >= 3), True)
+    rewards = {"r": lambda s, a, s2, d: s2[:, 0]}
+    for horizon, last, paid in ((1, 0.0, 1.0), (2, 0.0, 1 + 0.5 * 1), (3, 0.0, 1.5 + 0.25)):
+        # d_A = {0}: another first action stays at 0, and pays 0 for ever; the own rollout moves to 1 and stays there.
+        rolled = roll_out(rewards, steps, 0.5, step, actions=np.array([0]), horizon=horizon, rollouts=2)
+        np.testing.assert_allclose(rolled.paid, paid)
+        np.testing.assert_allclose(rolled.last[0, :, 1], last)
+        np.testing.assert_allclose(rolled.last[0, :, 0], 1.0)
+        assert not rolled.ended.any()
+        assert rolled.discount == 0.5**horizon
+    rolled = roll_out(rewards, steps, 0.5, step, actions=np.array([1]), rollouts=2)
+    np.testing.assert_allclose(rolled.paid, 0)
+    assert rolled.ended.all()
+    assert rolled.complete
 
 
 def test_erc_is_the_pearson_distance_of_discounted_returns():
@@ -383,19 +406,20 @@ def test_discounts_and_draws_out_of_range_are_refused():
         epic_forms(rewards, steps, 1.5, actions=np.arange(3), states=np.arange(6))
     step, drawn = dynamics(mdp, rng), draw_successors(steps, dynamics(mdp, rng))
     policy = follow(steps, step, 0.9, actions=np.arange(3), count=100, seed=0)
+    rolled = roll_out(rewards, steps, 0.9, step, actions=np.arange(3), rollouts=2)
     with pytest.raises(ValueError, match=r"γ must lie in \[0, 1\); got 1. At γ = 1"):
-        starc_forms(rewards, drawn, policy, 1, lambda s: np.eye(6)[s])
+        starc_forms(rewards, drawn, policy, rolled, 1, lambda s: np.eye(6)[s])
     with pytest.raises(ValueError, match=r"γ must lie in \[0, 1\); got 1. At γ = 1"):
         dard_forms(rewards, steps, 1, step, actions=np.arange(3))
     with pytest.raises(ValueError, match=r"Features must have shape \(N, p\) with N = 60; got \(60,\)"):
-        starc_forms(rewards, drawn, policy, 0.9, lambda s: np.ones(len(s)))
-    with pytest.raises(ValueError, match="at least 2 draws of each successor"):
+        starc_forms(rewards, drawn, policy, rolled, 0.9, lambda s: np.ones(len(s)))
+    with pytest.raises(ValueError, match="at least 2 draws of what is random"):
         draw_successors(steps, step, draws=1)
-    with pytest.raises(ValueError, match="at least 2 draws of each successor"):
+    with pytest.raises(ValueError, match="at least 2 draws of what is random"):
         dard_forms(rewards, steps, 0.9, step, actions=np.arange(3), draws=1)
-    forms = starc_forms(rewards, drawn, policy, 0.9, lambda s: np.eye(6)[s])
-    with pytest.raises(ValueError, match="at least 2 rollouts of each step; got 1"):
-        roll_out(forms, rewards, steps, 0.9, step, actions=np.arange(3), rollouts=1)
+    forms = starc_forms(rewards, drawn, policy, rolled, 0.9, lambda s: np.eye(6)[s])
+    with pytest.raises(ValueError, match="at least 2 draws of what is random"):
+        roll_out(rewards, steps, 0.9, step, actions=np.arange(3), rollouts=1)
     with pytest.raises(ValueError, match="at least one reward, one action of d_A and one state"):
         epic_forms(rewards, steps, 0.9, actions=np.arange(0), states=np.arange(6))
     ended = steps_of(steps.observations, steps.actions, steps.next_observations, terminated=np.ones(60, dtype=bool))
@@ -433,7 +457,7 @@ def test_val_is_right_where_states_are_rare_and_values_are_large(seed):
         {"other": lambda s, a, s2, d: -move[a] * np.sin(s[:, 0])},
         reference=lambda s, a, s2, d: -(s[:, 0] ** 2),
         transitions=steps,
-        distances=ip.comparison.DistanceConfig(gamma=gamma, samples=64, states=8, resamples=100, seed=seed),
+        distances=ip.comparison.DistanceConfig(gamma=gamma, states=8, resamples=100, seed=seed),
         dynamics=Simulator(),
     )
     x, y = -s[:, 0] * move[a], -np.sin(s[:, 0]) * move[a]

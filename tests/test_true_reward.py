@@ -6,6 +6,7 @@ import pytest
 from rollouts import gentle, rollout
 
 from irl_probe.envs import TrueReward, gridworld, make_env, true_reward
+from irl_probe.envs.true_reward import _distinct
 
 
 def rewards_of(reward, t):
@@ -156,3 +157,24 @@ def test_true_reward_is_frozen():
     assert isinstance(reward, TrueReward)
     with pytest.raises(AttributeError):
         reward.exact = False
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_distinct_rows_are_those_of_numpy(dtype):
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(2000, 4)) * 100).astype(dtype)[rng.integers(2000, size=20_000)]
+    rows[:50, 1:] = rows[0, 1:]  # rows that differ in one number
+    first, inverse = _distinct(rows)
+    np.testing.assert_array_equal(rows[first][inverse], rows)
+    assert len(first) == len(np.unique(rows, axis=0))
+
+
+def test_rows_with_the_same_number_are_still_told_apart(monkeypatch):
+    monkeypatch.setattr(
+        np.random,
+        "default_rng",
+        lambda seed: type("Zeros", (), {"integers": lambda *_, size, dtype: np.zeros(size, dtype)}),
+    )
+    first, inverse = _distinct(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]))
+    assert len(first) == 2
+    assert inverse[0] == inverse[2] != inverse[1]

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import irl_probe as ip
-from irl_probe.comparison import REFERENCES, SIZES
+from irl_probe.comparison import REFERENCES, SIZES, evenly
 from irl_probe.metrics import Dynamics, Estimate, draw_successors, follow, roll_out, starc_forms, state_features
 
 HERE = Path(__file__).parent
@@ -52,7 +52,7 @@ TASKS = {
         Task("CartPole-v1/iq", 6000, 16),
         Task("Pendulum-v1/sqil", 4000, 12),
         Task("Hopper-v5/sqil-linear", 4000, 16),
-        Task("HalfCheetah-v5/sqil-linear", 1600, 8),
+        Task("HalfCheetah-v5/sqil-linear", 1000, 40),
     )
 }
 
@@ -117,8 +117,8 @@ def record(task: Task, episodes: int, rng: np.random.Generator) -> ip.Transition
     return ip.Transitions(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def forms_of(task: Task, steps: ip.Transitions, seed: int, simulated: int):
-    """The forms by the defaults of `compare`, with the arguments that rollouts need too."""
+def forms_of(task: Task, steps: ip.Transitions, seed: int, *, rolled: ip.Transitions, horizon, rollouts, simulated):
+    """The forms by the defaults of `compare`."""
     env = ip.envs.make_env(task.env)
     simulator, space = Remembering(env), env.action_space
     reward = ip.load_reward(task.reward)
@@ -141,17 +141,17 @@ def forms_of(task: Task, steps: ip.Transitions, seed: int, simulated: int):
     references = (steps.observations[at], uniform(REFERENCES, rng))
     policy = follow(steps, dynamics, GAMMA, actions=actions, count=simulated, seed=seed)
     seen = np.concatenate([steps.observations, policy.observations])
-    forms = starc_forms(
+    return starc_forms(
         rewards,
         draw_successors(steps, dynamics),
         policy,
+        roll_out(rewards, rolled, GAMMA, dynamics, actions=actions, horizon=horizon, rollouts=rollouts, seed=seed),
         GAMMA,
         state_features(seen, size=DEFAULTS.features, seed=seed),
         sizes=SIZES,
         minimal=state_features(steps.observations, size=DEFAULTS.minimal_features, seed=seed),
         references=references,
     )
-    return forms, rewards, dynamics, actions, references
 
 
 def _pair(simulator: Remembering):
@@ -161,9 +161,17 @@ def _pair(simulator: Remembering):
 def replicated(task: Task, episodes: int, replication: int, missing: set[str]) -> Iterator[tuple[str, Estimate, int]]:
     """The measures on fresh episodes, by the defaults of `compare`."""
     rng = np.random.default_rng([list(TASKS).index(task.env), episodes, replication])
-    # Minimal uses no simulated step.
-    simulated = DEFAULTS.simulated if "starc_val" in missing else 200
-    forms, *_ = forms_of(task, record(task, episodes, rng), replication, simulated)
+    steps = record(task, episodes, rng)
+    val = "starc_val" in missing  # Minimal uses no simulated step
+    forms = forms_of(
+        task,
+        steps,
+        replication,
+        rolled=evenly(steps, DEFAULTS.samples if val else 1, replication),
+        horizon=DEFAULTS.horizon,
+        rollouts=DEFAULTS.rollouts,
+        simulated=DEFAULTS.simulated if val else 200,
+    )
     for measure in sorted(missing):
         yield measure, forms.distance(measure, "reward", "true", resamples=DEFAULTS.resamples), forms.sizes[measure]
 
@@ -172,18 +180,16 @@ def referred(task: Task, missing: set[str]) -> Iterator[tuple[str, Estimate, int
     """VAL by rollouts on a sample of its own; Minimal by the same potentials on 400 episodes."""
     rng = np.random.default_rng([list(TASKS).index(task.env), 10**6])
     many = record(task, 400, rng)
-    forms, rewards, dynamics, actions, references = forms_of(task, many, 10**6, DEFAULTS.simulated)
-    if "starc_minimal" in missing:
-        yield (
-            "starc_minimal",
-            forms.distance("starc_minimal", "reward", "true", resamples=2000),
-            DEFAULTS.minimal_features,
-        )
-    if "starc_val" in missing:
-        rows = many.rows(np.sort(rng.choice(len(many), size=min(task.steps, len(many)), replace=False)))
-        options = {"actions": actions, "rollouts": task.rollouts, "references": references, "seed": 1}
-        rolled = roll_out(forms, rewards, rows, GAMMA, dynamics, **options)
-        yield "starc_val", rolled.distance("starc_val", "reward", "true", resamples=2000), 0
+    rows = many.rows(np.sort(rng.choice(len(many), size=min(task.steps, len(many)), replace=False)))
+    long = (
+        {"rolled": rows, "rollouts": task.rollouts}
+        if "starc_val" in missing
+        else {"rolled": rows.rows(np.arange(1)), "rollouts": 2}
+    )
+    forms = forms_of(task, many, 10**6, horizon=None, simulated=DEFAULTS.simulated, **long)
+    for measure in sorted(missing):
+        estimate = forms.distance(measure, "reward", "true", resamples=2000)
+        yield measure, estimate, DEFAULTS.minimal_features if measure == "starc_minimal" else 0
 
 
 def run(file: Path, tasks: list[str], replications: int, measures: set[str], *, reference: bool) -> None:

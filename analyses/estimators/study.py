@@ -28,6 +28,7 @@ from irl_probe.metrics import (
     epic_forms,
     episode_return_distance,
     follow,
+    roll_out,
     starc_forms,
     tabular,
 )
@@ -142,7 +143,17 @@ def estimate(
     dard = dard_forms(rewards, steps, problem.gamma, dynamics, actions=under, draws=DRAWS, seed=rng)
     policy = follow(steps, dynamics, problem.gamma, actions=under, count=SIMULATED, seed=int(rng.integers(2**31)))
     drawn = draw_successors(steps, dynamics, draws=DRAWS)
-    forms = starc_forms(rewards, drawn, policy, problem.gamma, lambda s: np.eye(states)[s])
+    rolled = roll_out(
+        rewards,
+        steps,
+        problem.gamma,
+        dynamics,
+        actions=under,
+        horizon=1,
+        rollouts=DRAWS,
+        seed=int(rng.integers(2**31)),
+    )
+    forms = starc_forms(rewards, drawn, policy, rolled, problem.gamma, lambda s: np.eye(states)[s])
     parts = decompose_sample(forms, "other", "true", **options)
     return {
         "epic": epic.distance("other", "true", **options),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict, cast
@@ -59,6 +60,8 @@ TIMES = (1, 10)  # the calibration shapes the truth with 1 and 10 times the pote
 REFERENCES = 4  # pairs (s, a) at which a plain function's dependence on s′ is read
 SIZES = tuple(2**k for k in range(5, 12))  # numbers of features, among which held-out episodes choose
 
+REMEMBERED = 4  # batches of states whose V is kept
+
 AtLeastTwo = Annotated[int, at_least(2)]
 
 
@@ -69,7 +72,7 @@ class DistanceConfig(Config):
     gamma: Gamma | None = None
     """Discount γ of the canonical forms (default: the one that all recovered rewards share)."""
     samples: AtLeastTwo = 1024
-    """Steps of each coverage, drawn at random, for EPIC, DARD and rollouts."""
+    """Steps of each coverage for EPIC, DARD and VAL."""
     actions: AtLeastTwo = 16
     """Draws of d_A, uniform over a continuous action space; all discrete actions are used."""
     states: AtLeastTwo = 512
@@ -77,7 +80,7 @@ class DistanceConfig(Config):
     draws: AtLeastTwo = 4
     """Successors of each state and action, where the dynamics are random."""
     steps: AtLeastTwo = 8192
-    """Most steps of each coverage for VAL and Minimal: all steps, or whole episodes drawn at random."""
+    """Most steps of each coverage for Minimal: all steps, or whole episodes drawn at random. VAL's are among them."""
     features: AtLeastTwo = 256
     """Most features of VAL's value; held-out episodes choose how many are used."""
     minimal_features: AtLeastTwo = 32
@@ -86,9 +89,11 @@ class DistanceConfig(Config):
     simulated: AtLeastTwo = 40_000
     """Simulated steps of the policy d_A, on which VAL's value is fitted."""
     estimator: Literal["features", "rollouts"] = "features"
-    """VAL by a fitted value, or from its definition by rollouts: slow, without features, for any simulator."""
-    rollouts: AtLeastTwo = 16
-    """Rollouts of each step and first action, for estimator="rollouts"."""
+    """VAL by short rollouts and a fitted value, or from its definition by long rollouts: slow, without features."""
+    horizon: Count = 10
+    """Steps of the rollouts before VAL's fitted value takes over."""
+    rollouts: AtLeastTwo = 4
+    """Rollouts of each step and first action; estimator="rollouts" needs more of them."""
     confidence: Confidence = 0.95
     """Confidence of the intervals."""
     resamples: Count = 500
@@ -278,10 +283,24 @@ class _Coverage:
         seen = np.concatenate([steps.observations, policy.observations])
         features = state_features(seen, size=c.features, count=count, seed=c.seed)
         minimal = state_features(steps.observations, size=c.minimal_features, count=count, seed=c.seed)
+        rewards = {**measured, **units}
+        # One step is enough where features can show every value: discrete states have an indicator each.
+        horizon = None if c.estimator == "rollouts" else 1 if count is not None else c.horizon
+        rollouts = roll_out(
+            rewards,
+            steps if horizon == 1 else evenly(steps, c.samples, c.seed),
+            self._gamma,
+            dynamics,
+            actions=actions,
+            horizon=horizon,
+            rollouts=c.rollouts,
+            seed=c.seed,
+        )
         sample = starc_sample(
-            {**measured, **units},
+            rewards,
             successors,
             policy,
+            rollouts,
             self._gamma,
             features,
             sizes=None if count is not None else SIZES,
@@ -290,23 +309,7 @@ class _Coverage:
         )
         found = {name: sample.forms([name, REFERENCE], [_unit(name)]) for name in self._names}
         found[RANDOM] = sample.forms([REFERENCE], [RANDOM])
-        if c.estimator == "features":
-            return found
-        rng = np.random.default_rng(c.seed)
-        rows = np.sort(rng.choice(len(self._whole), size=min(c.samples, len(self._whole)), replace=False))
-        rolled = roll_out(
-            sample.forms(list(measured), list(units)),
-            measured,
-            self._whole.rows(rows),
-            self._gamma,
-            dynamics,
-            actions=actions,
-            rollouts=c.rollouts,
-            references=references,
-            extra=units,
-            seed=c.seed,
-        )
-        return {name: forms.taking("starc_val", rolled) for name, forms in found.items()}
+        return found
 
     def _calibrate(self) -> None:
         """Add the forms of the shaped truths: those of the truth and of the shaping alone, since forms are linear."""
@@ -365,6 +368,14 @@ def _whole_episodes(whole: Transitions, most: int, seed: int) -> Transitions:
     return whole.episodes(sorted((order[fits] if fits.any() else order[:1]).tolist()))
 
 
+def evenly(steps: Transitions, count: int, seed: int) -> Transitions:
+    """At most `count` steps at equal distances from each other, so that each part of each episode has its share."""
+    if len(steps) <= count:
+        return steps
+    first = np.random.default_rng(seed).random()
+    return steps.rows(((np.arange(count) + first) * (len(steps) / count)).astype(np.int64))
+
+
 def _unit(name: str) -> str:
     return f"shaping at the scale of {name}"
 
@@ -397,7 +408,23 @@ def reward_terms(name: str, reward: Reward) -> RewardTerms:
         return soft_q.table(plain_rows(of[0], states))[:, to_plain_actions(of[1], actions)]
 
     table = every if isinstance(soft_q, DiscreteSoftQ) else None
-    return RewardTerms(name, pair=reward.q, successor=lambda s: -reward.gamma * reward.v(s), table=table)
+    value = _remembered(reward.v)
+    return RewardTerms(name, pair=reward.q, successor=lambda s: -reward.gamma * value(s), table=table)
+
+
+def _remembered(function: Callable[[Array], Floats]) -> Callable[[Array], Floats]:
+    """`function`, which keeps its last values: a reward and its calibration ask for V of the same states."""
+    last: dict[bytes, Floats] = {}
+
+    def values(states: Array) -> Floats:
+        key = hashlib.sha256(states.tobytes()).digest()
+        if key not in last:
+            if len(last) == REMEMBERED:
+                del last[next(iter(last))]
+            last[key] = function(states)
+        return last[key]
+
+    return values
 
 
 def _shaping(

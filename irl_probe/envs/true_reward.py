@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from irl_probe._spaces import Env, Space
 from irl_probe._steps import layers
-from irl_probe._types import Array, Bools, Floats
+from irl_probe._types import Array, Bools, Floats, Ints
 from irl_probe.envs.changes import env_name, kind
 from irl_probe.envs.make import TRANSFORMS_REWARD, check_wrappers, make_env, path_of
 from irl_probe.envs.simulator import RESETS, Simulator, simulator
@@ -150,12 +150,28 @@ def _simulated(source: Simulator) -> TrueReward:
                 del cache[next(iter(cache))]
             # Canonical forms evaluate the same (s, a) with many s′: simulate each (s, a) once.
             rows = np.concatenate([s.reshape(len(s), -1), a.reshape(len(s), -1)], axis=1)
-            _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+            first, inverse = _distinct(rows)
             cache[key] = source.step(s[first], a[first]).rewards[inverse]
         return cache[key].copy()
 
     note = "One step of the simulator from (s, a); it does not depend on the s′ given. " + source.note
     return TrueReward(source.name, source.exact, note.strip(), reward, of_pair=True)
+
+
+def _distinct(rows: Array) -> tuple[Ints, Ints]:
+    """The first place of each distinct row, and which of these each row equals.
+
+    Rows are sorted by one number each, which takes a tenth of the time of sorting the rows; if two different rows have
+    the same number, the rows are sorted after all.
+    """
+    bits = rows.astype(np.float64).view(np.uint64)
+    bits ^= bits >> np.uint64(29)  # the last 29 bits of a float32 are 0
+    weights = np.random.default_rng(0).integers(1, 2**63, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
+    numbers = (bits * weights).sum(axis=1, dtype=np.uint64)
+    _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    if not np.array_equal(rows[first][inverse], rows):
+        _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return first, inverse
 
 
 def _cartpole(env: Any) -> RewardFunction:

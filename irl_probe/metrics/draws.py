@@ -85,7 +85,7 @@ def check_draws(draws: int) -> None:
     """Raise ValueError below two draws, which double sampling needs."""
     if draws < 2:
         raise ValueError(
-            f"Unbiased products of means need at least 2 draws of each successor (double sampling); got {draws}."
+            f"Unbiased products of means need at least 2 draws of what is random (double sampling); got {draws}."
         )
 
 

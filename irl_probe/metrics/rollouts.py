@@ -1,21 +1,44 @@
-"""STARC-VAL from its definition: the advantages of the policy d_A by Monte Carlo in a simulator, without features."""
+"""Paired rollouts of the policy d_A: what each step's own action gains over an action of d_A in the next h steps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from irl_probe._types import Array, Floats, Ints
+from irl_probe._types import Array, Bools, Floats, Ints
 from irl_probe.metrics.checks import check_gamma
-from irl_probe.metrics.draws import ALL_ACTIONS, Actions, Dynamics
-from irl_probe.metrics.starc import Canonical, StarcForms
-from irl_probe.metrics.terms import Potential, RewardFunction, RewardTerms
+from irl_probe.metrics.draws import ALL_ACTIONS, Actions, Dynamics, check_draws
+from irl_probe.metrics.terms import RewardFunction, RewardTerms
 from irl_probe.transitions import Transitions
 
-TAIL = 0.02  # a rollout ends when γᵗ falls below this
+TAIL = 0.02  # a rollout without a fitted value ends when γᵗ falls below this
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """K groups of rollouts from each of N steps. Make it with `roll_out`.
+
+    Attributes:
+        steps: the N steps.
+        names: of the n rewards.
+        paid: (n, N, K), Σ_{t<h} γᵗR_t of the rollout that starts with the step's own action, less the mean of those
+            that start with actions of d_A.
+        last: (N, K, 1 + J, ...), where the rollouts are after h steps, the step's own first.
+        ended: (N, K, 1 + J), whether the MDP ended on the way.
+        discount: γʰ.
+        complete: whether γʰ is below 2 %, so that what comes later is left out.
+    """
+
+    steps: Transitions
+    names: tuple[str, ...]
+    paid: Floats
+    last: Array
+    ended: Bools
+    discount: float
+    complete: bool
 
 
 def rollout_length(gamma: float) -> int:
@@ -24,58 +47,69 @@ def rollout_length(gamma: float) -> int:
 
 
 def roll_out(
-    forms: StarcForms,
     rewards: Mapping[str, RewardFunction | RewardTerms],
     steps: Transitions,
     gamma: float,
     dynamics: Dynamics,
     *,
     actions: Actions,
+    horizon: int | None = None,
     rollouts: int = 16,
-    references: tuple[Array, Array] | None = None,
-    extra: Mapping[str, RewardTerms] | None = None,
     seed: int = 0,
-) -> StarcForms:
-    """`forms` with VAL by rollouts: C(s, a) = Q^π(s, a) − E_A[Q^π(s, A)], π = d_A, from discounted sums of rewards.
+) -> Rollouts:
+    """Discounted sums of h rewards under π = d_A, from which advantages Q^π(s, a) − E_A[Q^π(s, A)] are made.
 
-    A rollout starts at s with the step's action a, another with A ~ d_A (all actions, if they are at most four), and
-    from then on both take the same random actions, so that most of their noise cancels. It ends with the MDP or when γᵗ
-    is below 2 %, so a form is wrong by at most 2 % of an advantage there. Products are of different rollouts, so they
-    have no bias.
+    A group of rollouts starts at s: one with the step's action a, another with A ~ d_A (all actions, if they are at
+    most four). From then on all take the same random actions, so that most of their noise cancels. A rollout ends with
+    the MDP or after h steps.
 
-    The cost is N·K·(2, or the number of actions)·L simulated steps, with N steps, K rollouts and L up to
-    ln 0.02/ln γ (390 at γ = .99).
+    The cost is N·K·(2, or 1 + the number of actions)·h simulated steps, with N steps and K groups.
 
     Args:
-        forms: of the same rewards, by `starc_forms`.
-        rewards: name → reward, as for `starc_forms`.
-        steps: N steps of the coverage; fewer than those of `forms` where rollouts are dear.
-        gamma: in [0, 1).
+        rewards: name → reward.
+        steps: N steps.
+        gamma: γ in [0, 1).
         dynamics: a step of the environment.
         actions: d_A: all actions, or a function (n, rng) → (n, ...).
-        rollouts: K, at least 2.
-        references: as for `starc_forms`; it makes the noise less and changes no expectation.
-        extra: as for `starc_forms`.
+        horizon: h; default until γᵗ is below 2 % (390 steps at γ = .99), and never more.
+        rollouts: K, at least 2. Where one group has no chance in it (one step, known dynamics, all actions) it is 1.
         seed: of the actions.
+
+    Raises ValueError for γ out of bounds, or fewer than 2 rollouts.
     """
     gamma = check_gamma(gamma)
-    if rollouts < 2:
-        raise ValueError(f"Products without bias need at least 2 rollouts of each step; got {rollouts}.")
-    terms = [*(RewardTerms.of(name, reward) for name, reward in rewards.items()), *(extra or {}).values()]
-    shown: list[Potential | None] = [reward.potential(gamma, references) for reward in terms]
+    longest = rollout_length(gamma)
+    horizon = longest if horizon is None else min(horizon, longest)
+    every = not callable(actions) and len(actions) <= ALL_ACTIONS
+    if every and dynamics.deterministic and horizon == 1:
+        rollouts = 1
+    else:
+        check_draws(rollouts)
     rng = np.random.default_rng(seed)
-    states, first = _first(steps, actions, rollouts, rng)  # (N·K·J, ...)
-    width = first.shape[1]
-    paid = _returns(states, first, terms, shown, gamma, dynamics, actions, rng)
-    paid = paid.reshape(len(terms), len(steps), rollouts, width)
-    advantage = paid[..., 0] - paid[..., 1:].mean(axis=3)
-    episodes = len(np.unique(steps.episode))
-    nothing = np.zeros((len(steps), rollouts, 0)), np.zeros((episodes, 0, len(terms)))
-    return replace(forms, canonical=forms.canonical | {"starc_val": Canonical(steps.episode, advantage, *nothing)})
+    states, first = _first(steps, actions, rollouts, rng)  # (N·K, 1 + J, ...)
+    terms = [RewardTerms.of(name, reward) for name, reward in rewards.items()]
+    paid, last, ended = _follow(states, first, terms, gamma, horizon, dynamics, actions, rng)
+    shape = (len(steps), rollouts, first.shape[1])
+    paid = paid.reshape(len(terms), *shape)
+    return Rollouts(
+        steps=steps,
+        names=tuple(rewards),
+        paid=gained(paid),
+        last=last.reshape(*shape, *last.shape[1:]),
+        ended=ended.reshape(shape),
+        discount=gamma**horizon,
+        complete=horizon == longest,
+    )
+
+
+def gained(values: Floats) -> Floats:
+    """The first of the last axis less the mean of the others."""
+    difference: Floats = values[..., 0] - values[..., 1:].mean(axis=-1)
+    return difference
 
 
 def _first(steps: Transitions, actions: Actions, rollouts: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """States (N·K, ...), and the first actions at each (N·K, J, ...): the step's own, then those of d_A."""
+    """States (N·K, ...), and the first actions at each (N·K, 1 + J, ...): the step's own, then those of d_A."""
     states, own = (np.repeat(x, rollouts, axis=0) for x in (steps.observations, steps.actions))
     if callable(actions):
         others = actions(len(states), rng)[:, None]
@@ -86,35 +120,34 @@ def _first(steps: Transitions, actions: Actions, rollouts: int, rng: np.random.G
     return states, np.concatenate([own[:, None], others.astype(own.dtype)], axis=1)
 
 
-def _returns(
+def _follow(
     states: Array,
     first: Array,
-    rewards: list[RewardTerms],
-    shown: list[Potential | None],
+    rewards: Sequence[RewardTerms],
     gamma: float,
+    horizon: int,
     dynamics: Dynamics,
     actions: Actions,
     rng: np.random.Generator,
-) -> Floats:
-    """Discounted sums of the rewards, without the potentials that they show, (n, N·K·J)."""
+) -> tuple[Floats, Array, Bools]:
+    """Discounted sums of the rewards (n, N·K·J), the last states, and whether the MDP ended."""
     width = first.shape[1]
     group: Ints = np.repeat(np.arange(len(states)), width)  # rollouts of a group share their later actions
-    now, taken = np.repeat(states, width, axis=0), first.reshape(-1, *first.shape[2:])
-    alive = np.arange(len(now))
-    total = np.zeros((len(rewards), len(now)))
-    for t in range(rollout_length(gamma)):
+    last, taken = np.repeat(states, width, axis=0), first.reshape(-1, *first.shape[2:])
+    alive = np.arange(len(last))
+    total, over = np.zeros((len(rewards), len(last))), np.zeros(len(last), dtype=bool)
+    for t in range(horizon):
+        now = last[alive]
         after, ended = dynamics.step(now, taken)
         ended = np.asarray(ended, dtype=bool)
-        for row, (reward, potential) in enumerate(zip(rewards, shown, strict=True)):
-            paid = reward(now, taken, after, ended)
-            if potential is not None:
-                paid = paid - (gamma * np.where(ended, 0.0, potential(after)) - potential(now))
-            total[row, alive] += gamma**t * paid
-        alive, now = alive[~ended], after[~ended]
+        for row, reward in enumerate(rewards):
+            total[row, alive] += gamma**t * reward(now, taken, after, ended)
+        last[alive], over[alive] = after, ended
+        alive = alive[~ended]
         if not len(alive):
             break
         common = (
             actions(len(states), rng) if callable(actions) else actions[rng.integers(len(actions), size=len(states))]
         )
         taken = common.astype(first.dtype)[group[alive]]
-    return total
+    return total, last, over

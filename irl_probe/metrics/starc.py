@@ -23,6 +23,7 @@ from irl_probe.metrics.checks import check_choice, check_gamma, check_numbers
 from irl_probe.metrics.draws import PolicySteps, Successors, paired, paired_products
 from irl_probe.metrics.epic import TRIVIAL, ZERO
 from irl_probe.metrics.ranking import pearson_distance
+from irl_probe.metrics.rollouts import Rollouts, gained
 from irl_probe.metrics.terms import Potential, RewardFunction, RewardTerms
 
 Measure = Literal["starc_val", "starc_minimal"]
@@ -130,12 +131,6 @@ class StarcForms:
             value_spread=np.append(self.value_spread, np.nan),
         )
 
-    def taking(self, measure: Measure, others: StarcForms) -> StarcForms:
-        """With the forms of one measure from other forms, which must have all of these rewards."""
-        rows, forms = [others.names.index(name) for name in self.names], others.canonical[measure]
-        taken = replace(forms, forms=forms.forms[rows], influence=forms.influence[:, :, rows])
-        return replace(self, canonical=self.canonical | {measure: taken})
-
     def distance(
         self,
         measure: Measure,
@@ -178,6 +173,7 @@ def starc_forms(
     rewards: Mapping[str, RewardFunction | RewardTerms],
     successors: Successors,
     policy: PolicySteps,
+    rollouts: Rollouts,
     gamma: float,
     features: Features,
     *,
@@ -189,9 +185,13 @@ def starc_forms(
     """The canonical forms of all rewards. All share one linear system for Minimal and one for VAL.
 
     Minimal: w minimises the mean of E[C]² over the steps, which stand for the coverage D of the exact measure. In a
-    continuous space it is the least norm that these potentials reach: a richer class can reach a smaller one. VAL: φᵀw
-    is the value of the policy that draws actions from d_A, by least-squares temporal differences (Bradtke and Barto
-    1996), Σ φ(s)(R_π + γE[φ(s′)]ᵀw − φ(s)ᵀw) = 0, on simulated steps of that policy.
+    continuous space it is the least norm that these potentials reach: a richer class can reach a smaller one.
+
+    VAL: C(s, a) = Q(s, a) − E_A[Q(s, A)] with A ~ d_A, where Q(s, a) = E[Σ_{t<h} γᵗR_t + γʰφ(s_h)ᵀw] by rollouts of h
+    steps, and φᵀw is the value of the policy π = d_A by least-squares temporal differences (Bradtke and Barto 1996),
+    Σ φ(s)(R_π + γE[φ(s′)]ᵀw − φ(s)ᵀw) = 0, on simulated steps of π. Features show a value only roughly, and an
+    advantage is a small difference of values: the rollouts show what is fine, and forget their first step before the
+    fit takes over.
 
     The potential that a reward itself shows in its dependence on s′ (`RewardTerms.potential`, for a recovered reward
     its V) is taken out exactly before anything is fitted, and is one of the features of all rewards. So shaping of any
@@ -202,6 +202,7 @@ def starc_forms(
         rewards: name → reward.
         successors: N steps with draws of s′.
         policy: simulated steps of d_A (`follow`), from the states of these steps.
+        rollouts: of all these rewards (`roll_out`), from some or all of these steps.
         gamma: in [0, 1).
         features: φ, observations (N, ...) → (N, p), a constant first. After an end they are taken as 0.
         sizes: numbers of leading features, among which the error of VAL on held-out episodes chooses; default all.
@@ -215,7 +216,7 @@ def starc_forms(
     """
     everything = {**rewards, **(extra or {})}
     sample = starc_sample(
-        everything, successors, policy, gamma, features, sizes=sizes, minimal=minimal, references=references
+        everything, successors, policy, rollouts, gamma, features, sizes=sizes, minimal=minimal, references=references
     )
     return sample.forms(list(rewards), list(extra or {}))
 
@@ -224,6 +225,7 @@ def starc_sample(
     rewards: Mapping[str, RewardFunction | RewardTerms],
     successors: Successors,
     policy: PolicySteps,
+    rollouts: Rollouts,
     gamma: float,
     features: Features,
     *,
@@ -245,9 +247,10 @@ def starc_sample(
         names=tuple(rewards),
         steps=_Place.of(features, terms, shown, *there),
         simulated=_Place.of(features, terms, shown, policy.observations, policy.actions, policy.after, policy.ended),
+        later=_Later.of(features, shown, rollouts, [rollouts.names.index(name) for name in rewards]),
         minimal=_Place.of(phi, [], [], *there),
-        policy=policy,
         episode=steps.episode,
+        policy=policy,
         gamma=gamma,
         sizes=sizes,
     )
@@ -308,15 +311,63 @@ class _Place:
 
 
 @dataclass(frozen=True)
+class _Later:
+    """What an action gains over d_A by rollouts: rewards (n, N, K), and γʰ times features (N, K, p) and potentials.
+
+    `shown` has γʰ times what each reward's own potential gains, (N, K, 1), or None. Without `fitted` the rollouts are
+    so long that no value is added.
+    """
+
+    episode: Ints
+    rewards: Floats
+    phi: Floats
+    shown: Sequence[Floats | None]
+    fitted: bool
+
+    @classmethod
+    def of(
+        cls, features: Features, shown: Sequence[Potential | None], rollouts: Rollouts, rows: Sequence[int]
+    ) -> _Later:
+        ended = rollouts.ended
+        going = rollouts.last[~ended]
+
+        def gain(function: Features) -> Floats:
+            here = check_features(function, going)
+            values = np.zeros((*ended.shape, here.shape[1]))
+            values[~ended] = here
+            difference: Floats = rollouts.discount * gained(np.moveaxis(values, 3, 2))
+            return difference
+
+        return cls(
+            episode=rollouts.steps.episode,
+            rewards=rollouts.paid[rows],
+            phi=gain(features),
+            shown=[None if p is None else gain(_column(p)) for p in shown],
+            fitted=not rollouts.complete,
+        )
+
+    def basis(self, rows: Sequence[int]) -> Floats:
+        """ψ: what φ and, after it, the potentials that these rewards show gain, (N, K, q)."""
+        more = [self.shown[row] for row in rows]
+        joined = np.concatenate([self.phi, *(values for values in more if values is not None)], axis=2)
+        return joined if self.fitted else np.zeros_like(joined)
+
+    def unshaped(self, rows: Sequence[int]) -> Floats:
+        """These rewards without the potentials that they show, (rows, N, K): shaping adds γʰΦ(s_h) − Φ(s)."""
+        return np.stack([self.rewards[row] - (0 if (p := self.shown[row]) is None else p[..., 0]) for row in rows])
+
+
+@dataclass(frozen=True)
 class StarcSample:
     """Rewards and features, evaluated once at the steps and at simulated steps. Make it with `starc_sample`."""
 
     names: tuple[str, ...]
     steps: _Place
     simulated: _Place
+    later: _Later
     minimal: _Place
-    policy: PolicySteps
     episode: Ints
+    policy: PolicySteps
     gamma: float
     sizes: Sequence[int] | None
 
@@ -328,14 +379,13 @@ class StarcSample:
         least = _minimal(_moved(*potentials.basis(judged), self.gamma), unshaped, self.episode)
 
         paid = paid.mean(axis=2)
-        if not (self.steps.ends or self.simulated.ends):  # a constant is shaping: take it out without a fit
-            unshaped = unshaped - paid.mean(axis=1)[:, None, None]
+        if not self.simulated.ends:  # a constant is shaping: take it out without a fit
             paid = paid - paid.mean(axis=1, keepdims=True)
-        here, after = self.steps.basis(judged)
+        here, _ = self.steps.basis(judged)
         width = self.steps.phi.shape[1]
         offered, shown = _offered(self.sizes, width), here.shape[1] - width
-        psi = _moved(here, after, self.gamma)
-        problem = _Problem(psi, here, unshaped, self.episode, offered, len(judged), shown)
+        later = self.later
+        problem = _Problem(later.basis(judged), here, later.unshaped(rows), later.episode, offered, len(judged), shown)
         phi, following = self.simulated.basis(judged)
         following = self.gamma * following.mean(axis=1)
         val, val_size, spread = _val(problem, _ValueSystem(phi, following, paid.T, self.policy, self.gamma, here))
@@ -349,6 +399,10 @@ class StarcSample:
             value_spread=spread,
             undefined=_too_few(val_size, len(phi)),
         )
+
+
+def _column(potential: Potential) -> Features:
+    return lambda observations: potential(observations)[:, None]
 
 
 def _moved(here: Floats, after: Floats, gamma: float) -> Floats:
@@ -367,7 +421,7 @@ def check_features(features: Features, observations: Array) -> Floats:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What the forms are fitted to: ψ (N, L, p), φ(s) (N, p), unshaped rewards (n, N, L), and the sizes to try."""
+    """VAL's forms before the value is added, (n, N, K), and ψ (N, K, p); φ at the steps; and the sizes to try."""
 
     psi: Floats
     phi: Floats
