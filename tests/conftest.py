@@ -1,6 +1,7 @@
 """Setup of all tests: beartype checks the shapes of the tensor code; each file gets its markers and its turn."""
 
 import ast
+import multiprocessing
 import re
 from functools import partial
 from importlib import import_module
@@ -24,6 +25,9 @@ install_import_hook(
     ["irl_probe.learn.objectives", "irl_probe.softq.functions", "irl_probe.softq.networks"],
     "beartype.beartype ",  # with the space, files that were compiled without `Outermost` are not used
 )
+
+# A process of this server starts in a tenth of a second, one that imports torch itself in three.
+multiprocessing.set_forkserver_preload(["irl_probe.learn.training", "irl_probe.rewards.distilled", "pandas"])
 
 SLOW = {  # files with tests of more than about ten seconds; `make quick` leaves them out
     "test_cli",
