@@ -16,7 +16,7 @@ from irl_probe.results import load_results
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(monkeypatch, capsys, small_comparisons):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["irl-probe", *map(str, arguments)])
         code = 0

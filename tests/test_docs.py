@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from gymnasium.spaces import Box
 
 import irl_probe as ip
 
@@ -24,13 +25,14 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTAL
 
 
 @pytest.fixture
-def short(monkeypatch):
+def short(monkeypatch, small_comparisons):
     """The README's own calls, with the budgets of a test."""
     train, retrain = ip.train, ip.retrain
     learner = ip.RetrainConfig(ip.RLConfig(steps=1100))
 
     def short_train(demos, config, *, env=None):
-        return train(demos, ip.IQConfig.from_dict({**vars(config), "steps": 200}), env=env)
+        brief = {"steps": 200} | ({"warm_start": 50} if env and isinstance(demos.action_space, Box) else {})
+        return train(demos, ip.IQConfig.from_dict(vars(config) | brief), env=env)
 
     monkeypatch.setattr(ip, "train", short_train)
     monkeypatch.setattr(ip, "retrain", lambda reward, _=None, *, env: retrain(reward, learner, env=env))

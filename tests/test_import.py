@@ -32,6 +32,16 @@ def test_a_config_is_loaded_without_the_engines():
     assert done.stdout.strip() == "False"
 
 
+def test_a_reward_is_loaded_and_called_without_the_libraries_of_results_and_statistics():
+    """They take as long to load as all of irl_probe, and each worker of a vector environment loads it again."""
+    script = """
+import sys, numpy as np, irl_probe as ip
+ip.load_reward("CartPole-v1/iq")(np.zeros((1, 4)), np.zeros(1, int), np.zeros((1, 4)), np.zeros(1, bool))
+print(sorted({"scipy.stats", "scipy.optimize", "xarray", "pandas", "matplotlib"} & set(sys.modules)))"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_command_line_is_parsed_without_the_heavy_libraries():
     heavy = "{'torch', 'scipy', 'xarray', 'pandas', 'matplotlib'} & set(sys.modules)"
     for arguments in ([], ["--help"], ["--version"], ["transfer", "--help"], ["compare", "--wrong"]):

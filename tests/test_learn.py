@@ -4,17 +4,17 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from multiprocessing import get_context
 from unittest.mock import Mock
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+import worker
 from gymnasium import spaces
 from scipy.special import comb
 
@@ -40,18 +40,6 @@ from irl_probe.softq import DiscreteQ, NetworkSpec
 ONLINE = ip.IQConfig(
     steps=900, learning_starts=50, log_every=100, checkpoint_every=100, evaluate_every=300, evaluate_episodes=2
 )
-SCRIPT = """
-import sys, torch, irl_probe as ip
-torch.set_num_threads(1)
-mode, folder, resume = sys.argv[1], sys.argv[2], sys.argv[3] == "resume"
-config = ip.IQConfig.from_dict(eval(sys.argv[4]))
-env = ip.envs.make_env("Hopper-v5" if mode == "mujoco" else "CartPole-v1")
-if mode == "mujoco":
-    demos = ip.record_demos(ip.learn.random_policy(env.action_space), env, 3, seed=0)
-else:
-    demos = ip.load_demos("CartPole-v1", episodes=1)
-ip.train(demos, config, env=None if mode == "offline" else env, out=folder, resume=resume, progress=False)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +53,15 @@ def weights(run):
 
 
 def start(mode, folder, resume, config):
-    verb = "resume" if resume else "begin"
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, mode, str(folder), verb, repr(vars(config))],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    """From a server that has imported torch already (conftest), because each of these processes needs it."""
+    process = get_context("forkserver").Process(target=worker.train, args=(mode, str(folder), resume, vars(config)))
+    process.start()
+    return process
+
+
+def ended(process):
+    process.join()
+    return process.exitcode
 
 
 @pytest.mark.parametrize("mode", ["offline", "online", "rounds", "mujoco"])
@@ -80,21 +71,21 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(mode, tmp_path):
         config = replace(config, hidden=(16, 16), batch_size=32, warm_start=20)
     if mode == "rounds":
         config = replace(config, update_every=30, updates_per_step=0.5, policy_average=0.01)
-    assert start(mode, tmp_path / "whole", False, config).wait() == 0
+    assert ended(start(mode, tmp_path / "whole", False, config)) == 0
     rng, kills, killed = np.random.default_rng(0), 0, tmp_path / "killed"
     process = start(mode, killed, False, config)
     while not (killed / "checkpoint.pt").exists():
         time.sleep(0.01)
-    while process.poll() is None and kills < 3:
+    while process.is_alive() and kills < 3:
         time.sleep(rng.uniform(0.0, 0.4))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         kills += 1
         process = start(mode, killed, True, config)
         before = (killed / "checkpoint.pt").stat().st_mtime_ns
-        while process.poll() is None and (killed / "checkpoint.pt").stat().st_mtime_ns == before:
+        while process.is_alive() and (killed / "checkpoint.pt").stat().st_mtime_ns == before:
             time.sleep(0.01)
-    assert process.wait() == 0
+    assert ended(process) == 0
     assert kills >= 1
     assert (killed / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
     assert weights(ip.load_run(killed)) == weights(ip.load_run(tmp_path / "whole"))
@@ -119,7 +110,7 @@ def test_a_killed_process_leaves_its_folder_free(tmp_path):
             pass
     finally:
         process.kill()
-        process.wait()
+        process.join()
     with alone_in(tmp_path / "run"):
         pass
 

@@ -6,6 +6,7 @@ from inspect import unwrap
 import numpy as np
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from irl_probe.learn.objectives import (
     IQSettings,
@@ -34,6 +35,11 @@ def some_steps(seed=0, count=12, terminated=0.3):
     q, v, v2 = torch.randn(3, count, generator=draw, dtype=torch.float64)
     d = (torch.rand(count, generator=draw, dtype=torch.float64) < terminated).double()
     return StepValues(q, v, v2 * (1 - d), d)
+
+
+def test_the_shapes_of_the_tensor_code_are_checked_while_tests_run():
+    with pytest.raises(TypeCheckError, match="cloning_loss"):
+        cloning_loss(numbers(1.0, 2.0), numbers(1.0), 0.5)
 
 
 @pytest.mark.parametrize(

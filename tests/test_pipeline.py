@@ -27,7 +27,7 @@ SMALL = ip.pipeline.ProbeConfig(
 
 
 @pytest.fixture(scope="module")
-def cartpole(tmp_path_factory):
+def cartpole(tmp_path_factory, small_comparisons):
     return ip.probe("CartPole-v1", SMALL, out=tmp_path_factory.mktemp("probe") / "cartpole")
 
 
@@ -119,7 +119,9 @@ def test_the_saved_reward_is_the_one_of_the_saved_run(cartpole):
     assert saved.observation_space == ip.envs.make_env("CartPole-v1").observation_space
 
 
-def test_an_interrupted_probe_says_how_to_resume_and_then_finds_the_same_reward(cartpole, tmp_path, monkeypatch):
+def test_an_interrupted_probe_says_how_to_resume_and_then_finds_the_same_reward(
+    small_comparisons, tmp_path, monkeypatch
+):
     folder, sample, calls = tmp_path / "probe", Replay.sample, []
 
     def interrupt(self, size, generator):
@@ -129,7 +131,8 @@ def test_an_interrupted_probe_says_how_to_resume_and_then_finds_the_same_reward(
         return sample(self, size, generator)
 
     monkeypatch.setattr(Replay, "sample", interrupt)
-    config = replace(SMALL, learner=replace(SMALL.learner, learning_starts=50))
+    learner = replace(SMALL.learner, learning_starts=50)
+    config = replace(SMALL, learner=learner, retrain_seeds=1, retrain_steps=100, rollouts=1, distances=False)
     with pytest.raises(TrainingInterrupted, match="same command and --resume"):
         ip.probe("CartPole-v1", config, out=folder)
     monkeypatch.setattr(Replay, "sample", sample)

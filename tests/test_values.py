@@ -228,7 +228,7 @@ def test_a_wrapper_is_a_value(how):
 
 def test_vector_workers_carry_a_wrapper():
     make = partial(_wrapped, ip.load_reward("CartPole-v1/iq"))
-    vector = gym.vector.AsyncVectorEnv([make, make], context="spawn")
+    vector = gym.vector.AsyncVectorEnv([make, make], context="forkserver")  # which pickles it, as spawn does
     try:
         paid = play(vector, 3)
     finally:

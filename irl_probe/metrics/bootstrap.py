@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 from irl_probe._config import check_confidence
 from irl_probe._types import Floats, Ints
@@ -143,7 +143,7 @@ def seed_interval(replicates: Floats, counts: Floats, confidence: float, *, seed
     linear = float(variances.sum())  # 0 if the figure does not follow any score to first order
     freedom = (seeds - 1) * (linear**2 / (variances**2).sum() if linear > 0 else 1.0)
     error_share = min(max(seeds, FEW) / MANY, 1.0)
-    q = float(t.ppf(1 - error_share * (1 - confidence) / 2, freedom))
+    q = float(stdtrit(freedom, 1 - error_share * (1 - confidence) / 2))
     skewness, inner = float((influence**3).sum()) / linear**1.5 if linear > 0 else 0.0, min(q, LARGE_QUANTILE)
     longer = skewness * (2 * inner**2 + 1) / 6 * q / inner
     return Estimate(value, value - error * (q + max(-longer, 0.0)), value + error * (q + max(longer, 0.0)))
@@ -209,10 +209,10 @@ def accelerated_interval(
     def tails(defined: Floats) -> tuple[float, float]:
         value, count = replicates[0], len(defined)
         below = ((defined < value).sum() + 0.5 * (defined == value).sum()) / count
-        bias = norm.ppf(np.clip(below, 0.5 / count, 1 - 0.5 / count))
-        z = t.ppf((1 + confidence) / 2, groups - 1) * np.sqrt(groups / (groups - 1))
+        bias = ndtri(np.clip(below, 0.5 / count, 1 - 0.5 / count))
+        z = stdtrit(groups - 1, (1 + confidence) / 2) * np.sqrt(groups / (groups - 1))
         at = bias + np.array([-z, z])
-        low, high = norm.cdf(bias + at / np.maximum(1 - acceleration * at, LEAST_DENOMINATOR))
+        low, high = ndtr(bias + at / np.maximum(1 - acceleration * at, LEAST_DENOMINATOR))
         return float(low), float(high)
 
     return _interval(replicates, without, tails)

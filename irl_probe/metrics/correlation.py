@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from scipy.stats import kendalltau
 
 from irl_probe._config import check_confidence
 from irl_probe._types import Floats, Ints
@@ -207,13 +206,16 @@ def _replicates(level: _Items, counts: Floats, metric: str) -> Floats:
         return rank(items, episode, counts)
     kept = np.linspace(0, len(items) - 1, limit).astype(np.int64)
     thinned = rank(items[kept], episode[kept], counts)
-    x, y, length = items.T
-    exact = (
-        _spearman(items, episode, counts[:1])[0]
-        if metric == "spearman"
-        else np.array([kendalltau(*pair).statistic for pair in ((x, y), (x, length), (y, length))])
-    )
+    exact = _spearman(items, episode, counts[:1])[0] if metric == "spearman" else _exact_kendall(items)
     return np.vstack([exact, np.clip(thinned[1:] + (exact - thinned[0]), -1, 1)])
+
+
+def _exact_kendall(items: Floats) -> Floats:
+    """Kendall's τ of each pair of the columns x, y and length, in O(N log N), (3,)."""
+    from scipy.stats import kendalltau  # scipy.stats takes half a second to load, so only what needs it does
+
+    x, y, length = items.T
+    return np.array([kendalltau(*pair).statistic for pair in ((x, y), (x, length), (y, length))])
 
 
 def _pearson(items: Floats, episode: Ints, counts: Floats) -> Floats:

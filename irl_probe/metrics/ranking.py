@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from irl_probe._config import check_confidence
 from irl_probe._types import Bools, Floats, Ints
@@ -253,7 +253,7 @@ def _known(
     )
     noise = means[:, :, pairs[0]] - means[:, :, pairs[1]]
     fewest = np.minimum(sizes[pairs[0]], sizes[pairs[1]])
-    wider = t.ppf(confidence, fewest - 1) / norm.ppf(confidence) * np.sqrt(fewest / (fewest - 1))
+    wider = stdtrit(fewest - 1, confidence) / ndtri(confidence) * np.sqrt(fewest / (fewest - 1))
     kept = (np.sign(difference) * np.sign(difference + wider * noise)).prod(axis=1) > 0
     known: Bools = kept.mean(axis=0) >= confidence
     return known
