@@ -1,6 +1,12 @@
-"""Files of other libraries, written by them, or, where they are too heavy to install, in their published layout."""
+"""Files of other libraries: written by them (here, or in tests/data by its scripts), and variants in their layouts.
+
+D4RL has no writer of its own: its files are what h5py writes, and the package cannot be installed any more (it needs
+mujoco_py), so h5py and NumPy write them here. pandas and polars are in test_demos_arrays.py, Stable-Baselines3 in
+test_sb3_env.py.
+"""
 
 import json
+from pathlib import Path
 
 import datasets
 import gymnasium
@@ -20,6 +26,60 @@ RETURNS = [0.3, 1.0, 8.6]
 LAST = np.cumsum(LENGTHS) - 1
 # With one row a step and no final observation: episode 1 has one step, so nothing of it is left.
 ROWS, SUCCESSORS = [[0, 0], [0, 1], [0, 2], [2, 0], [2, 1], [2, 2]], [[0, 1], [0, 2], [0, 2], [2, 1], [2, 2], [2, 3]]
+
+
+DATA = Path(__file__).parent / "data"
+
+
+class TestFilesThatTheirOwnLibrariesWrote:
+    """Each folder or file of tests/data holds the episodes of demo_files; the scripts beside them name the versions."""
+
+    @pytest.mark.parametrize(
+        ("name", "terminated", "limit"),
+        [
+            ("imitation", [0], None),
+            ("iq_learn_memory.npy", [0], None),
+            ("iq_learn_expert.pkl", [0, 1], 4),
+            ("iq_learn_expert.pkl", [0, 1, 2], None),
+        ],
+    )
+    def test_files_with_all_successors(self, name, terminated, limit):
+        demos = load_demos(DATA / name, time_limit=limit)
+        assert_same_steps(demos, with_ends(expected(False), terminated))
+        assert any("one flag" in note for note in demos.notes) == (len(terminated) == 3)
+
+    def test_lerobot(self):
+        demos = load_demos(DATA / "lerobot", time_limit=4)
+        t, wanted = demos.transitions, expected(False)
+        kept = [0, 1, 2, 3, 4, 5, 6]  # nothing says what followed the last step of an episode
+        episode, time = wanted.observations[kept].T
+        assert t.observations.tolist() == np.stack([episode, 2 * episode, time], axis=1).tolist()
+        inner = [0, 1, 4, 5, 6]
+        assert t.next_observations[inner].tolist() == (t.observations[inner] + [0, 0, 1]).tolist()
+        assert t.actions.tolist() == wanted.actions[kept].tolist()
+        assert t.terminated.tolist() == [False, False, True, True, False, False, False]
+        assert not t.truncated[:-1].any()
+        assert demos.whole.lengths.tolist() == list(LENGTHS)
+        np.testing.assert_allclose(demos.whole.returns, RETURNS, rtol=1e-6)  # LeRobot's rewards are float32
+        assert demos.notes[:2] == (
+            "The observation is observation.environment_state, observation.state, one after the other.",
+            "Left out, because they are not numbers: observation.images.wrist.",
+        )
+        assert load_demos(DATA / "lerobot").whole.terminated.all()
+
+    def test_the_successor_that_robomimic_copies_in_place_of_the_unknown_one_is_not_read(self):
+        demos = load_demos(DATA / "robomimic_d4rl.hdf5", time_limit=4)
+        t, wanted = demos.transitions, expected(False)
+        assert t.observations.tolist() == wanted.observations[:7].tolist()  # the truncated one loses its last step
+        inner = [0, 1, 4, 5, 6]
+        assert t.next_observations[inner].tolist() == wanted.next_observations[inner].tolist()
+        assert t.actions.tolist() == wanted.actions[:7].tolist()
+        assert t.terminated.tolist() == [False, False, True, True, False, False, False]
+        assert demos.whole.truncated.tolist() == [False, False, True]
+        np.testing.assert_allclose(demos.whole.returns, RETURNS, rtol=1e-6)
+        assert demos.env_id == "toy-medium-v2"
+        assert any("is a copy of its observation" in note for note in demos.notes)
+        assert len(load_demos(DATA / "robomimic_d4rl.hdf5").transitions) == 8
 
 
 def flat(discrete=True):
@@ -153,7 +213,7 @@ class TestMinari:
 
 
 def write_robomimic(path, *, done_mode=1, images=False, next_obs=True, env_type=1, **changes):
-    """The layout of https://robomimic.github.io/docs/datasets/overview.html; robomimic itself is too heavy here."""
+    """The layout of https://robomimic.github.io/docs/datasets/overview.html, with several keys in `obs`."""
     with h5py.File(path, "w") as file:
         data = file.create_group("data")
         data.attrs["total"] = sum(LENGTHS)
@@ -299,7 +359,7 @@ class TestDatasets:
 
 
 def write_lerobot(folder, *, version="v3.0", done=True, rows=None, **changes):
-    """LeRobot's layout (https://huggingface.co/docs/lerobot/lerobot-dataset-v3); LeRobot itself is too heavy here."""
+    """LeRobot's layout (https://huggingface.co/docs/lerobot/lerobot-dataset-v3), to change and to damage."""
     o, a, r, last = flat(False)
     kinds = {
         "observation.images.front": {"dtype": "video", "shape": [4, 4, 3]},

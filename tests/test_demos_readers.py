@@ -23,7 +23,7 @@ from demo_files import (
 )
 from gymnasium import spaces
 
-from irl_probe import Transitions
+from irl_probe import Demonstrations, Transitions
 from irl_probe.demos import DemoError, load_demos, save_demos
 from tests.fuzzing import demo_files, fuzz_demos
 
@@ -503,6 +503,12 @@ class TestDamage:
 
 
 class TestPaths:
+    def test_what_is_no_path_is_refused_and_the_message_names_the_way_in(self):
+        with pytest.raises(DemoError, match=r"or a path; got ndarray\. Give arrays to Demonstrations.from_arrays"):
+            load_demos(np.zeros((3, 2)))
+        with pytest.raises(DemoError, match=r"a minari.MinariDataset; got str.*load_demos: 'minari:<dataset id>'"):
+            Demonstrations.from_minari("toy/mine-v0")
+
     def test_other_suffixes_are_refused(self, tmp_path):
         (tmp_path / "a.csv").write_text("1")
         with pytest.raises(DemoError, match=r"read from \.npz, \.hdf5, \.h5, \.npy, \.pkl; got '\.csv'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def hub():
 def python(hub, tmp_path, monkeypatch):
     """Run code with this hub; returns what it printed. The cache is empty at first."""
     settings = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "cache"), "HF_TOKEN": "hf_secret"}
-    settings |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
+    settings |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}  # so that it takes Git LFS
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
 
@@ -75,6 +76,10 @@ REFUSED = {
 TRY = "try:\n    {}\nexcept ip.RewardError as error:\n    print(' '.join(str(error).split()))\n"
 
 
+def all_trees(hub):
+    return [tree for commits in hub.repositories.values() for tree in commits if tree]
+
+
 def test_rewards_are_pushed_and_loaded_or_refused(python, hub, tmp_path):
     """One test, because each process takes seconds to import torch."""
     ip.save_reward(ip.load_reward("CartPole-v1/iq"), tmp_path / "first")
@@ -85,6 +90,10 @@ def test_rewards_are_pushed_and_loaded_or_refused(python, hub, tmp_path):
     (_, tree) = hub.repositories["ada/cartpole"]
     assert sorted(tree) == ["README.md", "reward.json", "reward.safetensors"]
     assert b'reward = ip.load_reward("hf://ada/cartpole")' in tree["README.md"]
+    assert not hub.leaked
+    assert hub.large == {(name, "reward.safetensors") for name in hub.repositories}
+    assert sorted(hub.put.values()) == [1, 1]  # weights that are there already are not sent again
+    assert set(hub.put) == hub.verified == {hashlib.sha256(t["reward.safetensors"]).hexdigest() for t in all_trees(hub)}
     damaged = hub.repositories["ada/bad"][-1]
     damaged["reward.safetensors"] = damaged["reward.safetensors"][:-1] + b"x"
     revisions = REVISIONS.format(first=hub_server.sha_of("ada/two", 1), second=hub_server.sha_of("ada/two", 2))

@@ -71,7 +71,10 @@ def load_demos(
 
 def _read(source: str | Path, time_limit: int | None) -> Demonstrations:
     if not isinstance(source, str | PathLike):
-        raise DemoError(f"Demonstrations must be named by a string or a path; got {source!r}.")
+        raise DemoError(
+            f"Demonstrations must be named by a string or a path; got {type(source).__name__}. Give arrays to "
+            "Demonstrations.from_arrays, a table to from_dataframe, a Minari dataset to from_minari."
+        )
     name = str(source)
     if isinstance(source, str) and name.startswith(_MINARI):
         return read_minari(name.removeprefix(_MINARI))

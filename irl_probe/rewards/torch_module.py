@@ -34,6 +34,8 @@ class RewardModule(nn.Module):
     frozen: `module.requires_grad_(True)` trains them, which does not change the reward.
     """
 
+    __name__ = "reward"  # torch.vmap asks for it; without one torch.compile would have to trace the module's repr
+
     action_centre: Tensor
     action_half: Tensor
     action_low: Tensor

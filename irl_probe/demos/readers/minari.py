@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,11 @@ def from_minari(dataset: Any) -> Demonstrations:
 
     Raises DemoError if the dataset cannot be read or holds no episode.
     """
+    if isinstance(dataset, str | PathLike):
+        raise DemoError(
+            f"from_minari takes a minari.MinariDataset; got {type(dataset).__name__}. Give the id of a dataset to "
+            "load_demos: 'minari:<dataset id>'."
+        )
     specification = dataset.spec
     where = f"minari:{specification.dataset_id}"
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from irl_probe._types import Array, Bools
+from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.assembly import (
     SINGLE_FLAG_NOTE,
     UNMARKED_NOTE,
@@ -29,6 +29,11 @@ _GYM = 2  # robomimic's EnvType.GYM_TYPE, whose env_name is a Gymnasium id
 _BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 EARLY_DONE_NOTE = (
     "'dones' also marks steps before the end (success): each episode ends at the first, and the rest was left out."
+)
+
+COPIED_NOTE = (
+    "The next observation of each last step is a copy of its observation, as robomimic's conversion of D4RL writes it: "
+    "it was not read as a successor."
 )
 
 
@@ -49,6 +54,9 @@ def read_robomimic(path: Path, time_limit: int | None = None) -> Demonstrations:
     The observation is all vectors of `obs`, by name one after the other; images are left out, and a note names both.
     `dones` marks success, the end of the demonstration, or both: an episode ends at its first mark, as a termination
     unless that is step `time_limit`. A demonstration without a mark was cut: a truncation.
+
+    robomimic's `convert_d4rl.py` does not know the last successor of an episode and writes a copy of the observation in
+    its place. Where each episode ends so, the last step of a truncated one is left out, and a note says so.
 
     Raises DemoError if the file is damaged, a demonstration lacks a key, or shapes differ.
     """
@@ -105,10 +113,14 @@ def _assembled(where: str, demos: list[dict[str, Array]], environment: str, time
     rewards = np.concatenate([demo["rewards"] for demo in demos]) if "rewards" in demos[0] else None
     env_id = _env_id(environment)
     followed = all(name.replace("obs/", "next_obs/", 1) in demos[0] for name in seen)
+    following = rows(seen, "next_obs/") if followed else None
+    if following is not None and _ends_are_copies(observations, following, lengths):
+        following = None
+        notes.append(COPIED_NOTE)
     return assemble_rows(
         where,
         observations=observations,
-        next_observations=rows(seen, "next_obs/") if followed else None,
+        next_observations=following,
         actions=actions,
         rewards=rewards,
         lengths=lengths,
@@ -116,6 +128,13 @@ def _assembled(where: str, demos: list[dict[str, Array]], environment: str, time
         notes=notes,
         env_id=env_id,
     )
+
+
+def _ends_are_copies(observations: Array, following: Array, lengths: Ints) -> bool:
+    """Whether each episode's last successor is its own observation, and each other one that of the next row."""
+    wanted = np.arange(len(observations)) + 1
+    wanted[np.cumsum(lengths) - 1] -= 1
+    return np.array_equal(following, observations[wanted])
 
 
 def _wide(rows: Array) -> Array:
