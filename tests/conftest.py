@@ -11,7 +11,7 @@ from jaxtyping import _import_hook, install_import_hook
 
 
 class Outermost(_import_hook.JaxtypingTransformer):
-    """Leaves functions inside functions unchecked: each call makes them anew, and the check of a new one takes 2 ms."""
+    """Leaves functions inside functions unchecked: each call makes new ones, and the check of a new one takes 2 ms."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         inside, node.body = node.body, []
