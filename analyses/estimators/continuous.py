@@ -167,7 +167,7 @@ def replicated(task: Task, episodes: int, replication: int, missing: set[str]) -
         task,
         steps,
         replication,
-        rolled=evenly(steps, DEFAULTS.samples if val else 1, replication),
+        rolled=evenly(steps, DEFAULTS.rolled if val else 1, replication),
         horizon=DEFAULTS.horizon,
         rollouts=DEFAULTS.rollouts,
         simulated=DEFAULTS.simulated if val else 200,

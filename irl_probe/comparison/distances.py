@@ -72,7 +72,7 @@ class DistanceConfig(Config):
     gamma: Gamma | None = None
     """Discount γ of the canonical forms (default: the one that all recovered rewards share)."""
     samples: AtLeastTwo = 1024
-    """Steps of each coverage for EPIC, DARD and VAL."""
+    """Steps of each coverage, drawn at random, for EPIC and DARD; evenly spaced for estimator="rollouts"."""
     actions: AtLeastTwo = 16
     """Draws of d_A, uniform over a continuous action space; all discrete actions are used."""
     states: AtLeastTwo = 512
@@ -80,7 +80,7 @@ class DistanceConfig(Config):
     draws: AtLeastTwo = 4
     """Successors of each state and action, where the dynamics are random."""
     steps: AtLeastTwo = 8192
-    """Most steps of each coverage for Minimal: all steps, or whole episodes drawn at random. VAL's are among them."""
+    """Most steps of each coverage for Minimal and VAL: all steps, or whole episodes drawn at random."""
     features: AtLeastTwo = 256
     """Most features of VAL's value; held-out episodes choose how many are used."""
     minimal_features: AtLeastTwo = 32
@@ -90,8 +90,10 @@ class DistanceConfig(Config):
     """Simulated steps of the policy d_A, on which VAL's value is fitted."""
     estimator: Literal["features", "rollouts"] = "features"
     """VAL by short rollouts and a fitted value, or from its definition by long rollouts: slow, without features."""
-    horizon: Count = 10
-    """Steps of the rollouts before VAL's fitted value takes over."""
+    rolled: AtLeastTwo = 4096
+    """Most of these steps from which VAL's rollouts start: all, or evenly spaced ones."""
+    horizon: Count = 5
+    """Length of these rollouts, after which VAL's fitted value takes over."""
     rollouts: AtLeastTwo = 4
     """Rollouts of each step and first action; estimator="rollouts" needs more of them."""
     confidence: Confidence = 0.95
@@ -179,6 +181,9 @@ def distances(
         features=config.features,
         minimal_features=config.minimal_features,
         simulated=config.simulated,
+        rolled=config.rolled,
+        horizon=config.horizon,
+        rollouts=config.rollouts,
         estimator=config.estimator,
         confidence=config.confidence,
         resamples=config.resamples,
@@ -284,11 +289,12 @@ class _Coverage:
         features = state_features(seen, size=c.features, count=count, seed=c.seed)
         minimal = state_features(steps.observations, size=c.minimal_features, count=count, seed=c.seed)
         rewards = {**measured, **units}
+        long = c.estimator == "rollouts"
         # One step is enough where features can show every value: discrete states have an indicator each.
-        horizon = None if c.estimator == "rollouts" else 1 if count is not None else c.horizon
+        horizon = None if long else 1 if count is not None else c.horizon
         rollouts = roll_out(
             rewards,
-            steps if horizon == 1 else evenly(steps, c.samples, c.seed),
+            evenly(steps, c.samples if long else c.rolled, c.seed),
             self._gamma,
             dynamics,
             actions=actions,

@@ -1,7 +1,8 @@
 """Write tests/data/iq_learn_*: python tests/data/write_iq_learn.py (with numpy before 1.24, as IQ-Learn needs).
 
-The committed files are of numpy 1.23.5 and Python 3.11. IQ-Learn (https://github.com/Div99/IQ-Learn) cannot be installed;
-these are the calls by which its `dataset/memory.py` saves a replay memory and its `expert_generation.py` an expert.
+The committed files are of numpy 1.23.5 and Python 3.11. IQ-Learn (https://github.com/Div99/IQ-Learn) cannot be
+installed; these are the calls by which its `dataset/memory.py` saves a replay memory and its `expert_generation.py` an
+expert.
 """
 
 import pickle
