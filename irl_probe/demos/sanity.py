@@ -80,11 +80,24 @@ def dynamics_fault(demos: Demonstrations, env: Env) -> str:
         simulated = simulator(env)
     except (ValueError, ImportError):
         return _replay_fault(demos, env)
-    t = demos.transitions
-    rows = np.sort(np.random.default_rng(0).choice(len(t), min(ROWS, len(t)), replace=False))
     if isinstance(simulated, TabularSimulator):
         return _impossible(demos, simulated)
-    return _simulator_fault(demos, simulated, env.action_space, rows) if simulated.deterministic else ""
+    return _simulator_fault(demos, simulated, env.action_space) if simulated.deterministic else ""
+
+
+def step_errors(t: Transitions, simulated: Simulator) -> Floats:
+    """How far the simulated successors of at most `ROWS` steps are from the recorded ones, in usual steps.
+
+    A usual step is the root mean square of s′ − s in each component, at least 1e-3 of the largest value there, which is
+    far above the rounding of float32.
+    """
+    rows = _asked(t)
+    return _errors(t, simulated, rows, t.actions[rows])[0]
+
+
+def _asked(t: Transitions) -> Ints:
+    """The rows that a simulator repeats."""
+    return np.sort(np.random.default_rng(0).choice(len(t), min(ROWS, len(t)), replace=False))
 
 
 def _impossible(demos: Demonstrations, simulated: TabularSimulator) -> str:
@@ -102,8 +115,9 @@ def _impossible(demos: Demonstrations, simulated: TabularSimulator) -> str:
     )
 
 
-def _simulator_fault(demos: Demonstrations, simulated: Simulator, action_space: Space, rows: Ints) -> str:
+def _simulator_fault(demos: Demonstrations, simulated: Simulator, action_space: Space) -> str:
     t = demos.transitions
+    rows = _asked(t)
     errors, worst = _errors(t, simulated, rows, t.actions[rows])
     median, far = float(np.median(errors)), float((errors > FAR).mean())
     if _reproduced(errors, simulated):
@@ -124,11 +138,7 @@ def _simulator_fault(demos: Demonstrations, simulated: Simulator, action_space: 
 
 
 def _errors(t: Transitions, simulated: Simulator, rows: Ints, actions: Array) -> tuple[Floats, int]:
-    """How far the simulated successors are from the recorded ones, in usual steps (N,); the worst component.
-
-    A usual step is the root mean square of s′ − s in each component, at least 1e-3 of the largest value there, which
-    is far above the rounding of float32.
-    """
+    """`step_errors` (N,) of these rows with these actions; the worst component."""
     before, after = (_flat(each).astype(np.float64) for each in (t.observations, t.next_observations))
     usual = np.sqrt(((after - before) ** 2).mean(axis=0))
     scale = np.maximum(usual, 1e-3 * np.abs(before).max(axis=0)) + 1e-12
