@@ -1,4 +1,4 @@
-"""A probe that is stopped in any of its stages continues to the same results, and only as it was begun."""
+"""Probes and coverages that are stopped at any moment continue to the same results, and only as they were begun."""
 
 import os
 import signal
@@ -149,3 +149,46 @@ def test_the_command_line_names_the_command_that_continues_it(tmp_path, monkeypa
     monkeypatch.setattr(sys, "argv", [*words, "--resume"])
     main()
     assert Path(folder, "results.nc").exists()
+
+
+@pytest.fixture
+def coverages_module(monkeypatch):
+    """The module, with a clone that learns little; the package has a function of its name."""
+    module = sys.modules["irl_probe.pipeline.coverages"]
+    monkeypatch.setattr(module, "IQConfig", lambda **given: ip.IQConfig(steps=20, **LITTLE, **given))
+    return module
+
+
+def test_coverages_stopped_while_their_clone_learns_continue_to_the_same_steps(coverages_module, tmp_path, monkeypatch):
+    demos = ip.load_demos(ENV, episodes=1)
+    whole = ip.coverages(ENV, demos=demos, episodes=6)
+    with monkeypatch.context() as patched:
+        at_call(patched, Loop, "_advance", 10, signal.SIGTERM)
+        with pytest.raises(TrainingInterrupted, match="resume=True"):
+            ip.coverages(ENV, demos=demos, episodes=6, out=tmp_path)
+    again = ip.coverages(ENV, demos=demos, episodes=6, out=tmp_path)
+    assert {name: steps.content_hash() for name, steps in again.items()} == {
+        name: steps.content_hash() for name, steps in whole.items()
+    }
+    monkeypatch.setattr(Loop, "_advance", None)  # a finished clone is read
+    ip.coverages(ENV, demos=demos, episodes=6, out=tmp_path)
+    with pytest.raises(CheckpointError, match="seed was 0, now 1"):
+        ip.coverages(ENV, demos=demos, episodes=6, seed=1, out=tmp_path)
+
+
+@pytest.mark.parametrize(("place", "call"), [((Loop, "_advance"), 10), ((ip.results, "save_results"), 1)])
+def test_a_comparison_that_was_stopped_continues_with_the_same_command(
+    coverages_module, tmp_path, monkeypatch, capsys, place, call
+):
+    words = ["irl-probe", "compare", "CartPole-v1/iq", "--env", ENV, "--rollouts", "6", "--no-distances", "--out"]
+    words.append(str(tmp_path / "out"))
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(ip.report, "print_report", lambda *given: None)
+    monkeypatch.setattr(ip, "write_report", lambda tree, path, overwrite: path.write_text("page"))
+    with monkeypatch.context() as patched:
+        at_call(patched, *place, call, signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            main()
+    assert capsys.readouterr().err.strip().splitlines()[-1] == f"Interrupted. Continue with: {' '.join(words)}"
+    main()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "results.nc"]

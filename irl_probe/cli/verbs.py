@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -258,14 +259,22 @@ def compare(
 ) -> None:
     """Compare rewards with the true one and with each other; print the verdict.
 
-    Writes results.nc and report.html.
+    Writes results.nc and report.html. The same command again continues one that was stopped: the clone that plays the
+    noisy expert is kept in OUT/.unfinished until both are written.
     """
+    unfinished = out / ".unfinished"
+    overwrite = overwrite or unfinished.is_dir()  # what a comparison that was stopped has written is not whole
     _check_folder(out, "results.nc", "report.html", overwrite=overwrite)
     _some(rewards, "compare REWARD... --env ENV --out DIR")
-    tree = pipeline.compare_named(rewards, env, demos, episodes=rollouts, seed=seed, distances=distances)
-    ip.results.save_results(tree, out / "results.nc", overwrite=overwrite)
-    ip.report.print_report(tree)
-    print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
+    with _continued():
+        tree = pipeline.compare_named(
+            rewards, env, demos, episodes=rollouts, seed=seed, distances=distances, out=unfinished, progress=None
+        )
+        unfinished.mkdir(parents=True, exist_ok=True)
+        ip.results.save_results(tree, out / "results.nc", overwrite=overwrite)
+        ip.report.print_report(tree)
+        print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
+    shutil.rmtree(unfinished)
 
 
 def report(
