@@ -6,6 +6,7 @@ import functools
 import inspect
 import math
 import reprlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
@@ -79,12 +80,19 @@ class Config:
     """
 
     def __new__(cls, *args: Any, **values: Any) -> Self:
+        if (former := cls._of_another_kind(values)) is not None:
+            return former  # type: ignore[return-value]  # a call of an earlier version
         known = [f.name for f in fields(cls)]  # type: ignore[arg-type]  # every subclass is a dataclass
         for key in values:
             if key not in known:
                 hint = did_you_mean(key, known) or f" The keys are {', '.join(known)}."
                 raise ValueError(f"{cls.__name__} has no key {key!r}.{hint}")
         return super().__new__(cls)
+
+    @classmethod
+    def _of_another_kind(cls, values: Mapping[str, Any]) -> Config | None:
+        """The config of another kind that these values make, if they did so in an earlier version."""
+        return None
 
     def __post_init__(self) -> None:
         for key, annotation in get_type_hints(type(self), include_extras=True).items():
@@ -124,6 +132,8 @@ def takes_config(kind: type, example: str) -> Callable[[Callable[P, T]], Callabl
 
         @functools.wraps(verb)
         def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            if len(args) == 3 and "env" in signature.parameters and "env" not in kwargs:
+                args, kwargs = _env_by_name(args, kwargs, kind, f"{verb.__name__} takes env= by name. Write {example}.")
             config = args[1] if len(args) > 1 else kwargs.get("config")
             if config is not None:
                 check_kind(config, kind, f"The second argument of {verb.__name__}, its config,", f"Write {example}.")
@@ -136,6 +146,14 @@ def takes_config(kind: type, example: str) -> Callable[[Callable[P, T]], Callabl
         return checked
 
     return decorate
+
+
+def _env_by_name(args: Any, kwargs: Any, kind: type, words: str) -> tuple[Any, Any]:
+    """The arguments of a verb (subject, config, env) or (subject, env, config), as they were before env had a name."""
+    warnings.warn(words, DeprecationWarning, stacklevel=3)
+    subject, *two = args
+    env, config = two if isinstance(two[1], kind) else two[::-1]
+    return (subject, config), kwargs | {"env": env}
 
 
 def check_option(value: str, options: object, name: str) -> None:

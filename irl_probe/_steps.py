@@ -75,6 +75,12 @@ def layers(env: Env) -> Iterator[Env]:
         yield env
 
 
+def time_limit(env: Env) -> int | None:
+    """The steps after which the wrappers of `env` truncate an episode; None where no TimeLimit is among them."""
+    limits = [each._max_episode_steps for each in layers(env) if isinstance(each, gymnasium.wrappers.TimeLimit)]
+    return min(limits, default=None)
+
+
 class EpisodeLimit:
     """When an episode is cut off: after `max_steps`, or, without that, after `LONGEST_EPISODE` with a warning.
 
@@ -82,9 +88,8 @@ class EpisodeLimit:
     """
 
     def __init__(self, env: Env, max_steps: int | None = None) -> None:
-        ends = any(isinstance(layer, gymnasium.wrappers.TimeLimit) for layer in layers(env))
         self._asked, self._env = max_steps is not None, env
-        self.steps = max_steps if max_steps is not None else None if ends else LONGEST_EPISODE
+        self.steps = max_steps if max_steps is not None else None if time_limit(env) else LONGEST_EPISODE
 
     def reached(self, steps: int) -> bool:
         """Whether an episode is cut off after this many steps."""

@@ -531,6 +531,6 @@ def test_evaluations_are_printed_without_asking(run, tmp_path):
 
 
 def test_an_interrupted_command_ends_with_130_and_says_so(run, quiet):
-    code, _, err = run("probe", ENV)
+    code, _, err = run("probe", ENV, "--out", "nowhere")
     assert code == 130
-    assert err.startswith("Interrupted. What is finished is kept")
+    assert err.strip() == "Interrupted. Nothing was kept; begin again with: irl-probe probe CartPole-v1 --out nowhere"

@@ -19,8 +19,9 @@ from gymnasium import spaces
 from pyarrow import parquet
 from test_demos_readers import assert_same_steps, create_minari, with_ends
 
-from irl_probe import Demonstrations, Transitions
-from irl_probe.demos import DemoError, load_demos
+import irl_probe as ip
+from irl_probe import Demonstrations, Transitions, save_demos
+from irl_probe.demos import DemoError, check_demos, load_demos
 
 RETURNS = [0.3, 1.0, 8.6]
 LAST = np.cumsum(LENGTHS) - 1
@@ -190,12 +191,14 @@ class TestMinari:
             {
                 "z": spaces.Box(-9, 9, (2, 2), np.float32),
                 "a": spaces.Tuple([spaces.Discrete(3, start=1), spaces.MultiBinary(2)]),
+                "m": spaces.MultiDiscrete([2, 3]),
             }
         )
         rng = np.random.default_rng(0)
         rows = {
             "z": rng.normal(size=(3, 2, 2)).astype(np.float32),
             "a": (np.array([1, 3, 2]), np.eye(3, 2, dtype=np.int8)),
+            "m": np.array([[0, 2], [1, 1], [1, 0]]),
         }
         buffer = minari.data_collector.EpisodeBuffer(
             observations=rows,
@@ -206,10 +209,17 @@ class TestMinari:
         )
         dataset = create_minari(minari, tmp_path, monkeypatch, buffer=[buffer], observation_space=space)
         demos = Demonstrations.from_minari(dataset)
-        wanted = [spaces.flatten(space, {"z": rows["z"][i], "a": tuple(p[i] for p in rows["a"])}) for i in range(3)]
+        wanted = [
+            spaces.flatten(space, {"z": rows["z"][i], "a": tuple(p[i] for p in rows["a"]), "m": rows["m"][i]})
+            for i in range(3)
+        ]
         np.testing.assert_array_equal(demos.transitions.observations, wanted[:2])
         np.testing.assert_array_equal(demos.transitions.next_observations, wanted[1:])
-        assert demos.observation_space == spaces.flatten_space(space)
+        assert demos.observation_space == space
+        assert load_demos(save_demos(demos, tmp_path / "saved.npz")).observation_space == space
+        check_demos(demos, (space, dataset.action_space))
+        run = ip.train(demos, ip.IQConfig(steps=2, hidden=(4,), batch_size=2), progress=False)
+        assert run.policy(demos.transitions.observations[:1]).shape == (1,)
 
 
 def write_robomimic(path, *, done_mode=1, images=False, next_obs=True, env_type=1, **changes):

@@ -189,10 +189,23 @@ class TestD4RL:
 
     def test_without_timeouts_the_limit_ends_episodes(self, tmp_path):
         nothing = np.zeros(8, dtype=bool)
-        path = write_d4rl(tmp_path / "a.hdf5", timeouts=False, terminals=nothing)
+        path = write_d4rl(tmp_path / "a.hdf5", timeouts=False, next_observations=False, terminals=nothing)
         assert load_demos(path, time_limit=3).whole.lengths.tolist() == [3, 3, 2]
         assert load_demos(path).whole.lengths.tolist() == [8]
         assert load_demos(path).whole.truncated.tolist() == [True]
+        assert "all rows were read as one" in load_demos(path).notes[0]
+
+    @pytest.mark.parametrize("marked", [False, True])
+    def test_an_episode_ends_where_the_next_row_is_not_its_next_observation(self, tmp_path, marked):
+        path = write_d4rl(tmp_path / "a.hdf5", timeouts=False, terminals=(np.arange(8) == 3) & marked)
+        demos = load_demos(path)
+        assert demos.transitions.episode.tolist() == expected(False).episode.tolist()
+        assert demos.whole.lengths.tolist() == [3, 1, 4]
+        assert demos.whole.truncated.tolist() == [True, not marked, True]
+        np.testing.assert_allclose(demos.whole.returns, RETURNS)
+        assert demos.notes[0].startswith(f"{1 if marked else 2} episodes end without a mark")
+        assert load_demos(path, time_limit=3).whole.lengths.tolist() == [3, 1, 3, 1]
+        assert not load_demos(write_d4rl(tmp_path / "b.hdf5")).notes
 
     def test_with_timeouts_the_limit_does_not_start_an_episode(self, tmp_path):
         with pytest.raises(DemoError, match="longer than time_limit=2"):
@@ -200,11 +213,11 @@ class TestD4RL:
 
     def test_terminated_wins_over_a_timeout(self, tmp_path):
         whole = load_demos(write_d4rl(tmp_path / "a.hdf5", terminals=np.arange(8) == 7)).whole  # timeouts: 3 and 7
-        assert (whole.terminated.tolist(), whole.truncated.tolist()) == ([False, True], [True, False])
+        assert (whole.terminated.tolist(), whole.truncated.tolist()) == ([False, False, True], [True, True, False])
 
     def test_columns_of_one_are_vectors(self, tmp_path):
         columns = {"terminals": np.arange(8)[:, None] == 7, "rewards": np.ones((8, 1)), "timeouts": None}
-        assert load_demos(write_d4rl(tmp_path / "a.hdf5", **columns)).whole.returns.tolist() == [8.0]
+        assert load_demos(write_d4rl(tmp_path / "a.hdf5", **columns)).whole.returns.tolist() == [3.0, 1.0, 4.0]
 
     @pytest.mark.parametrize(
         ("changes", "message"),

@@ -172,6 +172,31 @@ def test_a_run_is_not_resumed_in_another_environment(demos, tmp_path):
         ip.train(demos, config, env="CartPole-v1[length=5]", out=tmp_path, resume=True, progress=False)
 
 
+@pytest.mark.parametrize(
+    ("begun", "now", "words"),
+    [
+        ({"max_episode_steps": 50}, {"max_episode_steps": 60}, "environment.time limit was 50, now 60"),
+        ({}, {"sutton_barto_reward": True}, "environment.arguments.sutton_barto_reward was None, now True"),
+    ],
+)
+def test_a_run_is_not_resumed_with_another_time_limit_or_argument(demos, tmp_path, begun, now, words):
+    config = replace(ONLINE, steps=60, evaluate_every=0)
+    ip.train(demos, config, env=gym.make("CartPole-v1", **begun), out=tmp_path, progress=False)
+    ip.train(demos, config, env=gym.make("CartPole-v1", **begun), out=tmp_path, resume=True, progress=False)
+    with pytest.raises(CheckpointError, match=words):
+        ip.train(demos, config, env=gym.make("CartPole-v1", **now), out=tmp_path, resume=True, progress=False)
+
+
+def test_a_run_is_not_resumed_in_other_wrappers_but_pictures_do_not_matter(demos, tmp_path):
+    config, env = replace(ONLINE, steps=60, evaluate_every=0), gym.make("CartPole-v1")
+    ip.train(demos, config, env=env, out=tmp_path, progress=False)
+    shown = gym.wrappers.RecordEpisodeStatistics(gym.make("CartPole-v1", render_mode="rgb_array"))
+    ip.train(demos, config, env=shown, out=tmp_path, resume=True, progress=False)
+    other = gym.wrappers.TransformReward(env, lambda r: 2 * r)
+    with pytest.raises(CheckpointError, match=r"wrappers was .*now \['TransformReward', 'TimeLimit'\]"):
+        ip.train(demos, config, env=other, out=tmp_path, resume=True, progress=False)
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(demos):
     first, second, other = (
         ip.train(demos, replace(ONLINE, steps=300, seed=seed), env="CartPole-v1", progress=False) for seed in (3, 3, 4)

@@ -1,6 +1,7 @@
 """Retraining learns from the given reward alone; studies reuse only their own results."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import gymnasium as gym
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import irl_probe as ip
 from irl_probe.envs import TabularEnv
+from irl_probe.learn import CheckpointError, TrainingInterrupted
 from irl_probe.metrics import tabular
 from irl_probe.softq import DiscreteQ, NetworkSpec
 
@@ -134,6 +136,53 @@ def test_a_study_continues_where_it_stopped(mdp, tmp_path):
     (tmp_path / "mine" / "seed-0" / "cell.json").write_text("{}")
     with pytest.raises(ValueError, match=r"cell\.json must hold a cell's result"):
         study((0,))
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_study_with_other_options_is_refused_before_anything_is_trained(mdp, tmp_path, monkeypatch, finished):
+    def study(seeds, episodes):
+        config = replace(STUDY, seeds=seeds, steps=300, on_true_reward=False, episodes=episodes)
+        ip.retraining.retrain_study({"good": good}, config, env=maker(mdp), out=tmp_path, progress=False)
+
+    if finished:
+        study((0,), episodes=1)
+    else:
+        with monkeypatch.context() as patched:
+            patched.setattr("irl_probe.retraining.study.evaluate", Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(TrainingInterrupted):
+                study((0,), episodes=1)
+    monkeypatch.setattr("irl_probe.retraining.study.retrain", None)
+    with pytest.raises(CheckpointError, match="seed-0 was made from something else: episodes was 1, now 2"):
+        study((1, 0), episodes=2)
+
+
+def test_an_interrupted_study_continues_and_one_with_an_error_takes_other_options(mdp, tmp_path, monkeypatch):
+    def study(steps):
+        config = replace(STUDY, seeds=(0,), steps=steps, on_true_reward=False, episodes=1)
+        return ip.retraining.retrain_study({"good": good}, config, env=maker(mdp), out=tmp_path, progress=False)
+
+    for error, raised in ((ValueError, ValueError), (KeyboardInterrupt, TrainingInterrupted)):
+        with monkeypatch.context() as patched:
+            patched.setattr("irl_probe.retraining.study.retrain", Mock(side_effect=error))
+            with pytest.raises(raised):
+                study(200 if error is ValueError else 300)
+    assert np.isfinite(study(300)["retraining"]["return_mean"]).all()
+
+
+def test_policies_of_another_time_limit_are_not_reused(mdp, tmp_path):
+    config = replace(STUDY, seeds=(0,), steps=300, episodes=1)
+
+    def within(steps):
+        def make():
+            env = TabularEnv(mdp, horizon=1000)
+            env.spec = None  # as an environment that was not registered
+            return gym.wrappers.TimeLimit(env, steps)
+
+        return make
+
+    ip.retraining.retrain_study({}, config, env=within(50), out=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="time limit was 50, now 60"):
+        ip.retraining.retrain_study({}, config, env=within(60), out=tmp_path, progress=False)
 
 
 def test_results_of_another_reward_with_the_same_name_are_not_reused(mdp, tmp_path):

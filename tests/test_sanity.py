@@ -19,6 +19,23 @@ def changed(name, **columns):
     return replace(demos, transitions=replace(t, **{key: value(t) for key, value in columns.items()}))
 
 
+def test_offline_learning_warns_of_other_dynamics_in_the_environment_that_is_named():
+    heavy = make_env("Pendulum-v1", g=5.0)
+    demos = ip.record_demos(lambda o: np.tanh(o[:, :1]), heavy, 1)
+    with pytest.warns(UserWarning, match=r"Pendulum-v1 does not reproduce the demonstrations.*Learning goes on"):
+        ip.train(demos, ip.IQConfig(steps=1, hidden=(4,)), progress=False)
+    ip.train(replace(demos, env_id=None), ip.IQConfig(steps=1, hidden=(4,)), progress=False)
+    ip.train(load_demos("Pendulum-v1", episodes=1), ip.IQConfig(steps=1, hidden=(4,)), progress=False)
+
+
+def test_an_action_outside_the_bounds_is_named_by_the_episode_of_the_source():
+    demos = load_demos("Pendulum-v1", episodes=[4, 7])
+    actions = demos.transitions.actions.copy()
+    actions[203] = 2.5  # of 200 steps an episode
+    with pytest.raises(DemoError, match=r"The worst is 2.5, outside by 0.5: episode 7, step 3, component 0"):
+        check_demos(replace(demos, transitions=replace(demos.transitions, actions=actions)), "Pendulum-v1")
+
+
 @pytest.mark.parametrize("name", bundled_demos())
 def test_bundled_demonstrations_raise_no_alarm(name):
     for every in (1, 20):

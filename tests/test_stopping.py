@@ -140,6 +140,22 @@ def test_without_a_terminal_there_is_one_line_a_minute(capsys, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize(("objective", "total"), [("iq", 40), ("csil", 90)])
+def test_the_warm_start_has_a_line_a_minute_too(demos, capsys, monkeypatch, objective, total):
+    now = [0.0]
+
+    def clock():
+        now[0] += 7.0
+        return now[0]
+
+    monkeypatch.setattr("irl_probe.learn.logs.clock", clock)
+    config = replace(SMALL, objective=objective, steps=1, warm_start=40, evaluate_every=0)
+    ip.train(demos, replace(config, critic_warm_start=10 if objective == "csil" else None), env="Pendulum-v1")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"warm start of {objective} Pendulum-v1 seed 0: step 9 of {total} (")
+    assert len(lines) == total // 9
+
+
 def test_how_to_open_tensorboard_is_told_once_for_a_run_with_a_folder(demos, tmp_path, capsys):
     short = replace(SMALL, steps=5, warm_start=0, evaluate_every=0)
     ip.train(demos, short, out=tmp_path / "my run")

@@ -1,7 +1,9 @@
 """Transfer: exact on grids, where theorems give the answers; by learning elsewhere, with results kept in cells."""
 
 import json
+from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -355,6 +357,30 @@ def test_cells_of_another_policy_or_of_a_larger_reward_are_not_reused(tmp_path):
     for reward, policy, what in ((paid, go, "carried"), (lambda *step: 100 * paid(*step), stay, "reward")):
         with pytest.raises(CheckpointError, match=f"made from something else: {what} was"):
             ip.transfer(reward, config, env=variants, policy=policy, out=tmp_path)
+
+
+def test_cells_of_a_variant_with_another_time_limit_or_other_dynamics_are_not_reused(tmp_path, monkeypatch):
+    learner = ip.RLConfig(steps=20, learning_starts=10, batch_size=8)
+    config = ip.transfers.TransferConfig(forms=(), seeds=(0,), episodes=1, learner=learner)
+
+    def study(steps, length, config=config):
+        def make():
+            env = gym.make("CartPole-v1", max_episode_steps=steps)
+            env.unwrapped.length = length
+            return env
+
+        changed = ip.envs.Variant("CartPole-v1", "my length", 2.0, function=make)
+        variants = [ip.envs.Variant("CartPole-v1"), changed]
+        return ip.transfer(lambda o, a, o2, d: np.cos(o2[:, 2]), config, env=variants, out=tmp_path)
+
+    study(50, 1.0)
+    monkeypatch.setattr("irl_probe.transfers.learned.retrain", None)  # so that nothing can be trained
+    study(50, 1.0)
+    for steps, length, words in ((60, 1.0, "time limit was 50, now 60"), (50, 3.0, "environment.successors was")):
+        with pytest.raises(CheckpointError, match=words):
+            study(steps, length)
+    with pytest.raises(CheckpointError, match="episodes was 1, now 2"):  # before it trains for the new seed
+        study(50, 1.0, replace(config, seeds=(1, 0), episodes=2))
 
 
 def test_a_file_that_is_not_a_cell_is_refused(tmp_path):

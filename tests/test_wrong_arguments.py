@@ -15,6 +15,22 @@ def constant(observations, actions, next_observations, terminated):
     return 0.0 * terminated
 
 
+def test_calls_of_earlier_versions_are_understood_with_a_warning():
+    learner = {"steps": 2, "hidden": (4,), "batch_size": 4, "learning_starts": 1}
+    with pytest.warns(DeprecationWarning, match="train takes env= by name"):
+        assert ip.train(DEMOS, ip.IQConfig(**learner), ENV, progress=False).env_id == ENV
+    with pytest.warns(DeprecationWarning, match=r"IQConfig\(objective='bellman', …\) is RLConfig"):
+        config = ip.IQConfig(objective="bellman", **learner)
+    assert config == ip.RLConfig(**learner)
+    with pytest.warns(DeprecationWarning, match="retrain takes env= by name"):
+        assert ip.retrain(constant, ENV, ip.RetrainConfig(config), progress=False).env_id == ENV
+    with pytest.warns(DeprecationWarning, match="Interaction is in irl_probe.learn.replay"):
+        from irl_probe.learn.interaction import Interaction
+    assert Interaction is ip.learn.replay.Interaction
+    with pytest.raises(ImportError, match="Interactions"):
+        from irl_probe.learn.interaction import Interactions  # noqa: F401
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -49,9 +49,9 @@ def main() -> None:
     except (Refused, ValueError, ImportError, OSError, TrainingDiverged) as error:
         _stop(f"[red]irl-probe:[/] {escape(in_options(str(error), words))}", 2)
     except TrainingInterrupted as interrupted:
-        _stop(f"\n{escape(in_options(str(interrupted), words))}", 130)
+        _stop(f"\n{escape(str(interrupted))}", 130)
     except KeyboardInterrupt:
-        _stop("\nInterrupted. What is finished is kept: give the same command again, with --resume if it says so.", 130)
+        _stop("\nInterrupted. This verb keeps nothing before it ends; begin again with the same command.", 130)
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:

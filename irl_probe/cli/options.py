@@ -158,6 +158,7 @@ def in_options(message: str, words: Sequence[str]) -> str:
         return typed.get(name, f"--{name}")
 
     message = re.sub(r"\b[A-Z]\w*Config\.(\w+)", named, message)
+    message = re.sub(r"\bout=(?=[\s).])", "--out", message)
     return re.sub(r"(?<!\.\.\., )\b(overwrite|resume)=True", r"--\1", message)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -39,6 +42,7 @@ Every = Annotated[int | None, option("keep every k-th step (default: every step)
 Rollouts = Annotated[int, option("episodes to roll out for each coverage")]
 Evaluation = Annotated[int, option("episodes of the evaluation of a policy")]
 Distances = Annotated[bool, option("also take EPIC, DARD, STARC and ERC, where the true reward is known as a function")]
+RUN = "run.json"  # the file that a run leaves in its folder first
 Flat = tyro.conf.arg(name="")  # the fields of a config as options without a dot
 
 
@@ -53,7 +57,9 @@ def probe(
     GridWorld is probed exactly.
     """
     _check_folder(out)
-    ip.probe(env, config, out=_folder("probe", env, out), resume=resume)
+    folder = _folder("probe", env, out)
+    with _continued(folder, "probe.json"):
+        ip.probe(env, config, out=folder, resume=resume)
 
 
 def train(
@@ -91,7 +97,7 @@ def train(
         folder = _folder("train", source, out)
     choice = {name: command[name] for name in ("source", "episodes", "subsample")}
     named, collected_in = (command["env"], None) if command["offline"] else (None, command["env"])
-    try:
+    with _continued(folder, RUN, f"irl-probe train --resume {quote(str(folder))}"):
         run = ip.train(
             ip.load_demos(**choice, env_id=named),
             ip.IQConfig.from_dict(command["learner"]),
@@ -101,10 +107,6 @@ def train(
             progress=True,
             note={"command": command},
         )
-    except TrainingInterrupted as error:
-        raise TrainingInterrupted(
-            f"Interrupted. Continue with: irl-probe train --resume {quote(str(folder))}"
-        ) from error
     if "return_mean" in run.history:
         last = run.history.dropna("step", subset=["return_mean"]).isel(step=-1)
         print(f"return at step {int(last['step'])}: {float(last['return_mean']):.2f} ± {float(last['return_sd']):.2f}")
@@ -157,11 +159,12 @@ def expert(
     _check_folder(out)
     folder = _folder("expert", env, out)
     _check_run(folder, resume=resume)
-    run = ip.learn.train_on_reward(env, learner, out=folder, resume=resume, progress=True)
-    live = ip.envs.make_env(env)
-    recorded = ip.record_demos(run.policy, live, episodes, seed=learner.seed)
-    live.close()
-    print(ip.save_demos(recorded, folder / "demos.npz", overwrite=resume))
+    with _continued(folder, RUN):
+        run = ip.learn.train_on_reward(env, learner, out=folder, resume=resume, progress=True)
+        live = ip.envs.make_env(env)
+        recorded = ip.record_demos(run.policy, live, episodes, seed=learner.seed)
+        live.close()
+        print(ip.save_demos(recorded, folder / "demos.npz", overwrite=resume))
     print(recorded.describe())
 
 
@@ -256,14 +259,22 @@ def compare(
 ) -> None:
     """Compare rewards with the true one and with each other; print the verdict.
 
-    Writes results.nc and report.html.
+    Writes results.nc and report.html. The same command again continues one that was stopped: the clone that plays the
+    noisy expert is kept in OUT/.unfinished until both are written.
     """
+    unfinished = out / ".unfinished"
+    overwrite = overwrite or unfinished.is_dir()  # what a comparison that was stopped has written is not whole
     _check_folder(out, "results.nc", "report.html", overwrite=overwrite)
     _some(rewards, "compare REWARD... --env ENV --out DIR")
-    tree = pipeline.compare_named(rewards, env, demos, episodes=rollouts, seed=seed, distances=distances)
-    ip.results.save_results(tree, out / "results.nc", overwrite=overwrite)
-    ip.report.print_report(tree)
-    print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
+    with _continued():
+        tree = pipeline.compare_named(
+            rewards, env, demos, episodes=rollouts, seed=seed, distances=distances, out=unfinished, progress=None
+        )
+        unfinished.mkdir(parents=True, exist_ok=True)
+        ip.results.save_results(tree, out / "results.nc", overwrite=overwrite)
+        ip.report.print_report(tree)
+        print(ip.write_report(tree, out / "report.html", overwrite=overwrite))
+    shutil.rmtree(unfinished)
 
 
 def report(
@@ -306,8 +317,9 @@ def retrain(
     folder = _folder("retrain", reward, out)
     _check_run(folder, resume=resume)
     config = ip.RetrainConfig(learner)
-    run = ip.retrain(ip.load_reward(reward), config, env=env, out=folder, resume=resume, progress=True)
-    print(f"true return {ip.evaluate(run.policy, env, episodes=evaluation_episodes)}\n{folder}")
+    with _continued(folder, RUN):
+        run = ip.retrain(ip.load_reward(reward), config, env=env, out=folder, resume=resume, progress=True)
+        print(f"true return {ip.evaluate(run.policy, env, episodes=evaluation_episodes)}\n{folder}")
 
 
 def retrain_study(
@@ -344,9 +356,10 @@ def retrain_study(
         episodes=evaluation_episodes,
         on_true_reward=true_reward,
     )
-    named = pipeline.named_rewards(rewards, env)
-    tree = ip.retraining.retrain_study(named, config, env=env, expert=expert, out=out / "policies", progress=True)
-    _conclude(tree, out, "retraining", ["reward"], ["mean", "normalised_mean"])
+    with _continued():
+        named = pipeline.named_rewards(rewards, env)
+        tree = ip.retraining.retrain_study(named, config, env=env, expert=expert, out=out / "policies", progress=True)
+        _conclude(tree, out, "retraining", ["reward"], ["mean", "normalised_mean"])
     steps_each = tree["retraining"].attrs["steps"]
     print(f"{len(seeds)} seed(s), {steps_each} environment steps each, algorithm {algorithm}; {out / 'results.nc'}")
 
@@ -368,9 +381,10 @@ def transfer(
     """
     _check_study(out, "cells")
     _some(rewards, "transfer REWARD... --env ENV --out DIR")
-    named = pipeline.named_rewards(rewards, env)
-    tree = ip.transfer(named, config, env=ip.envs.variants(env, changes or None), out=out / "cells", progress=True)
-    _conclude(tree, out, "transfer", ["variant", "policy"], ["mean", "value"])
+    with _continued():
+        named = pipeline.named_rewards(rewards, env)
+        tree = ip.transfer(named, config, env=ip.envs.variants(env, changes or None), out=out / "cells", progress=True)
+        _conclude(tree, out, "transfer", ["variant", "policy"], ["mean", "value"])
     print(out / "results.nc")
 
 
@@ -391,6 +405,25 @@ def zoo(
     else:
         _check_folder(out)
         print(ip.zoo.copy_zoo(reward, str(out)))
+
+
+@contextmanager
+def _continued(folder: Path | None = None, record: str = "", command: str | None = None) -> Iterator[None]:
+    """Say, after Ctrl-C or SIGTERM in the block, which command continues it.
+
+    That is `command`; else the one that was typed, with --resume where `folder` is given. As long as the file `record`
+    is not in the folder, nothing is begun, and the command that was typed begins again.
+
+    Raises TrainingInterrupted with that command.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        typed = ["irl-probe", *(word for word in sys.argv[1:] if word != "--resume")]
+        if folder is not None and not (folder / record).is_file():
+            raise TrainingInterrupted(f"Interrupted. Nothing was kept; begin again with: {join(typed)}") from error
+        again = command or join(typed if folder is None else [*typed, "--resume"])
+        raise TrainingInterrupted(f"Interrupted. Continue with: {again}") from error
 
 
 def _check_folder(out: Path | None, *written: str, overwrite: bool = False) -> None:

@@ -13,6 +13,7 @@ from irl_probe._config import check_count
 from irl_probe._types import Array, Bools, Ints
 from irl_probe._words import did_you_mean
 from irl_probe.demos.assembly import (
+    ROUNDING,
     UNMARKED_NOTE,
     About,
     assemble_rows,
@@ -28,7 +29,6 @@ from irl_probe.demos.assembly import (
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
 Episodes = ArrayLike | Sequence[ArrayLike]
-_ROUNDING = 1e-6  # between a next observation and the next row, which may be stored in other dtypes
 
 
 def from_arrays(
@@ -300,7 +300,7 @@ def _check_order(observations: Array, successors: Array, sizes: Ints, where: str
     inner = np.ones(len(observations), dtype=bool)
     inner[np.cumsum(sizes) - 1] = False
     rows = np.flatnonzero(inner)
-    same = np.isclose(successors[rows], observations[rows + 1], rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True)
+    same = np.isclose(successors[rows], observations[rows + 1], rtol=ROUNDING, atol=ROUNDING, equal_nan=True)
     broken = rows[~same.reshape(len(rows), -1).all(axis=1)] if len(rows) else rows
     if len(broken):
         episode = int(np.searchsorted(np.cumsum(sizes), broken[0], side="right"))

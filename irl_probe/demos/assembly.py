@@ -28,10 +28,17 @@ LOST_SUCCESSOR_NOTE = (
     "observation (no value is taken there); the last step of a truncated episode was left out."
 )
 PADDING_NOTE = "The last row of an episode has no reward (NaN): it was read as a final observation, not as a step."
+ONE_EPISODE_NOTE = (
+    "Only the last row ends an episode: all rows were read as one. If they are several, load them with "
+    "time_limit=<steps>, or mark their ends (terminals, timeouts)."
+)
 UNMARKED_NOTE = (
     "Nothing says how the episodes ended: each end was read as a truncation, after which V(s') still counts. "
     "If the task ended there, mark it as terminated."
 )
+
+
+ROUNDING = 1e-6  # between a next observation and the next row, which may be stored in other dtypes
 
 
 class About(TypedDict, total=False):

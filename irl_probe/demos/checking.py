@@ -117,11 +117,11 @@ def _check_bounds(demos: Demonstrations, what: str, values: Array, space: Space)
         return
     row, *component = (int(i) for i in np.unravel_index(int(np.argmax(excess)), excess.shape))
     t = demos.transitions
-    episode = int(np.searchsorted(t.starts, row, side="right")) - 1
+    start = int(t.starts[np.searchsorted(t.starts, row, side="right") - 1])
     outside = int((excess > _ROUNDING).reshape(len(x), -1).any(axis=1).sum())
     place = f", component {component[0] if len(component) == 1 else tuple(component)}" if component else ""
     raise DemoError(
         f"The {what}s must lie in {space}; {outside} of {len(x)} in the demonstrations ({demos.source}) do not. "
-        f"The worst is {values[(row, *component)]}, outside by {excess.max():.6g}: episode {episode}, "
-        f"step {row - int(t.starts[episode])}{place}. Give {what}s in the environment's units."
+        f"The worst is {values[(row, *component)]}, outside by {excess.max():.6g}: episode "
+        f"{t.episode[row]}, step {row - start}{place}. Give {what}s in the environment's units."
     )

@@ -90,7 +90,7 @@ def _drawn(mode: str | None) -> str | None:
     return None if mode == "human" else mode
 
 
-def _alike(one: Space, other: Space) -> bool:
+def alike(one: Space, other: Space) -> bool:
     """Whether two spaces are of one kind and shape; bounds and precision may differ."""
     return one == other or (isinstance(one, gym.spaces.Box) and type(one) is type(other) and one.shape == other.shape)
 
@@ -115,7 +115,7 @@ def evaluation_env(
             return None
         made = make_env(named)
         made.close()
-        if not all(map(_alike, (made.observation_space, made.action_space), spaces)):
+        if not all(map(alike, (made.observation_space, made.action_space), spaces)):
             raise ValueError(
                 f"Evaluations run in the environment that the demonstrations name, {named}, whose spaces are "
                 f"{made.observation_space} and {made.action_space}; the run's are {spaces[0]} and {spaces[1]}. Set "

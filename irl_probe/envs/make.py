@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gymnasium as gym
@@ -11,7 +12,7 @@ from gymnasium import spaces
 from irl_probe._config import check_kind
 from irl_probe._plain import plain_actions, plain_observations
 from irl_probe._spaces import Env
-from irl_probe._steps import layers
+from irl_probe._steps import layers, time_limit
 from irl_probe._words import did_you_mean
 from irl_probe.envs.changes import changed, env_name, split_variant_id
 from irl_probe.envs.tabular import TabularEnv, gridworld
@@ -106,6 +107,33 @@ PAYS_ANOTHER = "irl_probe.rewards.wrappers.RewardWrapper"
 def path_of(env: Env) -> str:
     """The import path of the class of an environment or a wrapper."""
     return f"{type(env).__module__}.{type(env).__qualname__}"
+
+
+_NOT_COMPARED = SHOWS_ONLY | {
+    f"gymnasium.wrappers.common.{name}" for name in ("OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics")
+}
+
+
+def env_record(env: Env) -> dict[str, Any]:
+    """What says that an environment is the same when a run continues: time limit, arguments, wrappers; plain values.
+
+    Arguments that JSON cannot hold are left out, and so are wrappers that draw, record or check.
+    """
+    given = {} if env.spec is None else env.spec.kwargs
+    around = [layer for layer in layers(env) if isinstance(layer, gym.Wrapper)]
+    return {
+        "time limit": time_limit(env),
+        "arguments": {name: value for name, value in given.items() if name != "render_mode" and _is_plain(value)},
+        "wrappers": [type(layer).__name__ for layer in around if path_of(layer) not in _NOT_COMPARED],
+    }
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def check_wrappers(env: Env, *, but: frozenset[str] = frozenset()) -> None:

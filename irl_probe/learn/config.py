@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -176,6 +178,13 @@ class IQConfig(Config):
     """Steps between logged figures."""
     seed: Seed = 0
     """Seed of everything."""
+
+    @classmethod
+    def _of_another_kind(cls, values: Mapping[str, Any]) -> Config | None:
+        if values.get("objective") != "bellman":
+            return None
+        warnings.warn("IQConfig(objective='bellman', …) is RLConfig(…). Write that.", DeprecationWarning, stacklevel=3)
+        return RLConfig(**{name: value for name, value in values.items() if name != "objective"})
 
     def resolve(self, *, discrete: bool, online: bool) -> ResolvedIQ:
         """This config with every None filled in by the default for the setting.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -201,6 +201,21 @@ class Replay:
             rows[:, -2],
             rows[:, -1],
         )
+
+
+class Counted(Replay):
+    """The steps of another replay; `told` is given the number of batches drawn so far, after each of them."""
+
+    def __init__(self, replay: Replay, told: Callable[[int], None]) -> None:
+        self.__dict__ |= replay.__dict__
+        self._told, self._drawn = told, 0
+
+    def sample(self, size: int, generator: torch.Generator) -> Batch:
+        """What the other replay draws."""
+        batch = super().sample(size, generator)
+        self._drawn += 1
+        self._told(self._drawn)
+        return batch
 
 
 @dataclass(frozen=True)

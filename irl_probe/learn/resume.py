@@ -32,8 +32,12 @@ def describe_run(
     demonstrations: str | None,
     others: str | None,
     env_id: str | None,
+    environment: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """What run.json holds: enough to load the run, and to refuse to resume another one."""
+    """What run.json holds: enough to load the run, and to refuse to resume another one.
+
+    `environment` is the `env_record` of the one that steps are collected in.
+    """
     return {
         "observation_space": space_to_json(spaces[0]),
         "action_space": space_to_json(spaces[1]),
@@ -44,6 +48,7 @@ def describe_run(
         "others": others,
         "reward": None,
         "env_id": env_id,
+        "environment": environment,
         "versions": {name: version(name) for name in ("irl_probe", "torch", "numpy", "gymnasium")},
     }
 
@@ -175,5 +180,5 @@ def provenance_of(description: Mapping[str, Any], steps: int) -> dict[str, str |
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs, in words."""
     now = json.loads(json.dumps(now))  # tuples as the file has them
-    known = [name for name in (*SOURCES, "reward") if name in before]  # older folders lack some of these
+    known = [name for name in (*SOURCES, "reward", "environment") if name in before]  # older folders lack some of these
     return differences(*({**each.get("config", {}), **{name: each[name] for name in known}} for each in (before, now)))

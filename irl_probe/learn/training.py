@@ -19,14 +19,15 @@ from irl_probe.demos import Demonstrations, check_demos
 from irl_probe.demos.sanity import dynamics_fault
 from irl_probe.envs import check_spaces, env_name, make_env
 from irl_probe.envs import simulator as make_simulator
-from irl_probe.envs.copying import evaluation_env
+from irl_probe.envs.copying import alike, evaluation_env
+from irl_probe.envs.make import env_record
 from irl_probe.learn.config import IQConfig, Resolved, ResolvedIQ, ResolvedRL, RLConfig
 from irl_probe.learn.continuous import Cloner, SoftActorCritic
 from irl_probe.learn.discrete import SoftQLearner
 from irl_probe.learn.folder import CheckpointError, TrainingInterrupted, load_checkpoint
-from irl_probe.learn.logs import tell_tensorboard
+from irl_probe.learn.logs import progress_bar, tell_tensorboard
 from irl_probe.learn.loop import CHECKPOINT, NOTHING_SAVED, FixedLimit, Learner, Loop, Online, RewardLimit
-from irl_probe.learn.replay import Chance, Interaction, PlainChance, Replay
+from irl_probe.learn.replay import Chance, Counted, Interaction, PlainChance, Replay
 from irl_probe.learn.resume import (
     check_folder,
     config_of,
@@ -74,7 +75,8 @@ def train(
             opened is printed too, unless False.
         note: more fields for run.json, as plain values.
 
-    Where a simulator of `env` does not reproduce the demonstrated steps, it warns (`demos.check_demos`).
+    Where a simulator of `env`, or offline of the environment that the demonstrations name, does not reproduce the
+    demonstrated steps, it warns (`demos.check_demos`).
 
     Evaluations (config.evaluate_every) run in copies of `env` as it is then, with its wrappers, time limit and
     attributes, or offline in the environment that the demonstrations name. There are none if `env` cannot be copied, or
@@ -112,14 +114,15 @@ def train(
     make_evaluation_env = evaluation_env(env, env_id, of, asked=bool(given.evaluate_every))
 
     def begin(fresh: bool) -> Loop:
-        checked = fresh and live is not None and not resolved.observation_only  # else the actions are not those taken
-        if checked and live is not None and (fault := dynamics_fault(demos, live)):
+        checked = fresh and not resolved.observation_only  # else the actions are not those taken
+        if checked and (fault := _dynamics_fault(demos, live, of)):
             warnings.warn(f"{fault} Learning goes on, in case that is meant.", stacklevel=5)
         learner = _learner(spec, resolved, actions, steps.observations if resolved.normalise else None)
         encoder = learner.network.encoder
         expert = Replay.of(spec, encoder, steps, chance=chance)
+        title = f"{resolved.objective} {env_id or ''} seed {resolved.seed}"
         if isinstance(learner, SoftActorCritic) and fresh:
-            learner.warm_start(expert, resolved.warm_start, resolved.critic_warm_start)
+            _warm_start(learner, expert, resolved, title, progress)
         replays = {"expert": expert}
         if online or others is not None:
             capacity = resolved.replay_capacity if online else None
@@ -128,7 +131,7 @@ def train(
         return Loop(
             learner,
             resolved,
-            f"{resolved.objective} {env_id or ''} seed {resolved.seed}",
+            title,
             replays=replays,
             starts=starts if resolved.value_term == "initial" else starts[:0],
             limit=FixedLimit("bound the rewards (chi2_c)"),
@@ -136,8 +139,38 @@ def train(
             evaluation_env=make_evaluation_env,
         )
 
-    described = describe_run(spec, of, resolved, *hashes, env_id) | dict(note or {})
+    environment = None if live is None else env_record(live)
+    described = describe_run(spec, of, resolved, *hashes, env_id, environment) | dict(note or {})
     return _learn(begin, described, resolved, of, out=out, resume=resume, progress=progress)
+
+
+def _warm_start(
+    learner: SoftActorCritic, expert: Replay, config: ResolvedIQ, title: str, progress: bool | None
+) -> None:
+    twice = config.objective == "csil" and config.clone == "stationary"  # the policy, and the clone that is paid
+    total = (1 + twice) * config.warm_start + config.critic_warm_start
+    with progress_bar(f"warm start of {title}", total, start=0, progress=progress if total else False) as bar:
+        learner.warm_start(Counted(expert, bar.move), config.warm_start, config.critic_warm_start)
+
+
+def _dynamics_fault(demos: Demonstrations, env: Env | None, of: tuple[Space, Space]) -> str:
+    """`dynamics_fault` in `env`, or without it in the environment that the demonstrations name, if that has the spaces.
+
+    "" where there is no such environment.
+    """
+    if env is not None:
+        return dynamics_fault(demos, env)
+    if demos.env_id is None:
+        return ""
+    try:
+        named = make_env(demos.env_id)
+    except Exception:  # what a user registered may raise anything, and offline it is not needed
+        return ""
+    try:
+        same = all(map(alike, (named.observation_space, named.action_space), of))
+        return dynamics_fault(demos, named) if same else ""
+    finally:
+        named.close()
 
 
 def _check_others(others: Transitions, demos: Demonstrations, of: tuple[Space, Space], capacity: int | None) -> None:
@@ -238,7 +271,7 @@ def train_on_reward(
             evaluation_env=make_evaluation_env,
         )
 
-    described = describe_run(spec, spaces_, resolved, None, None, env_id) | dict(note or {})
+    described = describe_run(spec, spaces_, resolved, None, None, env_id, env_record(live)) | dict(note or {})
     return _learn(begin, described, resolved, spaces_, out=out, resume=resume, progress=progress)
 
 

@@ -21,6 +21,7 @@ from irl_probe.envs import Simulator, TabularEnv, make_env, simulator, soft_expe
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.learn import IQConfig, Policy, random_policy, train
+from irl_probe.retraining.cells import Cell
 from irl_probe.rewards import RecoveredReward, Reward, load_reward
 from irl_probe.rewards.wrappers import check_fit
 from irl_probe.transitions import Transitions
@@ -31,7 +32,13 @@ GAMMA = 0.99  # of the canonical distances, where the rewards do not share one Î
 
 
 def coverages(
-    env_id: str, *, demos: Demonstrations | None = None, episodes: int = 20, seed: int = 0
+    env_id: str,
+    *,
+    demos: Demonstrations | None = None,
+    episodes: int = 20,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: bool | None = False,
 ) -> dict[str, Transitions]:
     """Whole episodes with true rewards under several distributions, for `compare`.
 
@@ -47,8 +54,11 @@ def coverages(
         demos: demonstrations; None takes the bundled ones of the environment, if there are any.
         episodes: number of random rollouts, and of mixture rollouts in all (at least one for each share).
         seed: seed of the rollouts and the clone.
+        out: folder for the clone's run, which takes nearly all of the time: one that is finished there is not trained
+            again, and an interrupted one continues. None writes nothing.
+        progress: of the clone, as in `train`.
 
-    Raises as `make_env`, `record_demos` and `train` do.
+    Raises as `make_env`, `record_demos` and `train` do; CheckpointError where `out` holds another clone.
     """
     check_count(episodes, 1, "episodes")
     seed = as_seed(seed)
@@ -66,7 +76,9 @@ def coverages(
                 return {RANDOM: _roll(random_policy(env.action_space, seed), env, episodes, seed)}
             if demos.transitions.rewards is not None:
                 found[EXPERT] = demos.transitions
-            expert = train(demos, IQConfig(objective="bc", seed=seed), progress=False).policy
+            cell = Cell(None if out is None else Path(out), {})
+            clone = IQConfig(objective="bc", seed=seed)
+            expert = train(demos, clone, out=cell.run, resume=cell.resume(), progress=progress).policy
         found[RANDOM] = _roll(random_policy(env.action_space, seed), env, episodes, seed)
         return found | {MIXTURE: noisy_rollouts(expert, env, episodes=episodes, seed=seed)}
     finally:
@@ -187,8 +199,12 @@ def compare_named(
     episodes: int = 30,
     seed: int = 0,
     distances: bool = True,
+    out: Path | None = None,
+    progress: bool | None = False,
 ) -> xr.DataTree:
     """`compare` rewards by name, on the `coverages` of an environment or on demonstrations alone.
+
+    `out` and `progress` are those of `coverages`.
 
     Computes canonical distances if `off_data` has what they need; else the attribute `no_distances` says why not.
 
@@ -203,7 +219,7 @@ def compare_named(
         found = {UNNAMED: given.transitions}
     else:
         _check_spaces(rewards.values(), env_id)
-        found = coverages(env_id, demos=given, episodes=episodes, seed=seed)
+        found = coverages(env_id, demos=given, episodes=episodes, seed=seed, out=out, progress=progress)
     where = env_id or (given.env_id if given is not None else None)
     off = off_data(where, rewards.values(), found.values(), seed=seed) if distances else OffData()
     tree = compare(

@@ -28,9 +28,9 @@ from irl_probe.transitions import Transitions
 
 
 def probe_environment(
-    env_id: str, config: ProbeConfig, folder: Path, console: Console, *, resume: bool = False
+    env_id: str, config: ProbeConfig, folder: Path, console: Console
 ) -> tuple[xr.DataTree, RecoveredReward]:
-    """A probe without its files: the results and the recovered reward.
+    """A probe without its files: the results and the recovered reward. Runs that `folder` holds are continued there.
 
     Coverages: the demonstrations (expert), and rollouts of the learned policy, of the random policy and of a noisy
     expert (mixture). In the mixture a clone (`bc`) of the demonstrations plays the expert, because it does not depend
@@ -51,9 +51,9 @@ def probe_environment(
     console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
 
     learner = _with_curve(config, discrete=isinstance(plain_actions(env.action_space), Discrete))
-    run = train(
-        demos, learner, env=None if config.offline else env_id, out=folder / "run", resume=resume, progress=True
-    )
+    cell = Cell(folder, {})
+    where = None if config.offline else env_id
+    run = train(demos, learner, env=where, out=cell.run, resume=cell.resume(), progress=True)
     cloned = train(demos, IQConfig(objective="bc", seed=config.seed))
     reward = recover(run)
     console.print(

@@ -22,6 +22,7 @@ from irl_probe.metrics import tabular
 from irl_probe.pipeline.config import ProbeConfig
 from irl_probe.pipeline.coverages import GRID_TEMPERATURE
 from irl_probe.results import distance_group, grid_group, join_results, learning_group, new_results
+from irl_probe.retraining.cells import Cell
 from irl_probe.rewards import ExactExpectation, RecoveredReward, recover
 
 DEMONSTRATIONS = 30  # as in the paper
@@ -46,9 +47,7 @@ LEARNER = IQConfig(
 )
 
 
-def probe_grid(
-    env_id: str, config: ProbeConfig, folder: Path, console: Console, *, resume: bool = False
-) -> tuple[xr.DataTree, RecoveredReward]:
+def probe_grid(env_id: str, config: ProbeConfig, folder: Path, console: Console) -> tuple[xr.DataTree, RecoveredReward]:
     """The grid of IQ-Learn's Fig. 4, with a soft expert: learn from 30 demonstrations, and from its exact occupancy.
 
     Three rewards, each the marginal Q − γE[V] with E exact, are compared with the truth by the exact tabular measures:
@@ -75,7 +74,8 @@ def probe_grid(
     console.print(f"[bold]Demonstrations[/]\n{demos.describe()}\n", highlight=False)
     learner = replace(LEARNER, seed=config.seed, gamma=mdp.gamma)
     known = replace(learner, chi2_on="mixture", chi2_c=0.5, reward_targets=(1.0, 0.0))
-    run = train(demos, learner, out=folder / "run", resume=resume)
+    cell = Cell(folder, {})
+    run = train(demos, learner, out=cell.run, resume=cell.resume())
     visits, everywhere = _visits(mdp, demos), np.full_like(expert, 1 / expert.size)
     expectation = ExactExpectation(mdp.transition)
     rewards = {

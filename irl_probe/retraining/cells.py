@@ -56,26 +56,46 @@ class Cell:
         shutil.rmtree(self.run)
         return False
 
+    def check(self) -> None:
+        """Raise CheckpointError where the folder holds something else, finished or not (the differences are named)."""
+        if self.folder is not None and (self.folder / RESULT).is_file():
+            self._read(self.folder / RESULT)
+
     def result(self, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """The result in the folder; if there is none, that of `compute`, which is then written there atomically.
 
-        Raises CheckpointError where the folder holds the result of something else (the differences are named).
+        What it is made from is written there before, so that nothing else goes on with its unfinished run. An error of
+        `compute` before a run has begun takes that back.
+
+        Raises CheckpointError as `check` does.
         """
         if self.folder is None:
             return dict(compute())
         path = self.folder / RESULT
-        if path.is_file():
-            return self._read(path)
-        found = dict(compute())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"made_from": self.made_from, "result": found}, indent=2)
-        write_atomically(path, lambda file: file.write(text.encode()))
+        known = self._read(path) if path.is_file() else None
+        if known is not None:
+            return known
+        self._write(None)
+        try:
+            found = dict(compute())
+        except Exception:
+            if not (self.folder / "run" / DESCRIPTION).is_file():
+                path.unlink()
+            raise
+        self._write(found)
         return found
 
-    def _read(self, path: Path) -> dict[str, Any]:
+    def _write(self, result: dict[str, Any] | None) -> None:
+        assert self.folder is not None
+        text = json.dumps({"made_from": self.made_from, "result": result}, indent=2)
+        write_atomically(self.folder / RESULT, lambda file: file.write(text.encode()))
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        """The result; None as long as it is being computed."""
         try:
             written = json.loads(path.read_text())
-            before, result = dict(written["made_from"]), dict(written["result"])
+            before = dict(written["made_from"])
+            result = None if written["result"] is None else dict(written["result"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path} must hold a cell's result; it does not ({error}). Remove it.") from error
         now = json.loads(json.dumps(self.made_from))
@@ -83,7 +103,7 @@ class Cell:
         found = differences({name: before[name] for name in shared}, {name: now[name] for name in shared})
         if found:
             raise CheckpointError(
-                f"The results in {self.folder} were made from something else: {'; '.join(found)}. "
+                f"What is in {self.folder} was made from something else: {'; '.join(found)}. "
                 "Name another folder, or remove that one."
             )
         return result

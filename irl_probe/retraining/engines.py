@@ -15,8 +15,9 @@ from irl_probe._plain import plain_actions, plain_env, to_own_actions, to_plain_
 from irl_probe._policies import acting
 from irl_probe._spaces import Env, Space
 from irl_probe._types import Array
-from irl_probe.envs import check_spaces, make_env
+from irl_probe.envs import check_spaces, env_name, make_env
 from irl_probe.learn import Run, train_on_reward
+from irl_probe.learn.logs import progress_bar
 from irl_probe.learn.resume import check_folder
 from irl_probe.retraining.cells import reward_fingerprint
 from irl_probe.retraining.config import RetrainConfig
@@ -97,6 +98,7 @@ def retrain_sb3(
     steps: int = SB3_STEPS,
     seed: int = 0,
     settings: dict[str, Any] | None = None,
+    progress: bool | None = False,
 ) -> SB3Run:
     """Train a fresh policy by Stable-Baselines3 on `reward` alone, paid by a `RewardWrapper`.
 
@@ -110,6 +112,7 @@ def retrain_sb3(
         steps: environment steps, at least 1; PPO rounds them up to whole rollouts.
         seed: of the algorithm and the environment.
         settings: more arguments of the algorithm, which replace those chosen here.
+        progress: show a bar, or without a terminal a line a minute; False shows nothing.
 
     Raises ImportError where Stable-Baselines3 is not installed, ValueError for an unknown algorithm, one that does
     not take these actions, or steps that are not a whole number, RewardError where the reward does not fit the
@@ -135,6 +138,12 @@ def retrain_sb3(
     paid = plain_env(live if reward is None else RewardWrapper(live, reward))
     kind = {"sac": sb3.SAC, "ppo": sb3.PPO, "dqn": sb3.DQN}[algorithm]
     model = kind(env=paid, **chosen)
-    model.learn(steps)
+    with progress_bar(f"{algorithm} {env_name(live)} seed {seed}", steps, start=0, progress=progress) as bar:
+
+        def told(*_: Any) -> bool:
+            bar.move(model.num_timesteps)
+            return True  # go on
+
+        model.learn(steps, callback=told)
     own = live.observation_space, live.action_space
     return SB3Run(model, algorithm, int(model.num_timesteps), chosen["seed"], *own)

@@ -16,7 +16,7 @@ from irl_probe._config import check_kind, takes_config
 from irl_probe._names import TRUE_REWARD
 from irl_probe._plain import plain_actions
 from irl_probe._spaces import Env
-from irl_probe._steps import check_distinct
+from irl_probe._steps import check_distinct, time_limit
 from irl_probe.demos import DemoError, load_demos
 from irl_probe.envs import env_name, make_env
 from irl_probe.learn import Policy, RLConfig, TrainingInterrupted, evaluate, random_policy, train_on_reward
@@ -66,9 +66,10 @@ def retrain_study(
 
     Returns results with the group /retraining, (reward, seed); the returns of random and expert are attributes of it.
 
-    Raises ValueError where there is no reward, a name is reserved, or `out` holds policies of another study (of another
-    reward, environment, learner or budget), and where `env` returns one environment twice; TrainingDiverged where the
-    learning of a policy diverges, which ends the study; TrainingInterrupted after Ctrl-C or SIGTERM.
+    Raises ValueError where there is no reward, a name is reserved, or `env` returns one environment twice;
+    CheckpointError, before anything is trained, where `out` holds policies of another study (of another reward,
+    environment, learner or budget), finished or not; TrainingDiverged where the learning of a policy diverges, which
+    ends the study; TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     config = config or RetrainStudyConfig()
     check_kind(rewards, Mapping, "The rewards of a study", "Name each: {'iq': reward}.")
@@ -85,15 +86,25 @@ def retrain_study(
     check_cells(folder, list(taught))
     env_id = env_name(example)
 
-    def returns_of(name: str, reward: Reward | None) -> list[float]:
-        source, returns = {} if folder is None else _fingerprints(reward, maker), []
-        for seed in config.seeds:
-            cell = Cell(cell_folder(folder, name, seed=seed), source | _budget(reward, seed, config))
-            returns.append(_return(reward, seed, maker, config, cell, progress))
-        return returns
+    def cells_of(name: str, reward: Reward | None) -> list[Cell]:
+        source = {} if folder is None else _fingerprints(reward, maker)
+        folders = {seed: cell_folder(folder, name, seed=seed) for seed in config.seeds}
+        return [Cell(place, source | _budget(reward, seed, config)) for seed, place in folders.items()]
 
     try:
-        cells = np.array([returns_of(name, reward) for name, reward in taught.items()])
+        planned = {name: cells_of(name, reward) for name, reward in taught.items()}
+        for several in planned.values():
+            for cell in several:
+                cell.check()
+        cells = np.array(
+            [
+                [
+                    _return(reward, seed, maker, config, cell, progress)
+                    for seed, cell in zip(config.seeds, planned[name], strict=True)
+                ]
+                for name, reward in taught.items()
+            ]
+        )
     except KeyboardInterrupt as error:
         raise TrainingInterrupted(how_to_go_on(folder)) from error
     random = evaluate(
@@ -147,7 +158,7 @@ def _fingerprints(reward: Reward | None, maker: Callable[[], Env]) -> dict[str, 
         return {
             "env": env_name(env),
             "environment": environment_fingerprint(env),
-            "time limit": None if env.spec is None else env.spec.max_episode_steps,
+            "time limit": time_limit(env),
             "reward": TRUE_REWARD if reward is None else reward_fingerprint(reward, env),
         }
     finally:
@@ -189,7 +200,7 @@ def _policy(
     if config.algorithm != "own":
         algorithm = config.algorithm.removeprefix("sb3-")
         steps = config.steps or SB3_STEPS
-        return retrain_sb3(reward, algorithm, env=maker, steps=steps, seed=seed).policy  # type: ignore[arg-type]  # one of its literals
+        return retrain_sb3(reward, algorithm, env=maker, steps=steps, seed=seed, progress=progress).policy  # type: ignore[arg-type]  # one of its literals
     learner = _own(reward is None, seed, config)
     settings: dict[str, Any] = {"out": cell.run, "resume": cell.resume(), "progress": progress}
     if reward is None:

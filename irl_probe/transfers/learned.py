@@ -13,6 +13,7 @@ from rich.console import Console
 
 from irl_probe._names import CARRIED_OVER, RANDOM, TRUE_REWARD
 from irl_probe._policies import Policy
+from irl_probe._steps import time_limit
 from irl_probe._types import Floats
 from irl_probe.demos import record_demos
 from irl_probe.envs import UNCHANGED, Variant
@@ -20,7 +21,14 @@ from irl_probe.learn import Evaluation, RLConfig, evaluate, random_policy, train
 from irl_probe.metrics.bootstrap import LEAST_SEEDS, draw_counts, iqm, resample_counts, seed_interval
 from irl_probe.results import transfer_group
 from irl_probe.retraining import RetrainConfig, retrain
-from irl_probe.retraining.cells import Cell, Fingerprint, cell_folder, policy_fingerprint, reward_fingerprint
+from irl_probe.retraining.cells import (
+    Cell,
+    Fingerprint,
+    cell_folder,
+    environment_fingerprint,
+    policy_fingerprint,
+    reward_fingerprint,
+)
 from irl_probe.rewards import DistilledReward, Reward, RewardModel, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transitions import Transitions
@@ -105,24 +113,47 @@ def transfer_by_learning(
         TRUE_REWARD,
     ]
     returns = np.full((len(variants), len(names), len(sources)), np.nan)
-    for s, source in enumerate(sources):
-        fingerprints = {} if out is None else source.fingerprints()
-        for v, variant in enumerate(variants):
-            for p, name in enumerate(names):
-                made_from = _made_from(source, variant, name)
-                if name in fingerprints:
-                    made_from["carried" if name == CARRIED_OVER else "reward"] = fingerprints[name]
-                cell = Cell(cell_folder(out, variant.name, name, seed=source.seed), made_from)
-                result = cell.result(lambda: _compute(source, variant, name, cell))  # noqa: B023  # called at once
-                returns[v, p, s] = result["return"]
-                console.print(
-                    f"{variant.name}, {name}, seed {source.seed}: {result['return']:.2f}", highlight=False, style="dim"
-                )
+    cells = _cells(sources, variants, names, out)
+    for cell in cells.values():
+        cell.check()
+    for (s, v, name), cell in cells.items():
+        source, variant = sources[s], variants[v]
+        result = cell.result(lambda: _compute(source, variant, name, cell, progress))  # noqa: B023  # called at once
+        returns[v, names.index(name), s] = result["return"]
+        console.print(
+            f"{variant.name}, {name}, seed {source.seed}: {result['return']:.2f}", highlight=False, style="dim"
+        )
     return group_of(returns, names, variants, config)
 
 
+def _cells(
+    sources: Sequence[Source], variants: Sequence[Variant], names: Sequence[str], out: Path | None
+) -> dict[tuple[int, int, str], Cell]:
+    """The cell of each source, variant and policy, by the places of the first two and the name of the last."""
+    made = [{} if out is None else _environment(variant) for variant in variants]
+    cells = {}
+    for s, source in enumerate(sources):
+        fingerprints = {} if out is None else source.fingerprints()
+        for v, variant in enumerate(variants):
+            for name in names:
+                made_from = made[v] | _made_from(source, variant, name)
+                if name in fingerprints:
+                    made_from["carried" if name == CARRIED_OVER else "reward"] = fingerprints[name]
+                cells[s, v, name] = Cell(cell_folder(out, variant.name, name, seed=source.seed), made_from)
+    return cells
+
+
+def _environment(variant: Variant) -> dict[str, Any]:
+    """What tells a variant from another of the same name: its time limit, successors and rewards."""
+    env = variant.make()
+    try:
+        return {"time limit": time_limit(env), "environment": environment_fingerprint(env)}
+    finally:
+        env.close()
+
+
 def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
-    """Everything that a cell's result depends on, except the reward and the policy themselves."""
+    """What a cell's result depends on, except the environment, the reward and the policy themselves."""
     config = source.config
     made: dict[str, Any] = {"variant": variant.id, "options": repr(dict(variant.options)), "policy": name}
     made |= {"seed": source.seed, "episodes": config.episodes}
@@ -145,9 +176,9 @@ def _for_seed(learner: RLConfig, seed: int) -> RLConfig:
     return replace(learner, seed=seed, evaluate_every=learner.evaluate_every or 0)
 
 
-def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[str, Any]:
+def _compute(source: Source, variant: Variant, name: str, cell: Cell, progress: bool) -> dict[str, Any]:
     """Train the policy, unless it needs no training, and evaluate it in the variant."""
-    config = source.config
+    config, shown = source.config, None if progress else False
     more: dict[str, Any] = {}
     if name == RANDOM:
         env = variant.make()
@@ -158,14 +189,14 @@ def _compute(source: Source, variant: Variant, name: str, cell: Cell) -> dict[st
         policy = source.policy
     elif name == TRUE_REWARD:
         learner = _for_seed(config.true_learner or config.learner, source.seed)
-        policy = train_on_reward(variant.make(), learner, out=cell.run, resume=cell.resume(), progress=False).policy
+        policy = train_on_reward(variant.make(), learner, out=cell.run, resume=cell.resume(), progress=shown).policy
     else:
         reward = source.rewards[name] if name in source.rewards else source.distilled(name)  # type: ignore[arg-type]  # a name that is not a reward's is a form's
         if isinstance(reward, DistilledReward) and name not in source.rewards:
             more["explained_variance"] = reward.figures.get("explained_variance")
         settings = RetrainConfig(_for_seed(config.learner, source.seed))
         policy = retrain(
-            reward, settings, env=variant.make(), out=cell.run, resume=cell.resume(), progress=False
+            reward, settings, env=variant.make(), out=cell.run, resume=cell.resume(), progress=shown
         ).policy
     found: Evaluation = evaluate(policy, variant.make, episodes=config.episodes, seed=EVALUATION_SEED + source.seed)
     return {"return": float(found.returns.mean()), "returns": found.returns.tolist(), **more}

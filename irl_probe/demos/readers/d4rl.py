@@ -10,7 +10,16 @@ import numpy as np
 
 from irl_probe._types import Array, Bools, Ints
 from irl_probe.demos.archive import Archive
-from irl_probe.demos.assembly import SINGLE_FLAG_NOTE, assemble_rows, column, flags, numbers, require
+from irl_probe.demos.assembly import (
+    ONE_EPISODE_NOTE,
+    ROUNDING,
+    SINGLE_FLAG_NOTE,
+    assemble_rows,
+    column,
+    flags,
+    numbers,
+    require,
+)
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
 _NEEDED = ("observations", "actions", "terminals")
@@ -53,6 +62,9 @@ def from_d4rl(where: str, content: Mapping[str, Array], time_limit: int | None =
     marked as both counts as terminated, unless it is step `time_limit`. If the file has timeouts, they are the clock,
     and the limit does not start a new episode.
 
+    If the file has `next_observations`, an episode also ends where they are not the observation of the next row, as a
+    truncation, and a note says so.
+
     Without `next_observations` the successor of a step is the observation of the next row (`assemble_rows`).
 
     Raises DemoError if lengths differ or numbers are not finite.
@@ -62,10 +74,19 @@ def from_d4rl(where: str, content: Mapping[str, Array], time_limit: int | None =
     _check_shapes({name: array.shape for name, array in arrays.items()}, where)
     terminals = flags(arrays["terminals"], where, "terminals")
     timeouts = flags(arrays["timeouts"], where, "timeouts") if "timeouts" in arrays else None
-    last = _last_rows(terminals, timeouts, time_limit)
+    done = terminals if timeouts is None else terminals | timeouts
+    broken = _broken_off(arrays["observations"], arrays.get("next_observations")) & ~done
+    last = _last_rows(done | broken, None if timeouts is not None else time_limit)
     lengths = np.diff(last, prepend=-1)
     terminated = terminals[last] & (lengths != time_limit)
-    notes = () if timeouts is not None or time_limit is not None or not terminated.any() else (SINGLE_FLAG_NOTE,)
+    notes = []
+    if broken.any():
+        notes.append(
+            f"{broken.sum()} episodes end without a mark, where the next row is not their next observation: each of "
+            "these ends was read as a truncation."
+        )
+    if timeouts is None and time_limit is None:
+        notes += [SINGLE_FLAG_NOTE] * bool(terminated.any()) + [ONE_EPISODE_NOTE] * (len(last) == 1 < len(terminals))
     observations, actions, rewards = arrays["observations"], arrays["actions"], arrays.get("rewards")
     return assemble_rows(
         where,
@@ -84,11 +105,19 @@ def _check_shapes(shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
         raise DemoError(f"{where}: each key must have one row a step, at least one; the shapes are {dict(shapes)}.")
 
 
-def _last_rows(terminals: Bools, timeouts: Bools | None, time_limit: int | None) -> Ints:
-    """Row of each episode's last step: at a mark, at the end of the file and, without timeouts, at the limit."""
-    done = terminals if timeouts is None else terminals | timeouts
+def _broken_off(observations: Array, successors: Array | None) -> Bools:
+    """(N,) whether the next row is not, up to rounding, the successor of this one; the last row has none."""
+    broken = np.zeros(len(observations), dtype=bool)
+    if successors is not None and successors.shape == observations.shape:  # `assemble` has the message for others
+        same = np.isclose(successors[:-1], observations[1:], rtol=ROUNDING, atol=ROUNDING, equal_nan=True)
+        broken[:-1] = ~same.reshape(len(same), -1).all(axis=1)
+    return broken
+
+
+def _last_rows(done: Bools, time_limit: int | None) -> Ints:
+    """Row of each episode's last step: where it is done, at the end of the file and, if one is given, at the limit."""
     ends = np.union1d(np.flatnonzero(done), [len(done) - 1])
-    if timeouts is not None or time_limit is None or time_limit < 1:
+    if time_limit is None or time_limit < 1:
         return ends
     starts = np.append(0, ends[:-1] + 1)
     clocked = [np.arange(start + time_limit - 1, end, time_limit) for start, end in zip(starts, ends, strict=True)]

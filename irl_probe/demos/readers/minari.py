@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from os import PathLike
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 
-from irl_probe._types import Array
+from irl_probe._plain import PARTS, to_plain_observations
 from irl_probe._words import did_you_mean
-from irl_probe.demos.assembly import assemble, column, flags, joined, numbers
+from irl_probe.demos.assembly import assemble, column, flags, guarded, joined, numbers
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
 _BROKEN = (OSError, KeyError, ValueError, RuntimeError, ImportError)
@@ -45,7 +45,8 @@ def read_minari(dataset_id: str) -> Demonstrations:
 def from_minari(dataset: Any) -> Demonstrations:
     """Demonstrations from a `minari.MinariDataset`.
 
-    Dict and Tuple observations become vectors as `gymnasium.wrappers.FlattenObservation` makes them.
+    Its spaces are the dataset's. Observations of a Dict, Tuple, MultiDiscrete or MultiBinary space are flat vectors, as
+    those of `record_demos` are.
 
     Where a mark stands before an episode's last step, a new episode begins after it, and a note says so. So each step
     has the marks that the dataset gives it.
@@ -66,8 +67,9 @@ def from_minari(dataset: Any) -> Demonstrations:
     if not episodes:
         raise DemoError(f"{where}: the dataset holds no episode.")
     seen = dataset.observation_space
-    vectors = isinstance(seen, spaces.Dict | spaces.Tuple)
-    observations = [flat_rows(e.observations, seen, where) if vectors else e.observations for e in episodes]
+    observations = [e.observations for e in episodes]
+    if isinstance(seen, PARTS):
+        observations = [guarded(where, partial(to_plain_observations, seen, rows)) for rows in observations]
     for name, values in (("observations", observations), ("actions", [e.actions for e in episodes])):
         if not all(isinstance(value, np.ndarray) for value in values):
             raise DemoError(
@@ -94,22 +96,6 @@ def from_minari(dataset: Any) -> Demonstrations:
         truncated=~ended[last],
         notes=(note,) if early else (),
         env_id=None if environment is None else environment.id,
-        observation_space=spaces.flatten_space(seen) if vectors else seen,
+        observation_space=seen,
         action_space=dataset.action_space,
     )
-
-
-def flat_rows(values: Any, space: Any, where: str) -> Array:
-    """Observations (N, …) of a space as (N, k), in the order of `gymnasium.spaces.flatten`."""
-    if isinstance(space, spaces.Dict):
-        return np.concatenate([flat_rows(values[key], part, where) for key, part in space.spaces.items()], axis=1)
-    if isinstance(space, spaces.Tuple):
-        parts = zip(values, space.spaces, strict=True)
-        return np.concatenate([flat_rows(value, part, where) for value, part in parts], axis=1)
-    rows = numbers(values, where, "observations")
-    if isinstance(space, spaces.Box | spaces.MultiBinary):
-        return rows.reshape(len(rows), -1)
-    if isinstance(space, spaces.Discrete):
-        hot: Array = (rows.reshape(-1, 1) == np.arange(space.start, space.start + space.n)).astype(space.dtype)
-        return hot
-    raise DemoError(f"{where}: observations of {space} are not read; the parts must be Box, Discrete or MultiBinary.")
