@@ -20,7 +20,14 @@ from irl_probe.learn import Evaluation, RLConfig, evaluate, random_policy, train
 from irl_probe.metrics.bootstrap import LEAST_SEEDS, draw_counts, iqm, resample_counts, seed_interval
 from irl_probe.results import transfer_group
 from irl_probe.retraining import RetrainConfig, retrain
-from irl_probe.retraining.cells import Cell, Fingerprint, cell_folder, policy_fingerprint, reward_fingerprint
+from irl_probe.retraining.cells import (
+    Cell,
+    Fingerprint,
+    cell_folder,
+    environment_fingerprint,
+    policy_fingerprint,
+    reward_fingerprint,
+)
 from irl_probe.rewards import DistilledReward, Reward, RewardModel, distil
 from irl_probe.transfers.config import DISTILLED, Form, TransferConfig
 from irl_probe.transitions import Transitions
@@ -105,11 +112,14 @@ def transfer_by_learning(
         TRUE_REWARD,
     ]
     returns = np.full((len(variants), len(names), len(sources)), np.nan)
+    environments = {} if out is None else {v.name: _environment(v) for v in variants if v.function is not None}
     for s, source in enumerate(sources):
         fingerprints = {} if out is None else source.fingerprints()
         for v, variant in enumerate(variants):
             for p, name in enumerate(names):
                 made_from = _made_from(source, variant, name)
+                if variant.name in environments:
+                    made_from["environment"] = environments[variant.name]
                 if name in fingerprints:
                     made_from["carried" if name == CARRIED_OVER else "reward"] = fingerprints[name]
                 cell = Cell(cell_folder(out, variant.name, name, seed=source.seed), made_from)
@@ -119,6 +129,15 @@ def transfer_by_learning(
                     f"{variant.name}, {name}, seed {source.seed}: {result['return']:.2f}", highlight=False, style="dim"
                 )
     return group_of(returns, names, variants, config)
+
+
+def _environment(variant: Variant) -> dict[str, Fingerprint]:
+    """The fingerprint of a variant that a function makes, which its name does not tell from others."""
+    env = variant.make()
+    try:
+        return environment_fingerprint(env)
+    finally:
+        env.close()
 
 
 def _made_from(source: Source, variant: Variant, name: str) -> dict[str, Any]:
