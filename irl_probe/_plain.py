@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium import spaces, wrappers
 
 from irl_probe._spaces import Env, Space
-from irl_probe._types import Array, Bools, Ints, plain
+from irl_probe._types import Array, Bools, Floats, Ints, plain
 
 S = TypeVar("S")
 MOST_ACTIONS = 512  # of a MultiDiscrete or MultiBinary space, which is counted out as one Discrete
@@ -228,11 +228,15 @@ def _allows(space: Space, mask: Any, action: Any) -> bool:
 
 
 def plain_actions(space: Space) -> spaces.Box[Any] | spaces.Discrete:
-    """The space of `to_plain_actions`: a Box, or a Discrete that counts from 0.
+    """The space of `to_plain_actions`: a Box of floats, or a Discrete that counts from 0.
 
     Raises ValueError for other spaces, and for more than `MOST_ACTIONS` combinations, with the wrapper that helps.
     """
     if isinstance(space, spaces.Box):
+        if space.dtype.kind != "f" or space.dtype.itemsize > 8:
+            raise ValueError(
+                f"Continuous actions must be floats of at most 64 bits; got {space}. Cast them: {_cast_call(space)}."
+            )
         return space
     if isinstance(space, spaces.Discrete):
         return spaces.Discrete(int(space.n))
@@ -240,12 +244,9 @@ def plain_actions(space: Space) -> spaces.Box[Any] | spaces.Discrete:
         count = math.prod(sizes_of(space).tolist())
         if count <= MOST_ACTIONS:
             return spaces.Discrete(count)
-        low, high = starts_of(space).tolist(), (starts_of(space) + sizes_of(space) - 1).tolist()
         raise ValueError(
             f"All actions of a MultiDiscrete or MultiBinary space are counted out, at most {MOST_ACTIONS}; {space} has "
-            f"{count}. Take numbers and round them: gymnasium.wrappers.TransformAction(env, lambda a: "
-            f"np.rint(a).astype(np.{space.dtype}).reshape({space.shape}), gymnasium.spaces.Box(np.float32({low}), "
-            f"np.float32({high})))."
+            f"{count}. Take numbers and round them: {_cast_call(space)}."
         )
     raise ValueError(
         f"Actions must be Discrete, MultiDiscrete, MultiBinary or a bounded Box; got {_short(space)}. "
@@ -378,6 +379,22 @@ def plain_steps(of: tuple[Space, Space], steps: S) -> S:
     return changed
 
 
+def plain_step(
+    of: tuple[Space, Space], simulator: Any, observations: Array, actions: Array
+) -> tuple[Array, Floats, Bools]:
+    """One step from each row by a simulator that takes the environment's units: s′, rewards and whether it ended.
+
+    Args:
+        of: observation and action space of the environment.
+        simulator: anything with `step(observations, actions)`; those of a Dict or Tuple space are flat.
+        observations: as networks see them; so are the successors that are returned.
+        actions: as networks see them.
+    """
+    own = to_own_observations(of[0], observations), to_own_actions(of[1], actions)
+    successors, rewards, ended = simulator.step(*own)
+    return to_plain_observations(of[0], successors), rewards, ended
+
+
 def same_units(one: Space, other: Space) -> bool:
     """Whether the same numbers mean the same in two spaces that fit one network: starts, sizes and names agree."""
     finite = spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary
@@ -482,6 +499,23 @@ def _parts(space: Space, flat: Array) -> Any:
 
 def _short(space: Space) -> str:
     return " ".join(str(space).split())
+
+
+def _cast_call(space: Any) -> str:
+    """The wrapper that takes floats for actions of whole numbers, of true and false, or of another width."""
+    low, high = (-np.ones(math.prod(space.shape)), np.ones(math.prod(space.shape)))  # a choice, where there are none
+    if not isinstance(space, spaces.Box):
+        low, high = starts_of(space).astype(np.float64), (starts_of(space) + sizes_of(space) - 1).astype(np.float64)
+    elif space.is_bounded():
+        low, high = space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
+    rounded = "np.asarray(a)" if space.dtype.kind == "f" else "np.rint(a)"
+    bounds = f"np.float32({low.tolist()}), np.float32({high.tolist()})"
+    if len(set(low.tolist())) == len(set(high.tolist())) == 1:
+        bounds = f"{low[0]}, {high[0]}, ({len(low)},)"
+    return (
+        f"gymnasium.wrappers.TransformAction(env, lambda a: {rounded}.astype('{space.dtype.name}').reshape("
+        f"{space.shape}), gymnasium.spaces.Box({bounds}))"
+    )
 
 
 def _of_parts(space: Space) -> str:

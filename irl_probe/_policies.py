@@ -167,6 +167,11 @@ def checked_actions(given: ArrayLike, count: int, space: Space, where: str = "")
     if not isinstance(space, spaces.Box) and actions.dtype.kind not in "biu":
         raise ValueError(f"The actions of {space} are whole numbers; the policy returned {actions.dtype}{where}.")
     cast = actions.astype(space.dtype or actions.dtype)
+    if isinstance(space, spaces.Box) and space.dtype.kind in "iub" and not np.array_equal(cast, actions):
+        raise ValueError(
+            f"The actions of {space} are whole numbers; the policy returned fractions{where}. Round them, or learn in "
+            "an environment of floats: gymnasium.wrappers.TransformAction."
+        )
     if not isinstance(space, spaces.Box):
         for action in cast:
             if not space.contains(action):

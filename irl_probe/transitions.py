@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irl_probe._config import check_count
-from irl_probe._types import Array, Bools, Floats, Ints, plain
+from irl_probe._types import Array, Bools, Floats, Ints, flags, plain
 
 _NUMBERS = ("observations", "actions", "next_observations", "rewards")
 
@@ -52,7 +52,7 @@ class Transitions:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays = {name: plain(value, name) for name, value in given.items() if value is not None}
         for name in ("terminated", "truncated"):
-            arrays[name] = _flags(arrays[name], name)
+            arrays[name] = flags(arrays[name], name)
         arrays["episode"] = _labels(arrays["episode"])
         for name in _NUMBERS:
             if name in arrays and arrays[name].dtype.kind not in "iuf":
@@ -236,15 +236,6 @@ class Transitions:
                 f"A step is terminated (the MDP ended) or truncated (the clock ended), not both; row {row} is both. "
                 "Gymnasium's rule: terminated wins."
             )
-
-
-def _flags(values: Array, name: str) -> Bools:
-    if values.dtype != np.bool_ and not (values.dtype.kind in "iuf" and np.isin(values, (0, 1)).all()):
-        raise ValueError(
-            f"'{name}' must hold true or false (1 or 0); got dtype {values.dtype} with other values. "
-            "Compare first, for example values > 0.5."
-        )
-    return values.astype(np.bool_, copy=False)
 
 
 def _labels(values: Array) -> Ints:

@@ -31,6 +31,8 @@ true or constant."""
 def main() -> None:
     """Run a verb. Exits with 2 after an error that the user can mend, with 130 after Ctrl-C or SIGTERM."""
     verb, *words = sys.argv[1:] or [""]
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # so that --env module:Env-v0 finds a module beside the data, as python -m does
     try:
         signal.signal(signal.SIGTERM, _terminate)  # a run takes it over while it learns
         if verb in ("", "-h", "--help"):

@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from irl_probe._spaces import Env
+from irl_probe._steps import layers
 from irl_probe._types import Floats
 from irl_probe._words import did_you_mean
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
@@ -67,14 +68,18 @@ def changed(env: Env, parameter: str, factor: float) -> Env:
     found = find_parameter(parameters_of(env), parameter, name)
     found.check(parameter, factor)
     found.change(base, factor)
-    spec = copy.deepcopy(base.spec)
+    return renamed(env, variant_id(name, parameter, factor))
+
+
+def renamed(env: Env, env_id: str) -> Env:
+    """The environment itself, with another id in its spec, if it has one."""
+    spec = copy.deepcopy(env.unwrapped.spec)
     if spec is not None:
-        spec.id = variant_id(name, parameter, factor)
-        base.spec = spec
-        layer = env
-        while isinstance(layer, gym.Wrapper):  # each wrapper caches the spec when it is first read
-            layer._cached_spec = None
-            layer = layer.env
+        spec.id = env_id
+        env.unwrapped.spec = spec
+        for layer in layers(env):  # each wrapper caches the spec when it is first read
+            if isinstance(layer, gym.Wrapper):
+                layer._cached_spec = None
     return env
 
 
@@ -103,8 +108,9 @@ def parameters_of(env: Env) -> Mapping[str, Parameter]:
         raise ValueError(
             "Dynamics can be changed in tabular MDPs and in these environments: "
             f"{', '.join(sorted(CHANGES))}; {env_name(env)} "
-            "is not one of them. Make the changed environment yourself and give transfer an "
-            "irl_probe.envs.Variant(env_id, parameter, factor, function=...) of it."
+            "is not one of them. Make the changed environment yourself, and give transfer both: "
+            f"env=[Variant({env_name(env)!r}, function=make), Variant({env_name(env)!r}, 'wind', 2.0, "
+            "function=make_changed)] with Variant of irl_probe.envs; each function makes a new environment."
         )
     return found
 

@@ -12,6 +12,7 @@ from gymnasium.utils import EzPickle
 
 from irl_probe._plain import plain_env
 from irl_probe._spaces import Env, Space
+from irl_probe._steps import check_distinct
 from irl_probe.envs.make import PAYS_ANOTHER, SHOWS_ONLY, make_env, path_of
 
 
@@ -31,6 +32,41 @@ def copy_env(env: Env) -> Env:
     if twin.unwrapped is env.unwrapped:
         raise ValueError(f"The copy of an environment must be another one; copy.deepcopy({env}) returned it itself.")
     return twin
+
+
+def env_maker(env: Any, **options: Any) -> Callable[[], Env]:
+    """A function that makes a new environment at each call: copies of an environment, or those of an id or a function.
+
+    Args:
+        env: the environment, of which copies are made as it is at each call (`copy_env`); its id; or a function that
+            makes it.
+        **options: for `make_env`, if `env` is an id.
+
+    Raises TypeError for anything else, and for a function that returns something else; ValueError for a function that
+    returns the same environment twice, and for options beside what is not an id.
+    """
+    if isinstance(env, str):
+        return partial(make_env, env, **options)
+    if options:
+        raise ValueError(f"Options are for an environment's id; got {', '.join(options)} beside {env!r}.")
+    if isinstance(env, gym.Env):
+        return partial(copy_env, env)
+    if not callable(env):
+        raise TypeError(
+            f"An environment must be a gymnasium.Env, its id, or a function that makes it; got {env!r}. "
+            "Give one, such as 'CartPole-v1'."
+        )
+    made = [env() for _ in range(2)]
+    for each in made:
+        if not isinstance(each, gym.Env):
+            raise TypeError(
+                f"A function given as an environment must return a gymnasium.Env; {env!r} returned {each!r}. Give "
+                "lambda: gymnasium.make(...)."
+            )
+    check_distinct(made)
+    for each in made:
+        each.close()
+    return env  # type: ignore[no-any-return]  # a function that makes environments
 
 
 def _copied(env: Env, memo: dict[int, Any]) -> Env:

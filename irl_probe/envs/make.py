@@ -37,8 +37,9 @@ for _name, _options in _OURS.items():
 def make_env(env_id: str, **kwargs: Any) -> Env:
     """The environment called `env_id`: "GridWorld" (`gridworld` in a `TabularEnv`), or any that Gymnasium knows.
 
-    "Hopper-v5[mass=2]" has changed dynamics; see `irl_probe.envs.variants`. "PointMaze-v0" is a maze of this library,
-    and "Ant27-v5" is Ant-v5 with only its 27 observations of position and velocity, without the contact forces.
+    "module:Env-v0" imports a module that registers it. "Hopper-v5[mass=2]" has changed dynamics; see
+    `irl_probe.envs.variants`. "PointMaze-v0" is a maze of this library, and "Ant27-v5" is Ant-v5 with only its 27
+    observations of position and velocity, without the contact forces.
 
     Keyword arguments go to the environment: `make_env("Ant-v5", healthy_reward=0.1)`. GridWorld takes those of
     `gridworld` and `horizon` (steps to truncation).
@@ -177,7 +178,8 @@ def _missing_packages(env_id: str, error: Exception) -> str:
 def _unknown(env_id: str) -> str:
     known = ["GridWorld", *gym.registry]
     hint = did_you_mean(env_id, known, most=3) or " gymnasium.pprint_registry() lists them."
-    return f"An environment must be GridWorld or one that Gymnasium has registered; got {env_id!r}.{hint}"
+    own = f"If a module of yours registers it, import it first, or name it too: 'module:{env_id}'."
+    return f"An environment must be GridWorld or one that Gymnasium has registered; got {env_id!r}.{hint} {own}"
 
 
 def _check_size(space: spaces.Box[Any], what: str) -> None:
@@ -194,12 +196,6 @@ def _check_observations(space: spaces.Box[Any], name: str) -> None:
 
 
 def _check_actions(space: spaces.Box[Any], name: str) -> None:
-    if space.dtype.kind != "f" or space.dtype.itemsize > 8:
-        cast = f"lambda a: np.{'rint(a)' if space.dtype.kind in 'iu' else 'asarray(a)'}.astype(np.{space.dtype})"
-        raise ValueError(
-            f"Continuous actions of {name} must be floats of at most 64 bits; got {space}. Cast them: "
-            f"gymnasium.wrappers.TransformAction(env, {cast}, gymnasium.spaces.Box(low, high, {space.shape}))."
-        )
     if not space.is_bounded():
         raise ValueError(
             f"Continuous actions of {name} must have finite bounds; got {space}. Choose some: "

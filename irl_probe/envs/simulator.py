@@ -16,7 +16,7 @@ from gymnasium.utils.seeding import np_random
 from irl_probe._config import as_seed
 from irl_probe._spaces import Env
 from irl_probe._steps import step_copied
-from irl_probe._types import Array, Bools, Floats
+from irl_probe._types import Array, Bools, Floats, indices, plain
 from irl_probe.envs.changes import env_name, kind
 from irl_probe.envs.make import check_wrappers, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
@@ -120,8 +120,12 @@ class TabularSimulator:
         object.__setattr__(self, "_rng", np.random.default_rng(seed))
 
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
-        """One draw of s′ from each row; observations and actions (N,) integers. No step terminates."""
-        states, chosen = observations.astype(np.int64), actions.astype(np.int64)
+        """One draw of s′ from each row; observations and actions (N,) integers. No step terminates.
+
+        Raises ValueError where they are not states and actions of the MDP.
+        """
+        count, actions_count = self.mdp.transition.shape[:2]
+        states, chosen = indices(observations, count, "observations"), indices(actions, actions_count, "actions")
         cumulated = np.cumsum(self.mdp.transition[states, chosen], axis=-1)
         draws = self._rng.random((len(states), 1)) * cumulated[:, -1:]
         successors = (cumulated <= draws).sum(axis=-1)
@@ -171,8 +175,9 @@ class EnvSimulator:
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
         """One step from each row.
 
-        Raises ValueError if the shapes are not those of the environment's spaces.
+        Raises ValueError if the shapes are not those of the environment's spaces, or an array has masked entries.
         """
+        observations, actions = plain(observations, "observations"), plain(actions, "actions")
         for role, array, space in zip(("observations", "actions"), (observations, actions), self._spaces, strict=True):
             expected = (len(observations), *(space.shape or ()))
             if array.shape != expected:

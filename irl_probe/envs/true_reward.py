@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from irl_probe._spaces import Env, Space
 from irl_probe._steps import layers
-from irl_probe._types import Array, Bools, Floats, Ints
+from irl_probe._types import Array, Bools, Floats, Ints, flags, indices, plain
 from irl_probe.envs.changes import env_name, kind
 from irl_probe.envs.make import TRANSFORMS_REWARD, check_wrappers, make_env, path_of
 from irl_probe.envs.simulator import RESETS, Simulator, simulator
@@ -51,16 +51,16 @@ class TrueReward:
             next_observations: like observations.
             terminated: (N,), whether the MDP ended at s′.
 
-        Raises ValueError if the lengths or shapes differ.
+        Raises ValueError if the lengths or shapes differ, or an array has masked entries.
         """
-        count = len(observations)
-        if next_observations.shape != observations.shape or len(actions) != count or terminated.shape != (count,):
+        o, a = plain(observations, "observations"), plain(actions, "actions")
+        o2, d = plain(next_observations, "next_observations"), flags(terminated, "terminated")
+        if not o.ndim or o2.shape != o.shape or a.shape[:1] != d.shape or d.shape != o.shape[:1]:
             raise ValueError(
                 f"A reward takes N rows of observations, actions, next observations and terminated; got shapes "
-                f"{observations.shape}, {actions.shape}, {next_observations.shape} and {terminated.shape}."
+                f"{o.shape}, {a.shape}, {o2.shape} and {d.shape}."
             )
-        flags = terminated.astype(bool)
-        return np.asarray(self.function(observations, actions, next_observations, flags), dtype=np.float64)
+        return np.asarray(self.function(o, a, o2, d), dtype=np.float64)
 
     def discrepancy(self, transitions: Transitions) -> Floats:
         """This reward minus the recorded one at each step, (N,): the error that `note` describes, on this data.
@@ -134,7 +134,9 @@ def _of_base(env: Env) -> TrueReward:
 
 def _tabular(mdp: TabularMDP) -> TrueReward:
     def reward(s: Array, a: Array, t: Array, _: Bools) -> Floats:
-        return mdp.reward[s.astype(np.int64), a.astype(np.int64), t.astype(np.int64)]
+        states, count = mdp.transition.shape[:2]
+        before, after = (indices(each, states, name) for each, name in ((s, "observations"), (t, "next_observations")))
+        return mdp.reward[before, indices(a, count, "actions"), after]
 
     actions = spaces.Discrete(mdp.transition.shape[1])
     return TrueReward(mdp.name, True, "R(s, a, s′) from its table.", reward, action_space=actions)

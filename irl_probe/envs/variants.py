@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from irl_probe._names import UNCHANGED
@@ -11,6 +12,7 @@ from irl_probe._spaces import Env
 from irl_probe.envs.changes import (
     TABULAR,
     UNITS,
+    changed,
     changed_mdp,
     env_name,
     find_parameter,
@@ -18,7 +20,8 @@ from irl_probe.envs.changes import (
     tabular_variant,
     variant_id,
 )
-from irl_probe.envs.make import make_env
+from irl_probe.envs.copying import env_maker
+from irl_probe.envs.make import check_wrappers, make_env
 from irl_probe.envs.tabular import TabularEnv, TabularMDP
 
 Changes = Mapping[str, Iterable[float]] | Iterable[str]
@@ -72,52 +75,54 @@ class Variant:
 
 
 def variants(
-    env: str | TabularMDP, changes: Changes | None = None, *, unchanged: bool = True, **options: Any
+    env: str | Env | Callable[[], Env] | TabularMDP,
+    changes: Changes | None = None,
+    *,
+    unchanged: bool = True,
+    **options: Any,
 ) -> tuple[Variant, ...]:
     """The variants of an environment, the unchanged one first.
 
     Args:
-        env: an id for `make_env`, or a tabular MDP.
+        env: an id for `make_env`, an environment, a function that makes one, or a tabular MDP. Of an environment copies
+            are changed (`copy_env`), with its wrappers, time limit and attributes; it stays as it is.
         changes: parameters with their factors, {"mass": [0.5, 2]}, or a list of names, ["mass", "length=2"], where a
             name without a factor has its default factors. None is every parameter with its default factors.
         unchanged: whether the environment itself comes first.
         **options: for `make_env`, if `env` is an id.
 
-    Raises ValueError for an environment without variants, a parameter that it does not have (with the nearest), or a
-    factor that the parameter cannot have; TypeError if `env` is neither an id nor an MDP.
+    Raises ValueError for an environment without variants, a parameter that it does not have (with the nearest), a
+    factor that the parameter cannot have, options for what is not an id, a tabular environment in a wrapper that may
+    change a step, or a function that returns the same environment twice; TypeError for anything else.
     """
-    if not isinstance(env, str | TabularMDP):
-        raise TypeError(
-            f"Variants are made from an environment's id or from a TabularMDP; got {env!r}. "
-            "Give its id, such as 'CartPole-v1', or env.unwrapped.mdp of a TabularEnv."
-        )
-    tabular = _mdp(env, options)
+    own: Callable[[], Env] | None = None
+    tabular = env if isinstance(env, TabularMDP) else None
+    if not isinstance(env, TabularMDP):
+        make = env_maker(env, **options)
+        made = make()
+        name, known = env_name(made), parameters_of(made)
+        if isinstance(made.unwrapped, TabularEnv):
+            check_wrappers(made)
+            tabular = made.unwrapped.mdp
+        elif not isinstance(env, str):
+            own = make
+        made.close()
     if tabular is not None:
         name, known = tabular.name, TABULAR
-    else:
-        assert isinstance(env, str)
-        made = make_env(env, **options)
-        name, known = env_name(made), parameters_of(made)
-        made.close()
     chosen = {p: list(known[p].factors) for p in known} if changes is None else _choice(changes)
-    found = [Variant(name, options=options, mdp=tabular)] if unchanged else []
+    found = [Variant(name, options=options, mdp=tabular, function=own)] if unchanged else []
     for parameter, given in chosen.items():
         entry = find_parameter(known, parameter, name)
         for factor in given or entry.factors:
             entry.check(parameter, factor)
             mdp = None if tabular is None else changed_mdp(tabular, parameter, factor)
-            found.append(Variant(name, parameter, float(factor), options, mdp))
+            function = None if own is None else partial(_changed, own, parameter, float(factor))
+            found.append(Variant(name, parameter, float(factor), options, mdp, function))
     return tuple(found)
 
 
-def _mdp(env: str | TabularMDP, options: Mapping[str, Any]) -> TabularMDP | None:
-    if isinstance(env, TabularMDP):
-        return env
-    if env != "GridWorld":
-        return None
-    made = make_env(env, **options)
-    assert isinstance(made, TabularEnv)
-    return made.mdp
+def _changed(make: Callable[[], Env], parameter: str, factor: float) -> Env:
+    return changed(make(), parameter, factor)
 
 
 def _choice(changes: Changes) -> dict[str, list[float]]:

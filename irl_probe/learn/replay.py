@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from irl_probe._plain import to_own_actions, to_own_observations, to_plain_observations
+from irl_probe._plain import plain_step
 from irl_probe._spaces import Env, Space
 from irl_probe._steps import reset_copied, step_copied
 from irl_probe.envs import SimulatedStep
@@ -39,9 +39,7 @@ class PlainChance:
 
     def step(self, observations: np.ndarray, actions: np.ndarray) -> SimulatedStep:
         """One step from each row."""
-        own = to_own_observations(self.observation_space, observations), to_own_actions(self.action_space, actions)
-        found = self.of.step(*own)
-        return found._replace(next_observations=to_plain_observations(self.observation_space, found.next_observations))
+        return SimulatedStep(*plain_step((self.observation_space, self.action_space), self.of, observations, actions))
 
     def reseed(self, seed: int) -> None:
         """Draw what a new one with this seed would draw."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from irl_probe._plain import plain_observations
 from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.comparison import CompareConfig, DistanceConfig, compare
-from irl_probe.demos import DemoError, Demonstrations, load_demos, record_demos
+from irl_probe.demos import DemoError, Demonstrations, check_demos, load_demos, record_demos
 from irl_probe.envs import Simulator, TabularEnv, make_env, simulator, soft_expert, true_reward
+from irl_probe.envs.changes import env_name
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.learn import IQConfig, Policy, random_policy, train
@@ -32,7 +34,7 @@ GAMMA = 0.99  # of the canonical distances, where the rewards do not share one Î
 
 
 def coverages(
-    env_id: str,
+    env: str | Env | Callable[[], Env],
     *,
     demos: Demonstrations | None = None,
     episodes: int = 20,
@@ -50,7 +52,7 @@ def coverages(
     Without demonstrations there is only random. GridWorld needs none: its expert is exact.
 
     Args:
-        env_id: the environment.
+        env: the environment, its id, or a function that makes it. An environment stays open.
         demos: demonstrations; None takes the bundled ones of the environment, if there are any.
         episodes: number of random rollouts, and of mixture rollouts in all (at least one for each share).
         seed: seed of the rollouts and the clone.
@@ -58,41 +60,42 @@ def coverages(
             again, and an interrupted one continues. None writes nothing.
         progress: of the clone, as in `train`.
 
-    Raises as `make_env`, `record_demos` and `train` do; CheckpointError where `out` holds another clone.
+    Raises as `make_env`, `record_demos` and `train` do, ValueError where the demonstrations have other spaces, and
+    CheckpointError where `out` holds another clone.
     """
     check_count(episodes, 1, "episodes")
     seed = as_seed(seed)
-    env = make_env(env_id)
-    try:
+    with _open(env) as live:
         expert: Policy | TabularPolicy
         found: dict[str, Transitions] = {}
-        if isinstance(env.unwrapped, TabularEnv):
-            probabilities = soft_expert(env.unwrapped.mdp, GRID_TEMPERATURE)
+        if demos is None and isinstance(live.unwrapped, TabularEnv) and _same_spaces(live, live.unwrapped):
+            probabilities = soft_expert(live.unwrapped.mdp, GRID_TEMPERATURE)
             expert = TabularPolicy(probabilities, seed=seed)
-            found[EXPERT] = record_demos(expert, env, episodes, seed=seed, deterministic=False).transitions
+            found[EXPERT] = record_demos(expert, live, episodes, seed=seed, deterministic=False).transitions
         else:
-            demos = _bundled(env_id) if demos is None else demos
+            demos = _bundled(env_name(live)) if demos is None else demos
             if demos is None:
-                return {RANDOM: _roll(random_policy(env.action_space, seed), env, episodes, seed)}
+                return {RANDOM: _roll(random_policy(live.action_space, seed), live, episodes, seed)}
+            check_demos(demos, (live.observation_space, live.action_space))
             if demos.transitions.rewards is not None:
                 found[EXPERT] = demos.transitions
             cell = Cell(None if out is None else Path(out), {})
             clone = IQConfig(objective="bc", seed=seed)
             expert = train(demos, clone, out=cell.run, resume=cell.resume(), progress=progress).policy
-        found[RANDOM] = _roll(random_policy(env.action_space, seed), env, episodes, seed)
-        return found | {MIXTURE: noisy_rollouts(expert, env, episodes=episodes, seed=seed)}
-    finally:
-        env.close()
+        found[RANDOM] = _roll(random_policy(live.action_space, seed), live, episodes, seed)
+        return found | {MIXTURE: noisy_rollouts(expert, live, episodes=episodes, seed=seed)}
 
 
-def noisy_rollouts(policy: Policy | TabularPolicy, env: str | Env, *, episodes: int = 30, seed: int = 0) -> Transitions:
+def noisy_rollouts(
+    policy: Policy | TabularPolicy, env: str | Env | Callable[[], Env], *, episodes: int = 30, seed: int = 0
+) -> Transitions:
     """Whole episodes of a policy with a share of 0, .2, .4, .6, .8 and 1 of random actions: from good to bad.
 
     Compare or distil a reward on these if it must rank policies of every quality.
 
     Args:
         policy: the policy; its most likely actions are taken.
-        env: the environment, or its id.
+        env: the environment, its id, or a function that makes it. An environment stays open.
         episodes: their total number, rounded down to a multiple of six; at least one for each share.
         seed: seed of the initial states and the random actions.
 
@@ -101,13 +104,31 @@ def noisy_rollouts(policy: Policy | TabularPolicy, env: str | Env, *, episodes: 
     check_count(episodes, 1, "The number of episodes")
     seed = as_seed(seed)
     each = max(1, episodes // len(NOISE))
-    live = make_env(env) if isinstance(env, str) else env
-    try:
+    with _open(env) as live:
         rolled = [_roll(policy, live, each, seed + i, epsilon) for i, epsilon in enumerate(NOISE)]
         return Transitions.concatenate(rolled)
+
+
+@contextmanager
+def _open(env: str | Env | Callable[[], Env]) -> Iterator[Env]:
+    """The environment that was given, which stays open, or one made here, which is closed.
+
+    Raises TypeError for anything that is not an environment, its id, or a function that makes one.
+    """
+    if isinstance(env, gym.Env):
+        yield env
+        return
+    live = make_env(env) if isinstance(env, str) else env() if callable(env) else env
+    if not isinstance(live, gym.Env):
+        raise TypeError(f"'env' must be a Gymnasium environment, its id, or a function that makes it; got {live!r}.")
+    try:
+        yield live
     finally:
-        if isinstance(env, str):
-            live.close()
+        live.close()
+
+
+def _same_spaces(one: Env, other: Env) -> bool:
+    return (one.observation_space, one.action_space) == (other.observation_space, other.action_space)
 
 
 def ladder(coverages: Mapping[str, Transitions]) -> dict[str, Transitions] | None:

@@ -16,9 +16,10 @@ from irl_probe._config import check_kind, takes_config
 from irl_probe._names import TRUE_REWARD
 from irl_probe._plain import plain_actions
 from irl_probe._spaces import Env
-from irl_probe._steps import check_distinct, time_limit
+from irl_probe._steps import time_limit
 from irl_probe.demos import DemoError, load_demos
-from irl_probe.envs import env_name, make_env
+from irl_probe.envs import env_name
+from irl_probe.envs.copying import env_maker
 from irl_probe.learn import Policy, RLConfig, TrainingInterrupted, evaluate, random_policy, train_on_reward
 from irl_probe.metrics.bootstrap import stratified_bootstrap
 from irl_probe.results import new_results, retraining_group
@@ -43,7 +44,7 @@ def retrain_study(
     rewards: Mapping[str, Reward],
     config: RetrainStudyConfig | None = None,
     *,
-    env: str | Callable[[], Env],
+    env: str | Env | Callable[[], Env],
     expert: float | None = None,
     out: str | Path | None = None,
     progress: bool | None = None,
@@ -58,7 +59,7 @@ def retrain_study(
         rewards: name → reward. The name "true reward" is reserved for the environment's own reward; an empty mapping
             trains on that one alone.
         config: see `RetrainStudyConfig`.
-        env: environment id, or a function that makes the environment.
+        env: the environment, of which each policy gets a copy; its id; or a function that makes it.
         expert: the expert's mean true return; None takes that of the bundled demonstrations, where there are any.
         out: folder for results and runs. A policy that is finished there is not trained again. An interrupted one
             continues at its last checkpoint, or starts again with Stable-Baselines3. None writes nothing.
@@ -77,7 +78,7 @@ def retrain_study(
         raise ValueError("A study takes at least one reward, as a mapping name → reward, or the true one; got none.")
     if TRUE_REWARD in rewards:
         raise ValueError(f"{TRUE_REWARD!r} is the name of the environment's own reward; give yours another name.")
-    maker = _maker(env)
+    maker = env_maker(env)
     example = maker()
     taught: dict[str, Reward | None] = dict(rewards)
     if config.on_true_reward:
@@ -222,18 +223,6 @@ def _expert(env_id: str) -> float | None:
     except DemoError:
         return None
     return None if returns is None else float(returns.mean())
-
-
-def _maker(env: str | Callable[[], Env]) -> Callable[[], Env]:
-    if isinstance(env, str):
-        return lambda: make_env(env)
-    if isinstance(env, gym.Env):
-        raise ValueError("A study makes an environment for each policy: give its id, or a function that makes it.")
-    first, second = env(), env()
-    check_distinct((first, second))
-    first.close()
-    second.close()
-    return env
 
 
 def _steps(config: RetrainStudyConfig, action_space: gym.Space[Any]) -> int:

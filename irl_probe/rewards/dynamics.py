@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -101,7 +101,7 @@ def fit_dynamics(
         raise RewardError(
             "The dynamics model diverged in training; lower the learning rate, or scale the observations."
         )
-    return LearnedDynamics(network.eval(), likelihood, baseline, len(held), config.samples, config.seed)
+    return LearnedDynamics(network.eval(), likelihood, baseline, len(held), config.samples, config.seed, action_space)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +119,7 @@ class LearnedDynamics:
         baseline: the same under one Gaussian for the change of s, which ignores s and a; useful models are far above.
         held_out: the number of steps over which both are means.
         samples, seed: number and seed of the draws.
+        action_space: of the steps that it was fitted to; None where it is not known, as in a reward that was loaded.
     """
 
     network: GaussianDynamics
@@ -127,6 +128,7 @@ class LearnedDynamics:
     held_out: int
     samples: int = 16
     seed: int = 0
+    action_space: Space | None = None
     name: ClassVar[str] = "learned dynamics"
     kind: ClassVar[Kind] = "marginal"
 
@@ -139,7 +141,7 @@ class LearnedDynamics:
     ) -> tuple[Floats, Floats]:
         count, shape = len(observations), observations.shape[1:]
         noise = np.random.default_rng(self.seed).standard_normal((self.samples, self.network.spec.input_width))
-        drawn = np.empty((self.samples, count))
+        drawn, floats = np.empty((self.samples, count)), _floats(observations)
         layers, spec = NumpyLayers(self.network.layers), self.network.spec
         for rows in pieces(count, piece_rows(spec)):
             o = observations[rows]
@@ -149,9 +151,9 @@ class LearnedDynamics:
             for k, draw in enumerate(noise):
                 member = k % spec.critics
                 successors = (flat + mean[member] + deviation[member] * draw).reshape(-1, *shape)
-                drawn[k, rows] = value(successors.astype(o.dtype), no_end)
+                drawn[k, rows] = value(successors.astype(floats), no_end)
                 if len(o) and ended.any():
-                    after = value(successors[:1].astype(o.dtype), np.ones(1, dtype=bool))
+                    after = value(successors[:1].astype(floats), np.ones(1, dtype=bool))
                     drawn[k, rows] += ended[member] * (after - drawn[k, rows])
         return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / math.sqrt(self.samples)
 
@@ -193,7 +195,8 @@ class LearnedSimulator:
     Attributes:
         model: the model that `fit_dynamics` returned.
         seed: seed of the draws, which differ from call to call.
-        action_space: of the actions that `step` gets; None takes them as the model does, counted from 0.
+        action_space: of the actions that `step` gets; None takes that of the steps that the model was fitted to, or
+            else actions counted from 0.
     """
 
     model: LearnedDynamics
@@ -222,8 +225,9 @@ class LearnedSimulator:
     def step(self, observations: Array, actions: Array) -> SimulatedStep:
         """One draw from each row: observations (N, *obs_shape), actions in the environment's units."""
         spec, layers = self.model.network.spec, NumpyLayers(self.model.network.layers)
-        actions = actions if self.action_space is None else to_plain_actions(self.action_space, actions)
-        successors, ended = np.empty_like(observations), np.zeros(len(observations), dtype=bool)
+        space = self.model.action_space if self.action_space is None else self.action_space
+        actions = actions if space is None else to_plain_actions(space, actions)
+        successors, ended = np.empty(observations.shape, _floats(observations)), np.zeros(len(observations), dtype=bool)
         for rows in pieces(len(observations), piece_rows(spec)):
             o = observations[rows]
             mean, deviation, ends = self.model.moments(layers, o, actions[rows])
@@ -232,6 +236,11 @@ class LearnedSimulator:
             successors[rows] = o.astype(np.float64) + change.reshape(o.shape)
             ended[rows] = self._rng.random(len(o)) < ends[member, place]
         return SimulatedStep(successors, np.full(len(observations), np.nan), ended)
+
+
+def _floats(observations: Array) -> np.dtype[Any]:
+    """The dtype of predicted successors: that of the observations, unless those are whole numbers."""
+    return observations.dtype if observations.dtype.kind == "f" else np.dtype(np.float32)
 
 
 class GaussianDynamics(Network):
@@ -309,9 +318,14 @@ def _spec(
 ) -> NetworkSpec:
     flat = plain_observations(observation_space)
     if not (isinstance(flat, spaces.Box) and np.issubdtype(flat.dtype, np.floating)):
+        instead = (
+            "For discrete states count P(s′ | s, a), (S, A, S), and give ExactExpectation(P)."
+            if isinstance(observation_space, spaces.Discrete)
+            else "Take whole numbers as floats: gymnasium.wrappers.DtypeObservation(env, np.float32), around "
+            "gymnasium.wrappers.FlattenObservation(env) if it has parts, and observations.astype(np.float32)."
+        )
         raise RewardError(
-            f"Gaussian dynamics are learned for a Box of real numbers; got {observation_space}. For discrete states "
-            "count P(s′ | s, a) and give ExactExpectation(P)."
+            f"Gaussian dynamics are learned for a Box of real numbers; got {observation_space}. {instead}"
         )
     try:
         return NetworkSpec.of(

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
 
-from irl_probe._spaces import Space
+from irl_probe._plain import plain_step, uniform_actions
+from irl_probe._spaces import Env, Space
 from irl_probe._types import Array, Bools, Floats
-from irl_probe.envs import Simulator, make_env, simulator
+from irl_probe.demos import record_demos
+from irl_probe.envs import Simulator, TabularMDP, TabularSimulator, make_env, simulator
+from irl_probe.envs.simulator import EnvSimulator
 from irl_probe.rewards.protocol import RewardError
 
+CHECKED = 32  # steps of an episode by which two simulators are compared
 TRANSITION = "expectation.transition"  # the name of P(s′ | s, a) among the weights of a saved reward
 
 Kind = Literal["per-transition", "marginal"]
@@ -26,7 +32,8 @@ class Expectation(Protocol):
     """E over s′ of a value of s′, with its standard error.
 
     `name` is its label in artifacts and results. `kind` says which reward it gives: "per-transition" (a function of
-    the observed s′) or "marginal" (a function of s and a alone).
+    the observed s′) or "marginal" (a function of s and a alone). Arrays are as networks see them: indices that count
+    from 0, and flat observations of a Dict or Tuple space.
     """
 
     @property
@@ -116,14 +123,21 @@ class SimulatedExpectation:
     draws, and so the reward, differ from call to call.
 
     Attributes:
-        env_id: the environment; an artifact stores it, and loading builds its default simulator.
-        simulator: its simulator.
+        env_id: the name of the environment. An artifact stores it, and loading builds its default simulator, so only
+            a reward whose simulator steps as that one does can be saved.
+        simulator: its simulator, which takes observations and actions in the environment's units; those of a Dict or
+            Tuple space are flat.
         samples: K, at least 1, and at least 2 where the simulator is stochastic.
+        spaces: observation and action space of the simulator; a reward sets them to its own. None takes arrays as
+            networks see them: indices that count from 0.
+        default: whether it is the default simulator of `env_id`.
     """
 
     env_id: str
     simulator: Simulator
     samples: int = 1
+    spaces: tuple[Space, Space] | None = None
+    default: bool = False
     name: ClassVar[str] = "simulator"
     kind: ClassVar[Kind] = "marginal"
 
@@ -136,13 +150,22 @@ class SimulatedExpectation:
             )
 
     @classmethod
-    def of(cls, env_id: str, *, samples: int | None = None) -> SimulatedExpectation:
-        """The expectation by the default simulator of `env_id`; by default with 1 sample if deterministic, else 16.
+    def of(cls, env: str | Env | Callable[[], Env] | TabularMDP, *, samples: int | None = None) -> SimulatedExpectation:
+        """The expectation by `envs.simulator`; by default with 1 sample if deterministic, else 16.
 
-        Raises ValueError where the environment is unknown or cannot be set to an observation.
+        Args:
+            env: the environment, of which copies step with the physics that it has now; its id; a function that makes
+                it; or a tabular MDP.
+            samples: K.
+
+        Raises ValueError where the environment is unknown, cannot be set to an observation, or is in a wrapper that may
+        change a step.
         """
-        built = simulator(env_id)
-        return cls(env_id, built, samples if samples is not None else 1 if built.deterministic else 16)
+        live = env() if callable(env) and not isinstance(env, gym.Env) else env
+        built = simulator(live)
+        name = env if isinstance(env, str) else built.name
+        count = samples if samples is not None else 1 if built.deterministic else 16
+        return cls(name, built, count, default=isinstance(env, str))
 
     @classmethod
     def rebuilt(cls, env_id: str, samples: int, observation_space: Space, action_space: Space) -> SimulatedExpectation:
@@ -152,7 +175,7 @@ class SimulatedExpectation:
         """
         try:
             env = make_env(env_id)
-            built = cls(env_id, simulator(env), samples)
+            built = cls(env_id, simulator(env), samples, default=True)
         except (ValueError, ImportError) as error:
             raise RewardError(
                 f"The reward is marginal, with E over s′ by a simulator of {env_id}, which cannot be built: {error}"
@@ -170,16 +193,54 @@ class SimulatedExpectation:
     ) -> tuple[Floats, Floats]:
         drawn = np.empty((self.samples, len(observations)))
         for k in range(self.samples):
-            successors, _, ended = self.simulator.step(observations, actions)
+            if self.spaces is None:
+                successors, _, ended = self.simulator.step(observations, actions)
+            else:
+                successors, _, ended = plain_step(self.spaces, self.simulator, observations, actions)
             drawn[k] = value(successors, ended)
         if self.simulator.deterministic:
             return drawn[0], np.zeros(len(observations))
         return drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / np.sqrt(self.samples)
 
     def spec(self) -> dict[str, object]:
-        """Its description in reward.json."""
+        """Its description in reward.json. Raises RewardError where loading would build another simulator."""
+        if not (self.default or _steps_as_default(self.env_id, self.simulator)):
+            raise RewardError(
+                f"A saved reward takes E over s′ by the default simulator of {self.env_id}, and this one steps "
+                "otherwise (its own physics, arguments or code). Save the per-transition reward (recover without an "
+                "expectation), or distil this one; a pickle keeps its simulator."
+            )
         return {"name": self.name, "env_id": self.env_id, "samples": self.samples}
 
     def tensors(self) -> dict[str, Tensor]:
         """None: loading builds the simulator from its name."""
         return {}
+
+
+def _steps_as_default(env_id: str, given: Simulator) -> bool:
+    """Whether a simulator makes the same steps as the default one of an id: those of two random episodes."""
+    try:
+        env = make_env(env_id)
+        default = simulator(env)
+    except (ValueError, ImportError):
+        return False
+    if isinstance(default, TabularSimulator):
+        return isinstance(given, TabularSimulator) and np.array_equal(default.mdp.transition, given.mdp.transition)
+    if default.deterministic != given.deterministic:
+        return False
+    if not default.deterministic:
+        if not isinstance(given, EnvSimulator):
+            return False  # chance that cannot be seeded cannot be compared
+        default, given = copy.deepcopy(default), copy.deepcopy(given)
+        default.reseed(0)
+        given.reseed(0)
+    rng = np.random.default_rng(0)
+    steps = record_demos(
+        lambda o: uniform_actions(env.action_space, len(o), rng), env, 2, seed=0, max_steps=CHECKED
+    ).transitions
+    env.close()
+    try:
+        ours, theirs = (each.step(steps.observations, steps.actions) for each in (default, given))
+    except ValueError:  # it takes other observations or actions
+        return False
+    return all(np.array_equal(np.asarray(ours[i]), np.asarray(theirs[i])) for i in (0, 2))

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from irl_probe._plain import bounded_actions, same_units, to_plain_actions, to_plain_observations
 from irl_probe._spaces import Space
-from irl_probe._types import Array, Bools, Floats
+from irl_probe._types import Array, Bools, Floats, flags
 from irl_probe.softq import NetworkSpec
 from irl_probe.transitions import Transitions
 
@@ -199,9 +199,9 @@ def plain_batch(
     try:
         o, o2 = (to_plain_observations(reward_spaces[0], rows) for rows in (observations, successors))
         a = to_plain_actions(reward_spaces[1], bounded_actions(reward_spaces[1], actions))
+        d = flags(terminated, "terminated")
     except ValueError as error:
         raise RewardError(f"A batch must lie in the spaces that the reward was learned in. {error}") from error
-    d = np.asarray(terminated, dtype=bool)
     check_batch(spec, o, a, o2, d)
     return o, a, o2, d
 

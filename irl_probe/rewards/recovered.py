@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from irl_probe._plain import bounded_actions, to_own_actions, to_plain_actions
 from irl_probe._policies import is_stable_baselines
 from irl_probe._spaces import Space
-from irl_probe._types import Array, Bools, Floats
+from irl_probe._types import Array, Bools, Floats, flags
 from irl_probe.rewards import schema
 from irl_probe.rewards.dynamics import DYNAMICS, GaussianDynamics, LearnedDynamics
 from irl_probe.rewards.expectation import (
@@ -116,6 +116,8 @@ class RecoveredReward(RewardModel):
             raise RewardError(f"The value after the end must be finite; got {self.terminal_value}.")
         object.__setattr__(self, "terminal_value", float(self.terminal_value))
         self.check_spaces(self.observation_space, self.action_space)
+        if isinstance(self.expectation, SimulatedExpectation):
+            object.__setattr__(self, "expectation", replace(self.expectation, spaces=self._spaces))
         if isinstance(self.expectation, LearnedDynamics):
             check_spaces_fit(self.expectation.network.spec, self.observation_space, self.action_space)
 
@@ -181,7 +183,11 @@ class RecoveredReward(RewardModel):
 
     def value_after(self, next_observations: Array, terminated: Bools) -> Floats:
         """(1 − d)·V(s′) + d·V_abs, (N,)."""
-        return np.where(terminated, self.terminal_value, self.v(next_observations))
+        try:
+            ended = flags(terminated, "terminated")
+        except ValueError as error:
+            raise RewardError(str(error)) from error
+        return np.where(ended, self.terminal_value, self.v(next_observations))
 
     def _value_after(self, plain: Array, terminated: Bools) -> Floats:
         """`value_after` of observations as networks see them."""
@@ -383,7 +389,7 @@ def recover(
     if isinstance(expectation, str) and expectation != "observed":
         raise RewardError(
             f"'expectation' must be 'observed', or an expectation over s′ as an object; got {expectation!r}. "
-            "For the marginal reward give ExactExpectation(transition), SimulatedExpectation.of(env_id) or what "
+            "For the marginal reward give ExactExpectation(transition), SimulatedExpectation.of(env) or what "
             "fit_dynamics gives."
         )
     return RecoveredReward(

@@ -278,5 +278,5 @@ def warn_of_another_env(reward: Reward, spec: EnvSpec | None) -> None:
 
 
 def _name(env_id: str) -> str:
-    """An id without its version and change of dynamics: "Hopper" of "Hopper-v5[mass=2]"."""
-    return re.sub(r"(-v\d+)?(\[.*\])?$", "", env_id)
+    """An id without its module, version and change of dynamics: "Hopper" of "module:Hopper-v5[mass=2]"."""
+    return re.sub(r"^.*:|(-v\d+)?(\[.*\])?$", "", env_id)

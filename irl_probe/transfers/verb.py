@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +13,7 @@ import xarray as xr
 from irl_probe._config import takes_config
 from irl_probe._names import CARRIED_OVER, RANDOM, RECOVERED, TRUE_REWARD, UNNAMED
 from irl_probe._plain import named, one_observation
+from irl_probe._spaces import Env
 from irl_probe.envs import UNCHANGED, TabularMDP, Variant, variants
 from irl_probe.learn import Policy, TrainingInterrupted
 from irl_probe.results import new_results
@@ -32,7 +33,7 @@ def transfer(
     reward: Rewards | Mapping[str, Rewards],
     config: TransferConfig | None = None,
     *,
-    env: str | TabularMDP | Sequence[Variant],
+    env: str | Env | Callable[[], Env] | TabularMDP | Sequence[Variant],
     policy: Policy | Sequence[Policy] | None = None,
     transitions: Mapping[str, Transitions] | Transitions | None = None,
     out: str | Path | None = None,
@@ -49,8 +50,9 @@ def transfer(
             sequence with one for each seed of the config, each from its own run; intervals then include the differences
             between runs.
         config: see `TransferConfig`.
-        env: id of the environment, or a tabular MDP, which is changed in each of its parameters; or the variants
-            themselves, as `envs.variants` makes them, the unchanged environment among them.
+        env: the environment, its id, a function that makes it, or a tabular MDP, which is changed in each of its
+            parameters; or the variants themselves, as `envs.variants` makes them, the unchanged environment among
+            them. Of an environment copies are changed and used, with its wrappers, time limit and attributes.
         policy: the imitator's (or one for each seed). None takes that of a recovered reward's Q; without either, no
             policy is carried over.
         transitions: the coverage to distil on; None records it (`TransferConfig.coverage_episodes`).
@@ -66,7 +68,11 @@ def transfer(
     CheckpointError where `out` holds other results; TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     config = config or TransferConfig()
-    changed = variants(env) if isinstance(env, str | TabularMDP) else env
+    if isinstance(env, Variant):
+        raise ValueError(
+            f"Give a sequence of variants, as irl_probe.envs.variants(env) makes it, or an environment; got {env!r}."
+        )
+    changed = env if isinstance(env, Sequence) and not isinstance(env, str) else variants(env)
     unchanged = _check_variants(changed)
     named: Mapping[str, Rewards] = reward if isinstance(reward, Mapping) else {RECOVERED: reward}
     _check_names(named, config)
@@ -130,10 +136,8 @@ def _sources(
 
 def _check_variants(variants: Sequence[Variant]) -> Variant:
     """The unchanged variant. Raises ValueError unless the variants can be studied together."""
-    if not isinstance(variants, Sequence):
-        raise ValueError(
-            f"Give a sequence of variants, as irl_probe.envs.variants(env) makes it, or an id; got {variants!r}."
-        )
+    if wrong := [each for each in variants if not isinstance(each, Variant)]:
+        raise TypeError(f"Each variant must be a Variant of irl_probe.envs; got {wrong[0]!r}.")
     environments = sorted({v.env_id for v in variants})
     if len(environments) != 1:
         raise ValueError(f"The variants must be of one environment, at least one; got those of {environments}.")
