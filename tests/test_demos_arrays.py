@@ -381,3 +381,9 @@ class TestFromDataFrame:
         pd.DataFrame(table()).to_csv(tmp_path / "a.csv")
         with pytest.raises(DemoError, match=r"Demonstrations\.from_dataframe"):
             load_demos(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("given", ["mine.csv", [[0.0, 1]], None])
+def test_what_is_not_a_table_is_refused_with_the_way_to_read_one(given):
+    with pytest.raises(DemoError, match=r"takes a table of pandas or polars; got .*pandas\.read_csv"):
+        Demonstrations.from_dataframe(given, observations="x", actions="a", episode="e")

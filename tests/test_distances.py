@@ -27,12 +27,12 @@ def shaped(o, a, o2, d):
 
 def compare(rewards, env, steps, **kwargs):
     options = {
+        "reference": ip.true_reward(env),
         "distances": ip.comparison.DistanceConfig(**{**vars(QUICK), "gamma": 0.99}),
         "dynamics": ip.envs.simulator(env),
     }
     return ip.compare(
         rewards,
-        reference=ip.true_reward(env),
         transitions=steps,
         config=ip.CompareConfig(resamples=10),
         **options | kwargs,
@@ -55,6 +55,16 @@ def test_a_shaped_truth_is_near_the_opposite_is_far_and_the_calibration_agrees(p
     assert float(tree["decomposition"]["scale"].sel(reward="shaped", bound="estimate").squeeze()) == pytest.approx(
         2, abs=1e-3
     )
+
+
+def test_plain_functions_are_measured_over_the_action_space_of_the_simulator(pendulum):
+    env, steps = pendulum
+    said = {}
+    for dynamics in (None, ip.envs.simulator(env)):
+        tree = compare({"shaped": shaped}, env, steps, reference=pendulum_truth, dynamics=dynamics)
+        said[dynamics is None] = tree["distance"].attrs["actions"]
+    assert said[False] == "uniform over the action space"
+    assert "range of the actions in the data" in said[True]
 
 
 def test_no_figure_depends_on_what_else_is_compared(pendulum):

@@ -274,8 +274,6 @@ def test_a_study_needs_rewards_with_names_of_their_own(mdp):
         ip.retraining.retrain_study({}, replace(STUDY, on_true_reward=False), env=maker(mdp))
     with pytest.raises(ValueError, match="is the name of the environment's own reward"):
         ip.retraining.retrain_study({"true reward": good}, env=maker(mdp))
-    with pytest.raises(ValueError, match="give its id, or a function that makes it"):
-        ip.retraining.retrain_study({"good": good}, env=TabularEnv(mdp))
 
 
 def test_the_true_reward_alone_makes_a_study(mdp):

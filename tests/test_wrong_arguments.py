@@ -41,7 +41,7 @@ def test_calls_of_earlier_versions_are_understood_with_a_warning():
         ),
         (lambda: ip.train(DEMOS, env=3), "Gymnasium id or a gymnasium.Env; got 3"),
         (lambda: ip.load_demos(ENV, env_id=3), "'env_id' must be a string.* got 3"),
-        (lambda: ip.load_demos(3), "named by a string or a path; got 3"),
+        (lambda: ip.load_demos(3), "named by a string or a path; got int"),
         (lambda: ip.learn.train_on_reward(ENV, 3), "type RLConfig; got 3"),
         (lambda: ip.evaluate(DEMOS, ENV), "a function of observations; got .*run.policy"),
         (

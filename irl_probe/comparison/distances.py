@@ -130,7 +130,7 @@ def distances(
 
     Raises ValueError where γ is neither given nor shared, where spaces differ, or where a reward is not finite.
     """
-    space = _action_space(rewards, truth)
+    space = _action_space(rewards, truth, dynamics)
     if isinstance(dynamics, LearnedDynamics):
         dynamics = LearnedSimulator(dynamics, config.seed, space)
     gamma = _gamma(rewards, config)
@@ -193,7 +193,7 @@ def distances(
 
 
 IN_SPACE = "uniform over the action space"
-IN_DATA = "uniform over the range of the actions in the data: neither a reward nor the truth states an action space"
+IN_DATA = "uniform over the range of the actions in the data: neither rewards nor dynamics state an action space"
 
 
 def calibration(name: str, times: int) -> str:
@@ -233,7 +233,7 @@ class _Coverage:
         measured[REFERENCE] = reward_terms("the reference", truth)
         rng = np.random.default_rng(config.seed)
         steps = whole.rows(np.sort(rng.choice(len(whole), size=min(config.samples, len(whole)), replace=False)))
-        every, sampler = _actions(_action_space(rewards, truth), whole)
+        every, sampler = _actions(_action_space(rewards, truth, dynamics), whole)
         count = None if pool.ndim > 1 else int(max(pool.max(), whole.next_observations.max())) + 1
         states = pool[rng.integers(len(pool), size=config.states)]
         drawn = sampler(config.actions, rng)
@@ -474,8 +474,10 @@ def _random_reward(steps: Transitions, pool: Array, seed: int) -> RewardTerms:
     return RewardTerms(RANDOM, pair=lambda s, a: network(joined(s, a)))
 
 
-def _action_space(rewards: Mapping[str, Reward], truth: Reward) -> Space | None:
-    """The action space of d_A: that of the rewards, else that of the truth, else None.
+def _action_space(
+    rewards: Mapping[str, Reward], truth: Reward, dynamics: Simulator | LearnedDynamics | None
+) -> Space | None:
+    """The action space of d_A: that of the rewards, else that of the truth, else that of the dynamics, else None.
 
     It does not depend on which kinds of reward are compared, so that no figure does.
 
@@ -485,7 +487,10 @@ def _action_space(rewards: Mapping[str, Reward], truth: Reward) -> Space | None:
     if isinstance(truth, TrueReward) and truth.action_space is not None:
         known[REFERENCE] = truth.action_space
     if not known:
-        return None
+        if isinstance(dynamics, LearnedSimulator) and dynamics.action_space is None:
+            return dynamics.model.action_space
+        own: Space | None = getattr(dynamics, "action_space", None)
+        return own
     first, space = next(iter(known.items()))
     for name, other in known.items():
         if not _same_actions(space, other):

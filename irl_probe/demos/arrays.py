@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from irl_probe._config import check_count
@@ -96,11 +95,16 @@ def from_dataframe(
     **about: Unpack[About],
 ) -> Demonstrations:
     """See `Demonstrations.from_dataframe`."""
+    if not hasattr(frame, "columns"):
+        raise DemoError(
+            f"from_dataframe takes a table of pandas or polars; got {type(frame).__name__}. Read a file first, for "
+            "example with pandas.read_csv."
+        )
     labels = _cells(frame, episode, source)
     order = _order(labels, None if time is None else _cells(frame, time, source), episode, time, source)
     labels = labels[order]
     acts = _columns(frame, actions, source)[order]
-    missing = pd.isna(acts).reshape(len(acts), -1).any(axis=1)
+    missing = _gaps(acts).reshape(len(acts), -1).any(axis=1)
     ends = np.append(labels[1:] != labels[:-1], True)
     if missing.any() and not np.array_equal(missing, ends):
         row = int(np.argmax(missing & ~ends)) if (missing & ~ends).any() else int(np.argmax(ends & ~missing))
@@ -340,6 +344,14 @@ def _numbers(cells: Array) -> Array:
     return np.array(cells.tolist()) if cells.dtype == object else cells
 
 
+def _gaps(values: Array) -> Bools:
+    """Which cells of a table hold nothing."""
+    import pandas  # here, because every worker that loads a reward imports this file
+
+    missing: Bools = pandas.isna(values)
+    return missing
+
+
 def _whole_again(frame: Any, names: str | Sequence[str], values: Array) -> Array:
     """Whole numbers that a gap in their column turned into floats, if the column says that they are whole."""
     kinds = [str(frame[name].dtype).lower() for name in ([names] if isinstance(names, str) else names)]
@@ -348,14 +360,14 @@ def _whole_again(frame: Any, names: str | Sequence[str], values: Array) -> Array
 
 def _order(labels: Array, times: Array | None, episode: str, time: str | None, where: str) -> Ints:
     """The rows by episode, in the order in which episodes first appear, and by time where that is given."""
-    if not len(labels) or pd.isna(labels).any():
+    if not len(labels) or _gaps(labels).any():
         raise DemoError(f"{where}: the column '{episode}' must give every row, at least one, its episode.")
     if times is None:
         return np.arange(len(labels))
     _, first, which = np.unique(labels, return_index=True, return_inverse=True)
     order = np.lexsort((times, first[which]))
     same = (labels[order][1:] == labels[order][:-1]) & (times[order][1:] == times[order][:-1])
-    if same.any() or pd.isna(times).any():
+    if same.any() or _gaps(times).any():
         row = int(np.argmax(same))
         raise DemoError(
             f"{where}: the column '{time}' must differ from row to row of an episode, without gaps; episode "

@@ -11,10 +11,11 @@ from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.utils.seeding import np_random
 
 from irl_probe._config import as_seed
-from irl_probe._spaces import Env
+from irl_probe._spaces import Env, Space
 from irl_probe._steps import step_copied
 from irl_probe._types import Array, Bools, Floats, indices, plain
 from irl_probe.envs.changes import env_name, kind
@@ -115,6 +116,11 @@ class TabularSimulator:
         """Whether every row of P has only one possible successor."""
         return bool((np.count_nonzero(self.mdp.transition, axis=-1) == 1).all())
 
+    @property
+    def action_space(self) -> Space:
+        """The actions of the MDP."""
+        return spaces.Discrete(self.mdp.transition.shape[1])
+
     def reseed(self, seed: int) -> None:
         """Draw what a new simulator with this seed would draw."""
         object.__setattr__(self, "_rng", np.random.default_rng(seed))
@@ -149,6 +155,7 @@ class EnvSimulator:
         self.name, self.exact, self.note = name, reset.exact, reset.note
         self.deterministic = not (kind(env) == "acrobot" and env.torque_noise_max > 0)
         self._set_state, self._spaces = reset.set_state, (env.observation_space, env.action_space)
+        self.action_space: Space = env.action_space
         # MuJoCo releases the interpreter's lock during a step; classic control is Python, where threads do not help.
         count = (workers or os.cpu_count() or 1) if kind(env) in _MUJOCO else 1
         self._copies = [_copy(env, int(seed) + i) for i in range(count)]
