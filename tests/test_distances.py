@@ -7,7 +7,7 @@ from rollouts import rollout
 import irl_probe as ip
 from irl_probe.softq import DiscreteQ, DiscreteSoftQ, NetworkSpec
 
-QUICK = ip.comparison.DistanceConfig(samples=400, states=64, resamples=40, features=64)
+QUICK = ip.comparison.DistanceConfig(samples=400, states=64, resamples=40, features=64, horizon=5)
 FIGURES = ["epic", "dard", "starc_val", "starc_minimal", "erc"]
 
 

@@ -52,7 +52,7 @@ def test_shaping_a_hundred_times_the_reward_is_seen_through_where_it_is_shown_an
         transitions=steps,
         config=ip.CompareConfig(resamples=2),
         distances=ip.comparison.DistanceConfig(
-            gamma=GAMMA, samples=128, actions=2, draws=2, states=8, resamples=20, simulated=4000, features=64
+            gamma=GAMMA, samples=128, actions=2, draws=2, states=8, resamples=20, simulated=4000, features=64, horizon=5
         ),
         dynamics=ip.envs.simulator(env),
     )

@@ -328,7 +328,7 @@ def test_distances_of_a_dict_environment_are_those_of_the_tabular_problem_inside
         transitions=steps,
         reference=truth,
         dynamics=Cells(mdp),
-        distances=DistanceConfig(gamma=0.9, states=2048, resamples=3, features=64, simulated=4000),
+        distances=DistanceConfig(gamma=0.9, states=2048, resamples=3, features=64, simulated=4000, rollouts=64),
     )
     found = tree["distance"].to_dataset()["value"].sel(bound="estimate").squeeze()
     coverage = np.zeros((9, 5, 9))

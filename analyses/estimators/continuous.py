@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import irl_probe as ip
-from irl_probe.comparison import REFERENCES, SIZES, evenly
+from irl_probe.comparison import REFERENCES, SIZES, evenly, rolled_steps
 from irl_probe.metrics import Dynamics, Estimate, draw_successors, follow, roll_out, starc_forms, state_features
 
 HERE = Path(__file__).parent
@@ -167,8 +167,8 @@ def replicated(task: Task, episodes: int, replication: int, missing: set[str]) -
         task,
         steps,
         replication,
-        rolled=evenly(steps, DEFAULTS.rolled if val else 1, replication),
-        horizon=DEFAULTS.horizon,
+        rolled=evenly(steps, DEFAULTS.samples if val else 1, replication),
+        horizon=rolled_steps(GAMMA, DEFAULTS),
         rollouts=DEFAULTS.rollouts,
         simulated=DEFAULTS.simulated if val else 200,
     )

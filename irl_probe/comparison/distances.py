@@ -60,6 +60,7 @@ TIMES = (1, 10)  # the calibration shapes the truth with 1 and 10 times the pote
 REFERENCES = 4  # pairs (s, a) at which a plain function's dependence on s′ is read
 SIZES = tuple(2**k for k in range(5, 12))  # numbers of features, among which held-out episodes choose
 
+REACH = 0.4  # VAL's rollouts, as a share of 1/(1 − γ) steps
 REMEMBERED = 4  # batches of states whose V is kept
 
 AtLeastTwo = Annotated[int, at_least(2)]
@@ -72,7 +73,7 @@ class DistanceConfig(Config):
     gamma: Gamma | None = None
     """Discount γ of the canonical forms (default: the one that all recovered rewards share)."""
     samples: AtLeastTwo = 1024
-    """Steps of each coverage, drawn at random, for EPIC and DARD; evenly spaced for estimator="rollouts"."""
+    """Steps of each coverage: drawn at random for EPIC and DARD, evenly spaced for VAL."""
     actions: AtLeastTwo = 16
     """Draws of d_A, uniform over a continuous action space; all discrete actions are used."""
     states: AtLeastTwo = 512
@@ -80,7 +81,7 @@ class DistanceConfig(Config):
     draws: AtLeastTwo = 4
     """Successors of each state and action, where the dynamics are random."""
     steps: AtLeastTwo = 8192
-    """Most steps of each coverage for Minimal and VAL: all steps, or whole episodes drawn at random."""
+    """Most steps of each coverage for Minimal: all steps, or whole episodes drawn at random. VAL's are among them."""
     features: AtLeastTwo = 256
     """Most features of VAL's value; held-out episodes choose how many are used."""
     minimal_features: AtLeastTwo = 32
@@ -90,10 +91,9 @@ class DistanceConfig(Config):
     """Simulated steps of the policy d_A, on which VAL's value is fitted."""
     estimator: Literal["features", "rollouts"] = "features"
     """VAL by short rollouts and a fitted value, or from its definition by long rollouts: slow, without features."""
-    rolled: AtLeastTwo = 4096
-    """Most of these steps from which VAL's rollouts start: all, or evenly spaced ones."""
-    horizon: Count = 5
-    """Length of these rollouts, after which VAL's fitted value takes over."""
+    horizon: Count | None = None
+    """Steps of VAL's rollouts before the fitted value takes over (default 0.4/(1 − γ), so 40 at γ = .99). Fewer are
+    cheaper and have less noise, but miss what features do not show, such as how far an action carries on a robot."""
     rollouts: AtLeastTwo = 4
     """Rollouts of each step and first action; estimator="rollouts" needs more of them."""
     confidence: Confidence = 0.95
@@ -181,8 +181,7 @@ def distances(
         features=config.features,
         minimal_features=config.minimal_features,
         simulated=config.simulated,
-        rolled=config.rolled,
-        horizon=config.horizon,
+        horizon=rolled_steps(gamma, config),
         rollouts=config.rollouts,
         estimator=config.estimator,
         confidence=config.confidence,
@@ -289,12 +288,11 @@ class _Coverage:
         features = state_features(seen, size=c.features, count=count, seed=c.seed)
         minimal = state_features(steps.observations, size=c.minimal_features, count=count, seed=c.seed)
         rewards = {**measured, **units}
-        long = c.estimator == "rollouts"
         # One step is enough where features can show every value: discrete states have an indicator each.
-        horizon = None if long else 1 if count is not None else c.horizon
+        horizon = None if c.estimator == "rollouts" else 1 if count is not None else rolled_steps(self._gamma, c)
         rollouts = roll_out(
             rewards,
-            evenly(steps, c.samples if long else c.rolled, c.seed),
+            steps if horizon == 1 else evenly(steps, c.samples, c.seed),
             self._gamma,
             dynamics,
             actions=actions,
@@ -372,6 +370,11 @@ def _whole_episodes(whole: Transitions, most: int, seed: int) -> Transitions:
     order = np.random.default_rng(seed).permutation(len(whole.lengths))
     fits = np.cumsum(whole.lengths[order]) <= most
     return whole.episodes(sorted((order[fits] if fits.any() else order[:1]).tolist()))
+
+
+def rolled_steps(gamma: float, config: DistanceConfig) -> int:
+    """The steps of VAL's rollouts: as stated, or a share of the steps 1/(1 − γ) that a discounted sum reaches."""
+    return max(1, round(REACH / (1 - gamma))) if config.horizon is None else config.horizon
 
 
 def evenly(steps: Transitions, count: int, seed: int) -> Transitions:
