@@ -134,3 +134,22 @@ def test_the_message_about_a_missing_argument_says_what_to_pass(pendulum):
 def test_config_refuses_values_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         ip.comparison.DistanceConfig(**options)
+
+
+def test_rollouts_reach_a_share_of_the_discounted_future_unless_their_length_is_stated():
+    config = ip.comparison.DistanceConfig()
+    assert [ip.comparison.rolled_steps(gamma, config) for gamma in (0, 0.5, 0.9, 0.99)] == [1, 1, 4, 40]
+    assert ip.comparison.rolled_steps(0.99, ip.comparison.DistanceConfig(horizon=7)) == 7
+
+
+def test_a_truth_without_an_advantage_at_gamma_0_has_no_val_instead_of_noise(pendulum):
+    env, steps = pendulum
+
+    def of_state(o, a, o2, d):
+        return o[:, 0]
+
+    distances = ip.comparison.DistanceConfig(**{**vars(QUICK), "gamma": 0.0})
+    tree = compare({"reward": pendulum_truth}, env, steps, reference=of_state, distances=distances)
+    row = tree["distance"].to_dataset().squeeze().sel(metric="starc_val", bound="estimate")
+    assert np.isnan(float(row["value"]))
+    assert "is 0 on these steps" in str(row["reason"].values)
