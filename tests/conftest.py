@@ -3,6 +3,7 @@
 import ast
 import multiprocessing
 import re
+import signal
 from functools import partial
 from importlib import import_module
 
@@ -25,6 +26,9 @@ install_import_hook(
     ["irl_probe.learn.objectives", "irl_probe.softq.functions", "irl_probe.softq.networks"],
     "beartype.beartype ",  # with the space, files that were compiled without `Outermost` are not used
 )
+
+# A shell that starts the suite in the background lets it ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A process of this server starts in a tenth of a second, one that imports torch itself in three.
 multiprocessing.set_forkserver_preload(["irl_probe.learn.training", "irl_probe.rewards.distilled", "pandas"])

@@ -387,3 +387,23 @@ class TestFromDataFrame:
 def test_what_is_not_a_table_is_refused_with_the_way_to_read_one(given):
     with pytest.raises(DemoError, match=r"takes a table of pandas or polars; got .*pandas\.read_csv"):
         Demonstrations.from_dataframe(given, observations="x", actions="a", episode="e")
+
+
+def test_a_misspelt_keyword_is_refused_and_not_swallowed():
+    with pytest.raises(TypeError, match="reward"):
+        Demonstrations.from_arrays([np.zeros((3, 2))], [np.zeros((3, 1))], reward=[np.ones(3)])
+    with pytest.raises(TypeError, match="dones"):
+        Demonstrations.from_dataframe(pd.DataFrame({"x": [0.0]}), observations="x", actions="x", episode="x", dones="x")
+
+
+@pytest.mark.parametrize(
+    ("actions", "stated", "message"),
+    [
+        (np.array([0, 1, 5]), {"action_space": spaces.Discrete(2)}, r"must lie in Discrete\(2\); 1 of 3"),
+        (np.full((3, 1), 2.0), {"action_space": spaces.Box(-1, 1, (1,))}, "must lie in Box"),
+        (np.array([0, 1, 1]), {"observation_space": spaces.Box(-1, 1, (3,))}, r"have shape \(2,\)"),
+    ],
+)
+def test_steps_outside_the_stated_spaces_are_refused(actions, stated, message):
+    with pytest.raises(DemoError, match=message):
+        Demonstrations.from_arrays([np.zeros((4, 2))], [actions], **stated)

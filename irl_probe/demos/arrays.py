@@ -25,6 +25,7 @@ from irl_probe.demos.assembly import (
     numbers,
     split_final,
 )
+from irl_probe.demos.checking import check_spaces
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
 
 Episodes = ArrayLike | Sequence[ArrayLike]
@@ -67,7 +68,7 @@ def from_arrays(
         before, after = split_final(before, sizes, where)
     elif after is not None:
         _check_order(before, after, sizes, where)
-    return assemble_rows(
+    demos = assemble_rows(
         where,
         observations=before,
         next_observations=after,
@@ -78,6 +79,8 @@ def from_arrays(
         notes=notes,
         **about,
     )
+    check_spaces(demos, demos.observation_space, demos.action_space)
+    return demos
 
 
 def from_dataframe(

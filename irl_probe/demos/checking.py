@@ -45,7 +45,7 @@ def check_demos(demos: Demonstrations, env: str | Env | tuple[Space, Space]) -> 
         observation_space, action_space = env
     else:
         observation_space, action_space = env.observation_space, env.action_space
-    _check_spaces(demos, observation_space, action_space)
+    check_spaces(demos, observation_space, action_space)
     if fault := order_fault(demos) or ("" if isinstance(env, tuple) else dynamics_fault(demos, env)):
         raise DemoError(fault)
 
@@ -70,23 +70,24 @@ def checked(demos: Demonstrations) -> str:
     return f"checked      no fault was found against {demos.env_id}"
 
 
-def _check_spaces(demos: Demonstrations, observation_space: Space, action_space: Space) -> None:
+def check_spaces(demos: Demonstrations, observation_space: Space | None, action_space: Space | None) -> None:
+    """Raise DemoError unless observations and actions are in these spaces; None is not checked."""
     t = demos.transitions
     where = f"The demonstrations ({demos.source}) do not fit the environment"
     if isinstance(observation_space, spaces.Box | spaces.Discrete):
         _check_kind(demos, "observation", t.observations, observation_space)
-    else:
-        guarded(
-            where, lambda: [to_plain_observations(observation_space, o) for o in (t.observations, t.next_observations)]
-        )
+    elif observation_space is not None:
+        seen = observation_space
+        guarded(where, lambda: [to_plain_observations(seen, o) for o in (t.observations, t.next_observations)])
     if isinstance(observation_space, spaces.Discrete):
         _check_bounds(demos, "observation", t.observations, observation_space)
         _check_bounds(demos, "observation", t.next_observations, observation_space)
     if isinstance(action_space, spaces.Box | spaces.Discrete):
         _check_kind(demos, "action", t.actions, action_space)
         _check_bounds(demos, "action", t.actions, action_space)
-    else:
-        guarded(where, lambda: to_plain_actions(action_space, t.actions))
+    elif action_space is not None:
+        done = action_space
+        guarded(where, lambda: to_plain_actions(done, t.actions))
 
 
 def _check_kind(demos: Demonstrations, what: str, values: Array, space: Space) -> None:

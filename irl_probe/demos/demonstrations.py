@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,6 @@ from irl_probe.transitions import Transitions
 
 if TYPE_CHECKING:
     from irl_probe.demos.arrays import Episodes
-    from irl_probe.demos.assembly import About
 
 
 class DemoError(ValueError):
@@ -62,7 +61,9 @@ class Demonstrations:
         lengths: ArrayLike | None = None,
         episode: ArrayLike | None = None,
         source: str = "arrays",
-        **about: Unpack[About],
+        env_id: str | None = None,
+        observation_space: Space | None = None,
+        action_space: Space | None = None,
     ) -> Demonstrations:
         """Demonstrations from arrays of whole episodes, in time order.
 
@@ -78,15 +79,17 @@ class Demonstrations:
             lengths: (E,) steps (actions) of each episode, if arrays hold all rows.
             episode: instead, a label for each row. Without both, marks at the steps must say where episodes end.
             source: where they come from, in words; messages begin with it.
-            **about: `env_id`, `observation_space` and `action_space`, if they are known. Whole numbers in the space of
-                fractions, and the reverse, take the kind of their space.
+            env_id: the Gymnasium id of the environment, if there is one.
+            observation_space: of the environment, if it is known. Whole numbers in a space of fractions, and the
+                reverse, take the kind of their space.
+            action_space: in the same way.
 
         Without final observations the successor of a terminal step is its own observation (no value is taken there),
         and the last step of a truncated episode is left out; a note says so.
 
         Raises DemoError if it is not clear where episodes begin and end, if lengths do not fit, if steps are not in
-        time order, if an episode is marked as both terminated and truncated or before its last step, or if numbers are
-        masked or not finite.
+        time order, if an episode is marked as both terminated and truncated or before its last step, if numbers are
+        masked or not finite, or if observations or actions are not in their spaces.
         """
         from irl_probe.demos.arrays import from_arrays
 
@@ -100,7 +103,9 @@ class Demonstrations:
             lengths=lengths,
             episode=episode,
             source=source,
-            **about,
+            env_id=env_id,
+            observation_space=observation_space,
+            action_space=action_space,
         )
 
     @staticmethod
@@ -116,7 +121,9 @@ class Demonstrations:
         terminated: str | None = None,
         truncated: str | None = None,
         source: str = "a table",
-        **about: Unpack[About],
+        env_id: str | None = None,
+        observation_space: Space | None = None,
+        action_space: Space | None = None,
     ) -> Demonstrations:
         """Demonstrations from a DataFrame of pandas or polars with one row a step.
 
@@ -132,8 +139,10 @@ class Demonstrations:
             terminated: the column of marks where the task ended, as in `from_arrays`.
             truncated: the column of marks where the clock ended.
             source: where the table comes from, in words; messages begin with it.
-            **about: `env_id`, `observation_space` and `action_space`, if they are known. A column of pandas with a gap
-                holds floats; with `action_space=Discrete(n)` they become whole numbers again.
+            env_id: as in `from_arrays`.
+            observation_space: as in `from_arrays`.
+            action_space: as in `from_arrays`. A column of pandas with a gap holds floats; with
+                `action_space=Discrete(n)` they become whole numbers again.
 
         Raises DemoError as `from_arrays` does, or for a column that does not exist.
         """
@@ -150,7 +159,9 @@ class Demonstrations:
             terminated=terminated,
             truncated=truncated,
             source=source,
-            **about,
+            env_id=env_id,
+            observation_space=observation_space,
+            action_space=action_space,
         )
 
     @staticmethod
