@@ -97,6 +97,21 @@ def test_calls_of_earlier_versions_are_understood_with_a_warning():
             "type Env; got 3. Give one, or an id such as 'CartPole-v1'",
         ),
         (lambda: ip.rewards.check_reward_model("CartPole-v1/iq", ENV), "must be a function .*got 'CartPole-v1/iq'"),
+        (lambda: ip.retrain(constant, env=None), "type Env; got None. Give one, or an id"),
+        (lambda: ip.transfer(None, env=ENV), "must be the reward itself; got None"),
+        (lambda: ip.coverages(ENV, demos=ENV), "type Demonstrations; got 'CartPole-v1'.*load_demos"),
+        (lambda: ip.coverages(ENV, demos=STEPS), "type Demonstrations; got .*load_demos"),
+        (lambda: ip.compare({"a": constant}, transitions=STEPS, dynamics=ENV), "simulator.*got 'CartPole-v1'"),
+        (
+            lambda: ip.train(DEMOS, ip.IQConfig(chi2_square="double"), simulator=ENV),
+            r"method step.*got 'CartPole-v1'. Make one with irl_probe.envs.simulator\(env\)",
+        ),
+        (lambda: ip.record_demos(lambda o: 0, "Cartpole-v1", 1), "Did you mean 'CartPole-v1'|CartPole-v1"),
+        (lambda: ip.Demonstrations.from_minari(None), "takes a minari.MinariDataset; got NoneType"),
+        (
+            lambda: ip.Demonstrations.from_arrays([np.zeros((2, 1))], [np.zeros(2, int)], action_space=2),
+            "'action_space' must be a space of gymnasium.spaces; got 2",
+        ),
         (lambda: ip.save_demos(STEPS, "nowhere.npz"), "type Demonstrations; got .*load_demos or record_demos"),
     ],
 )

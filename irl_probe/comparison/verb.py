@@ -94,6 +94,11 @@ def compare(
     config = config or CompareConfig()
     coverages = {UNNAMED: transitions} if isinstance(transitions, Transitions) else transitions
     _check_rewards(rewards, reference)
+    if dynamics is not None and not hasattr(dynamics, "step") and not isinstance(dynamics, LearnedDynamics):
+        raise TypeError(
+            f"'dynamics' must be a simulator or a learned model; got {dynamics!r}. Make one with "
+            "irl_probe.envs.simulator(env), or with irl_probe.rewards.fit_dynamics."
+        )
     _check_coverages(coverages, "Transitions must be one Transitions, or a mapping coverage → Transitions")
     truths = {coverage: _truth(reference, steps, coverage) for coverage, steps in coverages.items()}
     bootstrap = {name: value for name, value in asdict(config).items() if name != "gamma"}

@@ -16,6 +16,7 @@ from irl_probe.demos.assembly import (
     UNMARKED_NOTE,
     About,
     assemble_rows,
+    check_about,
     check_lengths,
     column,
     flags,
@@ -46,6 +47,7 @@ def from_arrays(
 ) -> Demonstrations:
     """See `Demonstrations.from_arrays`."""
     where = source
+    check_about(where, about)
     listed = lengths is None and episode is None and _is_list(observations)
     columns = {"observations": observations, "actions": actions}
     optional = {"rewards": rewards, "next_observations": next_observations}
@@ -98,10 +100,10 @@ def from_dataframe(
     **about: Unpack[About],
 ) -> Demonstrations:
     """See `Demonstrations.from_dataframe`."""
-    if not hasattr(frame, "columns"):
+    if not hasattr(frame, "columns") or hasattr(frame, "collect"):
         raise DemoError(
             f"from_dataframe takes a table of pandas or polars; got {type(frame).__name__}. Read a file first, for "
-            "example with pandas.read_csv."
+            "example with pandas.read_csv, and collect() a LazyFrame."
         )
     labels = _cells(frame, episode, source)
     order = _order(labels, None if time is None else _cells(frame, time, source), episode, time, source)
@@ -327,6 +329,8 @@ def _cells(frame: Any, name: str, where: str) -> Array:
     known = [str(column) for column in frame.columns]
     if name not in known:
         raise DemoError(f"{where}: there is no column '{name}'.{did_you_mean(name, known)} It has: {', '.join(known)}.")
+    if known.count(name) > 1:
+        raise DemoError(f"{where}: the table has {known.count(name)} columns '{name}'. Give each a name of its own.")
     return np.asarray(frame[name].to_numpy())
 
 
@@ -338,6 +342,8 @@ def _columns(frame: Any, names: str | Sequence[str], where: str) -> Array:
             return numbers([np.asarray(cell) for cell in cells], where, names)
         return cells
     guarded(where, lambda: check_count(len(names), 1, "The number of columns"))
+    if len(set(names)) < len(names):
+        raise DemoError(f"{where}: a column may be named once; got {', '.join(names)}.")
     parts = [_cells(frame, name, where) for name in names]
     return np.column_stack([part if part.dtype.kind in "biuf" else part.astype(object) for part in parts])
 

@@ -49,6 +49,15 @@ class About(TypedDict, total=False):
     action_space: Space | None
 
 
+def check_about(where: str, about: About) -> None:
+    """Raise DemoError unless spaces are spaces and the id of the environment is a string."""
+    kinds = {"observation_space": spaces.Space, "action_space": spaces.Space, "env_id": str}
+    for name, value in about.items():
+        if value is not None and not isinstance(value, kinds[name]):
+            wanted = "a string" if kinds[name] is str else "a space of gymnasium.spaces"
+            raise DemoError(f"{where}: '{name}' must be {wanted}; got {value!r}.")
+
+
 def guarded(where: str, build: Callable[[], Result]) -> Result:
     """The value of `build()`; an error of Transitions or NumPy becomes a DemoError that names `where`."""
     try:

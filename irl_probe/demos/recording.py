@@ -17,6 +17,7 @@ from irl_probe._spaces import Env
 from irl_probe._steps import EpisodeLimit, copied, reset_copied, step_copied
 from irl_probe.demos.assembly import assemble, guarded
 from irl_probe.demos.demonstrations import DemoError, Demonstrations
+from irl_probe.envs.make import make_env
 
 
 def record_demos(
@@ -70,7 +71,7 @@ def record_demos(
     if not isinstance(live, str | gymnasium.Env):
         raise DemoError(f"record_demos: 'env' must be a Gymnasium id or environment; got {env!r}.")
     act = guarded("record_demos", lambda: acting(policy, normaliser))
-    made = gymnasium.make(live) if isinstance(live, str) else live
+    made = guarded("record_demos", lambda: make_env(live)) if isinstance(live, str) else live
     try:
         return _record(act, made, episodes, seed, epsilon, deterministic, min(limits.values(), default=None))
     finally:

@@ -202,6 +202,11 @@ def _chance(config: ResolvedIQ, env: Env | None, env_id: str | None, given: Chan
     if config.chi2_square == "sampled":
         return None
     if given is not None:
+        if not hasattr(given, "step"):
+            raise TypeError(
+                f"'simulator' must have a method step(observations, actions); got {given!r}. Make one with "
+                "irl_probe.envs.simulator(env)."
+            )
         return given
     needed = "chi2_square='double' draws two s′ for each (s, a), which needs a simulator"
     source = env if env is not None else env_id

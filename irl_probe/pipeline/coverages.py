@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import xarray as xr
 
-from irl_probe._config import as_seed, check_count
+from irl_probe._config import as_seed, check_count, check_kind
 from irl_probe._names import BASELINES, CONSTANT, EXPERT, LEARNED, MIXTURE, RANDOM, TRUE, UNNAMED
 from irl_probe._plain import plain_observations
 from irl_probe._spaces import Env
@@ -65,6 +65,9 @@ def coverages(
     """
     check_count(episodes, 1, "episodes")
     seed = as_seed(seed)
+    if demos is not None:
+        how = "Read them with load_demos, or make them with record_demos."
+        check_kind(demos, Demonstrations, "The demonstrations", how)
     with _open(env) as live:
         expert: Policy | TabularPolicy
         found: dict[str, Transitions] = {}

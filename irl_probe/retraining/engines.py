@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import numpy as np
 
-from irl_probe._config import as_seed, check_count, takes_config
+from irl_probe._config import as_seed, check_count, check_kind, takes_config
 from irl_probe._plain import plain_actions, plain_env, to_own_actions, to_plain_observations
 from irl_probe._policies import acting
 from irl_probe._spaces import Env, Space
@@ -57,6 +57,7 @@ def retrain(
     if model is not None and model.temperature is not None and learner.temperature is None:
         learner = replace(learner, temperature=model.temperature, gamma=model.gamma)
     live = make_env(env) if isinstance(env, str) else env
+    check_kind(live, gym.Env, "The environment", "Give one, or an id such as 'CartPole-v1'.")
     note = None if out is None else {"reward": reward_fingerprint(reward, live)}
     wrapped = RewardWrapper(live, reward)
     return train_on_reward(wrapped, learner, out=out, resume=resume, progress=progress, note=note)

@@ -77,9 +77,10 @@ def transfer(
     named: Mapping[str, Rewards] = reward if isinstance(reward, Mapping) else {RECOVERED: reward}
     _check_names(named, config)
     for name, each in named.items():
-        if isinstance(each, str):
+        if not callable(each) and (isinstance(each, str) or not isinstance(each, Sequence)):
             raise TypeError(
-                f"The reward {name!r} must be the reward itself; got {each!r}. Read it with irl_probe.load_reward."
+                f"The reward {name!r} must be the reward itself; got {each!r}. Read a saved one with "
+                "irl_probe.load_reward."
             )
     base = unchanged.mdp
     if base is not None and all(not isinstance(each, Sequence) for each in named.values()):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from importlib.util import find_spec
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -53,7 +52,7 @@ def from_minari(dataset: Any) -> Demonstrations:
 
     Raises DemoError if the dataset cannot be read or holds no episode.
     """
-    if isinstance(dataset, str | PathLike):
+    if not (hasattr(dataset, "spec") and hasattr(dataset, "iterate_episodes")):
         raise DemoError(
             f"from_minari takes a minari.MinariDataset; got {type(dataset).__name__}. Give the id of a dataset to "
             "load_demos: 'minari:<dataset id>'."
