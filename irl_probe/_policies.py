@@ -64,11 +64,19 @@ def acting(policy: Policy, normaliser: Any = None) -> Act:
 def _calling(function: Callable[..., ArrayLike]) -> Act:
     names, second = _parameters(function)
 
+    def alone(found: object) -> Array:
+        if isinstance(found, tuple) and len(found) == 2 and np.ndim(found[0]) and found[1] is None:
+            raise TypeError(
+                "A policy must return actions alone; this function returned (actions, None), as the predict of a model "
+                "does. Give the model itself."
+            )
+        return _array(found)
+
     def act(observations: Array, deterministic: bool, rng: np.random.Generator | None, /) -> Array:
         named = {"deterministic": deterministic} if "deterministic" in names else {}
         if "rng" in names and rng is not None:
-            return _array(function(observations, **named, rng=rng))
-        return _array(function(observations, *([deterministic] if second else []), **named))
+            return alone(function(observations, **named, rng=rng))
+        return alone(function(observations, *([deterministic] if second else []), **named))
 
     return act
 
@@ -166,6 +174,8 @@ def checked_actions(given: ArrayLike, count: int, space: Space, where: str = "")
         raise ValueError(f"The policy must return {one}, shape {wanted}; got {actions.shape}{where}.")
     if not isinstance(space, spaces.Box) and actions.dtype.kind not in "biu":
         raise ValueError(f"The actions of {space} are whole numbers; the policy returned {actions.dtype}{where}.")
+    if actions.dtype.kind == "f" and np.isnan(actions).any():
+        raise ValueError(f"The policy's actions must be numbers; got {actions.tolist()}{where}.")
     cast = actions.astype(space.dtype or actions.dtype)
     if isinstance(space, spaces.Box) and space.dtype.kind in "iub" and not np.array_equal(cast, actions):
         raise ValueError(

@@ -1,5 +1,6 @@
 """A verb that is given an argument of the wrong kind says what it takes and how to make it."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -154,3 +155,20 @@ def test_a_reward_wrapper_refuses_a_value_that_is_not_a_reward():
 def test_an_environment_that_has_no_name_is_refused():
     with pytest.raises(TypeError, match=r"name of an environment must be of type str; got None.*'CartPole-v1'"):
         ip.envs.make_env(None)
+
+
+def test_a_policy_that_gives_no_number_or_the_tuple_of_predict_is_refused():
+    with pytest.raises(ValueError, match="actions must be numbers; got"):
+        ip.evaluate(lambda o: np.full((len(o), 1), np.nan), "Pendulum-v1", episodes=1)
+    with pytest.raises((TypeError, ValueError), match=r"returned \(actions, None\).*Give the model itself"):
+        ip.evaluate(lambda o: (np.zeros(len(o), int), None), ENV, episodes=1)
+
+
+@pytest.mark.parametrize("change", ["time limit", "gravity"])
+def test_coverages_leave_out_bundled_demonstrations_of_another_environment(change):
+    env = gym.make(ENV, max_episode_steps=9 if change == "time limit" else None)
+    if change == "gravity":
+        env.unwrapped.gravity = 30.0
+    with pytest.warns(UserWarning, match="bundled demonstrations are of CartPole-v1 as its id makes it"):
+        found = ip.coverages(env, episodes=2)
+    assert list(found) == ["random"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from irl_probe._spaces import Env
 from irl_probe._types import Array, Bools, Floats
 from irl_probe.comparison import CompareConfig, DistanceConfig, compare
 from irl_probe.demos import DemoError, Demonstrations, check_demos, load_demos, record_demos
+from irl_probe.demos.sanity import dynamics_fault
 from irl_probe.envs import Simulator, TabularEnv, make_env, simulator, soft_expert, true_reward
 from irl_probe.envs.changes import env_name
+from irl_probe.envs.make import env_record
 from irl_probe.envs.tabular import TabularPolicy
 from irl_probe.envs.true_reward import TrueReward
 from irl_probe.learn import IQConfig, Policy, random_policy, train
@@ -76,7 +79,7 @@ def coverages(
             expert = TabularPolicy(probabilities, seed=seed)
             found[EXPERT] = record_demos(expert, live, episodes, seed=seed, deterministic=False).transitions
         else:
-            demos = _bundled(env_name(live)) if demos is None else demos
+            demos = _bundled(live) if demos is None else demos
             if demos is None:
                 return {RANDOM: _roll(random_policy(live.action_space, seed), live, episodes, seed)}
             check_demos(demos, (live.observation_space, live.action_space))
@@ -147,11 +150,24 @@ def ladder(coverages: Mapping[str, Transitions]) -> dict[str, Transitions] | Non
     return dict(reversed(rungs.items())) | last
 
 
-def _bundled(env_id: str) -> Demonstrations | None:
+def _bundled(env: Env) -> Demonstrations | None:
+    """The bundled demonstrations of an environment, which must be as its id makes it."""
+    name = env_name(env)
     try:
-        return load_demos(env_id)
+        demos = load_demos(name)
     except DemoError:
         return None
+    with _open(name) as made:
+        same = env_record(made) == env_record(env)
+    if same and not dynamics_fault(demos, env):
+        return demos
+    warnings.warn(
+        f"The bundled demonstrations are of {name} as its id makes it, and this environment has another time limit, "
+        "other arguments, wrappers or dynamics; so they are left out. Give demos= for the coverages 'expert' and "
+        "'mixture'.",
+        stacklevel=4,
+    )
+    return None
 
 
 def _roll(policy: Policy | TabularPolicy, env: Env, episodes: int, seed: int, epsilon: float = 0.0) -> Transitions:
