@@ -23,7 +23,7 @@ Step = Callable[[Array, Array], tuple[Array, Bools]]
 Actions = Array | Callable[[int, np.random.Generator], Array]
 """d_A: all actions of a discrete space (A,), or a function (n, rng) → (n, ...) that draws n actions."""
 
-ALL_ACTIONS = 4  # up to this many discrete actions are all followed at each state, so that means over d_A are exact
+ALL_ACTIONS = 6  # up to this many discrete actions are all followed at each state, so that means over d_A are exact
 
 
 ROUNDS = 200  # parallel steps of `follow`: fewer would cut its chains short, more would make each step small
@@ -125,7 +125,7 @@ def follow(
         steps: observed steps, whose states and successors are the starts, in random order.
         dynamics: a step of the environment, or of a model of it.
         gamma: γ in [0, 1).
-        actions: all actions of a discrete space, or a function (n, rng) → (n, ...). Up to four discrete actions are all
+        actions: all actions of a discrete space, or a function (n, rng) → (n, ...). Up to six discrete actions are all
             followed by one step at each state.
         count: M, rounded up to a whole number of parallel steps.
         seed: of the starts and the actions. `dynamics` has a seed of its own.

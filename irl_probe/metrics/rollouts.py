@@ -60,7 +60,7 @@ def roll_out(
     """Discounted sums of h rewards under π = d_A, from which advantages Q^π(s, a) − E_A[Q^π(s, A)] are made.
 
     A group of rollouts starts at s: one with the step's action a, another with A ~ d_A (all actions, if they are at
-    most four). From then on all take the same random actions, so that most of their noise cancels. A rollout ends with
+    most six). From then on all take the same random actions, so that most of their noise cancels. A rollout ends with
     the MDP or after h steps.
 
     The cost is N·K·(2, or 1 + the number of actions)·h simulated steps, with N steps and K groups.
