@@ -407,3 +407,9 @@ def test_a_misspelt_keyword_is_refused_and_not_swallowed():
 def test_steps_outside_the_stated_spaces_are_refused(actions, stated, message):
     with pytest.raises(DemoError, match=message):
         Demonstrations.from_arrays([np.zeros((4, 2))], [actions], **stated)
+
+
+def test_times_as_text_are_refused_because_they_would_be_sorted_as_text():
+    frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "a": [0, 1, 0], "t": ["1", "10", "2"], "e": 0})
+    with pytest.raises(DemoError, match="'t' must hold numbers or dates to sort by"):
+        Demonstrations.from_dataframe(frame, observations="x", actions="a", episode="e", time="t")

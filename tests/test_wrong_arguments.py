@@ -98,6 +98,10 @@ def test_calls_of_earlier_versions_are_understood_with_a_warning():
             "type Env; got 3. Give one, or an id such as 'CartPole-v1'",
         ),
         (lambda: ip.rewards.check_reward_model("CartPole-v1/iq", ENV), "must be a function .*got 'CartPole-v1/iq'"),
+        (
+            lambda: ip.recover(ip.train(DEMOS, ip.IQConfig(steps=1)), expectation=ip.envs.simulator(ENV)),
+            r"an expectation over s′ as an object; got <.*EnvSimulator.*SimulatedExpectation.of\(env\)",
+        ),
         (lambda: ip.retrain(constant, env=None), "type Env; got None. Give one, or an id"),
         (lambda: ip.transfer(None, env=ENV), "must be the reward itself; got None"),
         (lambda: ip.coverages(ENV, demos=ENV), "type Demonstrations; got 'CartPole-v1'.*load_demos"),

@@ -373,6 +373,11 @@ def _order(labels: Array, times: Array | None, episode: str, time: str | None, w
         raise DemoError(f"{where}: the column '{episode}' must give every row, at least one, its episode.")
     if times is None:
         return np.arange(len(labels))
+    if words := [each for each in times.tolist() if isinstance(each, str)]:
+        raise DemoError(
+            f"{where}: the column '{time}' must hold numbers or dates to sort by; got {words[0]!r}. Turn it into "
+            "numbers: pandas.to_numeric."
+        )
     _, first, which = np.unique(labels, return_index=True, return_inverse=True)
     order = np.lexsort((times, first[which]))
     same = (labels[order][1:] == labels[order][:-1]) & (times[order][1:] == times[order][:-1])

@@ -386,7 +386,8 @@ def _spaces(demos: Demonstrations, env: Env | None) -> tuple[Space, Space]:
     if demos.env_id is None:
         raise ValueError(
             "Learning needs the spaces of the environment, and these demonstrations "
-            f"({demos.source}) name neither spaces nor an environment; give load_demos(..., env_id=) or an env."
+            f"({demos.source}) name neither spaces nor an environment. Give env=, or env_id= where they are made: "
+            "load_demos(..., env_id=), Demonstrations.from_arrays(..., env_id=)."
         )
     made = make_env(demos.env_id)
     made.close()

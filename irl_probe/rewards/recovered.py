@@ -386,7 +386,7 @@ def recover(
         soft_q = _with_samples(soft_q, action_samples)
     if isinstance(terminal, str) and terminal != "zero":
         raise RewardError(f"'terminal' must be a number (V_abs), 'zero' or None (as trained); got {terminal!r}.")
-    if isinstance(expectation, str) and expectation != "observed":
+    if expectation != "observed" if isinstance(expectation, str) else not hasattr(expectation, "kind"):
         raise RewardError(
             f"'expectation' must be 'observed', or an expectation over s′ as an object; got {expectation!r}. "
             "For the marginal reward give ExactExpectation(transition), SimulatedExpectation.of(env) or what "
