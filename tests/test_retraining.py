@@ -187,7 +187,7 @@ def test_policies_of_another_time_limit_are_not_reused(mdp, tmp_path):
 
 def test_results_of_another_reward_with_the_same_name_are_not_reused(mdp, tmp_path):
     config = ip.retraining.RetrainStudyConfig(
-        learner=replace(LEARNER, steps=300), seeds=(0,), on_true_reward=False, episodes=1
+        learner=replace(LEARNER, steps=300, learning_starts=100), seeds=(0,), on_true_reward=False, episodes=1
     )
     rewards = [
         ip.recover(ip.softq.DiscreteSoftQ(DiscreteQ.from_table(np.full((4, 5), x)), gamma=0.8, temperature=0.5))

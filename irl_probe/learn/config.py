@@ -159,7 +159,7 @@ class IQConfig(Config):
     """Environment steps from one round of updates to the next (default: 1)."""
     learning_starts: CountOrZero | None = None
     """Environment steps with random actions before the first update (default: discrete online 5000; continuous 1000;
-    discrete offline 0)."""
+    discrete offline 0), online at most half of all steps."""
     episode_steps: Count | None = None
     """Length at which episodes are cut off while learning online; as at a time limit, V(s′) still counts there. Short
     episodes keep the replay from filling with steps after a fall that does not end the episode (default: only the
@@ -217,6 +217,8 @@ class IQConfig(Config):
                 f"observation_only is an option of 'iq' and 'rize'; the objective {self.objective!r} reads the "
                 "demonstrated actions. Leave it out, or use 'iq'."
             )
+        if online:
+            values |= _start(self.learning_starts, values)
         return ResolvedIQ(**({"evaluate_every": _evaluations(values["steps"]) if online else 0} | values))
 
 
@@ -278,7 +280,7 @@ class RLConfig(Config):
     update_every: Count | None = None
     """Environment steps from one round of updates to the next (default: discrete 250; continuous 1)."""
     learning_starts: CountOrZero | None = None
-    """Environment steps with random actions before the first update (default: 1000)."""
+    """Environment steps with random actions before the first update (default: 1000, at most half of all steps)."""
     episode_steps: Count | None = None
     """Length at which episodes are cut off while learning; as at a time limit, V(s′) still counts there. Short
     episodes keep the replay from filling with steps after a fall that does not end the episode (default: only the
@@ -301,7 +303,21 @@ class RLConfig(Config):
     def resolve(self, *, discrete: bool) -> ResolvedRL:
         """This config with every None filled in by the default for these actions."""
         values = RL_DEFAULTS["discrete" if discrete else "continuous"] | _given(self)
+        values |= _start(self.learning_starts, values)
         return ResolvedRL(**({"evaluate_every": _evaluations(values["steps"])} | values))
+
+
+def _start(given: int | None, values: Mapping[str, Any]) -> dict[str, int]:
+    """When learning starts: by default after half of all steps at the latest, so that a short run learns too."""
+    steps, starts = values["steps"], values["learning_starts"]
+    if given is None:
+        return {"learning_starts": min(starts, steps // 2)}
+    if given >= steps:
+        raise ValueError(
+            f"A run learns only after learning_starts steps with random actions, so it needs more steps than that; got "
+            f"steps {steps} and learning_starts {given}. Give more steps, or a smaller learning_starts."
+        )
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
