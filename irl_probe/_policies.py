@@ -175,7 +175,8 @@ def checked_actions(given: ArrayLike, count: int, space: Space, where: str = "")
     if not isinstance(space, spaces.Box) and actions.dtype.kind not in "biu":
         raise ValueError(f"The actions of {space} are whole numbers; the policy returned {actions.dtype}{where}.")
     if actions.dtype.kind == "f" and np.isnan(actions).any():
-        raise ValueError(f"The policy's actions must be numbers; got {actions.tolist()}{where}.")
+        bad = actions[np.isnan(actions).reshape(count, -1).any(axis=1)][0]
+        raise ValueError(f"The policy's action must lie in {space}; got {bad}{where}.")
     cast = actions.astype(space.dtype or actions.dtype)
     if isinstance(space, spaces.Box) and space.dtype.kind in "iub" and not np.array_equal(cast, actions):
         raise ValueError(

@@ -97,8 +97,8 @@ class EpisodeLimit:
             return False
         if not self._asked:
             warnings.warn(
-                f"An episode of {self._env} was cut off after {steps} steps: the environment has no time limit, and "
-                "did not end it. Give max_steps=, or wrap the environment in gymnasium.wrappers.TimeLimit.",
+                f"An episode of {self._env.unwrapped} was cut off after {steps} steps: the environment has no time "
+                "limit, and did not end it. Give max_steps=, or wrap the environment in gymnasium.wrappers.TimeLimit.",
                 stacklevel=4,
             )
         return True

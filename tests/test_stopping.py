@@ -149,7 +149,8 @@ def test_the_warm_start_has_a_line_a_minute_too(demos, capsys, monkeypatch, obje
         return now[0]
 
     monkeypatch.setattr("irl_probe.learn.logs.clock", clock)
-    config = replace(SMALL, objective=objective, steps=1, warm_start=40, evaluate_every=0)
+    config = replace(SMALL, objective=objective, steps=1, learning_starts=0, warm_start=40)
+    config = replace(config, evaluate_every=0)
     ip.train(demos, replace(config, critic_warm_start=10 if objective == "csil" else None), env="Pendulum-v1")
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith(f"warm start of {objective} Pendulum-v1 seed 0: step 9 of {total} (")

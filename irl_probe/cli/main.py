@@ -53,7 +53,7 @@ def main() -> None:
     except TrainingInterrupted as interrupted:
         _stop(f"\n{escape(str(interrupted))}", 130)
     except KeyboardInterrupt:
-        _stop("\nInterrupted. This verb keeps nothing before it ends; begin again with the same command.", 130)
+        _stop("\nInterrupted. Nothing was kept: begin again with the same command.", 130)
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:

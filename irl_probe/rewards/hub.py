@@ -36,7 +36,7 @@ def push_reward(
 
     Args:
         reward: a reward, or the folder or id of a saved one, which is checked first.
-        repository: "user/name".
+        repository: "user/name", or "hf://user/name".
         private: whether a new repository is private; None is the Hub's default.
         token: an access token; None takes that of `hf auth login`, or HF_TOKEN.
         message: of the commit.
@@ -46,7 +46,7 @@ def push_reward(
     """
     from irl_probe.rewards.artifact import load_reward, save_reward
 
-    hub, (name, revision) = _hub(), _parsed(f"{SCHEME}{repository}")
+    hub, (name, revision) = _hub(), _parsed(f"{SCHEME}{str(repository).removeprefix(SCHEME)}")
     if revision is not None:
         raise RewardError(f"A reward is pushed to the main branch of 'user/name'; got {repository!r}. Leave '@' out.")
     if isinstance(reward, str | os.PathLike):
@@ -61,8 +61,8 @@ def push_reward(
             return str(api.upload_folder(repo_id=name, folder_path=folder, commit_message=message).commit_url)
         except (hub.errors.HfHubHTTPError, OSError, ValueError) as error:
             raise RewardError(
-                f"The reward could not be pushed to {name}: {error}. Sign in with 'hf auth login', with a token that "
-                "may write there."
+                f"The reward could not be pushed to {name}: {error}. Check the network, and sign in with "
+                "'hf auth login', with a token that may write there."
             ) from error
 
 
