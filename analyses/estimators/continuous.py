@@ -2,7 +2,8 @@
 
 Each replication records fresh episodes, measures a shipped reward on them with the library's defaults, and writes a row
 of `continuous.csv`; a run that stops goes on where it was. `run` makes replications, `reference` the rollouts on a
-sample of their own, and `table` prints the tables of README.md.
+sample of their own, `horizons` VAL of one data set by the length of its rollouts, and `table` prints the tables of
+README.md.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ EPISODES = (10, 40)
 MEASURES = ("starc_val", "starc_minimal")
 DEFAULTS = ip.comparison.DistanceConfig(gamma=GAMMA)
 FORMULAS = ("CartPole-v1", "Pendulum-v1")  # true rewards that need no simulator
+HORIZONS = (1, 5, 10, 20, 40, 80)
 NOISE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -192,6 +194,49 @@ def referred(task: Task, missing: set[str]) -> Iterator[tuple[str, Estimate, int
         yield measure, estimate, DEFAULTS.minimal_features if measure == "starc_minimal" else 0
 
 
+def by_horizon(file: Path, tasks: list[str]) -> None:
+    """VAL of 40 episodes by the length of the rollouts; the row's replication is that length."""
+    known = pd.read_csv(file)
+    done = set(map(tuple, known.loc[known["kind"] == "horizon", ["task", "replication"]].values.tolist()))
+    for task in (TASKS[t] for t in tasks):
+        steps = record(task, 40, np.random.default_rng([list(TASKS).index(task.env), 10**7]))
+        for horizon in HORIZONS:
+            if (task.env, horizon) in done:
+                continue
+            started = time.perf_counter()
+            forms = forms_of(
+                task,
+                steps,
+                0,
+                rolled=evenly(steps, 500, 0),
+                horizon=horizon,
+                rollouts=8,
+                simulated=DEFAULTS.simulated,
+            )
+            e = forms.distance("starc_val", "reward", "true", resamples=DEFAULTS.resamples)
+            seconds = round(time.perf_counter() - started, 2)
+            row = (task.env, "horizon", 40, horizon, "starc_val", e.value, e.low, e.high, forms.sizes["starc_val"])
+            with file.open("a", newline="") as out:
+                csv.writer(out).writerow((*row, seconds))
+            print(*row[:4], np.round(e.array, 3), seconds, "s", flush=True)
+
+
+def horizon_table(data: pd.DataFrame) -> str:
+    """VAL by the length of its rollouts."""
+    rows = data[data["kind"] == "horizon"]
+    lines = ["| task | " + " | ".join(map(str, HORIZONS)) + " |", "|---" * (len(HORIZONS) + 1) + "|"]
+    for task, part in rows.groupby("task", sort=False):
+        found = part.set_index("replication")
+        cells = [
+            f"{found.loc[h, 'estimate']:.2f} [{found.loc[h, 'low']:.2f}, {found.loc[h, 'high']:.2f}]"
+            if h in found.index
+            else ""
+            for h in HORIZONS
+        ]
+        lines.append(f"| {task} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def run(file: Path, tasks: list[str], replications: int, measures: set[str], *, reference: bool) -> None:
     known = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=list(COLUMNS))
     done = set(map(tuple, known[["task", "kind", "episodes", "replication", "measure"]].values.tolist()))
@@ -243,16 +288,18 @@ def table(data: pd.DataFrame) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("run", "reference", "table"))
+    parser.add_argument("command", choices=("run", "reference", "horizons", "table"))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--measures", nargs="+", default=list(MEASURES), choices=MEASURES)
     parser.add_argument("--replications", type=int, default=100)
     parser.add_argument("--file", type=Path, default=HERE / "continuous.csv")
     options = parser.parse_args()
-    if options.command != "table":
+    if options.command == "horizons":
+        by_horizon(options.file, options.tasks)
+    elif options.command != "table":
         reference = options.command == "reference"
         run(options.file, options.tasks, options.replications, set(options.measures), reference=reference)
-    print(table(pd.read_csv(options.file)))
+    print(table(pd.read_csv(options.file)), horizon_table(pd.read_csv(options.file)), sep="\n\n")
 
 
 if __name__ == "__main__":
