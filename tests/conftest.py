@@ -68,7 +68,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _small_work():
     """What `small_comparisons` puts in the place of the defaults, by module and name."""
     coverages, environment = (import_module(f"irl_probe.pipeline.{name}") for name in ("coverages", "environment"))
-    sizes = {"samples": 256, "states": 128, "steps": 1024, "features": 64, "simulated": 4000, "horizon": 5}
+    sizes = {
+        "samples": 256,
+        "states": 128,
+        "steps": 1024,
+        "features": 64,
+        "simulated": 4000,
+        "horizon": 5,
+        "rollouts": 4,
+    }
     sizes["resamples"] = 100
     short = partial(coverages.IQConfig, steps=300)
     distances = partial(coverages.DistanceConfig, **sizes)

@@ -60,7 +60,7 @@ TIMES = (1, 10)  # the calibration shapes the truth with 1 and 10 times the pote
 REFERENCES = 4  # pairs (s, a) at which a plain function's dependence on s′ is read
 SIZES = tuple(2**k for k in range(5, 12))  # numbers of features, among which held-out episodes choose
 
-REACH = 0.4  # VAL's rollouts, as a share of 1/(1 − γ) steps
+REACH = 0.2  # VAL's rollouts, as a share of 1/(1 − γ) steps
 REMEMBERED = 4  # batches of states whose V is kept
 
 AtLeastTwo = Annotated[int, at_least(2)]
@@ -92,9 +92,9 @@ class DistanceConfig(Config):
     estimator: Literal["features", "rollouts"] = "features"
     """VAL by short rollouts and a fitted value, or from its definition by long rollouts: slow, without features."""
     horizon: Count | None = None
-    """Steps of VAL's rollouts before the fitted value takes over (default 0.4/(1 − γ), so 40 at γ = .99). Fewer are
+    """Steps of VAL's rollouts before the fitted value takes over (default 0.2/(1 − γ), so 20 at γ = .99). Fewer are
     cheaper and have less noise, but miss what features do not show, such as how far an action carries on a robot."""
-    rollouts: AtLeastTwo = 4
+    rollouts: AtLeastTwo = 8
     """Rollouts of each step and first action; estimator="rollouts" needs more of them."""
     confidence: Confidence = 0.95
     """Confidence of the intervals."""
